@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/time.h"
+
+#include <stdio.h>
+#include <time.h>
+
+uint64_t
+sl_time_mono_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SL_SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+sl_time_wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / SL_MILLI_NS;
+}
+
+void
+sl_time_format(uint64_t wall_ms, char ret_text[static SL_TIME_TEXT_SIZE])
+{
+    static const uint64_t year_9999_ms = UINT64_C(253402300799999);
+    wall_ms = SL_MIN(wall_ms, year_9999_ms);
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    size_t used = strftime(ret_text, SL_TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(ret_text + used, SL_TIME_TEXT_SIZE - used, ".%03uZ", (unsigned)(wall_ms % 1000) % 1000u);
+}
+
+/* Read `digits` decimal digits at *p and move past them. */
+static bool
+read_digits(const uint8_t **p, const uint8_t *end, int digits, int *ret_value)
+{
+    int value = 0;
+    for (int i = 0; i < digits; i++, (*p)++) {
+        if (*p == end || **p < '0' || **p > '9')
+            return false;
+        value = value * 10 + (**p - '0');
+    }
+    *ret_value = value;
+    return true;
+}
+
+static bool
+read_char(const uint8_t **p, const uint8_t *end, const char *any_of)
+{
+    if (*p == end || **p == '\0' || strchr(any_of, **p) == NULL)
+        return false;
+    (*p)++;
+    return true;
+}
+
+static bool
+read_offset(const uint8_t **p, const uint8_t *end, int *ret_minutes)
+{
+    if (read_char(p, end, "Zz")) {
+        *ret_minutes = 0;
+        return true;
+    }
+    if (*p == end)
+        return false;
+    int sign = **p == '-' ? -1 : 1;
+    int hours, minutes;
+    if (!read_char(p, end, "+-") || !read_digits(p, end, 2, &hours) || !read_char(p, end, ":") ||
+        !read_digits(p, end, 2, &minutes) || hours > 23 || minutes > 59)
+        return false;
+    *ret_minutes = sign * (hours * 60 + minutes);
+    return true;
+}
+
+enum sl_err
+sl_time_parse(struct sl_slice text, uint64_t *ret_wall_ms)
+{
+    const uint8_t *p = text.data, *end = text.data + text.size;
+    struct tm t = {0};
+    int year, month, milli = 0, offset;
+    if (!read_digits(&p, end, 4, &year) || !read_char(&p, end, "-") ||
+        !read_digits(&p, end, 2, &month) || !read_char(&p, end, "-") ||
+        !read_digits(&p, end, 2, &t.tm_mday) || !read_char(&p, end, "Tt ") ||
+        !read_digits(&p, end, 2, &t.tm_hour) || !read_char(&p, end, ":") ||
+        !read_digits(&p, end, 2, &t.tm_min) || !read_char(&p, end, ":") ||
+        !read_digits(&p, end, 2, &t.tm_sec))
+        return SL_EINVAL;
+    if (read_char(&p, end, ".")) {
+        int scale = 100, digits = 0;
+        for (; p != end && *p >= '0' && *p <= '9'; p++, digits++, scale /= 10)
+            milli += (*p - '0') * scale;
+        if (digits == 0)
+            return SL_EINVAL;
+    }
+    if (!read_offset(&p, end, &offset) || p != end || month < 1 || month > 12 || t.tm_mday < 1 ||
+        t.tm_mday > 31 || t.tm_hour > 23 || t.tm_min > 59 || t.tm_sec > 60)
+        return SL_EINVAL;
+    t.tm_year = year - 1900;
+    t.tm_mon = month - 1;
+    int64_t seconds = (int64_t)timegm(&t) - (int64_t)offset * 60;
+    if (seconds < 0)
+        return SL_EINVAL;
+    *ret_wall_ms = (uint64_t)seconds * 1000 + (uint64_t)milli;
+    return SL_OK;
+}
