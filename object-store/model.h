@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.h - a model in one sealed memory file that every replica maps.
+ *
+ *   directory --build--> memfd, sealed --(descriptor passed)--> attach --> lookups --> destroy
+ *
+ *   header | entry table, sorted by kind and name | names | tensors and files, 64-byte aligned
+ *
+ * Once sealed it never changes and cannot shrink, so no reader can fault. Weights are copied once:
+ * from the file into the memory file. Numbers are little endian, as everything sluice runs on.
+ *
+ * Threading: build blocks on disk (call it on an I/O thread); an attached model is read only and
+ * may be read by any thread.
+ */
+#ifndef SL_OBJECT_STORE_MODEL_H
+#define SL_OBJECT_STORE_MODEL_H
+
+#include "object-store/cause.h"
+#include "object-store/safetensors.h"
+#include "runtime/base.h"
+
+#define SL_MODEL_ALIGNMENT       64
+#define SL_MODEL_FILE_SIZE_MAX   (64 * SL_MIB) /* One side file. */
+#define SL_MODEL_FILES_COUNT_MAX 256
+#define SL_MODEL_ENTRIES_MAX     (SL_SAFETENSORS_COUNT_MAX + SL_MODEL_FILES_COUNT_MAX)
+
+struct sl_model;
+
+struct sl_tensor {
+    const char *name; /* Borrowed from the model, as `data`: until it is destroyed. */
+    enum sl_dtype dtype;
+    uint32_t dims_count;
+    uint64_t shape[SL_TENSOR_DIMS_MAX];
+    const void *data; /* 64-byte aligned. */
+    uint64_t size_bytes;
+};
+
+struct sl_model_options {
+    const char *format;      /* "safetensors", "huggingface"; NULL: whichever it is. */
+    uint64_t size_bytes_max; /* Of the memory file; 0: 16 GiB. */
+};
+
+/*
+ * Read the model under `directory_fd` (borrowed), check it and lay it out in a new sealed memory
+ * file, which the caller owns. A single directory that wraps everything is descended into.
+ * SL_EINVAL: malformed. SL_EUNAVAIL: a format that is not read here (PyTorch, ONNX).
+ * SL_ETOOBIG, SL_ENOMEM, SL_EIO. The cause says what to do. `options` may be NULL.
+ */
+SL_MUST_CHECK
+enum sl_err sl_model_build(int directory_fd, const struct sl_model_options *options, int *ret_fd,
+                           struct sl_cause *ret_cause);
+
+/*
+ * Map a memory file that build made, here or in another process: seals and every bound are checked,
+ * because a peer's descriptor is not trusted. `fd` is borrowed; it may be closed afterwards.
+ * SL_EINVAL: not sealed, or not a memory file. SL_ECORRUPT, SL_EVERSION, SL_ENOMEM.
+ */
+SL_MUST_CHECK
+enum sl_err sl_model_attach(int fd, struct sl_model **ret_model, struct sl_cause *ret_cause);
+void sl_model_destroy(struct sl_model **model); /* NULL inside is fine. */
+
+bool sl_model_tensor_lookup(const struct sl_model *m, const char *name,
+                            struct sl_tensor *ret_tensor);
+/* A side file by its path in the model's directory: "config.json", "1_Pooling/config.json". */
+bool sl_model_file_lookup(const struct sl_model *m, const char *path, struct sl_slice *ret_file);
+
+uint32_t sl_model_tensors_count(const struct sl_model *m);
+uint32_t sl_model_files_count(const struct sl_model *m);
+/* By index, in name order; index < count. */
+void sl_model_tensor_at(const struct sl_model *m, uint32_t index, struct sl_tensor *ret_tensor);
+void sl_model_file_at(const struct sl_model *m, uint32_t index, const char **ret_path,
+                      struct sl_slice *ret_file);
+uint64_t sl_model_size_bytes(const struct sl_model *m); /* Of the whole memory file. */
+
+/*
+ * Check the layout of bytes that would be a memory file, without the seals: what attach runs after
+ * it has mapped, and what a node runs on a copy it pulled from a peer before it seals it.
+ */
+SL_MUST_CHECK
+enum sl_err sl_model_image_check(struct sl_slice image, struct sl_cause *ret_cause);
+
+#endif
