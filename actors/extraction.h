@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * extraction.h - what one collection does with a source: the row the gateway writes when a collection
+ * is made, and that the dispatcher reads for each task.
+ *
+ *   {"extractor":"text_extractor","version":"v1","params":{...},
+ *    "model":"my-model_1_0_0" | null, "namespace":"ns_...",
+ *    "index":"all_minilm_l6_v2" | null, "output":"text_extractor_v1_embedding" | null, "dimensions":384,
+ *    "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
+ *    "passthrough":[{"source_path":"sku","target_path":"sku","default":any,"required":false}],
+ *    "include_all":false, "class":"cpu", "enabled":true}
+ */
+#ifndef SL_ACTORS_EXTRACTION_H
+#define SL_ACTORS_EXTRACTION_H
+
+#include "runtime/base.h"
+#include "runtime/buf.h"
+#include "runtime/json.h"
+
+#include "actors/source.h"
+
+/*
+ * Resolve the inputs of one task into `out`: per input a block with its name, a block with its type
+ * ("text", "json", "blob") and a block with its bytes (JSON text for "json"; 64 hex digits for "blob").
+ * SL_EINVAL: an input or a required passthrough field is missing; *ret_why is a message (owned).
+ */
+SL_MUST_CHECK enum sl_err sl_extraction_inputs(struct sl_json extraction,
+                                               const struct sl_source *source, struct sl_buf *out,
+                                               char **ret_why);
+
+/* The record's fields: passthrough fields of the source, then the extractor's outputs (win). */
+SL_MUST_CHECK enum sl_err sl_extraction_fields(struct sl_json extraction,
+                                               const struct sl_source *source,
+                                               struct sl_slice outputs, struct sl_buf *out);
+
+/* A task's payload: origin, collection, source key. */
+struct sl_task_payload {
+    struct sl_slice origin, collection, source;
+};
+void sl_task_payload_encode(const struct sl_task_payload *p, struct sl_buf *out);
+SL_MUST_CHECK enum sl_err sl_task_payload_decode(struct sl_slice bytes,
+                                                 struct sl_task_payload *ret_payload);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rows.h - every table of the catalogue, its key and its value. Keys are made by sl_key: parts joined
+ * by a NUL byte (parts hold none), so that a prefix of whole parts is a prefix of bytes.
+ *
+ * System scope (0) holds what is looked up before a tenant is known; all else lies in the tenant's.
+ * Numbers are on disk: never reuse one.
+ */
+#ifndef SL_ACTORS_ROWS_H
+#define SL_ACTORS_ROWS_H
+
+#include "runtime/base.h"
+#include "runtime/buf.h"
+#include "runtime/catalogue.h"
+
+enum sl_table {
+    /* system scope */
+    SL_TABLE_SYSTEM = 1,   /* name -> counter: "boot", "next_scope" */
+    SL_TABLE_TENANT = 2,   /* tenant_id -> JSON; "scope" is its scope's number */
+    SL_TABLE_KEY = 3,      /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
+
+    /* a tenant's scope: what actors/ knows */
+    SL_TABLE_COUNT = 16,      /* name parts -> counter (i64): see sl_count names in gateway/ */
+    SL_TABLE_SOURCE = 17,     /* bucket, object -> sl_source (source.h) */
+    SL_TABLE_EXTRACTION = 18, /* collection -> sl_extraction as JSON (extraction.h) */
+    SL_TABLE_RECORD = 19,     /* collection, record id -> sl_record (record.h) */
+    SL_TABLE_VECTOR = 20,     /* collection, index, record id -> float32[] little endian */
+    SL_TABLE_JOB = 21,        /* job id (16 bytes) -> sl_job_row (job_row.h) */
+    SL_TABLE_FAILURE = 22,    /* job id as UUID text, task id as 16 hex digits -> JSON */
+    SL_TABLE_MODEL = 23,      /* namespace, model_id -> JSON */
+
+    /* a tenant's scope: what only gateway/ knows; values are JSON */
+    SL_TABLE_USER = 64,       /* email */
+    SL_TABLE_USER_KEY = 65,   /* email, key name -> SHA-256 of the secret */
+    SL_TABLE_NAMESPACE = 66,  /* namespace */
+    SL_TABLE_NAME = 67,       /* kind, parent id ("" for none), name -> id: unique names */
+    SL_TABLE_BUCKET = 68,     /* namespace, bucket */
+    SL_TABLE_UNIQUE = 69,     /* bucket, 64 hex digits of the unique key's SHA-256 -> object id */
+    SL_TABLE_COLLECTION = 70, /* namespace, collection */
+    SL_TABLE_BATCH = 71,      /* bucket, batch */
+    SL_TABLE_BATCH_OBJECTS = 72, /* bucket, batch -> object ids, one a line */
+    SL_TABLE_RETRIEVER = 73,  /* namespace, retriever */
+    SL_TABLE_EXECUTION = 74,  /* retriever, execution */
+    SL_TABLE_IDEMPOTENT = 75, /* method, path, key -> stored reply */
+    SL_TABLE_DOCUMENT = 76,   /* record id -> collection id: GET /v1/documents/{id} */
+    SL_TABLE_BATCH_OF = 77,   /* batch id -> bucket id */
+};
+
+#define SL_SCOPE_SYSTEM ((struct sl_scope){0})
+
+/* Join `count` parts (C strings) into `out`, cleared first. The last sl_key of a buffer is borrowed. */
+struct sl_slice sl_key(struct sl_buf *out, uint32_t count, ...);
+/* The same with a trailing NUL: the prefix of all keys that continue these parts. */
+struct sl_slice sl_key_prefix(struct sl_buf *out, uint32_t count, ...);
+/* Part `index` of a key; empty when there is none. Borrowed from the key. */
+struct sl_slice sl_key_part(struct sl_slice key, uint32_t index);
+
+#endif

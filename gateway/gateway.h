@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway.h - what all handlers share, and the api actor that runs them on the store's thread.
+ */
+#ifndef SL_GATEWAY_GATEWAY_H
+#define SL_GATEWAY_GATEWAY_H
+
+#include "gateway/call.h"
+#include "gateway/keyring.h"
+
+struct sl_gateway {
+    struct sl_store *store;
+    struct sl_queue *queue;
+    struct sl_index_cache *indexes;
+    struct sl_keyring *keyring;
+    const char *data_directory;
+    char unpack_program[256]; /* This executable, for the child that opens archives. */
+};
+
+/* Make the operator's tenant and key on an empty store (writes DATA/admin.key, 0600); fill the keyring. */
+SL_MUST_CHECK enum sl_err sl_gateway_bootstrap(struct sl_gateway *g, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keyring.h - API keys in memory, so that the front authenticates on its own thread before it reads a
+ * body. The catalogue holds the truth; the api actor puts and removes here after each commit.
+ * Threading: any thread (one short lock inside; part of the HTTP seam).
+ */
+#ifndef SL_GATEWAY_KEYRING_H
+#define SL_GATEWAY_KEYRING_H
+
+#include "gateway/call.h"
+
+#define SL_SECRET_SIZE 43 /* "sk_" + 34 random + 6 checksum characters, without the NUL. */
+
+struct sl_keyring;
+
+struct sl_keyring *sl_keyring_create(void);
+void sl_keyring_destroy(struct sl_keyring **keyring);
+
+/* A new secret: CSPRNG, with its CRC-32 in base 36 as the last 6 characters. */
+void sl_secret_mint(char ret_secret[static SL_SECRET_SIZE + 1]);
+bool sl_secret_is_well_formed(struct sl_slice secret); /* Cheap: refuses typos without a look-up. */
+
+void sl_keyring_put(struct sl_keyring *k, const uint8_t digest[static 32],
+                    const struct sl_identity *who, uint64_t expires_ms); /* 0: never */
+void sl_keyring_remove(struct sl_keyring *k, const uint8_t digest[static 32]);
+/* By tenant, for an operator's X-Tenant-Id. */
+void sl_keyring_tenant_put(struct sl_keyring *k, const struct sl_identity *tenant);
+
+/* SL_EDENIED: unknown, malformed, revoked or expired. */
+SL_MUST_CHECK enum sl_err sl_keyring_check(struct sl_keyring *k, struct sl_slice secret,
+                                           uint64_t now_ms, struct sl_identity *ret_who);
+SL_MUST_CHECK enum sl_err sl_keyring_tenant(struct sl_keyring *k, struct sl_slice tenant_id,
+                                            struct sl_identity *ret_tenant);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * route.h - the table of routes (routes.def) and of request schemas (schemas.def), and what is
+ * derived from them: matching, validation, /openapi.json, metric labels.
+ */
+#ifndef SL_GATEWAY_ROUTE_H
+#define SL_GATEWAY_ROUTE_H
+
+#include "gateway/call.h"
+
+enum sl_method { SL_GET, SL_POST, SL_PUT, SL_PATCH, SL_DELETE, SL_METHOD_COUNT };
+
+enum sl_body_kind {
+    SL_BODY_NONE,      /* A body is read and ignored (clients send empty ones). */
+    SL_BODY_JSON,      /* <= 10 MiB; empty reads as {}. */
+    SL_BODY_JSON_BIG,  /* <= 50 MiB: inline blobs. */
+    SL_BODY_MULTIPART  /* The part "file" is streamed to blob storage. */
+};
+
+enum sl_route_flag {
+    SL_ROUTE_NAMESPACE = 1,  /* Needs X-Namespace (or the only namespace there is). */
+    SL_ROUTE_ENTERPRISE = 2, /* account_type enterprise, else 403. */
+    SL_ROUTE_REFUSED = 4     /* Listed in api.md 2.14: 501 after the key check. */
+};
+
+/* One field of a request body. A schema is an array of them that ends with a NULL name. */
+enum sl_field_kind {
+    SL_FIELD_ANY, SL_FIELD_STRING, SL_FIELD_INTEGER, SL_FIELD_NUMBER, SL_FIELD_BOOLEAN,
+    SL_FIELD_OBJECT, SL_FIELD_ARRAY, SL_FIELD_STRINGS /* array of strings */, SL_FIELD_TIME
+};
+struct sl_field {
+    const char *name;
+    const char *alias;        /* Another accepted spelling, or NULL. */
+    enum sl_field_kind kind;
+    bool is_required;
+    double min, max;          /* Numbers: value; strings: characters; arrays: items. Both 0: any. */
+    const char *choices;      /* "a|b|c": enum; NULL: any. */
+    const struct sl_field *fields; /* Of an object, or of an array's object items. */
+    const char *doc;
+};
+
+struct sl_route {
+    enum sl_method method;
+    const char *path;         /* "/v1/buckets/{bucket}/objects": parameters fill params[] in order. */
+    const char *name;         /* Operation id, also the metric label. */
+    enum sl_permission permission;
+    unsigned flags;           /* enum sl_route_flag */
+    enum sl_body_kind body;
+    uint16_t success;
+    const struct sl_field *schema; /* NULL: free. */
+    sl_handler_fn *handler;
+    const char *summary;
+};
+
+/* All routes, in the table's order. */
+const struct sl_route *sl_routes(uint32_t *ret_count);
+
+/*
+ * Match a method and a raw path (percent-encoded, a trailing slash is ignored, literals win over
+ * parameters). SL_ENOTFOUND: no such path; SL_EDENIED: the path exists, not with this method.
+ * ret_params are raw slices of `path`.
+ */
+SL_MUST_CHECK enum sl_err sl_route_match(enum sl_method method, struct sl_slice path,
+                                         const struct sl_route **ret_route,
+                                         struct sl_slice ret_params[SL_CALL_PARAMS_MAX]);
+
+/* Check the body against the route's schema; failures are on the call (422, all of them). */
+void sl_route_validate(struct sl_call *call);
+
+/* The OpenAPI 3.1 document of the table. Owned by the caller. */
+void sl_route_openapi(struct sl_buf *out);
+
+#endif
