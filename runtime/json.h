@@ -41,7 +41,7 @@ struct sl_json_error {
     const char *what; /* Static text, e.g. "expected ',' or '}'". */
 };
 
-/* Check and tokenise. SL_EINVAL (fills *ret_error, may be NULL). SL_ETOOBIG: over 4 GiB or token limit. */
+/* Check and tokenise. SL_EINVAL (fills *ret_error, may be NULL). SL_ETOOBIG: over 2 GiB. */
 SL_MUST_CHECK enum sl_err sl_json_parse(struct sl_slice text, struct sl_json_doc **ret_doc,
                                         struct sl_json_error *ret_error);
 void sl_json_destroy(struct sl_json_doc **doc); /* NULL inside is fine. */
