@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows.h - every table of the catalogue, its key and its value. Keys are made by sl_key: parts joined
- * by a NUL byte (parts hold none), so that a prefix of whole parts is a prefix of bytes.
+ * rows.h - every table of the catalogue, its key and its value. Keys are made by sl_key: parts
+ * joined by a NUL byte (parts hold none), so that a prefix of whole parts is a prefix of bytes.
  *
  * System scope (0) holds what is looked up before a tenant is known; all else lies in the tenant's.
  * Numbers are on disk: never reuse one.
@@ -15,9 +15,9 @@
 
 enum sl_table {
     /* system scope */
-    SL_TABLE_SYSTEM = 1,   /* name -> counter: "boot", "next_scope" */
-    SL_TABLE_TENANT = 2,   /* tenant_id -> JSON; "scope" is its scope's number */
-    SL_TABLE_KEY = 3,      /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
+    SL_TABLE_SYSTEM = 1, /* name -> counter: "boot", "next_scope" */
+    SL_TABLE_TENANT = 2, /* tenant_id -> JSON; "scope" is its scope's number */
+    SL_TABLE_KEY = 3,    /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
 
     /* a tenant's scope: what actors/ knows */
     SL_TABLE_COUNT = 16,      /* name parts -> counter (i64): see sl_count names in gateway/ */
@@ -39,16 +39,20 @@ enum sl_table {
     SL_TABLE_COLLECTION = 70, /* namespace, collection */
     SL_TABLE_BATCH = 71,      /* bucket, batch */
     SL_TABLE_BATCH_OBJECTS = 72, /* bucket, batch -> object ids, one a line */
-    SL_TABLE_RETRIEVER = 73,  /* namespace, retriever */
-    SL_TABLE_EXECUTION = 74,  /* retriever, execution */
-    SL_TABLE_IDEMPOTENT = 75, /* method, path, key -> stored reply */
-    SL_TABLE_DOCUMENT = 76,   /* record id -> collection id: GET /v1/documents/{id} */
-    SL_TABLE_BATCH_OF = 77,   /* batch id -> bucket id */
+    SL_TABLE_RETRIEVER = 73,     /* namespace, retriever */
+    SL_TABLE_EXECUTION = 74,     /* retriever, execution */
+    SL_TABLE_IDEMPOTENT = 75,    /* method, path, key -> stored reply */
+    SL_TABLE_DOCUMENT = 76,      /* record id -> collection id: GET /v1/documents/{id} */
+    SL_TABLE_BATCH_OF = 77,      /* batch id -> bucket id */
 };
 
-#define SL_SCOPE_SYSTEM ((struct sl_scope){0})
+/* Ids of the projections that events are handed to. In the log: never reuse one. */
+#define SL_PROJECTION_QUEUE 1
 
-/* Join `count` parts (C strings) into `out`, cleared first. The last sl_key of a buffer is borrowed. */
+#define SL_SCOPE_SYSTEM     ((struct sl_scope){0})
+
+/* Join `count` parts (C strings) into `out`, cleared first. The last sl_key of a buffer is
+ * borrowed. */
 struct sl_slice sl_key(struct sl_buf *out, uint32_t count, ...);
 /* The same with a trailing NUL: the prefix of all keys that continue these parts. */
 struct sl_slice sl_key_prefix(struct sl_buf *out, uint32_t count, ...);
