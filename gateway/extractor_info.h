@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * extractor_info.h - the catalogue of feature extractors: what each takes, gives and costs, as one
+ * static table (extractor_table.c), and the JSON that clients see of it (api.md 3).
+ *
+ * Those that nothing backs here are listed with available:false and a reason, and refused on use.
+ * Threading: constants.
+ */
+#ifndef SL_GATEWAY_EXTRACTOR_INFO_H
+#define SL_GATEWAY_EXTRACTOR_INFO_H
+
+#include "runtime/base.h"
+#include "runtime/json.h"
+
+#include "gateway/call.h"
+
+/* Vectors of text_extractor while a namespace has no embedding model: hashed words. */
+#define SL_TEXT_HASH_INDEX      "text_hash_v1"
+#define SL_TEXT_HASH_DIMENSIONS 384
+
+struct sl_extractor_index {
+    const char *name;   /* The last part of the feature URI. */
+    const char *output; /* The output field that holds the vector: text_extractor_v1_embedding. */
+    uint32_t dimensions;
+    const char *purpose; /* text, image, multimodal, audio... */
+};
+
+struct sl_extractor_info {
+    const char *name, *version, *id; /* text_extractor, v1, text_extractor_v1 */
+    const char *description, *icon;
+    const char *unavailable_reason; /* NULL: it is available. */
+
+    /* JSON texts. Maps of field -> {"type","description"...}: good as JSON Schema and BucketSchema. */
+    const char *inputs, *parameters, *outputs;
+    const char *inputs_required; /* Array of names. */
+    const char *input_types;     /* Array: text, image... */
+    const char *inputs_max;      /* Map of input type -> most of it. */
+    const char *defaults;        /* Map of parameter -> value. */
+    const char *costs;           /* Costs, whole. */
+    const char *position_fields; /* Array of outputs that tell records of one source apart. */
+
+    const struct sl_extractor_index *indexes; /* The first is the primary one. */
+    uint32_t indexes_count;
+};
+
+/* All of them, in the order they are listed. */
+const struct sl_extractor_info *sl_extractor_infos(uint32_t *ret_count);
+
+/* NULL: there is none. `version` empty: the first that has the name. */
+const struct sl_extractor_info *sl_extractor_info_lookup(struct sl_slice name,
+                                                         struct sl_slice version);
+const struct sl_extractor_info *sl_extractor_info_by_id(struct sl_slice id);
+
+static inline bool
+sl_extractor_info_is_available(const struct sl_extractor_info *info)
+{
+    return info->unavailable_reason == NULL;
+}
+
+/* The Extractor object. */
+void sl_extractor_info_write(const struct sl_extractor_info *info, struct sl_jsonw *w);
+/* The NsExtractor object. */
+void sl_extractor_info_write_ns(const struct sl_extractor_info *info, struct sl_jsonw *w);
+
+/*
+ * A VectorIndexDef of an index as a collection really has it: `name` after the model that makes the
+ * vectors, with its dimensions. For a collection's vector_indexes and a namespace's extractors.
+ */
+struct sl_vector_index {
+    const struct sl_extractor_info *extractor;
+    struct sl_slice name;
+    uint32_t dimensions;
+};
+void sl_vector_index_write(const struct sl_vector_index *index, struct sl_jsonw *w);
+/* "mixpeek://text_extractor@v1/all_minilm_l6_v2" */
+void sl_vector_index_uri(const struct sl_vector_index *index, struct sl_buf *out);
+
+/*
+ * Check a collection's `params` (may be NONE) for the extractor: 422 on the call for each value that
+ * it does not take, `loc` leading each location ("body.feature_extractor.parameters").
+ */
+void sl_extractor_params_check(const struct sl_extractor_info *info, struct sl_json params,
+                               struct sl_call *call, const char *loc);
+
+#endif
