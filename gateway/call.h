@@ -161,6 +161,14 @@ enum sl_err sl_call_wait_error(const struct sl_call *call, struct sl_slice *ret_
 /* Turn the wait's error into the reply: 503 (with Retry-After) for EUNAVAIL/EFULL/ETIMEOUT, else 500/422. */
 void sl_call_fail_wait(struct sl_call *call);
 
+/*
+ * Run `then` on the store's thread right after this call's transaction was committed, in the order of
+ * these calls; never after a failure. What follows the catalogue in memory is changed there: the
+ * keyring, the vector indexes. `arg` is arena memory or NULL.
+ */
+typedef void sl_after_fn(struct sl_call *call, void *arg);
+void sl_call_after_commit(struct sl_call *call, sl_after_fn *then, void *arg);
+
 /* After a commit that enqueued: have the dispatcher look (sent once the commit is durable). */
 void sl_call_wake_dispatcher(struct sl_call *call);
 
