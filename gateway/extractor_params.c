@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/extractor_info.h"
 
-*/
-
 struct check {
     struct sl_json params;
     struct sl_call *call;
