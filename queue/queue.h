@@ -3,8 +3,8 @@
  * queue.h - the index of all durable tasks of one store: which wait, which are leased, which ended.
  *
  * It is a projection of the log: durable changes are events, written into the transaction that
- * causes them and applied here at commit, at run time and in replay alike. Leases are not events: after
- * a restart every unfinished task is ready again and every old epoch is void.
+ * causes them and applied here at commit, at run time and in replay alike. Leases are not events:
+ * after a restart every unfinished task is ready again and every old epoch is void.
  *
  *                enqueue              lease                    done
  *      (nothing) ------> READY ----------------> LEASED ---------------> (gone, counted as done)
@@ -14,8 +14,9 @@
  *                       DELAYED <-------------------'
  *                                     retry
  *
- * Queues are named {tenant}:{class}. Between tenants of a class leases go round robin by weight, within
- * a tenant by priority (9 first), then by task id. A job is the sum of its tasks; it ends with the last.
+ * Queues are named {tenant}:{class}. Between tenants of a class leases go round robin by weight,
+ * within a tenant by priority (9 first), then in the order of enqueue; a retried task goes to the
+ * back. A job is the sum of its tasks; it ends with the last.
  *
  * Pure state: no clock, no I/O. Durable times are wall milliseconds, lease deadlines monotonic
  * nanoseconds; both are arguments. Threading: one owner.
@@ -27,8 +28,8 @@
 #include "runtime/buf.h"
 #include "runtime/catalogue.h"
 
-#define SL_QUEUE_PAYLOAD_MAX 1024  /* Bytes of one task: names of things, never the things. */
-#define SL_QUEUE_ERROR_MAX   512   /* Bytes kept of a task's last error. */
+#define SL_QUEUE_PAYLOAD_MAX  1024 /* Bytes of one task: names of things, never the things. */
+#define SL_QUEUE_ERROR_MAX    512  /* Bytes kept of a task's last error. */
 #define SL_QUEUE_PRIORITY_MAX 9
 
 struct sl_queue;
@@ -37,7 +38,7 @@ enum sl_class { SL_CLASS_CPU, SL_CLASS_BATCH, SL_CLASS_GPU, SL_CLASS_COUNT };
 const char *sl_class_name(enum sl_class class); /* "cpu", "batch", "gpu" */
 
 enum sl_job_state {
-    SL_JOB_PENDING,   /* No task was leased yet. */
+    SL_JOB_PENDING, /* No task was leased yet. */
     SL_JOB_RUNNING,
     SL_JOB_SUCCEEDED, /* All tasks done. */
     SL_JOB_PARTIAL,   /* Ended; some done, some dead. */
@@ -55,13 +56,13 @@ struct sl_job_info {
     enum sl_job_state state;
     uint64_t total, done, dead, canceled; /* done + dead + canceled == total once it ended. */
     uint64_t leased;
-    uint64_t created_ms, started_ms;      /* started_ms is volatile: first lease since start. */
+    uint64_t created_ms, started_ms; /* started_ms is volatile: first lease since start. */
 };
 
 struct sl_lease {
     uint64_t task_id;
-    uint64_t epoch;          /* The token: an effect is accepted only with the live one. */
-    uint64_t holder;         /* Who holds it: a node's id. */
+    uint64_t epoch;  /* The token: an effect is accepted only with the live one. */
+    uint64_t holder; /* Who holds it: a node's id. */
     uint64_t deadline_ns;
     struct sl_scope scope;
     struct sl_job_id job;
@@ -74,24 +75,39 @@ struct sl_lease {
 struct sl_queue *sl_queue_create(void);
 void sl_queue_destroy(struct sl_queue **queue);
 
-/* Epochs of this run start above boot << 40; `boot` grows with each start of the store. */
+/*
+ * Epochs of this run start above boot << 40; `boot` (< 2^24) grows with each start of the store.
+ * After the replay, before the first lease.
+ */
 void sl_queue_boot(struct sl_queue *q, uint64_t boot);
 
-/* ---- the projection: bind these three into struct sl_projection ------------------------------ */
+/*
+ * ---- the projection: bind these three into struct sl_projection ----
+ *
+ * An event that is malformed, names another scope's job, enqueues a job that is there or forgets
+ * one that has not ended is a bug of whoever wrote it: reported, and ignored whole. One for a task
+ * or job that is gone is ignored. A snapshot depends on the events alone, never on leases or time;
+ * after SL_ECORRUPT or SL_EVERSION nothing has changed, after SL_OK no lease is left.
+ */
 void sl_queue_apply(void *queue, struct sl_scope scope, struct sl_slice event);
 void sl_queue_snapshot(void *queue, struct sl_buf *out);
-SL_MUST_CHECK enum sl_err sl_queue_restore(void *queue, struct sl_slice snapshot);
+SL_MUST_CHECK
+enum sl_err sl_queue_restore(void *queue, struct sl_slice snapshot);
 
-/* ---- events: append one to `out`, hand it to sl_txn_event ------------------------------------- */
+/* ---- events: append one to `out`, hand it to sl_txn_event ---- */
 struct sl_enqueue {
     struct sl_job_id job;
     enum sl_class class;
-    uint8_t priority;        /* 0..9, 9 first. */
+    uint8_t priority; /* 0..9, 9 first. */
     uint64_t created_ms;
-    uint64_t not_before_ms;  /* 0: now. */
+    uint64_t not_before_ms; /* 0: now. */
 };
-/* Begin an enqueue of one job; then a task each; then end. The queue assigns task ids in order. */
-void sl_queue_event_enqueue(struct sl_queue *q, struct sl_buf *out, const struct sl_enqueue *e);
+/*
+ * Begin an enqueue of one new job, then append a task each (payload at most SL_QUEUE_PAYLOAD_MAX);
+ * the event is all of `out` from the beginning on. Ids are assigned when it is applied, ascending
+ * in the order of the tasks. A job without tasks has succeeded.
+ */
+void sl_queue_event_enqueue(struct sl_buf *out, const struct sl_enqueue *e);
 void sl_queue_event_task(struct sl_buf *out, struct sl_slice payload);
 void sl_queue_event_done(struct sl_buf *out, uint64_t task_id);
 struct sl_retry {
@@ -104,38 +120,48 @@ void sl_queue_event_dead(struct sl_buf *out, uint64_t task_id);
 void sl_queue_event_cancel(struct sl_buf *out, struct sl_job_id job); /* All that is not ended. */
 void sl_queue_event_forget(struct sl_buf *out, struct sl_job_id job); /* An ended job's counts. */
 
-/* ---- leases (volatile) -------------------------------------------------------------------------- */
+/* ---- leases (volatile) ---- */
 struct sl_lease_want {
     enum sl_class class;
     uint64_t holder;
     uint64_t now_ns, now_ms;
     uint64_t duration_ns;
 };
-/* Lease the next task; false when none is ready. */
-bool sl_queue_lease(struct sl_queue *q, const struct sl_lease_want *want, struct sl_lease *ret_lease);
-/* The lease of task_id if `epoch` is its live token. SL_ESTALE otherwise. */
-SL_MUST_CHECK enum sl_err sl_queue_check(const struct sl_queue *q, uint64_t task_id, uint64_t epoch,
-                                         struct sl_lease *ret_lease);
-/* Extend the leases of a holder. */
+/* Lease the next task; false when none is ready. Delayed tasks become ready here, by now_ms. */
+bool sl_queue_lease(struct sl_queue *q, const struct sl_lease_want *want,
+                    struct sl_lease *ret_lease);
+/*
+ * The lease of task_id if `epoch` is its live token. SL_ESTALE otherwise. A lease past its deadline
+ * is live until sl_queue_expire took it.
+ */
+SL_MUST_CHECK
+enum sl_err sl_queue_check(const struct sl_queue *q, uint64_t task_id, uint64_t epoch,
+                           struct sl_lease *ret_lease);
+/* Extend the leases of a holder; none gets shorter. */
 void sl_queue_extend(struct sl_queue *q, uint64_t holder, uint64_t deadline_ns);
-/* Give a task back uncounted (drain, a holder without room). SL_ESTALE. */
-SL_MUST_CHECK enum sl_err sl_queue_release(struct sl_queue *q, uint64_t task_id, uint64_t epoch);
+/* Give a task back uncounted, to the front of its priority (drain, no room). SL_ESTALE. */
+SL_MUST_CHECK
+enum sl_err sl_queue_release(struct sl_queue *q, uint64_t task_id, uint64_t epoch);
 /* Void every lease of a holder that is gone; returns how many tasks are ready again. */
 uint64_t sl_queue_release_holder(struct sl_queue *q, uint64_t holder);
-/* Void one lapsed lease: true, and *ret_task_id is ready again; false when none has lapsed. */
+/*
+ * Void one lapsed lease (now_ns >= its deadline): true, and *ret_task_id is ready again, at the
+ * front; false when none has lapsed.
+ */
 bool sl_queue_expire(struct sl_queue *q, uint64_t now_ns, uint64_t *ret_task_id);
 
-/* Wall milliseconds when the next delayed task becomes ready; UINT64_MAX: none is delayed. */
+/* Wall milliseconds when the next delayed task becomes ready, maybe past; UINT64_MAX: none. */
 uint64_t sl_queue_next_ms(const struct sl_queue *q);
 
-/* ---- looking ------------------------------------------------------------------------------------ */
-SL_MUST_CHECK enum sl_err sl_queue_job(const struct sl_queue *q, struct sl_job_id job,
-                                       struct sl_job_info *ret_info); /* SL_ENOTFOUND. */
+/* ---- looking ---- */
+SL_MUST_CHECK
+enum sl_err sl_queue_job(const struct sl_queue *q, struct sl_job_id job,
+                         struct sl_job_info *ret_info); /* SL_ENOTFOUND. */
 struct sl_queue_depth {
     struct sl_scope scope;
     enum sl_class class;
     uint64_t ready, delayed, leased;
-    uint64_t oldest_ms; /* created_ms of the oldest waiting task; 0: none. */
+    uint64_t oldest_ms; /* created_ms of the first job with a waiting task; 0: none. */
 };
 /* Depth of each {tenant}:{class} that is not empty: at most `max`, returns how many. */
 uint32_t sl_queue_depths(const struct sl_queue *q, struct sl_queue_depth *ret, uint32_t max);

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random events, leases and restarts against a plain model. A failure names its seed:
+ * SL_SEED=n runs that one alone.
+ */
+#include "tests/queue/model.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/random.h"
+#include "runtime/report.h"
+
+#define SEEDS   3000
+#define OPS     160
+#define HOLDERS 3
+
+struct run {
+    uint64_t seed;
+    struct sl_random random;
+    struct sl_queue *q;
+    struct model m;
+    uint64_t now_ms, now_ns, boot, epoch_max;
+    struct sl_buf event;
+};
+
+#define EXPECT(cond) cr_assert((cond), "seed %llu: %s", (unsigned long long)r->seed, #cond)
+
+static uint64_t
+below(struct run *r, uint64_t limit)
+{
+    return sl_random_below(&r->random, limit);
+}
+
+static void
+apply(struct run *r, uint64_t scope)
+{
+    sl_queue_apply(r->q, (struct sl_scope){scope}, sl_buf_slice(&r->event));
+    sl_buf_clear(&r->event);
+    model_ring_update(&r->m);
+}
+
+static void
+snapshot(struct run *r, struct sl_buf *out)
+{
+    sl_buf_clear(out);
+    sl_queue_snapshot(r->q, out);
+}
+
+static uint64_t
+some_not_before(struct run *r)
+{
+    return below(r, 3) > 0 ? 0 : r->now_ms + below(r, 30);
+}
+
+static void
+op_enqueue(struct run *r)
+{
+    struct model *m = &r->m;
+    int tasks = (int)below(r, 6);
+    if (m->jobs_count == MODEL_JOBS_MAX || m->tasks_count + tasks > MODEL_TASKS_MAX)
+        return;
+    int index = m->jobs_count++;
+    struct model_job *job = &m->jobs[index];
+    *job = (struct model_job){.scope = 1 + below(r, MODEL_SCOPES),
+                              .class = (enum sl_class)below(r, SL_CLASS_COUNT),
+                              .priority = (uint8_t)(below(r, 3) * 4 + 1),
+                              .created_ms = r->now_ms};
+    memcpy(job->id.bytes, &index, sizeof(index));
+    uint64_t not_before_ms = some_not_before(r);
+    sl_queue_event_enqueue(&r->event, &(struct sl_enqueue){.job = job->id,
+                                                           .class = job->class,
+                                                           .priority = job->priority,
+                                                           .created_ms = job->created_ms,
+                                                           .not_before_ms = not_before_ms});
+    for (int i = 0; i < tasks; i++) {
+        int number = m->tasks_count++;
+        struct model_task *t = &m->tasks[number];
+        *t = (struct model_task){.job = index,
+                                 .id = ((uint64_t)index + 1) << 24 | (uint64_t)i,
+                                 .not_before_ms = not_before_ms,
+                                 .order = ++m->order};
+        model_attach(m, t);
+        char payload[32];
+        int size = snprintf(payload, sizeof(payload), "%0*d", 1 + (int)(t->order % 20), number);
+        sl_queue_event_task(&r->event, sl_slice(payload, (size_t)size));
+    }
+    apply(r, job->scope);
+}
+
+static void
+op_lease(struct run *r)
+{
+    struct sl_lease_want want = {.class = (enum sl_class)below(r, SL_CLASS_COUNT),
+                                 .holder = 1 + below(r, HOLDERS),
+                                 .now_ns = r->now_ns,
+                                 .now_ms = r->now_ms,
+                                 .duration_ns = 1 + below(r, 50)};
+    model_ripen(&r->m, want.class, want.now_ms);
+    struct model_task *t = model_take(&r->m, want.class);
+    struct sl_lease lease;
+    EXPECT(sl_queue_lease(r->q, &want, &lease) == (t != NULL));
+    if (t == NULL)
+        return;
+
+    struct model_job *job = model_job_of(&r->m, t);
+    EXPECT(lease.task_id == t->id);
+    EXPECT(lease.epoch > r->epoch_max && lease.epoch > r->boot << 40);
+    EXPECT(lease.holder == want.holder && lease.deadline_ns == want.now_ns + want.duration_ns);
+    EXPECT(lease.scope.id == job->scope && lease.class == want.class);
+    EXPECT(memcmp(&lease.job, &job->id, sizeof(job->id)) == 0);
+    EXPECT(lease.attempts == t->attempts && lease.crashes == t->crashes);
+    EXPECT(t->not_before_ms <= r->now_ms);
+    char number[32] = {0};
+    memcpy(number, lease.payload.data, SL_MIN(lease.payload.size, sizeof(number) - 1));
+    EXPECT(atoi(number) == t - r->m.tasks);
+
+    r->epoch_max = lease.epoch;
+    t->state = MODEL_LEASED;
+    t->epoch = lease.epoch;
+    t->holder = lease.holder;
+    t->deadline_ns = lease.deadline_ns;
+    if (!job->was_leased) {
+        job->was_leased = true;
+        job->started_ms = r->now_ms;
+    }
+    model_ring_update(&r->m);
+}
+
+static struct model_task *
+some_task(struct run *r)
+{
+    if (r->m.tasks_count == 0)
+        return NULL;
+    /* Mostly one that is not ended, so that events do something. */
+    struct model_task *t = NULL;
+    for (int i = 0; i < 4; i++) {
+        t = &r->m.tasks[below(r, (uint64_t)r->m.tasks_count)];
+        if (model_is_live(t))
+            break;
+    }
+    return t;
+}
+
+static void
+op_end(struct run *r, bool is_done)
+{
+    struct model_task *t = some_task(r);
+    if (t == NULL)
+        return;
+    if (is_done)
+        sl_queue_event_done(&r->event, t->id);
+    else
+        sl_queue_event_dead(&r->event, t->id);
+    if (model_is_live(t)) {
+        t->state = is_done ? MODEL_DONE : MODEL_DEAD;
+        model_job_of(&r->m, t)->was_run = true;
+    }
+    apply(r, model_job_of(&r->m, t)->scope);
+}
+
+static void
+op_retry(struct run *r)
+{
+    struct model_task *t = some_task(r);
+    if (t == NULL)
+        return;
+    struct sl_retry retry = {.task_id = t->id,
+                             .not_before_ms = some_not_before(r),
+                             .attempts = (uint16_t)(t->attempts + 1),
+                             .crashes = (uint16_t)below(r, 3)};
+    sl_queue_event_retry(&r->event, &retry);
+    if (model_is_live(t)) {
+        t->attempts = retry.attempts;
+        t->crashes = retry.crashes;
+        t->not_before_ms = retry.not_before_ms;
+        t->order = ++r->m.order;
+        model_job_of(&r->m, t)->was_run = true;
+        /* Out of the ring first if it was the last one, then in again at the end. */
+        t->state = MODEL_DELAYED;
+        model_ring_update(&r->m);
+        model_attach(&r->m, t);
+    }
+    apply(r, model_job_of(&r->m, t)->scope);
+}
+
+static void
+op_cancel(struct run *r)
+{
+    if (r->m.jobs_count == 0)
+        return;
+    int job = (int)below(r, (uint64_t)r->m.jobs_count);
+    sl_queue_event_cancel(&r->event, r->m.jobs[job].id);
+    for (int i = 0; i < r->m.tasks_count; i++) {
+        if (r->m.tasks[i].job == job && model_is_live(&r->m.tasks[i]))
+            r->m.tasks[i].state = MODEL_CANCELED;
+    }
+    apply(r, r->m.jobs[job].scope);
+}
+
+static void
+op_forget(struct run *r)
+{
+    if (r->m.jobs_count == 0)
+        return;
+    int job = (int)below(r, (uint64_t)r->m.jobs_count);
+    sl_queue_event_forget(&r->event, r->m.jobs[job].id);
+    if (model_live(&r->m, job) == 0)
+        r->m.jobs[job].is_forgotten = true;
+    apply(r, r->m.jobs[job].scope);
+}
+
+static void
+op_release(struct run *r)
+{
+    struct model_task *t = some_task(r);
+    if (t == NULL)
+        return;
+    struct sl_lease lease;
+    bool is_leased = t->state == MODEL_LEASED;
+    EXPECT(sl_queue_check(r->q, t->id, t->epoch, &lease) == (is_leased ? SL_OK : SL_ESTALE));
+    EXPECT(sl_queue_check(r->q, t->id, t->epoch + 1, &lease) == SL_ESTALE);
+    EXPECT(sl_queue_release(r->q, t->id, t->epoch + 1) == SL_ESTALE);
+    EXPECT(sl_queue_release(r->q, t->id, t->epoch) == (is_leased ? SL_OK : SL_ESTALE));
+    if (is_leased)
+        model_ready(&r->m, t, true);
+}
+
+static struct model_task *
+newest_of(struct run *r, uint64_t holder)
+{
+    struct model_task *newest = NULL;
+    for (int i = 0; i < r->m.tasks_count; i++) {
+        struct model_task *t = &r->m.tasks[i];
+        if (t->state == MODEL_LEASED && t->holder == holder &&
+            (newest == NULL || t->epoch > newest->epoch))
+            newest = t;
+    }
+    return newest;
+}
+
+static void
+op_release_holder(struct run *r)
+{
+    uint64_t holder = 1 + below(r, HOLDERS);
+    uint64_t count = 0;
+    for (struct model_task *t; (t = newest_of(r, holder)) != NULL; count++)
+        model_ready(&r->m, t, true);
+    EXPECT(sl_queue_release_holder(r->q, holder) == count);
+    EXPECT(sl_queue_release_holder(r->q, holder) == 0);
+}
+
+static void
+op_extend(struct run *r)
+{
+    uint64_t holder = 1 + below(r, HOLDERS), deadline_ns = r->now_ns + below(r, 80);
+    sl_queue_extend(r->q, holder, deadline_ns);
+    for (int i = 0; i < r->m.tasks_count; i++) {
+        struct model_task *t = &r->m.tasks[i];
+        if (t->state == MODEL_LEASED && t->holder == holder)
+            t->deadline_ns = SL_MAX(t->deadline_ns, deadline_ns);
+    }
+}
+
+static void
+op_expire(struct run *r)
+{
+    r->now_ns += below(r, 40);
+    for (uint64_t id; sl_queue_expire(r->q, r->now_ns, &id);) {
+        struct model_task *t = NULL;
+        for (int i = 0; i < r->m.tasks_count; i++)
+            t = r->m.tasks[i].id == id ? &r->m.tasks[i] : t;
+        EXPECT(t != NULL && t->state == MODEL_LEASED && t->deadline_ns <= r->now_ns);
+        model_ready(&r->m, t, true);
+    }
+    for (int i = 0; i < r->m.tasks_count; i++)
+        EXPECT(r->m.tasks[i].state != MODEL_LEASED || r->m.tasks[i].deadline_ns > r->now_ns);
+}
+
+static void
+op_restart(struct run *r)
+{
+    struct sl_buf before = {0}, after = {0};
+    snapshot(r, &before);
+    struct sl_queue *other = sl_queue_create();
+    EXPECT(sl_queue_restore(other, sl_buf_slice(&before)) == SL_OK);
+    sl_queue_destroy(&r->q);
+    r->q = other;
+    sl_queue_boot(r->q, ++r->boot);
+    snapshot(r, &after);
+    EXPECT(sl_slice_equal(sl_buf_slice(&before), sl_buf_slice(&after)));
+
+    struct sl_lease lease;
+    for (int i = 0; i < r->m.tasks_count; i++) {
+        struct model_task *t = &r->m.tasks[i];
+        EXPECT(sl_queue_check(r->q, t->id, t->epoch, &lease) == SL_ESTALE);
+    }
+    model_restart(&r->m);
+    sl_buf_deinit(&before);
+    sl_buf_deinit(&after);
+}
+
+static void
+op_malformed(struct run *r)
+{
+    struct sl_buf before = {0}, after = {0};
+    snapshot(r, &before);
+    struct model_task *t = some_task(r);
+    uint64_t scope = 1;
+    sl_queue_event_retry(&r->event, &(struct sl_retry){.task_id = t == NULL ? 1 : t->id});
+    if (t != NULL)
+        scope = model_job_of(&r->m, t)->scope;
+    switch (below(r, 4)) {
+    case 0:
+        r->event.size = below(r, r->event.size);
+        break;
+    case 1:
+        sl_buf_append_u8(&r->event, 0);
+        break;
+    case 2:
+        r->event.data[below(r, 2)] += 200;
+        break;
+    default:
+        scope += 100; /* Another's task. */
+    }
+    apply(r, scope);
+    snapshot(r, &after);
+    EXPECT(sl_slice_equal(sl_buf_slice(&before), sl_buf_slice(&after)));
+    sl_buf_deinit(&before);
+    sl_buf_deinit(&after);
+}
+
+static void
+compare_jobs(struct run *r)
+{
+    for (int i = 0; i < r->m.jobs_count; i++) {
+        const struct model_job *job = &r->m.jobs[i];
+        struct sl_job_info info;
+        enum sl_err err = sl_queue_job(r->q, job->id, &info);
+        EXPECT(err == (job->is_forgotten ? SL_ENOTFOUND : SL_OK));
+        if (err != SL_OK)
+            continue;
+        EXPECT(info.state == model_job_state(&r->m, i));
+        EXPECT(info.done == model_count(&r->m, i, MODEL_DONE));
+        EXPECT(info.dead == model_count(&r->m, i, MODEL_DEAD));
+        EXPECT(info.canceled == model_count(&r->m, i, MODEL_CANCELED));
+        EXPECT(info.leased == model_count(&r->m, i, MODEL_LEASED));
+        EXPECT(info.total - info.done - info.dead - info.canceled == model_live(&r->m, i));
+        EXPECT(info.created_ms == job->created_ms && info.started_ms == job->started_ms);
+        EXPECT(info.scope.id == job->scope);
+    }
+}
+
+static uint64_t
+model_oldest_ms(const struct model *m, const struct sl_queue_depth *d)
+{
+    for (int i = 0; i < m->tasks_count; i++) {
+        const struct model_job *job = &m->jobs[m->tasks[i].job];
+        if (m->tasks[i].state <= MODEL_DELAYED && job->scope == d->scope.id &&
+            job->class == d->class)
+            return job->created_ms;
+    }
+    return 0;
+}
+
+static void
+compare_depths(struct run *r)
+{
+    struct sl_queue_depth depths[SL_CLASS_COUNT * MODEL_SCOPES + 1];
+    uint32_t count = sl_queue_depths(r->q, depths, SL_COUNT_OF(depths));
+    uint64_t seen = 0, live = 0, ready[SL_CLASS_COUNT] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sl_queue_depth *d = &depths[i];
+        EXPECT(d->ready == model_lane_count(&r->m, d->scope.id, d->class, MODEL_READY));
+        EXPECT(d->delayed == model_lane_count(&r->m, d->scope.id, d->class, MODEL_DELAYED));
+        EXPECT(d->leased == model_lane_count(&r->m, d->scope.id, d->class, MODEL_LEASED));
+        EXPECT(d->oldest_ms == model_oldest_ms(&r->m, d));
+        seen += d->ready + d->delayed + d->leased;
+        ready[d->class] += d->ready;
+    }
+    uint64_t next_ms = UINT64_MAX;
+    for (int i = 0; i < r->m.tasks_count; i++) {
+        const struct model_task *t = &r->m.tasks[i];
+        live += model_is_live(t);
+        if (t->state == MODEL_DELAYED)
+            next_ms = SL_MIN(next_ms, t->not_before_ms);
+    }
+    EXPECT(seen == live);
+    EXPECT(sl_queue_next_ms(r->q) == next_ms);
+    for (int i = 0; i < SL_CLASS_COUNT; i++)
+        EXPECT(sl_queue_ready_count(r->q, (enum sl_class)i) == ready[i]);
+}
+
+static void
+step(struct run *r)
+{
+    uint64_t dice = below(r, 100);
+    r->now_ms += below(r, 4);
+    if (dice < 15)
+        op_enqueue(r);
+    else if (dice < 45)
+        op_lease(r);
+    else if (dice < 58)
+        op_end(r, true);
+    else if (dice < 62)
+        op_end(r, false);
+    else if (dice < 72)
+        op_retry(r);
+    else if (dice < 77)
+        op_release(r);
+    else if (dice < 80)
+        op_release_holder(r);
+    else if (dice < 83)
+        op_extend(r);
+    else if (dice < 88)
+        op_expire(r);
+    else if (dice < 91)
+        op_cancel(r);
+    else if (dice < 95)
+        op_forget(r);
+    else if (dice < 98)
+        op_malformed(r);
+    else
+        op_restart(r);
+}
+
+/* Every task that is left ends, by leases alone. */
+static void
+drain(struct run *r)
+{
+    r->now_ns += 1000;
+    r->now_ms += 1000;
+    op_expire(r);
+    for (int i = 0; i < SL_CLASS_COUNT; i++) {
+        struct sl_lease_want want = {
+            .class = (enum sl_class)i, .now_ms = r->now_ms, .duration_ns = 1};
+        for (struct sl_lease lease; sl_queue_lease(r->q, &want, &lease);) {
+            sl_queue_event_done(&r->event, lease.task_id);
+            apply(r, lease.scope.id);
+        }
+    }
+    for (int i = 0; i < r->m.jobs_count; i++) {
+        struct sl_job_info info;
+        if (sl_queue_job(r->q, r->m.jobs[i].id, &info) != SL_OK)
+            continue;
+        EXPECT(info.state >= SL_JOB_SUCCEEDED && info.leased == 0);
+        EXPECT(info.done + info.dead + info.canceled == info.total);
+        sl_queue_event_forget(&r->event, r->m.jobs[i].id);
+        apply(r, r->m.jobs[i].scope);
+        EXPECT(sl_queue_job(r->q, r->m.jobs[i].id, &info) == SL_ENOTFOUND);
+    }
+    struct sl_queue_depth depth;
+    EXPECT(sl_queue_depths(r->q, &depth, 1) == 0);
+}
+
+static void
+run_seed(uint64_t seed)
+{
+    struct run *r = calloc(1, sizeof(*r));
+    r->seed = seed;
+    r->q = sl_queue_create();
+    r->now_ms = r->now_ns = 1000;
+    sl_random_seed(&r->random, seed);
+    for (int i = 0; i < OPS; i++) {
+        step(r);
+        compare_jobs(r);
+        compare_depths(r);
+    }
+    drain(r);
+    sl_queue_destroy(&r->q);
+    sl_buf_deinit(&r->event);
+    free(r);
+}
+
+Test(model, agrees_with_the_queue_whatever_happens)
+{
+    sl_report_level_set((enum sl_report_level)(SL_REPORT_ERROR + 1)); /* Malformed on purpose. */
+    const char *one = getenv("SL_SEED");
+    if (one != NULL) {
+        run_seed(strtoull(one, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++)
+        run_seed(seed);
+}
