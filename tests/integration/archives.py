@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model archives, good and bad, made in memory."""
+import gzip
+import io
+import json
+import struct
+import tarfile
+import zlib
+
+
+def safetensors(tensors, header=None, size=None):
+    """`tensors`: name -> (dtype, shape, begin, end). Its data are zeros."""
+    if header is None:
+        header = json.dumps({name: {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+                             for name, (dtype, shape, begin, end) in tensors.items()}).encode()
+    if size is None:
+        size = max((entry[3] for entry in tensors.values()), default=0)
+    return struct.pack("<Q", len(header)) + header + bytes(size)
+
+
+def member(name, data=b"", kind=tarfile.REGTYPE, link=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, len(data)
+    return info, data
+
+
+def archive(*members):
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz", compresslevel=1) as tar:
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
+    return target.getvalue()
+
+
+GOOD_TENSORS = {"weight": ("F32", [4, 4], 0, 64), "bias": ("F32", [4], 64, 80)}
+GOOD = archive(member("model.safetensors", safetensors(GOOD_TENSORS)))
+
+
+def bomb():
+    """16 GiB of zeros in 16 MiB: one tar member, its data one gzip member repeated."""
+    block, count = 1 << 26, 256
+    info = tarfile.TarInfo("model.safetensors")
+    info.size = block * count
+    return (gzip.compress(info.tobuf(tarfile.GNU_FORMAT), 1)
+            + gzip.compress(bytes(block), 9) * count)
+
+
+def many_entries(count=200_000):
+    """So many empty files, in a few hundred KiB."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    parts = [packer.compress(tarfile.TarInfo(f"file-{i}").tobuf(tarfile.USTAR_FORMAT))
+             for i in range(count)]
+    return b"".join(parts) + packer.compress(bytes(1024)) + packer.flush()
+
+
+def weights(tensors=None, **options):
+    return archive(member("model.safetensors", safetensors(tensors or {}, **options)))
+
+
+def bert(hidden):
+    """A Hugging Face directory whose configuration says 64 and whose tensors say `hidden`."""
+    config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 8,
+              "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
+              "intermediate_size": 128, "max_position_embeddings": 16, "type_vocab_size": 2,
+              "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+    shape = [8, hidden]
+    tensors = {"embeddings.word_embeddings.weight": ("F32", shape, 0, 4 * 8 * hidden)}
+    return archive(member("config.json", json.dumps(config).encode()),
+                   member("vocab.txt", b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"),
+                   member("model.safetensors", safetensors(tensors)))
+
+
+HUGE = 1 << 63
+BAD = (
+    ("not gzip", b"this is not an archive" * 50),
+    ("gzip that is no tar", gzip.compress(b"plain text" * 1000)),
+    ("gzip cut short", GOOD[:len(GOOD) // 2]),
+    ("an empty archive", archive()),
+    ("a path with ..", archive(member("../outside.safetensors", safetensors(GOOD_TENSORS)))),
+    ("a path with .. inside", archive(member("a/../../b.safetensors", b"x"))),
+    ("an absolute path", archive(member("/tmp/outside.safetensors", b"x"))),
+    ("a symbolic link", archive(member("model.safetensors", kind=tarfile.SYMTYPE,
+                                       link="/etc/passwd"))),
+    ("a hard link", archive(member("model.safetensors", kind=tarfile.LNKTYPE,
+                                   link="/etc/passwd"))),
+    ("a character device", archive(member("zero", kind=tarfile.CHRTYPE))),
+    ("a block device", archive(member("disk", kind=tarfile.BLKTYPE))),
+    ("a fifo", archive(member("pipe", kind=tarfile.FIFOTYPE))),
+    ("no weights", archive(member("readme.txt", b"nothing here"))),
+    ("overlapping tensors", weights({"a": ("F32", [4], 0, 16), "b": ("F32", [4], 8, 24)})),
+    ("a tensor out of range", weights({"a": ("F32", [4], 0, 16)}, size=8)),
+    ("a tensor that ends before it begins", weights({"a": ("F32", [4], 16, 0)}, size=16)),
+    ("offsets that overflow", weights({"a": ("F32", [4], HUGE, HUGE * 2 - 1)}, size=16)),
+    ("a shape that overflows", weights({"a": ("F32", [1 << 32, 1 << 32], 0, 16)})),
+    ("a shape that is not its size", weights({"a": ("F32", [5], 0, 16)})),
+    ("a negative dimension", weights({"a": ("F32", [-4], 0, 16)})),
+    ("an unknown type of number", weights({"a": ("Q99", [4], 0, 16)})),
+    ("a header that is not JSON", weights(header=b"{" * 64, size=16)),
+    ("a header longer than the file", archive(member(
+        "model.safetensors", struct.pack("<Q", 1 << 40) + b"{}"))),
+    ("a header length that overflows", archive(member(
+        "model.safetensors", struct.pack("<Q", (1 << 64) - 1) + b"{}"))),
+    ("a file of 3 bytes", archive(member("model.safetensors", b"abc"))),
+)
