@@ -2,9 +2,10 @@
 /*
  * front.h - the HTTP seam: libmicrohttpd behind three calls. Knows routes and keys, no store.
  *
- * Per request, on the front's one epoll thread: match, authenticate, check, read or stream the body,
- * parse it, then post the call and suspend the connection. sl_front_reply, from any thread, answers
- * and resumes. A connection that closes meanwhile drops its reply; the call is still freed once.
+ * Per request, on the front's one epoll thread: match, authenticate, check, read or stream the
+ * body, parse it, then post the call and suspend the connection. sl_front_reply, from any thread,
+ * answers and resumes. A connection that closes meanwhile drops its reply; the call is still freed
+ * once.
  */
 #ifndef SL_GATEWAY_FRONT_H
 #define SL_GATEWAY_FRONT_H
@@ -15,7 +16,7 @@
 struct sl_front;
 
 struct sl_front_options {
-    const char *address;    /* "127.0.0.1:8080"; port 0 picks a free one. */
+    const char *address; /* "127.0.0.1:8080"; port 0 picks a free one. */
     struct sl_keyring *keyring;
     const char *blob_directory; /* For uploads; see object-store/blob.h. */
     /* Takes the call: from now on the poster's until sl_front_reply. On the front's thread. */

@@ -17,7 +17,8 @@ struct sl_gateway {
     char unpack_program[256]; /* This executable, for the child that opens archives. */
 };
 
-/* Make the operator's tenant and key on an empty store (writes DATA/admin.key, 0600); fill the keyring. */
+/* Make the operator's tenant and key on an empty store (writes DATA/admin.key, 0600); fill the
+ * keyring. */
 SL_MUST_CHECK enum sl_err sl_gateway_bootstrap(struct sl_gateway *g, uint64_t now_ms);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keyring.h - API keys in memory, so that the front authenticates on its own thread before it reads a
- * body. The catalogue holds the truth; the api actor puts and removes here after each commit.
+ * keyring.h - API keys in memory, so that the front authenticates on its own thread before it reads
+ * a body. The catalogue holds the truth; the api actor puts and removes here after each commit.
  * Threading: any thread (one short lock inside; part of the HTTP seam).
  */
 #ifndef SL_GATEWAY_KEYRING_H

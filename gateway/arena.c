@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/arena.h"
+
+#include <stdalign.h>
+
+#include "runtime/alloc.h"
+
+#define ARENA_MAGIC 0x61726e61u
+#define BLOCK_SIZE  ((size_t)8192 - 64) /* With the heap's own header just under two pages. */
+
+struct block {
+    struct block *next;
+    size_t size, used;
+    alignas(max_align_t) uint8_t bytes[];
+};
+
+struct sl_arena {
+    uint32_t magic;
+    struct block *blocks; /* The newest first; the oldest holds this struct. */
+};
+
+static struct block *
+block_create(size_t size)
+{
+    struct block *block = sl_alloc(sizeof(*block) + size);
+    block->next = NULL;
+    block->size = size;
+    block->used = 0;
+    return block;
+}
+
+static void *
+block_take(struct block *block, size_t size)
+{
+    size_t at = block->used;
+    if (size > block->size - at)
+        return NULL;
+    /* Round up after the check: the last allocation of a block may end unaligned. */
+    block->used =
+        SL_MIN(block->size, (at + size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1));
+    return block->bytes + at;
+}
+
+struct sl_arena *
+sl_arena_create(void)
+{
+    struct block *block = block_create(BLOCK_SIZE - sizeof(struct block));
+    struct sl_arena *arena = block_take(block, sizeof(*arena));
+    arena->magic = ARENA_MAGIC;
+    arena->blocks = block;
+    return arena;
+}
+
+void
+sl_arena_destroy(struct sl_arena **arena)
+{
+    sl_assert(arena != NULL);
+    if (*arena == NULL)
+        return;
+    sl_assert((*arena)->magic == ARENA_MAGIC);
+    struct block *block = (*arena)->blocks;
+    *arena = NULL;
+    while (block != NULL) {
+        struct block *next = block->next;
+        sl_free(block);
+        block = next;
+    }
+}
+
+void *
+sl_arena_alloc(struct sl_arena *arena, size_t size)
+{
+    sl_assert(arena != NULL && arena->magic == ARENA_MAGIC);
+    sl_assert(size < SIZE_MAX / 2);
+    size = SL_MAX(size, 1); /* Two allocations never share an address. */
+    void *memory = block_take(arena->blocks, size);
+    if (memory == NULL) {
+        struct block *block = block_create(SL_MAX(size, BLOCK_SIZE - sizeof(struct block)));
+        block->next = arena->blocks;
+        arena->blocks = block;
+        memory = block_take(block, size);
+        sl_assert(memory != NULL);
+    }
+    memset(memory, 0, size);
+    return memory;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * arena.h - memory that ends with one call. Bump allocation in blocks; a small call costs one heap
+ * allocation, for itself and all its texts. Threading: one owner at a time.
+ */
+#ifndef SL_GATEWAY_ARENA_H
+#define SL_GATEWAY_ARENA_H
+
+#include "runtime/base.h"
+
+struct sl_arena;
+
+/* Never NULL. */
+struct sl_arena *sl_arena_create(void);
+/* Free everything taken from it. *arena may be NULL already. */
+void sl_arena_destroy(struct sl_arena **arena);
+
+/* Zeroed, aligned for any type; lives until the arena is destroyed. */
+void *sl_arena_alloc(struct sl_arena *arena, size_t size);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ask.h - what a handler asks of others: of the api actor, of the I/O pool, of what all share.
+ * Included by call.h.
+ */
+#ifndef SL_GATEWAY_ASK_H
+#define SL_GATEWAY_ASK_H
+
+#include "actors/index.h"
+#include "gateway/call.h"
+#include "queue/queue.h"
+
+/* ---- waiting ------------------------------------------------------------------------------------
+ */
+/*
+ * Embed a text with what makes `index` of a collection's extraction (row JSON): the continuation
+ * finds the vector in ret of sl_call_embedding, or NULL after a failure (it then calls sl_call_fail
+ * itself by sl_call_fail_wait). The call's transaction is ended before waiting; the continuation
+ * gets a new one.
+ */
+void sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
+                   sl_handler_fn *then);
+const float *sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensions);
+
+/* Run `work` on the I/O pool (blocking is fine there, the store is not to be touched), then `then`.
+ */
+void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then);
+
+/* Load a model into the object store of a node (or drop it), then `then`. */
+void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
+                        struct sl_slice model_id, const char *directory, sl_handler_fn *then);
+/* How the wait ended: SL_OK, SL_ETIMEOUT, SL_EUNAVAIL, SL_EFULL...; with a message. */
+enum sl_err sl_call_wait_error(const struct sl_call *call, struct sl_slice *ret_message);
+/* Turn the wait's error into the reply: 503 (with Retry-After) for EUNAVAIL/EFULL/ETIMEOUT, else
+ * 500/422. */
+void sl_call_fail_wait(struct sl_call *call);
+
+/*
+ * Run `then` on the store's thread right after this call's transaction was committed, in the order
+ * of these calls; never after a failure. What follows the catalogue in memory is changed there: the
+ * keyring, the vector indexes. `arg` is arena memory or NULL.
+ */
+typedef void sl_after_fn(struct sl_call *call, void *arg);
+void sl_call_after_commit(struct sl_call *call, sl_after_fn *then, void *arg);
+/* For whoever commits: run what was asked for, or forget it. */
+void sl_call_run_after(struct sl_call *call, bool is_committed);
+
+/* After a commit that enqueued: have the dispatcher look (sent once the commit is durable). */
+void sl_call_wake_dispatcher(struct sl_call *call);
+
+/* ---- what handlers share ------------------------------------------------------------------------
+ */
+struct sl_queue *sl_call_queue(const struct sl_call *call);
+struct sl_index_cache *sl_call_indexes(const struct sl_call *call);
+const char *sl_call_data_directory(const struct sl_call *call);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * identity.h - who calls, and what a route may ask of a key.
+ */
+#ifndef SL_GATEWAY_IDENTITY_H
+#define SL_GATEWAY_IDENTITY_H
+
+#include "runtime/base.h"
+#include "runtime/catalogue.h"
+
+enum sl_permission {                 /* What a route asks of a key. */
+                     SL_PERMIT_NONE, /* Public: no key is looked at. */
+                     SL_PERMIT_READ,
+                     SL_PERMIT_WRITE,
+                     SL_PERMIT_DELETE,
+                     SL_PERMIT_ADMIN,
+                     SL_PERMIT_OPERATOR
+};
+#define SL_PERMIT_BIT(p) (1u << (p))
+
+/* Who calls, as the key says. Copied out of the keyring: no pointer into it. */
+struct sl_identity {
+    struct sl_scope scope; /* The tenant's rows; X-Tenant-Id of an operator changes it. */
+    uint32_t permissions;  /* SL_PERMIT_BIT of each. */
+    bool is_operator;
+    char tenant_id[64];
+    char organization_id[24];
+    char key_id[24];
+    char user_id[24];
+    char account_type[16]; /* free, pro, team, enterprise */
+};
+
+#endif
