@@ -125,8 +125,7 @@ sl_queue_assert(const struct sl_queue *q)
     sl_assert(q->magic == SL_QUEUE_MAGIC);
 }
 
-/* ---- job.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- job.c ---- */
 
 /* What a new job is made with; the block is filled by the caller, then each task is attached. */
 struct sl_job_seed {
@@ -157,8 +156,7 @@ sl_job_payloads(const struct sl_job *job)
     return (uint8_t *)(job->tasks + job->tasks_count);
 }
 
-/* ---- task.c
- * --------------------------------------------------------------------------------------- */
+/* ---- task.c ---- */
 
 static inline uint64_t
 sl_task_id(const struct sl_task *task)

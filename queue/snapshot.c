@@ -16,8 +16,7 @@
 #define SNAPSHOT_VERSION 1
 #define TASK_BYTES_MIN   32
 
-/* ---- writing
- * -------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static void
 append_task(struct sl_buf *out, const struct sl_task *task)
@@ -71,8 +70,7 @@ sl_queue_snapshot(void *queue, struct sl_buf *out)
         append_job(out, job);
 }
 
-/* ---- reading
- * -------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* What stands before a job's tasks. */
 struct job_head {
@@ -206,7 +204,8 @@ read_all(struct sl_queue *q, struct sl_reader *r)
     q->serial_last = sl_read_u64(r);
     q->order_last = sl_read_u64(r);
     uint32_t jobs_count = sl_read_u32(r);
-    if (r->is_bad || q->serial_last > SL_SERIAL_MAX)
+    /* No run of events counts that far; what does would wrap. */
+    if (r->is_bad || q->serial_last > SL_SERIAL_MAX || q->order_last > UINT64_MAX / 2)
         return SL_ECORRUPT;
 
     size_t tasks_count = 0;
