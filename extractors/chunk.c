@@ -24,7 +24,7 @@ skip_space(const uint8_t *at, const uint8_t *end)
 {
     while (at < end) {
         const uint8_t *next = at;
-        if (!is_space(sl_utf8_next(&next, end)))
+        if (!is_space(sl_unicode_next(&next, end)))
             break;
         at = next;
     }
@@ -41,7 +41,7 @@ none_end(const uint8_t *at, const uint8_t *end)
 static const uint8_t *
 character_end(const uint8_t *at, const uint8_t *end)
 {
-    sl_utf8_next(&at, end);
+    sl_unicode_next(&at, end);
     return at;
 }
 
@@ -51,7 +51,7 @@ word_end(const uint8_t *at, const uint8_t *end)
     at = skip_space(at, end); /* Only before the first word: later ones start at a letter. */
     while (at < end) {
         const uint8_t *next = at;
-        if (is_space(sl_utf8_next(&next, end)))
+        if (is_space(sl_unicode_next(&next, end)))
             break;
         at = next;
     }
@@ -181,7 +181,7 @@ skip_stops(const uint8_t *at, const uint8_t *end)
 {
     while (at < end) {
         const uint8_t *next = at;
-        uint32_t c = sl_utf8_next(&next, end);
+        uint32_t c = sl_unicode_next(&next, end);
         if (!is_stop(c) && !is_wide_stop(c) && !is_closer(c))
             break;
         at = next;
@@ -196,7 +196,7 @@ is_sentence_end(const uint8_t *start, const uint8_t *stop, const uint8_t *at, co
     if (at == end)
         return true;
     const uint8_t *next = at;
-    if (!is_space(sl_utf8_next(&next, end)))
+    if (!is_space(sl_unicode_next(&next, end)))
         return false; /* 3.14, example.com, "...": nothing ends inside a word. */
     if (*stop != '.')
         return true;
@@ -212,7 +212,7 @@ sentence_end(const uint8_t *start, const uint8_t *end)
     const uint8_t *at = start;
     while (at < end) {
         const uint8_t *stop = at;
-        uint32_t c = sl_utf8_next(&at, end);
+        uint32_t c = sl_unicode_next(&at, end);
         if (c == '\n') { /* A blank line ends a heading, which has no stop. */
             const uint8_t *after = skip_blank_line(at, end);
             if (after != at && skip_space(start, end) < stop)
@@ -289,7 +289,7 @@ add(struct chunks *chunks, const uint8_t *from, const uint8_t *to)
             while (last > from && to - last < 4 && (*last & 0xC0) == 0x80)
                 last--;
             at = last;
-            if (!is_space(sl_utf8_next(&at, to)) || at != to)
+            if (!is_space(sl_unicode_next(&at, to)) || at != to)
                 break;
             to = last;
         }

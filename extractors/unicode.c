@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "extractors/unicode.h"
 
+#include "runtime/utf8.h"
+
 #define SPACE SL_UNICODE_SPACE
 #define DROP  SL_UNICODE_DROP
 #define PUNCT SL_UNICODE_PUNCT
@@ -37,66 +39,25 @@ enum {
     JAMO_T_COUNT = 28
 };
 
-static bool
-is_tail(uint8_t byte)
-{
-    return (byte & 0xC0) == 0x80;
-}
-
 uint32_t
-sl_utf8_next(const uint8_t **at, const uint8_t *end)
+sl_unicode_next(const uint8_t **at, const uint8_t *end)
 {
     const uint8_t *p = *at;
-    uint8_t lead = p[0];
-    *at = p + 1;
-    if (lead < 0x80)
-        return lead;
-    if (lead >= 0xC2 && lead < 0xE0 && end - p >= 2 && is_tail(p[1])) {
-        *at = p + 2;
-        return (uint32_t)(lead & 0x1F) << 6 | (p[1] & 0x3Fu);
+    size_t size = p[0] < 0x80 ? 1 : sl_utf8_size(p, end);
+    *at = p + (size == 0 ? 1 : size);
+    switch (size) {
+    case 1:
+        return p[0];
+    case 2:
+        return (uint32_t)(p[0] & 0x1F) << 6 | (p[1] & 0x3Fu);
+    case 3:
+        return (uint32_t)(p[0] & 0x0F) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
+    case 4:
+        return (uint32_t)(p[0] & 0x07) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 |
+               (p[3] & 0x3Fu);
+    default:
+        return SL_UNICODE_REPLACEMENT;
     }
-    if (lead >= 0xE0 && lead < 0xF0 && end - p >= 3 && is_tail(p[1]) && is_tail(p[2])) {
-        uint32_t c = (uint32_t)(lead & 0x0F) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-        if (c < 0x800 || (c >= 0xD800 && c < 0xE000))
-            return SL_UNICODE_REPLACEMENT;
-        *at = p + 3;
-        return c;
-    }
-    if (lead >= 0xF0 && lead < 0xF5 && end - p >= 4 && is_tail(p[1]) && is_tail(p[2]) &&
-        is_tail(p[3])) {
-        uint32_t c = (uint32_t)(lead & 0x07) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 |
-                     (p[3] & 0x3Fu);
-        if (c < 0x10000 || c > 0x10FFFF)
-            return SL_UNICODE_REPLACEMENT;
-        *at = p + 4;
-        return c;
-    }
-    return SL_UNICODE_REPLACEMENT;
-}
-
-size_t
-sl_utf8_put(uint32_t c, uint8_t ret_bytes[static 4])
-{
-    if (c < 0x80) {
-        ret_bytes[0] = (uint8_t)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        ret_bytes[0] = (uint8_t)(0xC0 | c >> 6);
-        ret_bytes[1] = (uint8_t)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        ret_bytes[0] = (uint8_t)(0xE0 | c >> 12);
-        ret_bytes[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        ret_bytes[2] = (uint8_t)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    ret_bytes[0] = (uint8_t)(0xF0 | c >> 18);
-    ret_bytes[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-    ret_bytes[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-    ret_bytes[3] = (uint8_t)(0x80 | (c & 0x3F));
-    return 4;
 }
 
 enum sl_unicode_class

@@ -25,10 +25,7 @@ enum sl_unicode_class {
  * Decode the code point at *at (< end) and advance *at past it. Never fails: a byte that starts no
  * valid sequence gives SL_UNICODE_REPLACEMENT and advances by one.
  */
-uint32_t sl_utf8_next(const uint8_t **at, const uint8_t *end);
-
-/* Write `c` (a scalar value) as UTF-8; return the bytes written, 1 to 4. */
-size_t sl_utf8_put(uint32_t c, uint8_t ret_bytes[static 4]);
+uint32_t sl_unicode_next(const uint8_t **at, const uint8_t *end);
 
 enum sl_unicode_class sl_unicode_class(uint32_t c);
 

@@ -182,7 +182,7 @@ characters_count(struct sl_slice s)
 {
     uint64_t count = 0;
     for (const uint8_t *at = s.data; at < s.data + s.size; count++)
-        sl_utf8_next(&at, s.data + s.size);
+        sl_unicode_next(&at, s.data + s.size);
     return count;
 }
 

@@ -3,6 +3,8 @@
 
 #include <criterion/criterion.h>
 
+#include "runtime/utf8.h"
+
 static size_t
 fold(uint32_t c, uint32_t to[SL_UNICODE_FOLD_MAX])
 {
@@ -15,9 +17,9 @@ Test(unicode, every_scalar_value_survives_encoding)
         uint8_t bytes[4];
         if (c >= 0xD800 && c < 0xE000)
             continue;
-        size_t size = sl_utf8_put(c, bytes);
+        size_t size = sl_utf8_encode(c, bytes);
         const uint8_t *at = bytes;
-        cr_assert_eq(sl_utf8_next(&at, bytes + size), c);
+        cr_assert_eq(sl_unicode_next(&at, bytes + size), c);
         cr_assert_eq(at, bytes + size);
     }
 }
@@ -30,7 +32,7 @@ Test(unicode, malformed_bytes_are_replaced_one_by_one)
     for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
         const uint8_t *at = (const uint8_t *)bad[i];
         const uint8_t *start = at;
-        cr_expect_eq(sl_utf8_next(&at, start + strlen(bad[i])), SL_UNICODE_REPLACEMENT);
+        cr_expect_eq(sl_unicode_next(&at, start + strlen(bad[i])), SL_UNICODE_REPLACEMENT);
         cr_expect_eq(at, start + 1);
     }
 }

@@ -142,6 +142,9 @@ struct sluice_model_v1 {
     int (*tensor)(void *self, const char *name, struct sluice_tensor *ret);
     int (*file_at)(void *self, uint32_t index, struct sluice_model_file *ret);
     int (*file)(void *self, const char *name, struct sluice_model_file *ret);
+    /* The sealed memory file that holds all this, for a plugin that maps or registers it itself.
+     * Borrowed, read-only; its layout is not part of this contract. */
+    int descriptor;
 };
 
 /* ---- work -------------------------------------------------------------------------------------
