@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue/event.h"
 
-#include "queue/job.h"
-#include "queue/task.h"
+#include "queue/index.h"
 
 /* ---- writing ---- */
 

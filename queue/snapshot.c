@@ -10,8 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "queue/job.h"
-#include "queue/task.h"
+#include "queue/index.h"
 #include "runtime/alloc.h"
 
 #define SNAPSHOT_VERSION 1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queue/task.h"
+#include "queue/index.h"
 
 #include "runtime/alloc.h"
 
