@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object-store/blob.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/alloc.h"
+#include "runtime/random.h"
+
+#define BLOBS_MAGIC   0x424c4f42u
+#define WRITER_MAGIC  0x424c4f57u
+#define TMP_NAME_SIZE 33
+
+struct sl_blobs {
+    uint32_t magic;
+    int root_fd, tmp_fd;
+    bool is_sync_off;
+};
+
+struct sl_blob_writer {
+    uint32_t magic;
+    struct sl_blobs *blobs;
+    int fd;
+    char name[TMP_NAME_SIZE]; /* In tmp/. */
+    uint64_t size_bytes, size_bytes_max;
+    enum sl_err err; /* The first error; nothing is written after it. */
+    struct sl_sha256_stream *hash;
+};
+
+static void
+check(const struct sl_blobs *b)
+{
+    sl_assert(b != NULL);
+    sl_assert(b->magic == BLOBS_MAGIC);
+}
+
+static void
+check_writer(const struct sl_blob_writer *w)
+{
+    sl_assert(w != NULL);
+    sl_assert(w->magic == WRITER_MAGIC);
+    sl_assert(w->size_bytes <= w->size_bytes_max);
+}
+
+bool
+sl_blob_is_id(const char *text)
+{
+    if (text == NULL || strnlen(text, SL_BLOB_ID_SIZE) != SL_BLOB_ID_SIZE - 1)
+        return false;
+    return strspn(text, "0123456789abcdef") == SL_BLOB_ID_SIZE - 1;
+}
+
+static enum sl_err
+sync_fd(const struct sl_blobs *b, int fd)
+{
+    return b->is_sync_off || fsync(fd) == 0 ? SL_OK : sl_err_from_errno(errno);
+}
+
+/* Open the directory `name`, made and synced into its parent when absent. */
+static enum sl_err
+open_directory(const struct sl_blobs *b, int parent_fd, const char *name, int *ret_fd)
+{
+    bool is_new = mkdirat(parent_fd, name, 0700) == 0;
+    if (!is_new && errno != EEXIST)
+        return sl_err_from_errno(errno);
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return sl_err_from_errno(errno);
+    enum sl_err err = is_new ? sync_fd(b, parent_fd) : SL_OK;
+    if (err != SL_OK) {
+        (void)close(fd);
+        return err;
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+static enum sl_err
+remove_leftovers(int tmp_fd)
+{
+    int fd = openat(tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        enum sl_err err = sl_err_from_errno(errno);
+        if (fd >= 0)
+            (void)close(fd);
+        return err;
+    }
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(tmp_fd, entry->d_name, 0); /* One that stays is only disk space. */
+    }
+    (void)closedir(dir);
+    return SL_OK;
+}
+
+enum sl_err
+sl_blobs_open(const char *directory, bool is_sync_off, struct sl_blobs **ret_blobs)
+{
+    sl_assert(directory != NULL);
+    sl_assert(ret_blobs != NULL);
+    struct sl_blobs *b = sl_zalloc(sizeof(*b));
+    b->magic = BLOBS_MAGIC;
+    b->root_fd = b->tmp_fd = -1;
+    b->is_sync_off = is_sync_off;
+    enum sl_err err = SL_OK;
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        err = sl_err_from_errno(errno);
+        goto out;
+    }
+    b->root_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (b->root_fd < 0) {
+        err = sl_err_from_errno(errno);
+        goto out;
+    }
+    err = open_directory(b, b->root_fd, "tmp", &b->tmp_fd);
+    if (err == SL_OK)
+        err = remove_leftovers(b->tmp_fd);
+    if (err == SL_OK) {
+        *ret_blobs = b;
+        b = NULL;
+    }
+out:
+    sl_blobs_close(&b);
+    return err;
+}
+
+void
+sl_blobs_close(struct sl_blobs **blobs)
+{
+    sl_assert(blobs != NULL);
+    struct sl_blobs *b = *blobs;
+    if (b == NULL)
+        return;
+    check(b);
+    if (b->tmp_fd >= 0)
+        (void)close(b->tmp_fd);
+    if (b->root_fd >= 0)
+        (void)close(b->root_fd);
+    b->magic = 0;
+    sl_free(b);
+    *blobs = NULL;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+enum sl_err
+sl_blob_writer_create(struct sl_blobs *blobs, uint64_t size_bytes_max,
+                      struct sl_blob_writer **ret_writer)
+{
+    check(blobs);
+    sl_assert(ret_writer != NULL);
+    struct sl_blob_writer *w = sl_zalloc(sizeof(*w));
+    sl_random_hex(w->name, TMP_NAME_SIZE - 1);
+    w->fd =
+        openat(blobs->tmp_fd, w->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (w->fd < 0) {
+        enum sl_err err = sl_err_from_errno(errno);
+        sl_free(w);
+        return err;
+    }
+    w->magic = WRITER_MAGIC;
+    w->blobs = blobs;
+    w->size_bytes_max = size_bytes_max;
+    w->hash = sl_sha256_create();
+    *ret_writer = w;
+    return SL_OK;
+}
+
+static enum sl_err
+write_all(int fd, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? sl_err_from_errno(errno) : SL_EIO;
+        data += n;
+        size -= (size_t)n;
+    }
+    return SL_OK;
+}
+
+enum sl_err
+sl_blob_writer_append(struct sl_blob_writer *w, const void *data, size_t size)
+{
+    check_writer(w);
+    if (w->err == SL_OK && size > w->size_bytes_max - w->size_bytes)
+        w->err = SL_ETOOBIG;
+    if (w->err == SL_OK)
+        w->err = write_all(w->fd, data, size);
+    if (w->err != SL_OK)
+        return w->err;
+    if (size > 0)
+        sl_sha256_update(w->hash, data, size);
+    w->size_bytes += size;
+    return SL_OK;
+}
+
+uint64_t
+sl_blob_writer_size(const struct sl_blob_writer *w)
+{
+    check_writer(w);
+    return w->size_bytes;
+}
+
+/* Free the writer and whatever it has open; its file is the caller's business. */
+static void
+writer_destroy(struct sl_blob_writer **writer)
+{
+    struct sl_blob_writer *w = *writer;
+    if (w->hash != NULL) {
+        uint8_t ignored[SL_SHA256_SIZE];
+        sl_sha256_finish(&w->hash, ignored);
+    }
+    (void)close(w->fd);
+    w->magic = 0;
+    sl_free(w);
+    *writer = NULL;
+}
+
+/* Give the finished file its name. The data is synced before, the names after: so a name that is
+ * there after a power cut has its bytes. */
+static enum sl_err
+publish(struct sl_blob_writer *w, const char *id)
+{
+    const struct sl_blobs *b = w->blobs;
+    char shard[3] = {id[0], id[1], '\0'};
+    int shard_fd = -1;
+    enum sl_err err = sync_fd(b, w->fd);
+    if (err == SL_OK)
+        err = open_directory(b, b->root_fd, shard, &shard_fd);
+    if (err != SL_OK)
+        return err;
+    /* Over a file of the same bytes: nobody can tell, and readers keep the old one. */
+    if (renameat(b->tmp_fd, w->name, shard_fd, id) != 0)
+        err = sl_err_from_errno(errno);
+    else
+        err = sync_fd(b, shard_fd);
+    (void)close(shard_fd);
+    return err;
+}
+
+enum sl_err
+sl_blob_writer_finish(struct sl_blob_writer **writer, struct sl_blob *ret_blob)
+{
+    sl_assert(writer != NULL);
+    sl_assert(ret_blob != NULL);
+    struct sl_blob_writer *w = *writer;
+    check_writer(w);
+    if (w->err == SL_OK) {
+        struct sl_blob blob = {.size_bytes = w->size_bytes};
+        uint8_t digest[SL_SHA256_SIZE];
+        sl_sha256_finish(&w->hash, digest);
+        sl_hex(sl_slice(digest, sizeof(digest)), blob.id);
+        w->err = publish(w, blob.id);
+        if (w->err == SL_OK)
+            *ret_blob = blob;
+    }
+    enum sl_err err = w->err;
+    if (err != SL_OK)
+        (void)unlinkat(w->blobs->tmp_fd, w->name, 0); /* Absent once renamed. */
+    writer_destroy(writer);
+    return err;
+}
+
+void
+sl_blob_writer_abort(struct sl_blob_writer **writer)
+{
+    sl_assert(writer != NULL);
+    if (*writer == NULL)
+        return;
+    check_writer(*writer);
+    (void)unlinkat((*writer)->blobs->tmp_fd, (*writer)->name, 0);
+    writer_destroy(writer);
+}
+
+enum sl_err
+sl_blob_put(struct sl_blobs *blobs, struct sl_slice data, struct sl_blob *ret_blob)
+{
+    struct sl_blob_writer *w = NULL;
+    enum sl_err err = sl_blob_writer_create(blobs, data.size, &w);
+    if (err != SL_OK)
+        return err;
+    err = sl_blob_writer_append(w, data.data, data.size);
+    if (err == SL_OK)
+        return sl_blob_writer_finish(&w, ret_blob);
+    sl_blob_writer_abort(&w);
+    return err;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+#define BLOB_PATH_SIZE (SL_BLOB_ID_SIZE + 3)
+
+static bool
+path_of(const char *id, char path[static BLOB_PATH_SIZE])
+{
+    if (!sl_blob_is_id(id))
+        return false;
+    (void)snprintf(path, BLOB_PATH_SIZE, "%c%c/%s", id[0], id[1], id);
+    return true;
+}
+
+enum sl_err
+sl_blob_open(const struct sl_blobs *blobs, const char *id, int *ret_fd, uint64_t *ret_size_bytes)
+{
+    check(blobs);
+    sl_assert(ret_fd != NULL && ret_size_bytes != NULL);
+    char path[BLOB_PATH_SIZE];
+    struct stat st;
+    if (!path_of(id, path))
+        return SL_EINVAL;
+    int fd = openat(blobs->root_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return sl_err_from_errno(errno);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        (void)close(fd);
+        return SL_EIO;
+    }
+    *ret_fd = fd;
+    *ret_size_bytes = (uint64_t)st.st_size;
+    return SL_OK;
+}
+
+enum sl_err
+sl_blob_size(const struct sl_blobs *blobs, const char *id, uint64_t *ret_size_bytes)
+{
+    check(blobs);
+    sl_assert(ret_size_bytes != NULL);
+    char path[BLOB_PATH_SIZE];
+    struct stat st;
+    if (!path_of(id, path))
+        return SL_EINVAL;
+    if (fstatat(blobs->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return sl_err_from_errno(errno);
+    *ret_size_bytes = (uint64_t)st.st_size;
+    return SL_OK;
+}
+
+enum sl_err
+sl_blob_remove(struct sl_blobs *blobs, const char *id)
+{
+    check(blobs);
+    char path[BLOB_PATH_SIZE];
+    if (!path_of(id, path))
+        return SL_EINVAL;
+    if (unlinkat(blobs->root_fd, path, 0) != 0 && errno != ENOENT)
+        return sl_err_from_errno(errno);
+    return SL_OK;
+}

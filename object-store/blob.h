@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * blob.h - immutable bytes in files named by their SHA-256: uploads, archives, large values.
+ *
+ *   writer_create --> append ... --> finish (synced, renamed, directory synced) --> blob
+ *                               `--> abort  (nothing is left)
+ *
+ *   DIRECTORY/tmp/<random>        being written; what a crash left there is removed at open
+ *   DIRECTORY/ab/<64 hex digits>  complete; the same bytes are the same file
+ *
+ * Nobody counts references here: who removes a blob knows that nothing points to it.
+ * Threading: calls block on the disk. Writers are independent; each has one owner at a time. One
+ * process owns the directory.
+ */
+#ifndef SL_OBJECT_STORE_BLOB_H
+#define SL_OBJECT_STORE_BLOB_H
+
+#include "runtime/base.h"
+#include "runtime/hash.h"
+
+#define SL_BLOB_ID_SIZE (2 * SL_SHA256_SIZE + 1) /* 64 lower-case hex digits and a NUL. */
+
+struct sl_blobs;
+struct sl_blob_writer;
+
+struct sl_blob {
+    char id[SL_BLOB_ID_SIZE];
+    uint64_t size_bytes;
+};
+
+/* Exactly 64 lower-case hex digits. Every call that takes an id checks it: SL_EINVAL. */
+bool sl_blob_is_id(const char *text);
+
+/* Open, or make, the directory. With `is_sync_off` nothing is synced: for tests. SL_EIO,
+ * SL_EDENIED, SL_ENOSPC. */
+SL_MUST_CHECK enum sl_err sl_blobs_open(const char *directory, bool is_sync_off,
+                                        struct sl_blobs **ret_blobs);
+void sl_blobs_close(struct sl_blobs **blobs); /* After its last writer. NULL inside is fine. */
+
+/* Start a blob of at most `size_bytes_max`; `blobs` must outlive the writer. SL_EIO, SL_ENOSPC. */
+SL_MUST_CHECK enum sl_err sl_blob_writer_create(struct sl_blobs *blobs, uint64_t size_bytes_max,
+                                                struct sl_blob_writer **ret_writer);
+/* SL_ETOOBIG: over the limit. SL_ENOSPC, SL_EIO. After an error only abort makes sense; finish
+ * would return the error again. */
+SL_MUST_CHECK enum sl_err sl_blob_writer_append(struct sl_blob_writer *w, const void *data,
+                                                size_t size);
+uint64_t sl_blob_writer_size(const struct sl_blob_writer *w);
+/* Make the blob durable and destroy the writer, whatever is returned; on error nothing is left. */
+SL_MUST_CHECK enum sl_err sl_blob_writer_finish(struct sl_blob_writer **writer,
+                                                struct sl_blob *ret_blob);
+void sl_blob_writer_abort(struct sl_blob_writer **writer); /* NULL inside is fine. */
+
+/* All of it in one call. */
+SL_MUST_CHECK enum sl_err sl_blob_put(struct sl_blobs *blobs, struct sl_slice data,
+                                      struct sl_blob *ret_blob);
+
+/* Open for reading; the caller closes the descriptor. SL_ENOTFOUND, SL_EINVAL, SL_EIO. */
+SL_MUST_CHECK enum sl_err sl_blob_open(const struct sl_blobs *blobs, const char *id, int *ret_fd,
+                                       uint64_t *ret_size_bytes);
+SL_MUST_CHECK enum sl_err sl_blob_size(const struct sl_blobs *blobs, const char *id,
+                                       uint64_t *ret_size_bytes);
+/* Readers that have it open keep it. Absent: SL_OK. */
+SL_MUST_CHECK enum sl_err sl_blob_remove(struct sl_blobs *blobs, const char *id);
+
+#endif
