@@ -14,8 +14,15 @@ struct block {
     alignas(max_align_t) uint8_t bytes[];
 };
 
+struct deferred {
+    struct deferred *next;
+    void (*destroy)(void *thing);
+    void *thing;
+};
+
 struct sl_arena {
     uint32_t magic;
+    struct deferred *deferred;
     struct block *blocks; /* The newest first; the oldest holds this struct. */
 };
 
@@ -46,8 +53,7 @@ sl_arena_create(void)
 {
     struct block *block = block_create(BLOCK_SIZE - sizeof(struct block));
     struct sl_arena *arena = block_take(block, sizeof(*arena));
-    arena->magic = ARENA_MAGIC;
-    arena->blocks = block;
+    *arena = (struct sl_arena){.magic = ARENA_MAGIC, .blocks = block};
     return arena;
 }
 
@@ -58,6 +64,8 @@ sl_arena_destroy(struct sl_arena **arena)
     if (*arena == NULL)
         return;
     sl_assert((*arena)->magic == ARENA_MAGIC);
+    for (struct deferred *d = (*arena)->deferred; d != NULL; d = d->next)
+        d->destroy(d->thing);
     struct block *block = (*arena)->blocks;
     *arena = NULL;
     while (block != NULL) {
@@ -83,4 +91,15 @@ sl_arena_alloc(struct sl_arena *arena, size_t size)
     }
     memset(memory, 0, size);
     return memory;
+}
+
+void
+sl_arena_defer(struct sl_arena *arena, void (*destroy)(void *thing), void *thing)
+{
+    sl_assert(destroy != NULL);
+    struct deferred *d = sl_arena_alloc(arena, sizeof(*d));
+    d->next = arena->deferred;
+    d->destroy = destroy;
+    d->thing = thing;
+    arena->deferred = d;
 }

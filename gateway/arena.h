@@ -18,4 +18,8 @@ void sl_arena_destroy(struct sl_arena **arena);
 /* Zeroed, aligned for any type; lives until the arena is destroyed. */
 void *sl_arena_alloc(struct sl_arena *arena, size_t size);
 
+/* Have destroy call `destroy(thing)` first, the latest thing first: what the heap holds for a call.
+ */
+void sl_arena_defer(struct sl_arena *arena, void (*destroy)(void *thing), void *thing);
+
 #endif

@@ -30,7 +30,8 @@ struct sl_extractor_info {
     const char *description, *icon;
     const char *unavailable_reason; /* NULL: it is available. */
 
-    /* JSON texts. Maps of field -> {"type","description"...}: good as JSON Schema and BucketSchema. */
+    /* JSON texts. Maps of field -> {"type","description"...}: JSON Schema and BucketSchema alike.
+     */
     const char *inputs, *parameters, *outputs;
     const char *inputs_required; /* Array of names. */
     const char *input_types;     /* Array: text, image... */
@@ -76,8 +77,8 @@ void sl_vector_index_write(const struct sl_vector_index *index, struct sl_jsonw 
 void sl_vector_index_uri(const struct sl_vector_index *index, struct sl_buf *out);
 
 /*
- * Check a collection's `params` (may be NONE) for the extractor: 422 on the call for each value that
- * it does not take, `loc` leading each location ("body.feature_extractor.parameters").
+ * Check a collection's `params` (may be NONE) for the extractor: 422 on the call for each value
+ * that it does not take, `loc` leading each location ("body.feature_extractor.parameters").
  */
 void sl_extractor_params_check(const struct sl_extractor_info *info, struct sl_json params,
                                struct sl_call *call, const char *loc);

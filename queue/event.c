@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue/event.h"
 
-#include "queue/index.h"
+#include "queue/job.h"
+#include "queue/task.h"
 
 /* ---- writing ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * index.h - what the queue is made of; only for the queue's own files and their tests.
+ * index.h - what the queue is made of; only for the queue's own files.
  *
  *   queue --> lane {tenant}:{class} --> ready lists, one per priority --> tasks
  *     |         `--> its live jobs, oldest first
@@ -124,62 +124,5 @@ sl_queue_assert(const struct sl_queue *q)
     sl_assert(q != NULL);
     sl_assert(q->magic == SL_QUEUE_MAGIC);
 }
-
-/* ---- job.c ---- */
-
-/* What a new job is made with; the block is filled by the caller, then each task is attached. */
-struct sl_job_seed {
-    struct sl_scope scope;
-    struct sl_job_id id;
-    uint64_t serial;
-    uint64_t created_ms;
-    enum sl_class class;
-    uint8_t priority;
-    uint32_t tasks_count;
-    size_t payload_bytes;
-};
-/* Add a job with an uninitialised block (none when tasks_count is 0). Borrowed until forgotten. */
-struct sl_job *sl_job_add(struct sl_queue *q, const struct sl_job_seed *seed);
-/* Give back the block and leave the lane, once no task is left. */
-void sl_job_settle(struct sl_queue *q, struct sl_job *job);
-void sl_job_remove(struct sl_queue *q, struct sl_job *job); /* It must have ended. */
-struct sl_job *sl_job_lookup(const struct sl_queue *q, struct sl_job_id id); /* NULL: none. */
-enum sl_job_state sl_job_state(const struct sl_job *job);
-static inline uint32_t
-sl_job_live(const struct sl_job *job)
-{
-    return job->total - job->done - job->dead - job->canceled;
-}
-static inline uint8_t *
-sl_job_payloads(const struct sl_job *job)
-{
-    return (uint8_t *)(job->tasks + job->tasks_count);
-}
-
-/* ---- task.c ---- */
-
-static inline uint64_t
-sl_task_id(const struct sl_task *task)
-{
-    return task->job->serial << SL_TASK_INDEX_BITS | task->index;
-}
-/* The task, if it is not ended; else NULL. */
-struct sl_task *sl_task_lookup(const struct sl_queue *q, uint64_t task_id);
-/* Put a task that is nowhere where its not_before_ms says: ready at the back, or delayed. */
-void sl_task_attach(struct sl_queue *q, struct sl_task *task);
-/* Take it out of wherever it is; a lease ends. */
-void sl_task_detach(struct sl_queue *q, struct sl_task *task);
-/* Detach and mark as ended. The caller counts it and settles the job. */
-void sl_task_end(struct sl_queue *q, struct sl_task *task);
-/* The one whose turn it is, or NULL; it stays where it is. */
-struct sl_task *sl_task_next(const struct sl_queue *q, enum sl_class class);
-/* Note that the lane of the turn has had one. Before the task is detached. */
-void sl_task_charge(struct sl_queue *q, enum sl_class class);
-/* Delayed tasks whose time has come become ready. */
-void sl_task_ripen(struct sl_queue *q, enum sl_class class, uint64_t now_ms);
-/* Make a detached task leased. */
-void sl_task_hold(struct sl_queue *q, struct sl_task *task, const struct sl_lease_want *want);
-/* End a lease; the task is ready again, at the front. */
-void sl_task_give_back(struct sl_queue *q, struct sl_task *task);
 
 #endif

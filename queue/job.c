@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queue/index.h"
+#include "queue/job.h"
 
 #include "runtime/alloc.h"
 #include "runtime/hash.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue/queue.h"
 
-#include "queue/index.h"
+#include "queue/job.h"
+#include "queue/task.h"
 #include "runtime/alloc.h"
 
 #define BOOT_SHIFT 40

@@ -24,18 +24,12 @@
 #ifndef SL_QUEUE_QUEUE_H
 #define SL_QUEUE_QUEUE_H
 
+#include "queue/event.h"
 #include "runtime/base.h"
 #include "runtime/buf.h"
 #include "runtime/catalogue.h"
 
-#define SL_QUEUE_PAYLOAD_MAX  1024 /* Bytes of one task: names of things, never the things. */
-#define SL_QUEUE_ERROR_MAX    512  /* Bytes kept of a task's last error. */
-#define SL_QUEUE_PRIORITY_MAX 9
-
 struct sl_queue;
-
-enum sl_class { SL_CLASS_CPU, SL_CLASS_BATCH, SL_CLASS_GPU, SL_CLASS_COUNT };
-const char *sl_class_name(enum sl_class class); /* "cpu", "batch", "gpu" */
 
 enum sl_job_state {
     SL_JOB_PENDING, /* No task was leased yet. */
@@ -44,10 +38,6 @@ enum sl_job_state {
     SL_JOB_PARTIAL,   /* Ended; some done, some dead. */
     SL_JOB_FAILED,    /* Ended; none done, some dead. */
     SL_JOB_CANCELED
-};
-
-struct sl_job_id {
-    uint8_t bytes[16];
 };
 
 struct sl_job_info {
@@ -93,32 +83,6 @@ void sl_queue_apply(void *queue, struct sl_scope scope, struct sl_slice event);
 void sl_queue_snapshot(void *queue, struct sl_buf *out);
 SL_MUST_CHECK
 enum sl_err sl_queue_restore(void *queue, struct sl_slice snapshot);
-
-/* ---- events: append one to `out`, hand it to sl_txn_event ---- */
-struct sl_enqueue {
-    struct sl_job_id job;
-    enum sl_class class;
-    uint8_t priority; /* 0..9, 9 first. */
-    uint64_t created_ms;
-    uint64_t not_before_ms; /* 0: now. */
-};
-/*
- * Begin an enqueue of one new job, then append a task each (payload at most SL_QUEUE_PAYLOAD_MAX);
- * the event is all of `out` from the beginning on. Ids are assigned when it is applied, ascending
- * in the order of the tasks. A job without tasks has succeeded.
- */
-void sl_queue_event_enqueue(struct sl_buf *out, const struct sl_enqueue *e);
-void sl_queue_event_task(struct sl_buf *out, struct sl_slice payload);
-void sl_queue_event_done(struct sl_buf *out, uint64_t task_id);
-struct sl_retry {
-    uint64_t task_id;
-    uint64_t not_before_ms;
-    uint16_t attempts, crashes;
-};
-void sl_queue_event_retry(struct sl_buf *out, const struct sl_retry *r);
-void sl_queue_event_dead(struct sl_buf *out, uint64_t task_id);
-void sl_queue_event_cancel(struct sl_buf *out, struct sl_job_id job); /* All that is not ended. */
-void sl_queue_event_forget(struct sl_buf *out, struct sl_job_id job); /* An ended job's counts. */
 
 /* ---- leases (volatile) ---- */
 struct sl_lease_want {

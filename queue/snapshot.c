@@ -10,7 +10,8 @@
  */
 #include <stdlib.h>
 
-#include "queue/index.h"
+#include "queue/job.h"
+#include "queue/task.h"
 #include "runtime/alloc.h"
 
 #define SNAPSHOT_VERSION 1

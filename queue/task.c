@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queue/index.h"
+#include "queue/task.h"
 
 #include "runtime/alloc.h"
 

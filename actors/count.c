@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/count.h"
+
+#include "actors/rows.h"
+
+void
+sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta)
+{
+    struct sl_buf key = {0};
+    if (delta != 0)
+        sl_txn_add(t, counter.scope, SL_TABLE_COUNT, sl_key(&key, 2, counter.what, counter.parent),
+                   delta);
+    sl_buf_deinit(&key);
+}
+
+int64_t
+sl_count(struct sl_txn *t, struct sl_counter counter)
+{
+    struct sl_buf key = {0};
+    int64_t count = sl_txn_counter(t, counter.scope, SL_TABLE_COUNT,
+                                   sl_key(&key, 2, counter.what, counter.parent));
+    sl_buf_deinit(&key);
+    return count;
+}
+
+void
+sl_count_forget(struct sl_txn *t, struct sl_counter counter)
+{
+    struct sl_buf key = {0};
+    sl_txn_del(t, counter.scope, SL_TABLE_COUNT, sl_key(&key, 2, counter.what, counter.parent));
+    sl_buf_deinit(&key);
+}

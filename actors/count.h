@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * count.h - counters beside the rows, so that a reply that shows a count does not scan for it.
+ * Whoever adds or removes a counted row adds here in the same transaction.
+ */
+#ifndef SL_ACTORS_COUNT_H
+#define SL_ACTORS_COUNT_H
+
+#include "runtime/base.h"
+#include "runtime/store.h"
+
+/* What is counted, and of which parent: keys of SL_TABLE_COUNT. */
+#define SL_COUNT_RECORDS     "records"     /* of a namespace, and of a collection */
+#define SL_COUNT_SOURCES     "sources"     /* of a namespace, and of a bucket */
+#define SL_COUNT_BYTES       "bytes"       /* of sources of a bucket */
+#define SL_COUNT_BUCKETS     "buckets"     /* of a namespace */
+#define SL_COUNT_COLLECTIONS "collections" /* of a namespace */
+
+struct sl_counter {
+    struct sl_scope scope;
+    const char *what, *parent;
+};
+void sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta);
+int64_t sl_count(struct sl_txn *t, struct sl_counter counter);
+/* Set back to nothing: its parent is gone. */
+void sl_count_forget(struct sl_txn *t, struct sl_counter counter);
+
+#endif
