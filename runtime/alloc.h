@@ -10,13 +10,13 @@
 
 #include "runtime/base.h"
 
-void *sl_alloc(size_t size);                               /* Uninitialised. */
-void *sl_zalloc(size_t size);                              /* Zeroed. */
-void *sl_realloc(void *memory, size_t size);               /* `memory` may be NULL. */
-void *sl_memdup(const void *data, size_t size);            /* One NUL is appended. */
-char *sl_strdup(const char *text);                         /* NULL gives NULL. */
+void *sl_alloc(size_t size);                    /* Uninitialised. */
+void *sl_zalloc(size_t size);                   /* Zeroed. */
+void *sl_realloc(void *memory, size_t size);    /* `memory` may be NULL. */
+void *sl_memdup(const void *data, size_t size); /* One NUL is appended. */
+char *sl_strdup(const char *text);              /* NULL gives NULL. */
 char *sl_strndup(const void *text, size_t size);
-char *sl_format(const char *format, ...) SL_PRINTF(1, 2);  /* Owned by the caller. */
-void sl_free(void *memory);                                /* NULL is fine. */
+char *sl_format(const char *format, ...) SL_PRINTF(1, 2); /* Owned by the caller. */
+void sl_free(void *memory);                               /* NULL is fine. */
 
 #endif

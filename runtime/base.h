@@ -12,20 +12,20 @@
 
 #include "runtime/err.h"
 
-#define SL_MUST_CHECK        __attribute__((warn_unused_result))
-#define SL_PRINTF(f, a)      __attribute__((format(printf, f, a)))
-#define SL_NORETURN          __attribute__((noreturn))
-#define SL_COUNT_OF(array)   (sizeof(array) / sizeof((array)[0]))
-#define SL_MIN(a, b)         ((a) < (b) ? (a) : (b))
-#define SL_MAX(a, b)         ((a) > (b) ? (a) : (b))
+#define SL_MUST_CHECK         __attribute__((warn_unused_result))
+#define SL_PRINTF(f, a)       __attribute__((format(printf, f, a)))
+#define SL_NORETURN           __attribute__((noreturn))
+#define SL_COUNT_OF(array)    (sizeof(array) / sizeof((array)[0]))
+#define SL_MIN(a, b)          ((a) < (b) ? (a) : (b))
+#define SL_MAX(a, b)          ((a) > (b) ? (a) : (b))
 #define SL_CONTAINER(p, T, m) ((T *)(void *)((char *)(p)-offsetof(T, m)))
 
-#define SL_SECOND_NS   UINT64_C(1000000000)
-#define SL_MILLI_NS    UINT64_C(1000000)
-#define SL_MICRO_NS    UINT64_C(1000)
-#define SL_KIB         UINT64_C(1024)
-#define SL_MIB         (SL_KIB * 1024)
-#define SL_GIB         (SL_MIB * 1024)
+#define SL_SECOND_NS          UINT64_C(1000000000)
+#define SL_MILLI_NS           UINT64_C(1000000)
+#define SL_MICRO_NS           UINT64_C(1000)
+#define SL_KIB                UINT64_C(1024)
+#define SL_MIB                (SL_KIB * 1024)
+#define SL_GIB                (SL_MIB * 1024)
 
 /* Programmer error: die, naming the place. Never used on what a peer, file or client sent. */
 #define sl_assert(cond) ((cond) ? (void)0 : sl_assert_failed(#cond, __FILE__, __LINE__))

@@ -14,8 +14,8 @@ struct sl_buf {
     size_t capacity;
 };
 
-void sl_buf_deinit(struct sl_buf *b);  /* Zeroed or deinited already is fine. */
-void sl_buf_clear(struct sl_buf *b);   /* Keeps the memory. */
+void sl_buf_deinit(struct sl_buf *b); /* Zeroed or deinited already is fine. */
+void sl_buf_clear(struct sl_buf *b);  /* Keeps the memory. */
 void sl_buf_reserve(struct sl_buf *b, size_t more);
 void sl_buf_append(struct sl_buf *b, const void *data, size_t size);
 void sl_buf_append_slice(struct sl_buf *b, struct sl_slice s);
@@ -23,7 +23,7 @@ void sl_buf_append_str(struct sl_buf *b, const char *text);
 void sl_buf_append_u8(struct sl_buf *b, uint8_t v);
 void sl_buf_append_u32(struct sl_buf *b, uint32_t v); /* Little endian, as u64 below. */
 void sl_buf_append_u64(struct sl_buf *b, uint64_t v);
-void sl_buf_append_u64be(struct sl_buf *b, uint64_t v); /* Sorts as bytes: for keys. */
+void sl_buf_append_u64be(struct sl_buf *b, uint64_t v);        /* Sorts as bytes: for keys. */
 void sl_buf_append_block(struct sl_buf *b, struct sl_slice s); /* u32 size, then the bytes. */
 void sl_buf_printf(struct sl_buf *b, const char *format, ...) SL_PRINTF(2, 3);
 

@@ -55,7 +55,7 @@ SL_MUST_CHECK enum sl_err sl_catalogue_del(struct sl_catalogue *c, struct sl_sco
 struct sl_scan {
     struct sl_slice key, value; /* The current row; borrowed until the next call. */
     void *cursor;
-    uint8_t full[512];          /* scope, table, prefix */
+    uint8_t full[512]; /* scope, table, prefix */
     uint16_t full_size, prefix_size;
     bool is_started, is_reverse;
     uint8_t from[512];
@@ -69,6 +69,7 @@ void sl_scan_end(struct sl_scan *scan); /* Zeroed or ended already is fine. */
 
 /* Commit the open transaction. With is_durable also force it to disk (before a log release). */
 SL_MUST_CHECK enum sl_err sl_catalogue_commit(struct sl_catalogue *c, bool is_durable);
-uint64_t sl_catalogue_dirty_bytes(const struct sl_catalogue *c); /* Written since the last commit. */
+uint64_t
+sl_catalogue_dirty_bytes(const struct sl_catalogue *c); /* Written since the last commit. */
 
 #endif

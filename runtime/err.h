@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * err.h - the one list of errors. Foreign codes (errno, zmq, mdb, archive...) are mapped to these in
- * one adapter file per library and never travel further.
+ * err.h - the one list of errors. Foreign codes (errno, zmq, mdb, archive...) are mapped to these
+ * in one adapter file per library and never travel further.
  */
 #ifndef SL_RUNTIME_ERR_H
 #define SL_RUNTIME_ERR_H

@@ -20,7 +20,7 @@ struct sl_disk {
     enum sl_err (*read)(struct sl_file *f, uint64_t offset, void *data, size_t size,
                         size_t *ret_size);
     enum sl_err (*write)(struct sl_file *f, uint64_t offset, const void *data, size_t size);
-    enum sl_err (*sync)(struct sl_file *f);      /* Data, and the size: fdatasync. */
+    enum sl_err (*sync)(struct sl_file *f); /* Data, and the size: fdatasync. */
     enum sl_err (*size)(struct sl_file *f, uint64_t *ret_size);
     void (*close)(struct sl_file **f);
     enum sl_err (*rename)(void *self, const char *from, const char *to); /* Durable on return. */

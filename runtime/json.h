@@ -2,7 +2,8 @@
 /*
  * json.h - JSON without a tree: a document is checked strictly once, tokenised in place (jsmn), and
  * read through views; text is built by a writer that can splice parts of a document verbatim. So
- * numbers a user sent come back digit by digit, and a body costs one token array, not a heap of nodes.
+ * numbers a user sent come back digit by digit, and a body costs one token array, not a heap of
+ * nodes.
  *
  * Checked: RFC 8259 grammar, UTF-8 (no lone surrogate escapes), nesting <= SL_JSON_DEPTH_MAX, no
  * duplicate member names in one object, nothing after the value.
@@ -83,7 +84,7 @@ bool sl_json_next(struct sl_json_iter *i);
  */
 SL_MUST_CHECK enum sl_err sl_json_text(struct sl_json v, struct sl_buf *scratch,
                                        struct sl_slice *ret_text);
-char *sl_json_strdup(struct sl_json v);              /* Owned; NULL when not a string or has a NUL. */
+char *sl_json_strdup(struct sl_json v); /* Owned; NULL when not a string or has a NUL. */
 bool sl_json_is(struct sl_json v, const char *text); /* A STRING equal to text. */
 
 bool sl_json_bool(struct sl_json v, bool fallback); /* fallback when not a BOOL. */
@@ -93,7 +94,8 @@ SL_MUST_CHECK enum sl_err sl_json_u64(struct sl_json v, uint64_t *ret_value);
 /* Any number that is finite as a double. SL_EINVAL otherwise. */
 SL_MUST_CHECK enum sl_err sl_json_f64(struct sl_json v, double *ret_value);
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 
 /*
  * Appends to a buffer; commas are its business. Misuse (a value where a name is due) asserts.
@@ -104,7 +106,7 @@ struct sl_jsonw {
     uint64_t is_object; /* Bit d: the container at depth d is an object. */
     uint64_t has_items; /* Bit d: it has an item already. */
     uint8_t depth;
-    bool has_name;      /* A member name was written; its value is due. */
+    bool has_name; /* A member name was written; its value is due. */
 };
 
 void sl_jsonw_init(struct sl_jsonw *w, struct sl_buf *out);
@@ -118,13 +120,14 @@ void sl_jsonw_null(struct sl_jsonw *w);
 void sl_jsonw_bool(struct sl_jsonw *w, bool v);
 void sl_jsonw_i64(struct sl_jsonw *w, int64_t v);
 void sl_jsonw_u64(struct sl_jsonw *w, uint64_t v);
-void sl_jsonw_f64(struct sl_jsonw *w, double v);             /* Shortest that reads back; NaN -> null. */
+void sl_jsonw_f64(struct sl_jsonw *w, double v); /* Shortest that reads back; NaN -> null. */
 void sl_jsonw_f32(struct sl_jsonw *w, float v);
-void sl_jsonw_str(struct sl_jsonw *w, const char *text);     /* NULL writes null. */
+void sl_jsonw_str(struct sl_jsonw *w, const char *text);       /* NULL writes null. */
 void sl_jsonw_slice(struct sl_jsonw *w, struct sl_slice text); /* Invalid UTF-8 becomes U+FFFD. */
-void sl_jsonw_raw(struct sl_jsonw *w, struct sl_slice json); /* Valid JSON text, spliced as it is. */
-void sl_jsonw_value(struct sl_jsonw *w, struct sl_json v);   /* Verbatim; NONE writes null. */
-void sl_jsonw_time(struct sl_jsonw *w, uint64_t wall_ms);    /* RFC 3339 string; 0 writes null. */
+void sl_jsonw_raw(struct sl_jsonw *w,
+                  struct sl_slice json);                   /* Valid JSON text, spliced as it is. */
+void sl_jsonw_value(struct sl_jsonw *w, struct sl_json v); /* Verbatim; NONE writes null. */
+void sl_jsonw_time(struct sl_jsonw *w, uint64_t wall_ms);  /* RFC 3339 string; 0 writes null. */
 
 /* name and value in one call */
 void sl_jsonw_member_str(struct sl_jsonw *w, const char *name, const char *text);

@@ -9,15 +9,16 @@
 
 #include "runtime/base.h"
 
-#define SL_LIMIT_RECORD_BYTES      (32 * SL_MIB)  /* One log record: one request's effects. */
-#define SL_LIMIT_FRAME_BYTES       (16 * SL_MIB)  /* One frame between processes. */
+#define SL_LIMIT_RECORD_BYTES      (32 * SL_MIB) /* One log record: one request's effects. */
+#define SL_LIMIT_FRAME_BYTES       (16 * SL_MIB) /* One frame between processes. */
 #define SL_LIMIT_JSON_BODY_BYTES   (10 * SL_MIB)
-#define SL_LIMIT_OBJECT_BODY_BYTES (50 * SL_MIB)  /* Object create: inline blobs. */
-#define SL_LIMIT_ARCHIVE_BYTES     (10 * SL_GIB)  /* A model's .tar.gz. */
-#define SL_LIMIT_INLINE_BYTES      (64 * SL_KIB)  /* A value that travels in a message or row; larger
-                                                     ones are blobs. */
-#define SL_LIMIT_REPLY_BYTES       (64 * SL_MIB)
-#define SL_LIMIT_RECORDS_PER_TASK  10000          /* Chunks of one source. */
+#define SL_LIMIT_OBJECT_BODY_BYTES (50 * SL_MIB) /* Object create: inline blobs. */
+#define SL_LIMIT_ARCHIVE_BYTES     (10 * SL_GIB) /* A model's .tar.gz. */
+#define SL_LIMIT_INLINE_BYTES                                                                      \
+    (64 * SL_KIB) /* A value that travels in a message or row; larger                              \
+                     ones are blobs. */
+#define SL_LIMIT_REPLY_BYTES      (64 * SL_MIB)
+#define SL_LIMIT_RECORDS_PER_TASK 10000 /* Chunks of one source. */
 
 static_assert(SL_LIMIT_INLINE_BYTES < SL_LIMIT_FRAME_BYTES, "an inline value fits in a frame");
 static_assert(SL_LIMIT_JSON_BODY_BYTES < SL_LIMIT_RECORD_BYTES, "a body fits in a record");

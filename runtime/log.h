@@ -5,8 +5,9 @@
  * A record is opaque bytes with a position (1, 2, 3, ...). Appended records are buffered; one sync
  * makes all of them durable (group commit): one write and one fdatasync.
  *
- *   segment file:  header 4 KiB {magic, version, first position, size, crc} | record | record | ... 0
- *   record:        size u32 | crc32c u32 (of position, size, payload) | position u64 | payload, 8-aligned
+ *   segment file:  header 4 KiB {magic, version, first position, size, crc} | record | record | ...
+ * 0 record:        size u32 | crc32c u32 (of position, size, payload) | position u64 | payload,
+ * 8-aligned
  *
  * Segments are preallocated, zeroed and recycled, so that an fdatasync has no metadata to write.
  * The first is 4 MiB (ready in milliseconds); others are SEGMENT_SIZE, made ahead by
@@ -14,7 +15,8 @@
  * positions are not the expected ones, which ends the replay there.
  *
  * A torn tail (the last sync never returned) is cut silently; a bad record that is followed, in its
- * segment or a later one, by a good one of a later position is SL_ECORRUPT: acknowledged data was damaged.
+ * segment or a later one, by a good one of a later position is SL_ECORRUPT: acknowledged data was
+ * damaged.
  *
  * Threading: one owner; sl_log_prepare alone may run beside it, on another thread.
  */
@@ -48,7 +50,7 @@ uint64_t sl_log_append(struct sl_log *log, struct sl_slice payload);
 /* Start positions at least at `position` + 1 (before any append; a store restored past its log). */
 void sl_log_skip_to(struct sl_log *log, uint64_t position);
 
-uint64_t sl_log_last(const struct sl_log *log);    /* Position of the last appended record; 0: none. */
+uint64_t sl_log_last(const struct sl_log *log); /* Position of the last appended record; 0: none. */
 uint64_t sl_log_durable(const struct sl_log *log); /* Position up to which all is synced. */
 uint64_t sl_log_bytes(const struct sl_log *log);   /* Record bytes not yet released. */
 

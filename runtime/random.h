@@ -18,7 +18,8 @@ void sl_random_seed_secret(struct sl_random *r); /* From the kernel: 256 bits of
 uint64_t sl_random_u64(struct sl_random *r);
 uint64_t sl_random_below(struct sl_random *r, uint64_t limit); /* [0, limit); limit > 0. */
 
-void sl_random_secret(void *ret_bytes, size_t size); /* getrandom(2); dies if the kernel has none. */
+void sl_random_secret(void *ret_bytes,
+                      size_t size); /* getrandom(2); dies if the kernel has none. */
 
 /* `count` characters of [a-z0-9] and a NUL, from the kernel: ids are not guessable. */
 void sl_random_id(char *ret_text, size_t count);

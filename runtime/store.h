@@ -2,17 +2,18 @@
 /*
  * store.h - transactions over the log and everything that is built from it.
  *
- * A handler opens a transaction, reads, and stages puts, deletes, adds and events. Commit turns all of
- * it into one log record and applies it at once to the catalogue (LMDB) and to the projections (the
- * queue's index, the vectors): so the next handler sees it. Nothing may leave the process on account
- * of it before sl_store_sync has returned: the live driver holds the outbox until then.
+ * A handler opens a transaction, reads, and stages puts, deletes, adds and events. Commit turns all
+ * of it into one log record and applies it at once to the catalogue (LMDB) and to the projections
+ * (the queue's index, the vectors): so the next handler sees it. Nothing may leave the process on
+ * account of it before sl_store_sync has returned: the live driver holds the outbox until then.
  *
  *     begin --> get / scan / put / del / add / event --> commit --> ... --> sync (many commits)
  *                                                   `--> abort (nothing has happened)
  *
- * Start: the catalogue is at position C and each projection was restored from a snapshot at S; records
- * after min(C, S) are replayed, each part skipping what it has. Checkpoint: commit LMDB durably, write
- * the snapshots (file, fsync, rename), then release the log up to the oldest of both.
+ * Start: the catalogue is at position C and each projection was restored from a snapshot at S;
+ * records after min(C, S) are replayed, each part skipping what it has. Checkpoint: commit LMDB
+ * durably, write the snapshots (file, fsync, rename), then release the log up to the oldest of
+ * both.
  *
  * Threading: one owner (the store's scheduler thread).
  */
@@ -36,19 +37,20 @@ struct sl_projection {
     void *self;
     /* Apply one event; the same at run time and in replay. Must not fail. */
     void (*apply)(void *self, struct sl_scope scope, struct sl_slice event);
-    /* Append the whole state. NULL: the state is rebuilt by other means and takes no replayed events. */
+    /* Append the whole state. NULL: the state is rebuilt by other means and takes no replayed
+     * events. */
     void (*snapshot)(void *self, struct sl_buf *out);
     /* Replace the state. SL_ECORRUPT. */
     enum sl_err (*restore)(void *self, struct sl_slice snapshot);
 };
 
 struct sl_store_options {
-    const char *directory;       /* Holds log/, catalogue/, snapshots/. Made when absent. */
-    const struct sl_disk *disk;  /* For the log; NULL: the real one at directory/log. */
+    const char *directory;      /* Holds log/, catalogue/, snapshots/. Made when absent. */
+    const struct sl_disk *disk; /* For the log; NULL: the real one at directory/log. */
     const struct sl_projection *projections;
     uint32_t projections_count;
-    uint64_t map_size_bytes;     /* 0: the catalogue's default. */
-    uint64_t checkpoint_bytes;   /* Log bytes between checkpoints; 0: 64 MiB. */
+    uint64_t map_size_bytes;   /* 0: the catalogue's default. */
+    uint64_t checkpoint_bytes; /* Log bytes between checkpoints; 0: 64 MiB. */
     bool is_sync_off;
 };
 
@@ -72,8 +74,7 @@ void sl_txn_del(struct sl_txn *t, struct sl_scope scope, uint8_t table, struct s
 void sl_txn_add(struct sl_txn *t, struct sl_scope scope, uint8_t table, struct sl_slice key,
                 int64_t delta);
 /* The counter's value as committed, plus what this transaction added. */
-int64_t sl_txn_counter(struct sl_txn *t, struct sl_scope scope, uint8_t table,
-                       struct sl_slice key);
+int64_t sl_txn_counter(struct sl_txn *t, struct sl_scope scope, uint8_t table, struct sl_slice key);
 /* Hand an event to projection `id` at commit. */
 void sl_txn_event(struct sl_txn *t, uint8_t projection, struct sl_scope scope,
                   struct sl_slice event);

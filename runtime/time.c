@@ -29,7 +29,8 @@ sl_time_format(uint64_t wall_ms, char ret_text[static SL_TIME_TEXT_SIZE])
     struct tm parts;
     gmtime_r(&seconds, &parts);
     size_t used = strftime(ret_text, SL_TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(ret_text + used, SL_TIME_TEXT_SIZE - used, ".%03uZ", (unsigned)(wall_ms % 1000) % 1000u);
+    snprintf(ret_text + used, SL_TIME_TEXT_SIZE - used, ".%03uZ",
+             (unsigned)(wall_ms % 1000) % 1000u);
 }
 
 /* Read `digits` decimal digits at *p and move past them. */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * live.h - the live driver: runs actors on a scheduler thread, over ZeroMQ links, timers, watched
+ * descriptors and an I/O pool. One live is one node of the actor system and owns at most one store.
+ *
+ *     loop:  poll sockets, descriptors, wake-up, next timer
+ *            run what arrived, a bounded batch; messages between its own actors are part of it
+ *            sync the store if anything was committed      (group commit: one fdatasync a batch)
+ *            let the held effects go: frames (many messages each), ports, work
+ *
+ * Links: a node listens on one endpoint (ROUTER) and connects to others (DEALER). A peer's name is
+ * its node number, so a message to {node, actor} finds its socket. Sockets belong to the scheduler
+ * thread.
+ *
+ * Threading: create, set up, run and destroy on one thread; sl_live_post and sl_live_stop on any.
+ */
+#ifndef SL_RUNTIME_LIVE_H
+#define SL_RUNTIME_LIVE_H
+
+#include "runtime/actor.h"
+
+struct sl_live;
+
+struct sl_live_options {
+    uint32_t node;          /* This node's number, > 0, unique among its peers. */
+    struct sl_store *store; /* Borrowed; NULL: none. */
+    uint32_t io_threads;    /* 0: 2 */
+};
+
+struct sl_live *sl_live_create(const struct sl_live_options *options);
+/* After run returned. Destroys the actors; work under way is waited for. */
+void sl_live_destroy(struct sl_live **live);
+
+/* Spawn under a number < 1024, known to peers. Before run, or from a port or watch on its thread.
+ */
+void sl_live_spawn(struct sl_live *live, uint32_t actor, const struct sl_actor_class *class,
+                   const void *argument);
+void *sl_live_state(struct sl_live *live, uint32_t actor); /* For tests and set-up. NULL: none. */
+
+/* Messages to {SL_NODE_PORT, port} go to `take`, on the scheduler thread; it owns them. port < 16.
+ */
+void sl_live_port(struct sl_live *live, uint32_t port, void (*take)(void *arg, struct sl_msg *msg),
+                  void *arg);
+/* Have `ready` called on the scheduler thread whenever `fd` is readable. At most 32. */
+void sl_live_watch(struct sl_live *live, int fd, void (*ready)(void *arg), void *arg);
+void sl_live_unwatch(struct sl_live *live, int fd);
+
+/* "ipc://path". SL_EBUSY: taken. SL_EINVAL, SL_EIO. */
+SL_MUST_CHECK enum sl_err sl_live_listen(struct sl_live *live, const char *endpoint);
+SL_MUST_CHECK enum sl_err sl_live_connect(struct sl_live *live, uint32_t node,
+                                          const char *endpoint);
+
+/* Deliver a message (taken) to a local actor. Any thread. */
+void sl_live_post(struct sl_live *live, struct sl_msg *msg);
+/* A context for code on the scheduler thread that is no actor (ports, watches): its effects are
+   held like a handler's. `self` names who replies should go to. */
+struct sl_ctx sl_live_context(struct sl_live *live, uint32_t self);
+
+/* Run until stopped. SL_EIO and so on: the store could not be synced; nothing more was let out. */
+SL_MUST_CHECK enum sl_err sl_live_run(struct sl_live *live);
+void sl_live_stop(struct sl_live *live);
+
+#endif

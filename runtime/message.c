@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/message.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include <msgpack.h>
+#pragma GCC diagnostic pop
+
+#include "runtime/alloc.h"
+#include "runtime/limits.h"
+
+#define PROTOCOLS_MAX 16
+
+/* Array header, then: id, to.actor, from.node, from.actor, request. The node it goes to is implied.
+ */
+#define ENVELOPE_FIELDS 5
+
+static const struct sl_protocol *protocols[PROTOCOLS_MAX];
+
+static const uint8_t timer_fields[] = {SL_U64};
+static const char *const timer_names[] = {"token"};
+static const uint8_t work_fields[] = {SL_U64, SL_U64};
+static const char *const work_names[] = {"token", "argument"};
+static const uint8_t exited_fields[] = {SL_U64, SL_U64, SL_U64, SL_U64};
+static const char *const exited_names[] = {"tag", "pid", "exit_code", "signal"};
+static const struct sl_message_type system_types[] = {
+    {"timer", timer_fields, timer_names, sizeof(struct sl_m_timer), 1},
+    {"work_done", work_fields, work_names, sizeof(struct sl_m_work_done), 2},
+    {"child_exited", exited_fields, exited_names, sizeof(struct sl_m_child_exited), 4},
+};
+
+void
+sl_protocol_register(const struct sl_protocol *protocol)
+{
+    sl_assert(protocol->id > SL_PROTOCOL_SYSTEM && protocol->id < PROTOCOLS_MAX);
+    sl_assert(protocols[protocol->id] == NULL || protocols[protocol->id] == protocol);
+    protocols[protocol->id] = protocol;
+}
+
+const struct sl_message_type *
+sl_message_type_lookup(uint32_t id)
+{
+    uint32_t protocol = id >> 16, row = id & 0xffff;
+    if (protocol == SL_PROTOCOL_SYSTEM)
+        return row < SL_COUNT_OF(system_types) ? &system_types[row] : NULL;
+    if (protocol >= PROTOCOLS_MAX || protocols[protocol] == NULL)
+        return NULL;
+    return row < protocols[protocol]->count ? &protocols[protocol]->types[row] : NULL;
+}
+
+static size_t
+field_size(uint8_t type)
+{
+    return type == SL_BYTES ? sizeof(struct sl_slice) : sizeof(uint64_t);
+}
+
+/* Copy the bytes behind each slice of `body` to `at`, and point the slices there. */
+static void
+adopt_slices(const struct sl_message_type *type, unsigned char *body, unsigned char *at)
+{
+    for (uint8_t i = 0; i < type->fields_count; i++) {
+        if (type->fields[i] == SL_BYTES) {
+            struct sl_slice *s = (struct sl_slice *)(void *)body;
+            if (s->size > 0)
+                memcpy(at, s->data, s->size);
+            s->data = at;
+            at += s->size;
+        }
+        body += field_size(type->fields[i]);
+    }
+}
+
+static size_t
+slices_size(const struct sl_message_type *type, const unsigned char *body)
+{
+    size_t size = 0;
+    for (uint8_t i = 0; i < type->fields_count; i++) {
+        if (type->fields[i] == SL_BYTES)
+            size += ((const struct sl_slice *)(const void *)body)->size;
+        body += field_size(type->fields[i]);
+    }
+    return size;
+}
+
+struct sl_msg *
+sl_msg_create(uint32_t id, const void *body)
+{
+    const struct sl_message_type *type = sl_message_type_lookup(id);
+    sl_assert(type != NULL);
+    sl_assert(type->fields_count <= SL_FIELDS_MAX);
+    struct sl_msg *msg = sl_alloc(sizeof(*msg) + type->size + slices_size(type, body));
+    *msg = (struct sl_msg){.type = type, .id = id};
+    if (type->size > 0)
+        memcpy(msg->body, body, type->size);
+    adopt_slices(type, msg->body, msg->body + type->size);
+    return msg;
+}
+
+void
+sl_msg_destroy(struct sl_msg **msg)
+{
+    sl_free(*msg);
+    *msg = NULL;
+}
+
+static int
+pack_write(void *data, const char *bytes, size_t size)
+{
+    sl_buf_append(data, bytes, size);
+    return 0;
+}
+
+void
+sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out)
+{
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, pack_write);
+    msgpack_pack_array(&pk, (size_t)ENVELOPE_FIELDS + msg->type->fields_count);
+    msgpack_pack_uint32(&pk, msg->id);
+    msgpack_pack_uint32(&pk, msg->to.actor);
+    msgpack_pack_uint32(&pk, msg->from.node);
+    msgpack_pack_uint32(&pk, msg->from.actor);
+    msgpack_pack_uint64(&pk, msg->request);
+    const unsigned char *at = msg->body;
+    for (uint8_t i = 0; i < msg->type->fields_count; i++) {
+        const void *field = at;
+        switch ((enum sl_field_type)msg->type->fields[i]) {
+        case SL_U64:
+            msgpack_pack_uint64(&pk, *(const uint64_t *)field);
+            break;
+        case SL_I64:
+            msgpack_pack_int64(&pk, *(const int64_t *)field);
+            break;
+        case SL_F64:
+            msgpack_pack_double(&pk, *(const double *)field);
+            break;
+        case SL_BYTES: {
+            const struct sl_slice *s = field;
+            msgpack_pack_bin(&pk, s->size);
+            msgpack_pack_bin_body(&pk, s->data, s->size);
+            break;
+        }
+        }
+        at += field_size(msg->type->fields[i]);
+    }
+}
+
+/*
+ * Array and map headers make the unpacker allocate what they announce, before the bytes are there:
+ * a 5-byte header can ask for 24 GiB. A message is a flat array, so containers are refused inside,
+ * and the outer header is read here.
+ */
+static bool
+is_flat(uint8_t first)
+{
+    bool is_container = (first >= 0x80 && first <= 0x9f) || (first >= 0xdc && first <= 0xdf);
+    bool is_extension = (first >= 0xc7 && first <= 0xc9) || (first >= 0xd4 && first <= 0xd8);
+    return !is_container && !is_extension && first != 0xc1;
+}
+
+static bool
+next_value(struct sl_slice *rest, msgpack_object *ret_object)
+{
+    if (rest->size == 0 || !is_flat(rest->data[0]))
+        return false;
+    msgpack_unpacked result;
+    msgpack_unpacked_init(&result);
+    size_t used = 0;
+    bool is_ok = msgpack_unpack_next(&result, (const char *)rest->data, rest->size, &used) ==
+                 MSGPACK_UNPACK_SUCCESS;
+    if (is_ok) {
+        *ret_object = result.data; /* Flat: bytes point into the frame, nothing into the zone. */
+        *rest = sl_slice(rest->data + used, rest->size - used);
+    }
+    msgpack_unpacked_destroy(&result);
+    return is_ok;
+}
+
+static bool
+next_u64(struct sl_slice *rest, uint64_t max, uint64_t *ret_value)
+{
+    msgpack_object o;
+    if (!next_value(rest, &o) || o.type != MSGPACK_OBJECT_POSITIVE_INTEGER || o.via.u64 > max)
+        return false;
+    *ret_value = o.via.u64;
+    return true;
+}
+
+static bool
+next_array(struct sl_slice *rest, uint32_t *ret_count)
+{
+    if (rest->size >= 1 && (rest->data[0] & 0xf0) == 0x90) {
+        *ret_count = rest->data[0] & 0x0f;
+        *rest = sl_slice(rest->data + 1, rest->size - 1);
+        return true;
+    }
+    if (rest->size >= 3 && rest->data[0] == 0xdc) {
+        *ret_count = (uint32_t)rest->data[1] << 8 | rest->data[2];
+        *rest = sl_slice(rest->data + 3, rest->size - 3);
+        return true;
+    }
+    return false;
+}
+
+static bool
+next_field(struct sl_slice *rest, uint8_t type, void *field)
+{
+    msgpack_object o;
+    if (!next_value(rest, &o))
+        return false;
+    bool is_unsigned = o.type == MSGPACK_OBJECT_POSITIVE_INTEGER;
+    switch ((enum sl_field_type)type) {
+    case SL_U64:
+        *(uint64_t *)field = o.via.u64;
+        return is_unsigned;
+    case SL_I64:
+        *(int64_t *)field = o.via.i64;
+        return (is_unsigned && o.via.u64 <= INT64_MAX) || o.type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+    case SL_F64:
+        *(double *)field = o.via.f64;
+        return o.type == MSGPACK_OBJECT_FLOAT64;
+    case SL_BYTES:
+        *(struct sl_slice *)field = sl_slice(o.via.bin.ptr, o.via.bin.size);
+        return o.type == MSGPACK_OBJECT_BIN;
+    }
+    return false;
+}
+
+static bool
+skip_values(struct sl_slice *rest, uint32_t count)
+{
+    msgpack_object ignored;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!next_value(rest, &ignored))
+            return false;
+    }
+    return true;
+}
+
+bool
+sl_msg_decode(struct sl_slice *rest, struct sl_msg **ret_msg, enum sl_err *ret_err)
+{
+    *ret_msg = NULL;
+    *ret_err = SL_OK;
+    if (rest->size == 0)
+        return false;
+
+    *ret_err = SL_ECORRUPT;
+    uint32_t count;
+    uint64_t id, to_actor, from_node, from_actor, request;
+    if (!next_array(rest, &count) || count < ENVELOPE_FIELDS || !next_u64(rest, UINT32_MAX, &id) ||
+        !next_u64(rest, UINT32_MAX, &to_actor) || !next_u64(rest, UINT32_MAX, &from_node) ||
+        !next_u64(rest, UINT32_MAX, &from_actor) || !next_u64(rest, UINT64_MAX, &request))
+        return false;
+    count -= ENVELOPE_FIELDS;
+
+    const struct sl_message_type *type = sl_message_type_lookup((uint32_t)id);
+    /* The driver's own messages carry pointers: they never come from outside. */
+    if (type == NULL || id >> 16 == SL_PROTOCOL_SYSTEM || count < type->fields_count) {
+        if (!skip_values(rest, count))
+            return false;
+        *ret_err = SL_OK;
+        return true;
+    }
+
+    _Alignas(16) unsigned char body[SL_FIELDS_MAX * sizeof(struct sl_slice)];
+    unsigned char *at = body;
+    for (uint8_t i = 0; i < type->fields_count; i++) {
+        if (!next_field(rest, type->fields[i], at))
+            return false;
+        at += field_size(type->fields[i]);
+    }
+    if (!skip_values(rest, count - type->fields_count)) /* A newer minor version adds at the end. */
+        return false;
+    *ret_err = SL_OK;
+    *ret_msg = sl_msg_create((uint32_t)id, body);
+    (*ret_msg)->to.actor = (uint32_t)to_actor;
+    (*ret_msg)->from = (struct sl_addr){(uint32_t)from_node, (uint32_t)from_actor};
+    (*ret_msg)->request = request;
+    return true;
+}
+
+void
+sl_msg_print(const struct sl_msg *msg, struct sl_buf *out)
+{
+    sl_buf_printf(out, "%s{", msg->type->name);
+    const unsigned char *at = msg->body;
+    for (uint8_t i = 0; i < msg->type->fields_count; i++) {
+        const void *field = at;
+        sl_buf_printf(out, "%s%s=", i == 0 ? "" : " ", msg->type->field_names[i]);
+        switch ((enum sl_field_type)msg->type->fields[i]) {
+        case SL_U64:
+            sl_buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)field);
+            break;
+        case SL_I64:
+            sl_buf_printf(out, "%lld", (long long)*(const int64_t *)field);
+            break;
+        case SL_F64:
+            sl_buf_printf(out, "%g", *(const double *)field);
+            break;
+        case SL_BYTES:
+            sl_buf_printf(out, "(%zu bytes)", ((const struct sl_slice *)field)->size);
+            break;
+        }
+        at += field_size(msg->type->fields[i]);
+    }
+    sl_buf_append_str(out, "}");
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * message.h - typed messages from tables. A protocol is a .def file of rows
+ *
+ *     MESSAGE(name, F(U64, task_id) F(BYTES, inputs), "what it is for")
+ *
+ * that is included three times: SL_PROTOCOL_ENUM gives SL_M_name, SL_PROTOCOL_STRUCTS gives struct
+ * sl_m_name, SL_PROTOCOL_TABLE the descriptors from which copying, encoding, decoding and printing
+ * follow. Fields are U64, I64, F64 (8 bytes) or BYTES (a slice), so a struct's layout is the sum of
+ * its fields.
+ *
+ * A message inside a process is one allocation: header, struct, and the bytes its slices point to.
+ * Between processes it is one msgpack array; a frame is a version byte and many of them.
+ */
+#ifndef SL_RUNTIME_MESSAGE_H
+#define SL_RUNTIME_MESSAGE_H
+
+#include "runtime/base.h"
+#include "runtime/buf.h"
+
+#define SL_WIRE_VERSION 1
+#define SL_FIELDS_MAX   16
+
+/* Where messages go. node 0 is the node itself; SL_NODE_PORT its driver's ports. */
+struct sl_addr {
+    uint32_t node;
+    uint32_t actor;
+};
+#define SL_NODE_PORT UINT32_C(0xffffffff)
+
+enum sl_field_type { SL_U64, SL_I64, SL_F64, SL_BYTES };
+
+struct sl_message_type {
+    const char *name;
+    const uint8_t *fields; /* enum sl_field_type of each. */
+    const char *const *field_names;
+    uint16_t size; /* Of the struct. */
+    uint8_t fields_count;
+};
+
+struct sl_protocol {
+    const char *name;
+    uint16_t id; /* Message ids are id << 16 | row. */
+    const struct sl_message_type *types;
+    uint32_t count;
+};
+
+struct sl_msg {
+    struct sl_msg *next; /* Mailboxes' and outboxes' own. */
+    const struct sl_message_type *type;
+    uint32_t id;
+    struct sl_addr to, from;
+    uint64_t request; /* Of a call: its reply carries the same. 0: none. */
+    _Alignas(16) unsigned char body[];
+};
+
+/* ---- making a protocol from its table ---------------------------------------------------------
+ */
+#define SL_C_U64   uint64_t
+#define SL_C_I64   int64_t
+#define SL_C_F64   double
+#define SL_C_BYTES struct sl_slice
+
+/* Protocols of the product; ids are on the wire: never reuse one. */
+enum sl_protocol_id {
+    SL_PROTOCOL_SYSTEM = 1,
+    SL_PROTOCOL_REPLICA = 2,
+    SL_PROTOCOL_CLUSTER = 3,
+    SL_PROTOCOL_API = 4,
+    SL_PROTOCOL_TEST = 5
+};
+
+/* The driver's own messages to actors. */
+enum sl_system_message {
+    SL_M_timer = SL_PROTOCOL_SYSTEM << 16,
+    SL_M_work_done,
+    SL_M_child_exited,
+};
+struct sl_m_timer {
+    uint64_t token;
+};
+struct sl_m_work_done {
+    uint64_t token;
+    uint64_t argument; /* The pointer that was given to sl_work: owned by the receiver again. */
+};
+struct sl_m_child_exited {
+    uint64_t tag, pid;
+    uint64_t exit_code, signal; /* signal 0: it exited by itself. */
+};
+
+/* Make a protocol known to decoders. Once a process, before threads. Borrowed for ever. */
+void sl_protocol_register(const struct sl_protocol *protocol);
+const struct sl_message_type *sl_message_type_lookup(uint32_t id); /* NULL: unknown. */
+
+/* A message with a deep copy of `body` (struct of that type). Owned by the caller. */
+struct sl_msg *sl_msg_create(uint32_t id, const void *body);
+void sl_msg_destroy(struct sl_msg **msg); /* NULL inside is fine. */
+
+/* Append one message to a frame. */
+void sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out);
+/*
+ * Take the next message off `*rest`. false at the end. *ret_msg is NULL, and *rest is what follows,
+ * for a message of an unknown type; SL_ECORRUPT through ret_err ends the frame.
+ */
+bool sl_msg_decode(struct sl_slice *rest, struct sl_msg **ret_msg, enum sl_err *ret_err);
+/* "name{field=1 other=..12 bytes..}" */
+void sl_msg_print(const struct sl_msg *msg, struct sl_buf *out);
+
+#endif

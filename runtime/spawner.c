@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/report.h"
+
+#define CLIENTS_MAX  64
+#define CHILDREN_MAX 256
+#define MAGIC        0x736c7370u
+
+enum request_what { REQUEST_SPAWN = 1, REQUEST_KILL = 2 };
+
+struct request {
+    uint32_t magic, what;
+    uint32_t kind;
+    int32_t signal;
+    uint64_t tag;
+    char text[SL_SPAWN_TEXT_MAX];
+};
+
+struct reply {
+    uint32_t magic, what;
+    uint64_t tag;
+    int32_t pid, exit_code, signal;
+};
+
+struct child {
+    pid_t pid; /* 0: a free slot. */
+    uint64_t tag;
+    int client_fd;     /* Who asked; told when it ends. */
+    int own_client_fd; /* Its own requests come from here. */
+};
+
+struct spawner {
+    const struct sl_child_kind *kinds;
+    uint32_t kinds_count;
+    int main_fd, signal_fd;
+    int lifeline[2]; /* read: every child's; write: only ours. */
+    struct child children[CHILDREN_MAX];
+};
+
+/* ---- the spawner's side -------------------------------------------------------------------------
+ */
+
+static void
+reply_to(int fd, uint32_t what, uint64_t tag, const int values[3])
+{
+    struct reply r = {.magic = MAGIC,
+                      .what = what,
+                      .tag = tag,
+                      .pid = values[0],
+                      .exit_code = values[1],
+                      .signal = values[2]};
+    ssize_t ignored = send(fd, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)ignored; /* A client that is gone needs no answer. */
+}
+
+/* In the child: the reading end closes with the spawner, and so ends this process. */
+static void *
+guard_lifeline(void *arg)
+{
+    int fd = (int)(intptr_t)arg;
+    char byte;
+    while (read(fd, &byte, 1) < 0 && errno == EINTR)
+        ;
+    _exit(0);
+}
+
+static void
+child_run(struct spawner *s, const struct request *r, const int *fds, uint32_t fds_count,
+          int own_fd)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "sluice-%s", s->kinds[r->kind].name);
+    prctl(PR_SET_NAME, name);
+    sl_report_role_set(s->kinds[r->kind].name);
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        if (s->children[i].pid != 0)
+            close(s->children[i].own_client_fd);
+    }
+    close(s->main_fd);
+    close(s->signal_fd);
+    close(s->lifeline[1]);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+
+    pthread_t guard;
+    if (pthread_create(&guard, NULL, guard_lifeline, (void *)(intptr_t)s->lifeline[0]) != 0)
+        _exit(125);
+    pthread_detach(guard);
+    struct sl_child child = {.text = r->text, .spawner_fd = own_fd, .fds_count = fds_count};
+    memcpy(child.fds, fds, fds_count * sizeof(int));
+    exit(s->kinds[r->kind].run(&child));
+}
+
+static struct child *
+free_slot(struct spawner *s)
+{
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        if (s->children[i].pid == 0)
+            return &s->children[i];
+    }
+    return NULL;
+}
+
+static void
+serve_spawn(struct spawner *s, int client_fd, const struct request *r, const int *fds,
+            uint32_t fds_count)
+{
+    struct child *slot = free_slot(s);
+    int pair[2];
+    if (r->kind >= s->kinds_count || slot == NULL ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        reply_to(client_fd, SL_SPAWN_FAILED, r->tag, (int[3]){0, EAGAIN, 0});
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        child_run(s, r, fds, fds_count, pair[1]);
+    }
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        reply_to(client_fd, SL_SPAWN_FAILED, r->tag, (int[3]){0, errno, 0});
+        return;
+    }
+    *slot = (struct child){pid, r->tag, client_fd, pair[0]};
+    reply_to(client_fd, SL_SPAWN_STARTED, r->tag, (int[3]){pid, 0, 0});
+}
+
+static void
+serve_kill(struct spawner *s, int client_fd, const struct request *r)
+{
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *c = &s->children[i];
+        if (c->pid != 0 && c->client_fd == client_fd && c->tag == r->tag)
+            kill(c->pid, r->signal);
+    }
+}
+
+/* One request of a client with its descriptors; false when the client is gone. */
+static bool
+serve(struct spawner *s, int client_fd)
+{
+    struct request r;
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(SL_SPAWN_FDS_MAX * sizeof(int))];
+    } control;
+    struct iovec data = {&r, sizeof(r)};
+    struct msghdr m = {.msg_iov = &data,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t size = recvmsg(client_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (size == 0)
+        return false;
+
+    int fds[SL_SPAWN_FDS_MAX];
+    uint32_t fds_count = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t bytes = c->cmsg_len - CMSG_LEN(0);
+        fds_count = (uint32_t)SL_MIN(bytes / sizeof(int), (size_t)SL_SPAWN_FDS_MAX);
+        memcpy(fds, CMSG_DATA(c), fds_count * sizeof(int));
+    }
+    bool is_whole =
+        size == sizeof(r) && r.magic == MAGIC && memchr(r.text, '\0', sizeof(r.text)) != NULL;
+    if (is_whole && r.what == REQUEST_SPAWN)
+        serve_spawn(s, client_fd, &r, fds, fds_count);
+    else if (is_whole && r.what == REQUEST_KILL)
+        serve_kill(s, client_fd, &r);
+    for (uint32_t i = 0; i < fds_count; i++)
+        close(fds[i]);
+    return true;
+}
+
+/* A child ended: tell who asked for it, and end what it had asked for itself. */
+static void
+reap(struct spawner *s)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        struct child *ended = NULL;
+        for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+            if (s->children[i].pid == pid)
+                ended = &s->children[i];
+        }
+        if (ended == NULL)
+            continue;
+        int own_fd = ended->own_client_fd;
+        for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+            struct child *c = &s->children[i];
+            if (c->pid != 0 && c->client_fd == own_fd) {
+                kill(c->pid, SIGKILL);
+                c->client_fd = -1; /* Nobody is left to tell, and the number may be used again. */
+            }
+        }
+        reply_to(ended->client_fd, SL_SPAWN_EXITED, ended->tag,
+                 (int[3]){pid, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+                          WIFSIGNALED(status) ? WTERMSIG(status) : 0});
+        close(own_fd);
+        *ended = (struct child){0};
+    }
+}
+
+static bool
+spawner_init(struct spawner *s)
+{
+    sigset_t child_only;
+    sigemptyset(&child_only);
+    sigaddset(&child_only, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child_only, NULL);
+    /* ctrl-c reaches the whole group: main alone decides when to stop. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    s->signal_fd = signalfd(-1, &child_only, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signal_fd >= 0 && pipe2(s->lifeline, O_CLOEXEC) == 0;
+}
+
+int
+sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_count)
+{
+    static struct spawner s;
+    s = (struct spawner){.kinds = kinds, .kinds_count = kinds_count, .main_fd = main_fd};
+    prctl(PR_SET_NAME, "sluice-spawner");
+    sl_report_role_set("spawner");
+    if (fcntl(main_fd, F_SETFD, FD_CLOEXEC) != 0 || !spawner_init(&s))
+        return 1;
+    for (;;) {
+        struct pollfd polls[CHILDREN_MAX + 2] = {{.fd = main_fd, .events = POLLIN},
+                                                 {.fd = s.signal_fd, .events = POLLIN}};
+        uint32_t count = 2;
+        for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+            if (s.children[i].pid != 0)
+                polls[count++] =
+                    (struct pollfd){.fd = s.children[i].own_client_fd, .events = POLLIN};
+        }
+        if (poll(polls, count, -1) < 0 && errno != EINTR)
+            return 1;
+        if (polls[0].revents != 0 && !serve(&s, main_fd))
+            return 0; /* Main is gone: our lifeline's closing ends all children. */
+        for (uint32_t i = 2; i < count; i++) {
+            if ((polls[i].revents & POLLIN) != 0)
+                serve(&s, polls[i].fd);
+        }
+        struct signalfd_siginfo info;
+        while (read(s.signal_fd, &info, sizeof(info)) > 0)
+            ;
+        reap(&s);
+    }
+}
+
+/* ---- the clients' side --------------------------------------------------------------------------
+ */
+
+extern char **environ;
+
+enum sl_err
+sl_spawner_start(const char *program, int keep_fd, int *ret_fd, int *ret_pid)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return sl_err_from_errno(errno);
+    char number[16];
+    snprintf(number, sizeof(number), "%d", 3);
+    char *argv[] = {(char *)"sluice", (char *)"spawner", number, NULL};
+
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    /* dup2 onto itself clears close-on-exec, so it is right whatever the numbers are. */
+    int moved = fcntl(pair[1], F_DUPFD_CLOEXEC, 10), kept = -1;
+    posix_spawn_file_actions_adddup2(&actions, moved, 3);
+    if (keep_fd >= 0) {
+        kept = fcntl(keep_fd, F_DUPFD_CLOEXEC, 10);
+        posix_spawn_file_actions_adddup2(&actions, kept, 4);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    pid_t pid;
+    int error = posix_spawn(&pid, program, &actions, &attributes, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(pair[1]);
+    close(moved);
+    if (kept >= 0)
+        close(kept);
+    if (error != 0) {
+        close(pair[0]);
+        return sl_err_from_errno(error);
+    }
+    *ret_fd = pair[0];
+    *ret_pid = pid;
+    return SL_OK;
+}
+
+static enum sl_err
+send_request(int fd, const struct request *r, const int *fds, uint32_t fds_count)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(SL_SPAWN_FDS_MAX * sizeof(int))];
+    } control = {0};
+    struct iovec data = {(void *)(uintptr_t)r, sizeof(*r)};
+    struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1};
+    if (fds_count > 0) {
+        m.msg_control = &control;
+        m.msg_controllen = CMSG_SPACE(fds_count * sizeof(int));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(fds_count * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, fds_count * sizeof(int));
+    }
+    return sendmsg(fd, &m, MSG_NOSIGNAL) == sizeof(*r) ? SL_OK : SL_EUNAVAIL;
+}
+
+enum sl_err
+sl_spawner_ask(int fd, const struct sl_spawn *spawn)
+{
+    struct request r = {
+        .magic = MAGIC, .what = REQUEST_SPAWN, .kind = spawn->kind, .tag = spawn->tag};
+    size_t size = strlen(spawn->text);
+    if (size >= sizeof(r.text))
+        return SL_ETOOBIG;
+    sl_assert(spawn->fds_count <= SL_SPAWN_FDS_MAX);
+    memcpy(r.text, spawn->text, size + 1);
+    return send_request(fd, &r, spawn->fds, spawn->fds_count);
+}
+
+enum sl_err
+sl_spawner_kill(int fd, uint64_t tag, int signal)
+{
+    struct request r = {.magic = MAGIC, .what = REQUEST_KILL, .tag = tag, .signal = signal};
+    return send_request(fd, &r, NULL, 0);
+}
+
+enum sl_err
+sl_spawner_event(int fd, struct sl_spawn_event *ret_event)
+{
+    struct reply r;
+    ssize_t size = recv(fd, &r, sizeof(r), MSG_DONTWAIT);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? SL_EBUSY : SL_EUNAVAIL;
+    if (size != sizeof(r) || r.magic != MAGIC)
+        return SL_EUNAVAIL;
+    *ret_event = (struct sl_spawn_event){
+        .what = r.what, .tag = r.tag, .pid = r.pid, .exit_code = r.exit_code, .signal = r.signal};
+    return SL_OK;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spawner.h - the process that forks others. It is exec'ed before anything else runs, has one
+ * thread and next to no memory, so that a fork of it costs a tenth of a millisecond.
+ *
+ *     main --(socket)--> spawner --fork--> node    --(socket of its own)--> spawner
+ *                                `--fork--> replica
+ *
+ * Lifelines: the spawner ends when main's socket closes; every child holds the reading end of a
+ * pipe whose writing end only the spawner has, and ends when that closes. A child that a node asked
+ * for is killed when that node ends. So no process outlives main, however it died.
+ *
+ * Threading: sl_spawner_* of one client on one thread.
+ */
+#ifndef SL_RUNTIME_SPAWNER_H
+#define SL_RUNTIME_SPAWNER_H
+
+#include "runtime/base.h"
+
+#define SL_SPAWN_TEXT_MAX 3072 /* Bytes of a child's argument text. */
+#define SL_SPAWN_FDS_MAX  4
+
+struct sl_child;
+
+/* What a forked child runs. It never returns: its result is the exit code. */
+struct sl_child_kind {
+    const char *name; /* "node": the process shows as sluice-node. */
+    int (*run)(const struct sl_child *child);
+};
+
+struct sl_child {
+    const char *text; /* The argument, as given by who asked. */
+    int spawner_fd;   /* A client's socket of its own: nodes ask for replicas with it. */
+    int fds[SL_SPAWN_FDS_MAX];
+    uint32_t fds_count;
+};
+
+/* The spawner itself: serves until main's socket closes. Its exit code. */
+int sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_count);
+
+/* ---- for main -----------------------------------------------------------------------------------
+ */
+/* Exec PROGRAM "spawner" FD. *ret_fd is the client's socket, *ret_pid the process. */
+SL_MUST_CHECK enum sl_err sl_spawner_start(const char *program, int keep_fd, int *ret_fd,
+                                           int *ret_pid);
+
+/* ---- for any client -----------------------------------------------------------------------------
+ */
+struct sl_spawn {
+    uint32_t kind; /* Index into kinds. */
+    uint64_t tag;  /* Comes back with what happens to it. */
+    const char *text;
+    int fds[SL_SPAWN_FDS_MAX]; /* Passed on; still the caller's. */
+    uint32_t fds_count;
+};
+/* Ask for a child. SL_EUNAVAIL: the spawner is gone. SL_ETOOBIG: the text. */
+SL_MUST_CHECK enum sl_err sl_spawner_ask(int fd, const struct sl_spawn *spawn);
+/* Send a signal to a child of one's own, by tag. */
+SL_MUST_CHECK enum sl_err sl_spawner_kill(int fd, uint64_t tag, int signal);
+
+struct sl_spawn_event {
+    enum { SL_SPAWN_STARTED, SL_SPAWN_EXITED, SL_SPAWN_FAILED } what;
+    uint64_t tag;
+    int pid;
+    int exit_code; /* EXITED by itself. */
+    int signal;    /* EXITED by a signal: its number; else 0. FAILED: errno in exit_code. */
+};
+/* The next event. SL_EBUSY: none now. SL_EUNAVAIL: the spawner is gone. */
+SL_MUST_CHECK enum sl_err sl_spawner_event(int fd, struct sl_spawn_event *ret_event);
+
+#endif
