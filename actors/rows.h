@@ -20,7 +20,8 @@ enum sl_table {
     SL_TABLE_KEY = 3,    /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
 
     /* a tenant's scope: what actors/ knows */
-    SL_TABLE_COUNT = 16,      /* name parts -> counter (i64): see sl_count names in gateway/ */
+    SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket ->
+                                 counter (i64, sl_txn_add) */
     SL_TABLE_SOURCE = 17,     /* bucket, object -> sl_source (source.h) */
     SL_TABLE_EXTRACTION = 18, /* collection -> sl_extraction as JSON (extraction.h) */
     SL_TABLE_RECORD = 19,     /* collection, record id -> sl_record (record.h) */
@@ -42,7 +43,8 @@ enum sl_table {
     SL_TABLE_RETRIEVER = 73,     /* namespace, retriever */
     SL_TABLE_EXECUTION = 74,     /* retriever, execution */
     SL_TABLE_IDEMPOTENT = 75,    /* method, path, key -> stored reply */
-    SL_TABLE_DOCUMENT = 76,      /* record id -> collection id: GET /v1/documents/{id} */
+    SL_TABLE_DOCUMENT = 76,      /* record id -> collection: GET /v1/documents/{id}. Written with
+                                    the record by the dispatcher. */
     SL_TABLE_BATCH_OF = 77,      /* batch id -> bucket id */
 };
 

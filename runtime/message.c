@@ -15,18 +15,13 @@
  */
 #define ENVELOPE_FIELDS 5
 
-static const struct sl_protocol *protocols[PROTOCOLS_MAX];
+#define SL_PROTOCOL_DEF  "runtime/system.def"
+#define SL_PROTOCOL_NAME system
+#define SL_PROTOCOL_ID   SL_PROTOCOL_SYSTEM
+#include "runtime/message_table.h"
 
-static const uint8_t timer_fields[] = {SL_U64};
-static const char *const timer_names[] = {"token"};
-static const uint8_t work_fields[] = {SL_U64, SL_U64};
-static const char *const work_names[] = {"token", "argument"};
-static const uint8_t exited_fields[] = {SL_U64, SL_U64, SL_U64, SL_U64};
-static const char *const exited_names[] = {"tag", "pid", "exit_code", "signal"};
-static const struct sl_message_type system_types[] = {
-    {"timer", timer_fields, timer_names, sizeof(struct sl_m_timer), 1},
-    {"work_done", work_fields, work_names, sizeof(struct sl_m_work_done), 2},
-    {"child_exited", exited_fields, exited_names, sizeof(struct sl_m_child_exited), 4},
+static const struct sl_protocol *protocols[PROTOCOLS_MAX] = {
+    [SL_PROTOCOL_SYSTEM] = &sl_protocol_system,
 };
 
 void
@@ -41,8 +36,6 @@ const struct sl_message_type *
 sl_message_type_lookup(uint32_t id)
 {
     uint32_t protocol = id >> 16, row = id & 0xffff;
-    if (protocol == SL_PROTOCOL_SYSTEM)
-        return row < SL_COUNT_OF(system_types) ? &system_types[row] : NULL;
     if (protocol >= PROTOCOLS_MAX || protocols[protocol] == NULL)
         return NULL;
     return row < protocols[protocol]->count ? &protocols[protocol]->types[row] : NULL;

@@ -4,9 +4,8 @@
  *
  *     MESSAGE(name, F(U64, task_id) F(BYTES, inputs), "what it is for")
  *
- * that is included three times: SL_PROTOCOL_ENUM gives SL_M_name, SL_PROTOCOL_STRUCTS gives struct
- * sl_m_name, SL_PROTOCOL_TABLE the descriptors from which copying, encoding, decoding and printing
- * follow. Fields are U64, I64, F64 (8 bytes) or BYTES (a slice), so a struct's layout is the sum of
+ * from which follow SL_M_name, struct sl_m_name (as below for system.def) and, by message_table.h, the
+ * descriptors that drive copying, encoding, decoding and printing. Fields are U64, I64, F64 (8 bytes) or BYTES (a slice), so a struct's layout is the sum of
  * its fields.
  *
  * A message inside a process is one allocation: header, struct, and the bytes its slices point to.
@@ -70,22 +69,21 @@ enum sl_protocol_id {
     SL_PROTOCOL_TEST = 5
 };
 
-/* The driver's own messages to actors. */
+#define F(type, name)                   SL_C_##type name;
+#define MESSAGE(name, fields, doc)                                                                 \
+    struct sl_m_##name {                                                                           \
+        fields                                                                                     \
+    };
+#include "runtime/system.def"
+#undef MESSAGE
+#undef F
+
+/* The driver's own messages. They may carry pointers and descriptors, and are refused from peers. */
 enum sl_system_message {
-    SL_M_timer = SL_PROTOCOL_SYSTEM << 16,
-    SL_M_work_done,
-    SL_M_child_exited,
-};
-struct sl_m_timer {
-    uint64_t token;
-};
-struct sl_m_work_done {
-    uint64_t token;
-    uint64_t argument; /* The pointer that was given to sl_work: owned by the receiver again. */
-};
-struct sl_m_child_exited {
-    uint64_t tag, pid;
-    uint64_t exit_code, signal; /* signal 0: it exited by itself. */
+    SL_SYSTEM_FIRST = (SL_PROTOCOL_SYSTEM << 16) - 1,
+#define MESSAGE(name, fields, doc) SL_M_##name,
+#include "runtime/system.def"
+#undef MESSAGE
 };
 
 /* Make a protocol known to decoders. Once a process, before threads. Borrowed for ever. */

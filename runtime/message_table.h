@@ -36,6 +36,7 @@ static const struct sl_message_type SL_TABLE_PASTE(SL_PROTOCOL_NAME, _types)[] =
 #undef F
 };
 
+extern const struct sl_protocol SL_TABLE_PASTE(sl_protocol_, SL_PROTOCOL_NAME);
 const struct sl_protocol SL_TABLE_PASTE(sl_protocol_, SL_PROTOCOL_NAME) = {
     .name = SL_TABLE_STRING(SL_PROTOCOL_NAME),
     .id = SL_PROTOCOL_ID,

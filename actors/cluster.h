@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cluster.h - the system's own actors: their addresses and messages.
+ *
+ *   node 1 (head):   head, dispatcher, router, api          node N (worker):  agent
+ */
+#ifndef SL_ACTORS_CLUSTER_H
+#define SL_ACTORS_CLUSTER_H
+
+#include "runtime/actor.h"
+
+#define SL_NODE_HEAD 1
+
+enum sl_actor_number {
+    SL_ACTOR_HEAD = 1,
+    SL_ACTOR_DISPATCHER = 2,
+    SL_ACTOR_ROUTER = 3,
+    SL_ACTOR_API = 4,
+    SL_ACTOR_AGENT = 16,
+};
+
+/* Kinds of children the spawner forks, in the order of its table. */
+enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA };
+
+static inline struct sl_addr
+sl_at(uint32_t node, uint32_t actor)
+{
+    return (struct sl_addr){.node = node, .actor = actor};
+}
+
+#define F(type, name) SL_C_##type name;
+#define MESSAGE(name, fields, doc)                                                                 \
+    struct sl_m_##name {                                                                           \
+        fields                                                                                     \
+    };
+#include "actors/cluster.def"
+#undef MESSAGE
+#undef F
+
+enum sl_cluster_message {
+    SL_CLUSTER_FIRST = (SL_PROTOCOL_CLUSTER << 16) - 1,
+#define MESSAGE(name, fields, doc) SL_M_##name,
+#include "actors/cluster.def"
+#undef MESSAGE
+};
+
+extern const struct sl_protocol sl_protocol_cluster;
+
+enum sl_failure_kind { SL_FAIL_TRANSIENT = 1, SL_FAIL_PERMANENT = 2, SL_FAIL_CRASH = 3 };
+
+/* A handler table's row: SL_ON(node_join, on_node_join). */
+struct sl_on {
+    uint32_t id;
+    void (*handle)(void *self, struct sl_ctx *ctx, const struct sl_msg *msg);
+};
+
+/* Find and run the row for a message; false: the table has none. */
+bool sl_dispatch(const struct sl_on *table, size_t count, void *self, struct sl_ctx *ctx,
+                 const struct sl_msg *msg);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * head.h - the actor that knows the nodes: it has them started, hears their heartbeats, and tells the
+ * dispatcher and the router when one comes or goes. Each start of a node has a new number, so that
+ * whatever an old one still sends is told apart.
+ *
+ *     STARTING --join--> ALIVE --exit, silence--> (gone; a new one is started after a pause)
+ */
+#ifndef SL_ACTORS_HEAD_H
+#define SL_ACTORS_HEAD_H
+
+#include "actors/cluster.h"
+
+#define SL_NODES_MAX 16
+
+struct sl_head_options {
+    uint32_t nodes;            /* How many local nodes to keep running. */
+    const char *node_text;     /* JSON for node children, without its closing brace: "node" is added. */
+};
+
+extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_head_options. */
+
+/* For the status page: appends a JSON array of nodes. */
+void sl_head_status(const void *head, struct sl_buf *out);
+bool sl_head_has_node(const void *head);
+
+#endif
