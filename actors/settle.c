@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/settle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "actors/extraction.h"
+#include "actors/job_row.h"
+#include "actors/record.h"
+#include "actors/rows.h"
+#include "actors/source.h"
+#include "runtime/alloc.h"
+#include "runtime/limits.h"
+
+/* What all records of one task share. */
+struct records {
+    const struct sl_settle *settle;
+    struct sl_txn *txn;
+    struct sl_scope scope;
+    struct sl_task_payload payload;
+    struct sl_json extraction;
+    struct sl_source source;
+    char *collection; /* NUL-terminated copies for keys. */
+    uint32_t position;
+    struct sl_buf key, row, fields, names;
+};
+
+static struct sl_slice
+record_key(struct records *r, const char *id)
+{
+    return sl_key(&r->key, 2, r->collection, id);
+}
+
+/* Vector rows of one output; their names, one a line, are left in r->names. SL_EINVAL. */
+static enum sl_err
+put_vectors(struct records *r, struct sl_reader *in, const char *id)
+{
+    sl_buf_clear(&r->names);
+    uint32_t count = sl_read_u32(in);
+    for (uint32_t i = 0; i < count && !in->is_bad; i++) {
+        struct sl_slice name = sl_read_block(in), values = sl_read_block(in);
+        if (in->is_bad || name.size == 0 || name.size > 128 || values.size % sizeof(float) != 0 ||
+            memchr(name.data, '\0', name.size) != NULL)
+            return SL_EINVAL;
+        char *text = sl_strndup(name.data, name.size);
+        struct sl_slice key = sl_key(&r->key, 3, r->collection, text, id);
+        sl_txn_put(r->txn, r->scope, SL_TABLE_VECTOR, key, values);
+        sl_free(text);
+        if (r->names.size > 0)
+            sl_buf_append_u8(&r->names, '\n');
+        sl_buf_append_slice(&r->names, name);
+    }
+    return in->is_bad ? SL_EINVAL : SL_OK;
+}
+
+static void
+make_id(const struct records *r, char ret_id[static SL_RECORD_ID_SIZE + 1])
+{
+    struct sl_record_origin origin = {.collection = r->payload.collection,
+                                      .origin = r->payload.origin,
+                                      .source = r->payload.source,
+                                      .unique = r->source.unique,
+                                      .position = r->position};
+    sl_record_id(&origin, ret_id);
+}
+
+static enum sl_err
+put_record(struct records *r, struct sl_reader *in)
+{
+    char id[SL_RECORD_ID_SIZE + 1];
+    make_id(r, id);
+    struct sl_slice outputs = sl_read_block(in), old;
+    if (in->is_bad || put_vectors(r, in, id) != SL_OK)
+        return SL_EINVAL;
+    sl_buf_clear(&r->fields);
+    enum sl_err err = sl_extraction_fields(r->extraction, &r->source, outputs, &r->fields);
+    if (err != SL_OK)
+        return err;
+
+    struct sl_record record = {.created_ms = r->settle->now_ms,
+                               .updated_ms = r->settle->now_ms,
+                               .source = r->payload.source,
+                               .origin = r->payload.origin,
+                               .fields = sl_buf_slice(&r->fields),
+                               .vectors = sl_buf_slice(&r->names)};
+    struct sl_record before;
+    if (sl_txn_get(r->txn, r->scope, SL_TABLE_RECORD, record_key(r, id), &old) == SL_OK) {
+        if (sl_record_decode(old, &before) == SL_OK)
+            record.created_ms = before.created_ms;
+    } else {
+        sl_txn_add(r->txn, r->scope, SL_TABLE_COUNT, sl_key(&r->key, 2, "records", r->collection),
+                   1);
+        sl_txn_put(r->txn, r->scope, SL_TABLE_DOCUMENT, sl_slice_str(id), r->payload.collection);
+    }
+    sl_buf_clear(&r->row);
+    sl_record_encode(&record, &r->row);
+    sl_txn_put(r->txn, r->scope, SL_TABLE_RECORD, record_key(r, id), sl_buf_slice(&r->row));
+    return SL_OK;
+}
+
+static enum sl_err
+put_records(struct records *r, struct sl_slice outputs)
+{
+    struct sl_reader in = sl_reader(outputs);
+    uint32_t count = sl_read_u32(&in);
+    if (count > SL_LIMIT_RECORDS_PER_TASK)
+        return SL_ETOOBIG;
+    for (r->position = 0; r->position < count; r->position++) {
+        enum sl_err err = put_record(r, &in);
+        if (err != SL_OK)
+            return err;
+    }
+    return sl_reader_is_done(&in) ? SL_OK : SL_EINVAL;
+}
+
+/* After the commit: indexes that are in memory follow. */
+static void
+update_indexes(struct records *r, struct sl_slice outputs)
+{
+    struct sl_reader in = sl_reader(outputs);
+    uint32_t count = sl_read_u32(&in);
+    for (r->position = 0; r->position < count; r->position++) {
+        char id[SL_RECORD_ID_SIZE + 1];
+        uint64_t number;
+        make_id(r, id);
+        (void)sl_read_block(&in);
+        uint32_t vectors = sl_read_u32(&in);
+        for (uint32_t i = 0; i < vectors; i++) {
+            struct sl_index_id index = {.scope = r->scope, .collection = r->payload.collection,
+                                        .name = sl_read_block(&in)};
+            struct sl_slice bytes = sl_read_block(&in);
+            float *values = sl_memdup(bytes.data, bytes.size); /* For its alignment. */
+            if (sl_record_number(sl_slice_str(id), &number) == SL_OK)
+                sl_index_put(r->settle->indexes, &index, number, values,
+                             (uint32_t)(bytes.size / sizeof(float)));
+            sl_free(values);
+        }
+    }
+}
+
+/* A source or collection that was deleted meanwhile: the task ends with no record. */
+static bool
+find_source(struct records *r, struct sl_slice *ret_row)
+{
+    struct sl_slice ignored;
+    return sl_txn_get(r->txn, r->scope, SL_TABLE_SOURCE, r->payload.source, ret_row) == SL_OK &&
+           sl_source_decode(*ret_row, &r->source) == SL_OK &&
+           sl_txn_get(r->txn, r->scope, SL_TABLE_EXTRACTION, r->payload.collection, &ignored) ==
+               SL_OK;
+}
+
+static void
+add_event(struct sl_txn *txn, struct sl_scope scope, struct sl_buf *event)
+{
+    sl_txn_event(txn, SL_PROJECTION_QUEUE, scope, sl_buf_slice(event));
+}
+
+enum sl_err
+sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct sl_json extraction,
+               struct sl_slice outputs)
+{
+    struct records r = {.settle = s, .scope = lease->scope, .extraction = extraction};
+    struct sl_buf event = {0}, source_copy = {0};
+    enum sl_err err = sl_task_payload_decode(lease->payload, &r.payload);
+    if (err != SL_OK)
+        return err;
+    r.collection = sl_strndup(r.payload.collection.data, r.payload.collection.size);
+    r.txn = sl_store_begin(s->store);
+    struct sl_slice row;
+    bool has_source = find_source(&r, &row);
+    if (has_source) {
+        /* Borrowed rows end with the first write. */
+        sl_buf_append_slice(&source_copy, row);
+        err = sl_source_decode(sl_buf_slice(&source_copy), &r.source);
+        if (err == SL_OK)
+            err = put_records(&r, outputs);
+    }
+    if (err == SL_OK) {
+        sl_queue_event_done(&event, lease->task_id);
+        add_event(r.txn, lease->scope, &event);
+        /* The payload belongs to the queue and goes with the task: keep it for the indexes. */
+        struct sl_buf payload = {0};
+        sl_buf_append_slice(&payload, lease->payload);
+        err = sl_txn_commit(&r.txn);
+        if (err == SL_OK && has_source &&
+            sl_task_payload_decode(sl_buf_slice(&payload), &r.payload) == SL_OK)
+            update_indexes(&r, outputs);
+        sl_buf_deinit(&payload);
+    }
+    if (r.txn != NULL)
+        sl_txn_abort(&r.txn);
+    sl_free(r.collection);
+    sl_buf_deinit(&r.key);
+    sl_buf_deinit(&r.row);
+    sl_buf_deinit(&r.fields);
+    sl_buf_deinit(&r.names);
+    sl_buf_deinit(&event);
+    sl_buf_deinit(&source_copy);
+    return err;
+}
+
+static void
+write_failure(const struct sl_settle *s, const struct sl_lease *lease,
+              const struct sl_task_failure *f, struct sl_buf *out)
+{
+    struct sl_task_payload p = {0};
+    if (sl_task_payload_decode(lease->payload, &p) != SL_OK)
+        p = (struct sl_task_payload){0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_u64(&w, "task_id", lease->task_id);
+    sl_jsonw_member_slice(&w, "source", sl_key_part(p.source, 1));
+    sl_jsonw_member_slice(&w, "collection", p.collection);
+    sl_jsonw_member_str(&w, "error_type", f->type);
+    sl_jsonw_member_slice(&w, "code", f->code);
+    sl_jsonw_member_slice(&w, "message", f->message);
+    sl_jsonw_member_bool(&w, "transient", f->is_transient);
+    sl_jsonw_member_u64(&w, "signal", f->signal);
+    sl_jsonw_member_u64(&w, "attempts", f->attempts);
+    sl_jsonw_member_u64(&w, "at_ms", s->now_ms);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+enum sl_err
+sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
+               const struct sl_task_failure *failure)
+{
+    struct sl_buf row = {0}, key = {0}, event = {0};
+    char job[37], task[17];
+    sl_job_id_format(lease->job, job);
+    snprintf(task, sizeof(task), "%016" PRIx64, lease->task_id);
+    write_failure(s, lease, failure, &row);
+    struct sl_txn *txn = sl_store_begin(s->store);
+    sl_txn_put(txn, lease->scope, SL_TABLE_FAILURE, sl_key(&key, 2, job, task),
+               sl_buf_slice(&row));
+    sl_queue_event_dead(&event, lease->task_id);
+    add_event(txn, lease->scope, &event);
+    enum sl_err err = sl_txn_commit(&txn);
+    if (txn != NULL)
+        sl_txn_abort(&txn);
+    sl_buf_deinit(&row);
+    sl_buf_deinit(&key);
+    sl_buf_deinit(&event);
+    return err;
+}
+
+enum sl_err
+sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
+                const struct sl_retry *retry)
+{
+    struct sl_buf event = {0};
+    struct sl_txn *txn = sl_store_begin(s->store);
+    sl_queue_event_retry(&event, retry);
+    add_event(txn, lease->scope, &event);
+    enum sl_err err = sl_txn_commit(&txn);
+    if (txn != NULL)
+        sl_txn_abort(&txn);
+    sl_buf_deinit(&event);
+    return err;
+}
+
+enum sl_err
+sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
+{
+    struct sl_slice key = sl_slice(info->id.bytes, sizeof(info->id.bytes)), old;
+    struct sl_buf copy = {0}, row = {0}, event = {0};
+    struct sl_job_row job = {.created_ms = info->created_ms};
+    struct sl_txn *txn = sl_store_begin(s->store);
+    if (sl_txn_get(txn, info->scope, SL_TABLE_JOB, key, &old) == SL_OK) {
+        sl_buf_append_slice(&copy, old);
+        if (sl_job_row_decode(sl_buf_slice(&copy), &job) != SL_OK)
+            job = (struct sl_job_row){.created_ms = info->created_ms};
+    }
+    job.state = info->state;
+    job.total = info->total;
+    job.done = info->done;
+    job.dead = info->dead;
+    job.canceled = info->canceled;
+    job.started_ms = info->started_ms;
+    job.ended_ms = s->now_ms;
+    sl_job_row_encode(&job, &row);
+    sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
+    sl_queue_event_forget(&event, info->id);
+    add_event(txn, info->scope, &event);
+    enum sl_err err = sl_txn_commit(&txn);
+    if (txn != NULL)
+        sl_txn_abort(&txn);
+    sl_buf_deinit(&copy);
+    sl_buf_deinit(&row);
+    sl_buf_deinit(&event);
+    return err;
+}
