@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * extraction.h - what one collection does with a source: the row the gateway writes when a collection
- * is made, and that the dispatcher reads for each task.
+ * extraction.h - what one collection does with a source: the row the gateway writes when a
+ * collection is made, and that the dispatcher reads for each task.
  *
  *   {"extractor":"text_extractor","version":"v1","params":{...},
  *    "model":"my-model_1_0_0" | null, "namespace":"ns_...",
- *    "index":"all_minilm_l6_v2" | null, "output":"text_extractor_v1_embedding" | null, "dimensions":384,
- *    "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
+ *    "index":"all_minilm_l6_v2" | null, "output":"text_extractor_v1_embedding" | null,
+ * "dimensions":384, "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
  *    "passthrough":[{"source_path":"sku","target_path":"sku","default":any,"required":false}],
  *    "include_all":false, "class":"cpu", "enabled":true}
  */
@@ -21,8 +21,9 @@
 
 /*
  * Resolve the inputs of one task into `out`: per input a block with its name, a block with its type
- * ("text", "json", "blob") and a block with its bytes (JSON text for "json"; 64 hex digits for "blob").
- * SL_EINVAL: an input or a required passthrough field is missing; *ret_why is a message (owned).
+ * ("text", "json", "blob") and a block with its bytes (JSON text for "json"; 64 hex digits for
+ * "blob"). SL_EINVAL: an input or a required passthrough field is missing; *ret_why is a message
+ * (owned).
  */
 SL_MUST_CHECK enum sl_err sl_extraction_inputs(struct sl_json extraction,
                                                const struct sl_source *source, struct sl_buf *out,

@@ -67,8 +67,8 @@ start_node(struct head *h, struct sl_ctx *ctx)
                                 .heard_ns = ctx->now_ns,
                                 .started_ms = ctx->now_ms};
     char *text = sl_format("%s,\"node\":%u}", h->node_text, number);
-    struct sl_m_spawn want = {.kind = SL_CHILD_NODE, .tag = number, .fd = -1,
-                              .text = sl_slice_str(text)};
+    struct sl_m_spawn want = {
+        .kind = SL_CHILD_NODE, .tag = number, .fd = -1, .text = sl_slice_str(text)};
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn, &want);
     sl_free(text);
 }
@@ -193,9 +193,12 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_node_join, on_join},         {SL_M_node_beat, on_beat},
-    {SL_M_child_started, on_started},  {SL_M_child_exited, on_exited},
-    {SL_M_spawner_lost, on_spawner_lost}, {SL_M_timer, on_timer},
+    {SL_M_node_join, on_join},
+    {SL_M_node_beat, on_beat},
+    {SL_M_child_started, on_started},
+    {SL_M_child_exited, on_exited},
+    {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_timer, on_timer},
 };
 
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * head.h - the actor that knows the nodes: it has them started, hears their heartbeats, and tells the
- * dispatcher and the router when one comes or goes. Each start of a node has a new number, so that
- * whatever an old one still sends is told apart.
+ * head.h - the actor that knows the nodes: it has them started, hears their heartbeats, and tells
+ * the dispatcher and the router when one comes or goes. Each start of a node has a new number, so
+ * that whatever an old one still sends is told apart.
  *
  *     STARTING --join--> ALIVE --exit, silence--> (gone; a new one is started after a pause)
  */
@@ -14,8 +14,8 @@
 #define SL_NODES_MAX 16
 
 struct sl_head_options {
-    uint32_t nodes;            /* How many local nodes to keep running. */
-    const char *node_text;     /* JSON for node children, without its closing brace: "node" is added. */
+    uint32_t nodes;        /* How many local nodes to keep running. */
+    const char *node_text; /* JSON for node children, without its closing brace: "node" is added. */
 };
 
 extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_head_options. */

@@ -12,12 +12,12 @@
 #include "queue/queue.h"
 
 struct sl_job_row {
-    enum sl_job_state state; /* PENDING until it ended; then as it ended. */
+    enum sl_job_state state;                   /* PENDING until it ended; then as it ended. */
     uint64_t created_ms, started_ms, ended_ms; /* 0: not yet. */
     uint64_t total, done, dead, canceled, records;
-    struct sl_slice kind;    /* The gateway's task type. */
-    struct sl_slice about;   /* JSON object of the gateway's: batch_id, bucket_id, ... */
-    struct sl_slice error;   /* The last error's text; empty: none. */
+    struct sl_slice kind;  /* The gateway's task type. */
+    struct sl_slice about; /* JSON object of the gateway's: batch_id, bucket_id, ... */
+    struct sl_slice error; /* The last error's text; empty: none. */
 };
 
 void sl_job_row_encode(const struct sl_job_row *r, struct sl_buf *out);

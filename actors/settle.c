@@ -126,8 +126,8 @@ update_indexes(struct records *r, struct sl_slice outputs)
         (void)sl_read_block(&in);
         uint32_t vectors = sl_read_u32(&in);
         for (uint32_t i = 0; i < vectors; i++) {
-            struct sl_index_id index = {.scope = r->scope, .collection = r->payload.collection,
-                                        .name = sl_read_block(&in)};
+            struct sl_index_id index = {
+                .scope = r->scope, .collection = r->payload.collection, .name = sl_read_block(&in)};
             struct sl_slice bytes = sl_read_block(&in);
             float *values = sl_memdup(bytes.data, bytes.size); /* For its alignment. */
             if (sl_record_number(sl_slice_str(id), &number) == SL_OK)
@@ -233,8 +233,7 @@ sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
     snprintf(task, sizeof(task), "%016" PRIx64, lease->task_id);
     write_failure(s, lease, failure, &row);
     struct sl_txn *txn = sl_store_begin(s->store);
-    sl_txn_put(txn, lease->scope, SL_TABLE_FAILURE, sl_key(&key, 2, job, task),
-               sl_buf_slice(&row));
+    sl_txn_put(txn, lease->scope, SL_TABLE_FAILURE, sl_key(&key, 2, job, task), sl_buf_slice(&row));
     sl_queue_event_dead(&event, lease->task_id);
     add_event(txn, lease->scope, &event);
     enum sl_err err = sl_txn_commit(&txn);

@@ -27,11 +27,11 @@ SL_MUST_CHECK enum sl_err sl_settle_done(const struct sl_settle *s, const struct
                                          struct sl_json extraction, struct sl_slice outputs);
 
 struct sl_task_failure {
-    const char *type;       /* "runtime", "validation", "resource", "dependency" */
+    const char *type; /* "runtime", "validation", "resource", "dependency" */
     struct sl_slice code, message;
-    uint64_t signal;        /* 0: none. */
+    uint64_t signal; /* 0: none. */
     bool is_transient;
-    uint16_t attempts;      /* Runs in all. */
+    uint16_t attempts; /* Runs in all. */
 };
 /* The task ended for good without a result: a failure row and the queue's event. */
 SL_MUST_CHECK enum sl_err sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
@@ -40,7 +40,6 @@ SL_MUST_CHECK enum sl_err sl_settle_dead(const struct sl_settle *s, const struct
 SL_MUST_CHECK enum sl_err sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
                                           const struct sl_retry *retry);
 /* A job of which all tasks have ended: its final row, and the queue forgets it. */
-SL_MUST_CHECK enum sl_err sl_settle_job(const struct sl_settle *s,
-                                        const struct sl_job_info *info);
+SL_MUST_CHECK enum sl_err sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info);
 
 #endif

@@ -16,8 +16,8 @@
  */
 struct sl_source {
     uint64_t created_ms, updated_ms;
-    uint64_t size_bytes;       /* Of its content: blobs and fields. */
-    struct sl_slice unique;    /* Its unique key's canonical text; empty: none. */
+    uint64_t size_bytes;    /* Of its content: blobs and fields. */
+    struct sl_slice unique; /* Its unique key's canonical text; empty: none. */
     struct sl_slice fields;
     struct sl_slice blobs;
     struct sl_slice extra;

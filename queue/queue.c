@@ -275,3 +275,13 @@ sl_queue_ready_count(const struct sl_queue *q, enum sl_class class)
     sl_assert(class < SL_CLASS_COUNT);
     return q->ready[class];
 }
+
+bool
+sl_queue_ended(const struct sl_queue *q, struct sl_job_info *ret_info)
+{
+    sl_queue_assert(q);
+    const struct sl_job *job = q->first_job;
+    while (job != NULL && sl_job_live(job) > 0)
+        job = job->next;
+    return job != NULL && sl_queue_job(q, job->id, ret_info) == SL_OK;
+}

@@ -121,6 +121,8 @@ uint64_t sl_queue_next_ms(const struct sl_queue *q);
 SL_MUST_CHECK
 enum sl_err sl_queue_job(const struct sl_queue *q, struct sl_job_id job,
                          struct sl_job_info *ret_info); /* SL_ENOTFOUND. */
+/* The oldest job that has ended and is not forgotten; false: there is none. Walks all jobs. */
+bool sl_queue_ended(const struct sl_queue *q, struct sl_job_info *ret_info);
 struct sl_queue_depth {
     struct sl_scope scope;
     enum sl_class class;

@@ -13,7 +13,7 @@
 
 /* Array header, then: id, to.actor, from.node, from.actor, request. The node it goes to is implied.
  */
-#define ENVELOPE_FIELDS 5
+#define ENVELOPE_FIELDS  5
 
 #define SL_PROTOCOL_DEF  "runtime/system.def"
 #define SL_PROTOCOL_NAME system

@@ -4,9 +4,9 @@
  *
  *     MESSAGE(name, F(U64, task_id) F(BYTES, inputs), "what it is for")
  *
- * from which follow SL_M_name, struct sl_m_name (as below for system.def) and, by message_table.h, the
- * descriptors that drive copying, encoding, decoding and printing. Fields are U64, I64, F64 (8 bytes) or BYTES (a slice), so a struct's layout is the sum of
- * its fields.
+ * from which follow SL_M_name, struct sl_m_name (as below for system.def) and, by message_table.h,
+ * the descriptors that drive copying, encoding, decoding and printing. Fields are U64, I64, F64 (8
+ * bytes) or BYTES (a slice), so a struct's layout is the sum of its fields.
  *
  * A message inside a process is one allocation: header, struct, and the bytes its slices point to.
  * Between processes it is one msgpack array; a frame is a version byte and many of them.
@@ -69,7 +69,7 @@ enum sl_protocol_id {
     SL_PROTOCOL_TEST = 5
 };
 
-#define F(type, name)                   SL_C_##type name;
+#define F(type, name) SL_C_##type name;
 #define MESSAGE(name, fields, doc)                                                                 \
     struct sl_m_##name {                                                                           \
         fields                                                                                     \
@@ -78,7 +78,8 @@ enum sl_protocol_id {
 #undef MESSAGE
 #undef F
 
-/* The driver's own messages. They may carry pointers and descriptors, and are refused from peers. */
+/* The driver's own messages. They may carry pointers and descriptors, and are refused from peers.
+ */
 enum sl_system_message {
     SL_SYSTEM_FIRST = (SL_PROTOCOL_SYSTEM << 16) - 1,
 #define MESSAGE(name, fields, doc) SL_M_##name,

@@ -38,8 +38,7 @@ static void on_ready(void *arg);
 static enum sl_err
 start(struct sl_spawn_port *p)
 {
-    enum sl_err err =
-        sl_spawner_start(p->options.program, p->options.keep_fd, &p->fd, &p->pid);
+    enum sl_err err = sl_spawner_start(p->options.program, p->options.keep_fd, &p->fd, &p->pid);
     if (err == SL_OK)
         sl_live_watch(p->options.live, p->fd, on_ready, p);
     return err;

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/dispatcher.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "actors/extraction.h"
+#include "actors/head.h"
+#include "actors/rows.h"
+#include "actors/settle.h"
+#include "runtime/alloc.h"
+#include "runtime/hash.h"
+#include "runtime/report.h"
+#include "runtime/time.h"
+
+#define LEASE_NS     (60 * SL_SECOND_NS) /* Beats extend it; it only matters when they stop. */
+#define SPECS_MAX    64
+#define TOKEN_TICK   1
+#define TICK_BUSY_NS (500 * SL_MILLI_NS)
+
+struct node {
+    uint32_t number; /* 0: a free slot. */
+    uint64_t room, in_flight;
+    uint64_t specs[SPECS_MAX]; /* Extractions it has been told of, a ring. */
+    uint32_t specs_next;
+};
+
+/* A parsed extraction row. Rows of a deleted collection fall out as others come. */
+struct spec {
+    struct sl_scope scope;
+    struct sl_slice collection, row;
+    struct sl_json_doc *doc;
+    uint64_t number; /* Hash of what the node is told: equal numbers, equal work. */
+    char *model;
+    uint64_t used;
+};
+
+struct dispatcher {
+    struct sl_dispatcher_options options;
+    char *model_directory;
+    struct node nodes[SL_NODES_MAX];
+    struct spec specs[SPECS_MAX];
+    uint64_t uses;
+    struct sl_dispatcher_counts counts;
+    uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
+    struct sl_buf row, inputs;
+};
+
+static struct sl_settle
+settle_of(const struct dispatcher *d, const struct sl_ctx *ctx)
+{
+    return (struct sl_settle){
+        .store = ctx->store, .indexes = d->options.indexes, .now_ms = ctx->now_ms};
+}
+
+/* ---- extractions --------------------------------------------------------------------------------
+ */
+
+static void
+spec_deinit(struct spec *s)
+{
+    sl_json_destroy(&s->doc);
+    sl_free((void *)(uintptr_t)s->collection.data);
+    sl_free((void *)(uintptr_t)s->row.data);
+    sl_free(s->model);
+    *s = (struct spec){0};
+}
+
+char *
+sl_extraction_model_directory(const char *model_directory, struct sl_scope scope,
+                              const struct sl_json *extraction)
+{
+    char *model = sl_json_strdup(sl_json_member(*extraction, "model"));
+    char *namespace = sl_json_strdup(sl_json_member(*extraction, "namespace"));
+    char *path =
+        model == NULL || namespace == NULL
+            ? sl_strdup("")
+            : sl_format("%s/%" PRIu64 "/%s/%s", model_directory, scope.id, namespace, model);
+    sl_free(model);
+    sl_free(namespace);
+    return path;
+}
+
+static bool
+spec_init(const struct dispatcher *d, struct spec *s, struct sl_scope scope,
+          struct sl_slice collection, struct sl_slice row)
+{
+    spec_deinit(s);
+    s->scope = scope;
+    s->row = sl_slice(sl_memdup(row.data, row.size), row.size);
+    s->collection = sl_slice(sl_memdup(collection.data, collection.size), collection.size);
+    if (sl_json_parse(s->row, &s->doc, NULL) != SL_OK) {
+        spec_deinit(s);
+        return false;
+    }
+    struct sl_json root = sl_json_root(s->doc);
+    s->model = sl_extraction_model_directory(d->model_directory, scope, &root);
+    s->number = sl_hash64(s->row) ^ (sl_hash64(sl_slice_str(s->model)) << 1);
+    return true;
+}
+
+/* The extraction of a task; NULL: its collection is gone. Valid until the next call. */
+static struct spec *
+spec_of(struct dispatcher *d, struct sl_txn *txn, struct sl_scope scope, struct sl_slice collection)
+{
+    struct sl_slice row;
+    if (sl_txn_get(txn, scope, SL_TABLE_EXTRACTION, collection, &row) != SL_OK)
+        return NULL;
+    struct spec *oldest = &d->specs[0];
+    for (uint32_t i = 0; i < SPECS_MAX; i++) {
+        struct spec *s = &d->specs[i];
+        if (s->doc != NULL && s->scope.id == scope.id &&
+            sl_slice_equal(s->collection, collection)) {
+            s->used = ++d->uses;
+            if (sl_slice_equal(s->row, row) || spec_init(d, s, scope, collection, row))
+                return s;
+            return NULL;
+        }
+        if (s->used < oldest->used)
+            oldest = s;
+    }
+    if (!spec_init(d, oldest, scope, collection, row))
+        return NULL;
+    oldest->used = ++d->uses;
+    return oldest;
+}
+
+static void
+tell_spec(struct sl_ctx *ctx, struct node *n, const struct spec *s)
+{
+    for (uint32_t i = 0; i < SPECS_MAX; i++) {
+        if (n->specs[i] == s->number)
+            return;
+    }
+    n->specs[n->specs_next++ % SPECS_MAX] = s->number;
+    struct sl_m_extraction m = {
+        .number = s->number, .spec = s->row, .model = sl_slice_str(s->model)};
+    sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_extraction, &m);
+}
+
+/* ---- ending tasks -------------------------------------------------------------------------------
+ */
+
+static void
+must(enum sl_err err, const char *what)
+{
+    /* A commit that fails leaves the task leased; its lease lapses and it is tried again. */
+    if (err != SL_OK)
+        sl_report_error("settle-failed", "what=%s err=%s", what, sl_err_name(err));
+}
+
+static void
+finish_job(struct dispatcher *d, struct sl_ctx *ctx, struct sl_job_id id)
+{
+    struct sl_job_info info;
+    if (sl_queue_job(d->options.queue, id, &info) != SL_OK || info.state < SL_JOB_SUCCEEDED)
+        return;
+    struct sl_settle settle = settle_of(d, ctx);
+    must(sl_settle_job(&settle, &info), "job");
+    struct sl_m_job_ended ended = {.scope = info.scope.id,
+                                   .job = sl_slice(info.id.bytes, sizeof(info.id.bytes))};
+    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
+}
+
+static void
+finish_ended_jobs(struct dispatcher *d, struct sl_ctx *ctx)
+{
+    struct sl_job_info info;
+    while (sl_queue_ended(d->options.queue, &info)) {
+        struct sl_settle settle = settle_of(d, ctx);
+        if (sl_settle_job(&settle, &info) != SL_OK)
+            return;
+    }
+}
+
+static void
+fail_task(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
+          const struct sl_task_failure *failure)
+{
+    struct sl_settle settle = settle_of(d, ctx);
+    struct sl_job_id job = lease->job;
+    d->counts.dead++;
+    must(sl_settle_dead(&settle, lease, failure), "dead");
+    finish_job(d, ctx, job);
+}
+
+/* A failed run: tried again after a pause, or given up. `attempts` counts this run when it should.
+ */
+static void
+retry_or_fail(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
+              struct sl_retry *retry, struct sl_task_failure *failure)
+{
+    uint64_t delay_ms = 0;
+    if (retry->attempts > lease->attempts)
+        delay_ms = sl_retry_delay_ms(&d->options.retry, retry->attempts, ctx->random);
+    failure->attempts = retry->attempts;
+    if (delay_ms == UINT64_MAX) {
+        fail_task(d, ctx, lease, failure);
+        return;
+    }
+    struct sl_settle settle = settle_of(d, ctx);
+    retry->task_id = lease->task_id;
+    retry->not_before_ms = delay_ms == 0 ? 0 : ctx->now_ms + delay_ms;
+    d->counts.retried++;
+    must(sl_settle_retry(&settle, lease, retry), "retry");
+}
+
+/* ---- leasing ------------------------------------------------------------------------------------
+ */
+
+static void
+fail_unresolved(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
+                const char *why)
+{
+    struct sl_task_failure failure = {.type = "validation",
+                                      .code = sl_slice_str("input_missing"),
+                                      .message = sl_slice_str(why),
+                                      .attempts = (uint16_t)(lease->attempts + 1)};
+    fail_task(d, ctx, lease, &failure);
+}
+
+/* Its source or collection was deleted after it was submitted: there is nothing to make. */
+static void
+end_orphan(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease)
+{
+    static const uint8_t no_outputs[4];
+    struct sl_settle settle = settle_of(d, ctx);
+    struct sl_job_id job = lease->job;
+    must(sl_settle_done(&settle, lease, (struct sl_json){0}, sl_slice(no_outputs, 4)), "orphan");
+    finish_job(d, ctx, job);
+}
+
+/* Send a lease to its node; false: it ended here instead. */
+static bool
+run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct sl_lease *lease)
+{
+    struct sl_task_payload p;
+    struct sl_source source;
+    struct sl_slice row;
+    char *why = NULL;
+    struct sl_txn *txn = sl_store_begin(ctx->store);
+    struct spec *spec = sl_task_payload_decode(lease->payload, &p) == SL_OK
+                            ? spec_of(d, txn, lease->scope, p.collection)
+                            : NULL;
+    bool is_there = spec != NULL &&
+                    sl_txn_get(txn, lease->scope, SL_TABLE_SOURCE, p.source, &row) == SL_OK &&
+                    sl_source_decode(row, &source) == SL_OK;
+    enum sl_err err = SL_OK;
+    if (is_there) {
+        sl_buf_clear(&d->inputs);
+        err = sl_extraction_inputs(sl_json_root(spec->doc), &source, &d->inputs, &why);
+    }
+    sl_txn_abort(&txn);
+    if (!is_there) {
+        end_orphan(d, ctx, lease);
+        return false;
+    }
+    if (err != SL_OK) {
+        fail_unresolved(d, ctx, lease, why == NULL ? sl_err_text(err) : why);
+        sl_free(why);
+        return false;
+    }
+    tell_spec(ctx, n, spec);
+    struct sl_m_run_task m = {.task_id = lease->task_id,
+                              .epoch = lease->epoch,
+                              .extraction = spec->number,
+                              .alone = lease->crashes > 0,
+                              .inputs = sl_buf_slice(&d->inputs)};
+    sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_run_task, &m);
+    return true;
+}
+
+static bool
+lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
+          struct sl_lease *ret_lease)
+{
+    for (int class = 0; class < SL_CLASS_COUNT; class ++) {
+        struct sl_lease_want want = {.class = (enum sl_class) class,
+                                     .holder = n->number,
+                                     .now_ns = ctx->now_ns,
+                                     .now_ms = ctx->now_ms,
+                                     .duration_ns = LEASE_NS};
+        if (sl_queue_lease(d->options.queue, &want, ret_lease))
+            return true;
+    }
+    return false;
+}
+
+/* Fill the nodes' room, a task each in turn, so that no node takes all. */
+static void
+pump(struct dispatcher *d, struct sl_ctx *ctx)
+{
+    bool has_leased = true;
+    while (has_leased) {
+        has_leased = false;
+        for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+            struct node *n = &d->nodes[i];
+            struct sl_lease lease;
+            if (n->number == 0 || n->in_flight >= n->room || !lease_any(d, ctx, n, &lease))
+                continue;
+            has_leased = true;
+            d->counts.leased++;
+            if (run_lease(d, ctx, n, &lease))
+                n->in_flight++;
+        }
+    }
+}
+
+/* Wake again when a delayed task is due, and now and then while there is work. */
+static void
+set_tick(struct dispatcher *d, struct sl_ctx *ctx)
+{
+    uint64_t next_ms = sl_queue_next_ms(d->options.queue), delay_ns = UINT64_MAX;
+    if (next_ms != UINT64_MAX)
+        delay_ns = next_ms <= ctx->now_ms ? SL_MILLI_NS : (next_ms - ctx->now_ms) * SL_MILLI_NS;
+    struct sl_queue_depth any;
+    if (sl_queue_depths(d->options.queue, &any, 1) > 0)
+        delay_ns = SL_MIN(delay_ns, TICK_BUSY_NS);
+    if (delay_ns == UINT64_MAX || ctx->now_ns + delay_ns >= d->tick_at_ns)
+        return;
+    d->tick_at_ns = ctx->now_ns + delay_ns;
+    sl_after(ctx, delay_ns, TOKEN_TICK);
+}
+
+static struct node *
+node_lookup(struct dispatcher *d, uint64_t number)
+{
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        if (d->nodes[i].number != 0 && d->nodes[i].number == number)
+            return &d->nodes[i];
+    }
+    return NULL;
+}
+
+/* ---- messages -----------------------------------------------------------------------------------
+ */
+
+static void
+on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)ctx;
+    struct dispatcher *d = self;
+    const struct sl_m_node_up *m = SL_BODY(msg, node_up);
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        if (d->nodes[i].number == 0) {
+            d->nodes[i] = (struct node){.number = (uint32_t)m->node, .room = m->room};
+            return;
+        }
+    }
+}
+
+static void
+on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)ctx;
+    struct dispatcher *d = self;
+    uint64_t number = SL_BODY(msg, node_lost)->node;
+    struct node *n = node_lookup(d, number);
+    if (n != NULL)
+        *n = (struct node){0};
+    uint64_t count = sl_queue_release_holder(d->options.queue, number);
+    if (count > 0)
+        sl_report_info("leases-void", "node=%" PRIu64 " tasks=%" PRIu64, number, count);
+}
+
+static void
+on_node_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct dispatcher *d = self;
+    const struct sl_m_node_beat *m = SL_BODY(msg, node_beat);
+    sl_queue_extend(d->options.queue, m->node, ctx->now_ns + LEASE_NS);
+}
+
+/* The lease behind an end that a node reports, if its epoch is live. */
+static bool
+check_end(struct dispatcher *d, const struct sl_msg *msg, uint64_t task_id, uint64_t epoch,
+          struct sl_lease *ret_lease)
+{
+    struct node *n = node_lookup(d, msg->from.node);
+    if (n != NULL && n->in_flight > 0)
+        n->in_flight--;
+    if (sl_queue_check(d->options.queue, task_id, epoch, ret_lease) == SL_OK)
+        return true;
+    d->counts.stale++;
+    sl_report_debug("end-stale", "task=%" PRIu64 " node=%u", task_id, msg->from.node);
+    return false;
+}
+
+static void
+on_task_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct dispatcher *d = self;
+    const struct sl_m_task_done *m = SL_BODY(msg, task_done);
+    struct sl_lease lease;
+    struct sl_task_payload p;
+    if (!check_end(d, msg, m->task_id, m->epoch, &lease))
+        return;
+    struct sl_txn *txn = sl_store_begin(ctx->store);
+    struct spec *spec = sl_task_payload_decode(lease.payload, &p) == SL_OK
+                            ? spec_of(d, txn, lease.scope, p.collection)
+                            : NULL;
+    sl_txn_abort(&txn);
+    struct sl_settle settle = settle_of(d, ctx);
+    struct sl_job_id job = lease.job;
+    if (spec == NULL) {
+        end_orphan(d, ctx, &lease);
+        return;
+    }
+    enum sl_err err = sl_settle_done(&settle, &lease, sl_json_root(spec->doc), m->outputs);
+    if (err == SL_OK) {
+        d->counts.done++;
+        finish_job(d, ctx, job);
+        return;
+    }
+    struct sl_task_failure failure = {.type = err == SL_EINVAL ? "validation" : "resource",
+                                      .code = sl_slice_str(sl_err_name(err)),
+                                      .message = sl_slice_str(sl_err_text(err)),
+                                      .is_transient = err != SL_EINVAL && err != SL_ETOOBIG};
+    struct sl_retry retry = {.attempts = (uint16_t)(lease.attempts + 1), .crashes = lease.crashes};
+    if (failure.is_transient)
+        retry_or_fail(d, ctx, &lease, &retry, &failure);
+    else
+        fail_task(d, ctx, &lease, &failure);
+}
+
+static void
+on_crashed(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
+           const struct sl_m_task_failed *m)
+{
+    char message[160];
+    const char *name = m->signal == 0 ? NULL : sigdescr_np((int)m->signal);
+    snprintf(message, sizeof(message), "the replica died of signal %" PRIu64 " (%s)", m->signal,
+             name == NULL ? "it exited" : name);
+    struct sl_task_failure failure = {.type = "runtime",
+                                      .code = sl_slice_str("replica_crashed"),
+                                      .message = sl_slice_str(message),
+                                      .signal = m->signal};
+    /* Tasks that merely shared the replica are not to blame: they run alone, uncounted. */
+    struct sl_retry retry = {.attempts = (uint16_t)(lease->attempts + (m->alone != 0)),
+                             .crashes = (uint16_t)(lease->crashes + 1)};
+    d->counts.crashed++;
+    retry_or_fail(d, ctx, lease, &retry, &failure);
+}
+
+static void
+on_task_failed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct dispatcher *d = self;
+    const struct sl_m_task_failed *m = SL_BODY(msg, task_failed);
+    struct sl_lease lease;
+    if (!check_end(d, msg, m->task_id, m->epoch, &lease))
+        return;
+    if (m->kind == SL_FAIL_CRASH) {
+        on_crashed(d, ctx, &lease, m);
+        return;
+    }
+    struct sl_task_failure failure = {.type =
+                                          m->kind == SL_FAIL_PERMANENT ? "validation" : "runtime",
+                                      .code = m->code,
+                                      .message = m->message,
+                                      .is_transient = m->kind == SL_FAIL_TRANSIENT};
+    struct sl_retry retry = {.attempts = (uint16_t)(lease.attempts + 1), .crashes = lease.crashes};
+    failure.attempts = retry.attempts;
+    if (m->kind == SL_FAIL_PERMANENT)
+        fail_task(d, ctx, &lease, &failure);
+    else
+        retry_or_fail(d, ctx, &lease, &retry, &failure);
+}
+
+static void
+on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)msg;
+    struct dispatcher *d = self;
+    uint64_t task_id;
+    d->tick_at_ns = UINT64_MAX;
+    while (sl_queue_expire(d->options.queue, ctx->now_ns, &task_id))
+        sl_report_warn("lease-expired", "task=%" PRIu64, task_id);
+    finish_ended_jobs(d, ctx);
+}
+
+static void
+on_wake(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self, (void)ctx, (void)msg; /* Every message ends with a pump. */
+}
+
+static const struct sl_on table[] = {
+    {SL_M_task_done, on_task_done}, {SL_M_task_failed, on_task_failed},
+    {SL_M_node_beat, on_node_beat}, {SL_M_node_up, on_node_up},
+    {SL_M_node_lost, on_node_lost}, {SL_M_wake, on_wake},
+    {SL_M_timer, on_timer},
+};
+
+static void
+handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg)) {
+        sl_report_warn("message-unknown", "actor=dispatcher message=%s", msg->type->name);
+        return;
+    }
+    pump(self, ctx);
+    set_tick(self, ctx);
+}
+
+static void
+init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    struct dispatcher *d = self;
+    d->options = *(const struct sl_dispatcher_options *)argument;
+    d->model_directory = sl_strdup(d->options.model_directory);
+    d->tick_at_ns = UINT64_MAX;
+    finish_ended_jobs(d, ctx);
+    set_tick(d, ctx);
+}
+
+static void
+deinit(void *self)
+{
+    struct dispatcher *d = self;
+    for (uint32_t i = 0; i < SPECS_MAX; i++)
+        spec_deinit(&d->specs[i]);
+    sl_free(d->model_directory);
+    sl_buf_deinit(&d->row);
+    sl_buf_deinit(&d->inputs);
+}
+
+const struct sl_actor_class sl_dispatcher_class = {
+    .name = "dispatcher",
+    .state_size = sizeof(struct dispatcher),
+    .init = init,
+    .handle = handle,
+    .deinit = deinit,
+};
+
+void
+sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts)
+{
+    *ret_counts = ((const struct dispatcher *)dispatcher)->counts;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatcher.h - the actor between the queue and the nodes: it leases tasks to nodes with room,
+ * takes their ends, and writes what they made in the same transaction that ends them.
+ *
+ *   wake, join, room --> lease: payload -> source + extraction -> inputs --> run_task to the node
+ *   task_done   --> live epoch? --> records + vectors + counters + done, one log record
+ *   task_failed --> live epoch? --> retry with back-off, or a failure row + dead
+ *
+ * A node's silence or end voids its leases; what it still sends carries dead epochs and is refused.
+ */
+#ifndef SL_ACTORS_DISPATCHER_H
+#define SL_ACTORS_DISPATCHER_H
+
+#include "actors/cluster.h"
+#include "actors/index.h"
+#include "queue/queue.h"
+#include "queue/retry.h"
+#include "runtime/json.h"
+
+struct sl_dispatcher_options {
+    struct sl_queue *queue;
+    struct sl_index_cache *indexes;
+    const char *model_directory; /* Where deployed models lie: scope/namespace/model below it. */
+    struct sl_retry_policy retry;
+};
+
+extern const struct sl_actor_class sl_dispatcher_class; /* Argument: sl_dispatcher_options. */
+
+struct sl_dispatcher_counts {
+    uint64_t leased, done, retried, dead, stale, crashed;
+};
+void sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts);
+
+/* "DIRECTORY/scope/namespace/model", or "" when the extraction has none. Owned by the caller. */
+char *sl_extraction_model_directory(const char *model_directory, struct sl_scope scope,
+                                    const struct sl_json *extraction);
+
+#endif
