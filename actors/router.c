@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/router.h"
+
+#include <inttypes.h>
+
+#include "actors/head.h"
+#include "runtime/alloc.h"
+#include "runtime/hash.h"
+#include "runtime/report.h"
+
+#define SPECS_MAX 32
+#define CHECK_NS  (500 * SL_MILLI_NS)
+
+struct node {
+    uint32_t number; /* 0: a free slot. */
+    uint32_t ongoing;
+    uint64_t specs[SPECS_MAX]; /* Extractions it was told of, a ring. */
+    uint32_t specs_next;
+};
+
+/* One call under way or parked. Slots are reused; `serial` tells a late answer from its successor.
+ */
+struct call {
+    uint64_t serial; /* 0: free. */
+    uint32_t node;   /* 0: parked. */
+    uint64_t deadline_ns;
+    struct sl_msg *msg; /* A copy of the caller's message. */
+};
+
+struct router {
+    struct node nodes[SL_NODES_MAX];
+    struct call calls[SL_ROUTER_CALLS_MAX];
+    uint64_t serial_last;
+    uint32_t calls_count;
+    bool is_timer_set;
+};
+
+static struct sl_msg *
+copy_of(const struct sl_msg *msg)
+{
+    struct sl_msg *copy = sl_msg_create(msg->id, msg->body);
+    copy->from = msg->from;
+    copy->request = msg->request;
+    return copy;
+}
+
+static void
+fail(struct sl_ctx *ctx, const struct sl_msg *msg, enum sl_err err, const char *why)
+{
+    uint32_t id = msg->id == SL_M_embed ? SL_M_embedded : SL_M_model_loaded;
+    union {
+        struct sl_m_embedded embedded;
+        struct sl_m_model_loaded loaded;
+    } body = {0};
+    if (id == SL_M_embedded)
+        body.embedded = (struct sl_m_embedded){.err = err, .message = sl_slice_str(why)};
+    else
+        body.loaded = (struct sl_m_model_loaded){.err = err, .message = sl_slice_str(why)};
+    sl_reply(ctx, msg, id, &body);
+}
+
+static void
+end_call(struct router *r, struct call *c)
+{
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        if (c->node != 0 && r->nodes[i].number == c->node && r->nodes[i].ongoing > 0)
+            r->nodes[i].ongoing--;
+    }
+    sl_msg_destroy(&c->msg);
+    *c = (struct call){0};
+    r->calls_count--;
+}
+
+static struct node *
+least_busy(struct router *r)
+{
+    struct node *best = NULL;
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        struct node *n = &r->nodes[i];
+        if (n->number != 0 && (best == NULL || n->ongoing < best->ongoing))
+            best = n;
+    }
+    return best;
+}
+
+static void
+send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
+{
+    const struct sl_m_embed *m = SL_BODY(c->msg, embed);
+    uint64_t number = sl_hash64(m->spec) ^ (sl_hash64(m->model) << 1);
+    bool is_told = false;
+    for (uint32_t i = 0; i < SPECS_MAX; i++)
+        is_told = is_told || n->specs[i] == number;
+    if (!is_told) {
+        n->specs[n->specs_next++ % SPECS_MAX] = number;
+        struct sl_m_extraction spec = {.number = number, .spec = m->spec, .model = m->model};
+        sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_extraction, &spec);
+    }
+    struct sl_m_embed_run run = {.extraction = number, .inputs = m->inputs};
+    sl_request(ctx, sl_at(n->number, SL_ACTOR_AGENT), c->serial, SL_M_embed_run, &run);
+}
+
+/* Send a parked call to a node, if there is one. */
+static void
+route(struct router *r, struct sl_ctx *ctx, struct call *c)
+{
+    struct node *n = least_busy(r);
+    if (n == NULL)
+        return;
+    c->node = n->number;
+    n->ongoing++;
+    if (c->msg->id == SL_M_embed)
+        send_embed(ctx, n, c);
+    else
+        sl_request(ctx, sl_at(n->number, SL_ACTOR_AGENT), c->serial, c->msg->id, c->msg->body);
+}
+
+static void
+set_timer(struct router *r, struct sl_ctx *ctx)
+{
+    if (r->is_timer_set || r->calls_count == 0)
+        return;
+    r->is_timer_set = true;
+    sl_after(ctx, CHECK_NS, 0);
+}
+
+static void
+on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    if (r->calls_count == SL_ROUTER_CALLS_MAX) {
+        fail(ctx, msg, SL_EFULL, "too many calls wait for a replica");
+        return;
+    }
+    uint32_t i = (uint32_t)(r->serial_last % SL_ROUTER_CALLS_MAX);
+    while (r->calls[i].serial != 0)
+        i = (i + 1) % SL_ROUTER_CALLS_MAX;
+    /* The slot is in the serial, so that an answer finds its call at once. */
+    r->serial_last =
+        r->serial_last - r->serial_last % SL_ROUTER_CALLS_MAX + SL_ROUTER_CALLS_MAX + i;
+    r->calls[i] = (struct call){.serial = r->serial_last,
+                                .deadline_ns = ctx->now_ns + SL_ROUTER_DEADLINE_NS,
+                                .msg = copy_of(msg)};
+    r->calls_count++;
+    route(r, ctx, &r->calls[i]);
+    set_timer(r, ctx);
+}
+
+static void
+on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    struct call *c = &r->calls[msg->request % SL_ROUTER_CALLS_MAX];
+    if (c->serial != msg->request || c->serial == 0)
+        return; /* It came after its deadline, or twice. */
+    sl_reply(ctx, c->msg, msg->id, msg->body);
+    end_call(r, c);
+}
+
+static void
+on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        if (r->nodes[i].number != 0)
+            continue;
+        r->nodes[i] = (struct node){.number = (uint32_t)SL_BODY(msg, node_up)->node};
+        break;
+    }
+    for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
+        if (r->calls[i].serial != 0 && r->calls[i].node == 0)
+            route(r, ctx, &r->calls[i]);
+    }
+}
+
+static void
+on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    uint64_t number = SL_BODY(msg, node_lost)->node;
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        if (r->nodes[i].number == number)
+            r->nodes[i] = (struct node){0};
+    }
+    /* Its calls have changed nothing anywhere, so another node may run them. */
+    for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
+        if (r->calls[i].serial != 0 && r->calls[i].node == number) {
+            r->calls[i].node = 0;
+            route(r, ctx, &r->calls[i]);
+        }
+    }
+}
+
+static void
+on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)msg;
+    struct router *r = self;
+    r->is_timer_set = false;
+    for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
+        struct call *c = &r->calls[i];
+        if (c->serial == 0 || ctx->now_ns < c->deadline_ns)
+            continue;
+        fail(ctx, c->msg, SL_ETIMEOUT, "no replica answered in time");
+        end_call(r, c);
+    }
+    set_timer(r, ctx);
+}
+
+/* A model that is dropped is dropped everywhere. */
+static void
+on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+        if (r->nodes[i].number != 0)
+            sl_send(ctx, sl_at(r->nodes[i].number, SL_ACTOR_AGENT), msg->id, msg->body);
+    }
+}
+
+static const struct sl_on table[] = {
+    {SL_M_embed, on_call},          {SL_M_model_load, on_call}, {SL_M_embedded, on_answer},
+    {SL_M_model_loaded, on_answer}, {SL_M_node_up, on_node_up}, {SL_M_node_lost, on_node_lost},
+    {SL_M_model_drop, on_drop},     {SL_M_timer, on_timer},
+};
+
+static void
+handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
+        sl_report_warn("message-unknown", "actor=router message=%s", msg->type->name);
+}
+
+static void
+deinit(void *self)
+{
+    struct router *r = self;
+    for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++)
+        sl_msg_destroy(&r->calls[i].msg);
+}
+
+const struct sl_actor_class sl_router_class = {
+    .name = "router",
+    .state_size = sizeof(struct router),
+    .handle = handle,
+    .deinit = deinit,
+};
