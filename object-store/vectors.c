@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Slots are numbered through all segments. A removed slot goes to a free list and is zeroed in
+ * `is_used`; its floats stay and are skipped. The map from id to slot is open addressing with
+ * linear probing; removal shifts the rest of a run back, so that there are no tombstones to clean
+ * up.
+ */
+#include "object-store/vectors.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "object-store/vectors_kernel.h"
+#include "runtime/alloc.h"
+
+#define VECTORS_MAGIC 0x56454354u
+#define NO_SLOT       UINT32_MAX
+#define SLOTS_MAX     (UINT32_MAX / 2)
+#define MAP_MIN       64
+#define NORM_MAX      1e18f /* The product of two is a float still, and so is every partial sum. */
+
+struct segment {
+    float *rows;   /* SL_VECTORS_SEGMENT_ROWS rows of `stride` floats, shared memory. */
+    uint64_t *ids; /* These three lie behind the rows, in the same memory. */
+    float *norms;
+    uint8_t *is_used;
+};
+
+struct sl_vectors {
+    uint32_t magic;
+    uint32_t dimensions;
+    uint32_t stride; /* Floats from row to row. */
+    uint32_t segments_count;
+    uint32_t slots_count; /* Ever used: [0, slots_count) are used or free. */
+    uint32_t free_count;
+    uint32_t map_capacity; /* A power of two, at most half full. */
+    uint64_t count;
+    struct segment *segments;
+    uint32_t *free_slots; /* As many as there are slots in all segments. */
+    uint32_t *map;        /* Slots, or NO_SLOT; the id is in the slot. */
+    struct sl_vectors_kernel kernel;
+};
+
+static void
+check(const struct sl_vectors *v)
+{
+    sl_assert(v != NULL);
+    sl_assert(v->magic == VECTORS_MAGIC);
+    sl_assert(v->count + v->free_count == v->slots_count);
+}
+
+/* ---- segments ---------------------------------------------------------------------------------
+ */
+
+static size_t
+segment_size_bytes(const struct sl_vectors *v)
+{
+    size_t row = v->stride * sizeof(float) + sizeof(uint64_t) + sizeof(float) + sizeof(uint8_t);
+    return row * SL_VECTORS_SEGMENT_ROWS;
+}
+
+static enum sl_err
+add_segment(struct sl_vectors *v)
+{
+    size_t size = segment_size_bytes(v);
+    if (v->segments_count >= SLOTS_MAX / SL_VECTORS_SEGMENT_ROWS)
+        return SL_ENOMEM;
+    int fd = memfd_create("sluice-vectors", MFD_CLOEXEC);
+    if (fd < 0)
+        return SL_ENOMEM;
+    /* Allocated now: shared memory that runs out later is a SIGBUS, here it is an error. */
+    void *memory = MAP_FAILED;
+    if (ftruncate(fd, (off_t)size) == 0 && fallocate(fd, 0, 0, (off_t)size) == 0)
+        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    (void)close(fd);
+    if (memory == MAP_FAILED)
+        return SL_ENOMEM;
+    struct segment s = {.rows = memory};
+    s.ids = (void *)(s.rows + (size_t)v->stride * SL_VECTORS_SEGMENT_ROWS);
+    s.norms = (void *)(s.ids + SL_VECTORS_SEGMENT_ROWS);
+    s.is_used = (void *)(s.norms + SL_VECTORS_SEGMENT_ROWS);
+    uint32_t n = v->segments_count + 1;
+    v->segments = sl_realloc(v->segments, n * sizeof(*v->segments));
+    v->free_slots =
+        sl_realloc(v->free_slots, (size_t)n * SL_VECTORS_SEGMENT_ROWS * sizeof(*v->free_slots));
+    v->segments[v->segments_count++] = s;
+    return SL_OK;
+}
+
+static struct segment *
+segment_of(const struct sl_vectors *v, uint32_t slot)
+{
+    sl_assert(slot < v->slots_count);
+    return &v->segments[slot / SL_VECTORS_SEGMENT_ROWS];
+}
+
+static uint64_t
+id_of(const struct sl_vectors *v, uint32_t slot)
+{
+    return segment_of(v, slot)->ids[slot % SL_VECTORS_SEGMENT_ROWS];
+}
+
+/* ---- map --------------------------------------------------------------------------------------
+ */
+
+static uint32_t
+home_of(const struct sl_vectors *v, uint64_t id)
+{
+    uint64_t h = (id ^ (id >> 32)) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(h >> 32) & (v->map_capacity - 1);
+}
+
+/* Where `id` is in the map, or the empty place where it would go. */
+static uint32_t
+map_find(const struct sl_vectors *v, uint64_t id)
+{
+    uint32_t at = home_of(v, id);
+    while (v->map[at] != NO_SLOT && id_of(v, v->map[at]) != id)
+        at = (at + 1) & (v->map_capacity - 1);
+    return at;
+}
+
+static void
+map_resize(struct sl_vectors *v, uint32_t capacity)
+{
+    uint32_t *old = v->map, old_capacity = old == NULL ? 0 : v->map_capacity;
+    v->map = sl_alloc(capacity * sizeof(*v->map));
+    v->map_capacity = capacity;
+    memset(v->map, 0xff, capacity * sizeof(*v->map));
+    for (uint32_t i = 0; i < old_capacity; i++) {
+        if (old[i] != NO_SLOT)
+            v->map[map_find(v, id_of(v, old[i]))] = old[i];
+    }
+    sl_free(old);
+}
+
+/* Empty the place and pull back whatever came after it only because it was taken. */
+static void
+map_remove(struct sl_vectors *v, uint32_t hole)
+{
+    uint32_t mask = v->map_capacity - 1;
+    for (uint32_t at = (hole + 1) & mask; v->map[at] != NO_SLOT; at = (at + 1) & mask) {
+        uint32_t home = home_of(v, id_of(v, v->map[at]));
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            v->map[hole] = v->map[at];
+            hole = at;
+        }
+    }
+    v->map[hole] = NO_SLOT;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+enum sl_err
+sl_vectors_create(uint32_t dimensions, struct sl_vectors **ret_vectors)
+{
+    sl_assert(ret_vectors != NULL);
+    if (dimensions == 0 || dimensions > SL_VECTORS_DIMENSIONS_MAX)
+        return SL_EINVAL;
+    struct sl_vectors *v = sl_zalloc(sizeof(*v));
+    v->magic = VECTORS_MAGIC;
+    v->dimensions = dimensions;
+    v->stride = (dimensions + SL_VECTORS_LANES - 1) / SL_VECTORS_LANES * SL_VECTORS_LANES;
+    v->kernel = sl_vectors_kernel_choose();
+    map_resize(v, MAP_MIN);
+    *ret_vectors = v;
+    return SL_OK;
+}
+
+void
+sl_vectors_destroy(struct sl_vectors **vectors)
+{
+    sl_assert(vectors != NULL);
+    struct sl_vectors *v = *vectors;
+    if (v == NULL)
+        return;
+    check(v);
+    for (uint32_t i = 0; i < v->segments_count; i++)
+        (void)munmap(v->segments[i].rows, segment_size_bytes(v));
+    sl_free(v->segments);
+    sl_free(v->free_slots);
+    sl_free(v->map);
+    v->magic = 0;
+    sl_free(v);
+    *vectors = NULL;
+}
+
+/* The Euclidean norm, added up in double. False: something is not finite, or it is too long. */
+static bool
+norm_of(const float *row, uint32_t dimensions, float *ret_norm)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < dimensions; i++)
+        sum += (double)row[i] * (double)row[i];
+    double norm = sqrt(sum); /* Infinite or NaN if any term is. */
+    *ret_norm = (float)norm;
+    return norm <= (double)NORM_MAX;
+}
+
+static enum sl_err
+take_slot(struct sl_vectors *v, uint32_t *ret_slot)
+{
+    if (v->free_count > 0) {
+        *ret_slot = v->free_slots[--v->free_count];
+        return SL_OK;
+    }
+    if (v->slots_count == v->segments_count * SL_VECTORS_SEGMENT_ROWS) {
+        enum sl_err err = add_segment(v);
+        if (err != SL_OK)
+            return err;
+    }
+    *ret_slot = v->slots_count++;
+    return SL_OK;
+}
+
+enum sl_err
+sl_vectors_put(struct sl_vectors *v, uint64_t id, const float *row)
+{
+    check(v);
+    sl_assert(row != NULL);
+    float norm = 0;
+    if (!norm_of(row, v->dimensions, &norm))
+        return SL_EINVAL;
+    uint32_t slot = v->map[map_find(v, id)];
+    bool is_new = slot == NO_SLOT;
+    if (is_new) {
+        enum sl_err err = take_slot(v, &slot);
+        if (err != SL_OK)
+            return err;
+    }
+    struct segment *s = segment_of(v, slot);
+    uint32_t i = slot % SL_VECTORS_SEGMENT_ROWS;
+    /* The padding is zero from the start and never written. */
+    memcpy(s->rows + (size_t)i * v->stride, row, v->dimensions * sizeof(*row));
+    s->norms[i] = norm;
+    if (!is_new)
+        return SL_OK;
+    s->ids[i] = id;
+    s->is_used[i] = 1;
+    v->count++;
+    if (v->count * 2 > v->map_capacity)
+        map_resize(v, v->map_capacity * 2);
+    v->map[map_find(v, id)] = slot;
+    return SL_OK;
+}
+
+bool
+sl_vectors_remove(struct sl_vectors *v, uint64_t id)
+{
+    check(v);
+    uint32_t at = map_find(v, id);
+    uint32_t slot = v->map[at];
+    if (slot == NO_SLOT)
+        return false;
+    map_remove(v, at);
+    segment_of(v, slot)->is_used[slot % SL_VECTORS_SEGMENT_ROWS] = 0;
+    v->free_slots[v->free_count++] = slot;
+    v->count--;
+    return true;
+}
+
+const float *
+sl_vectors_lookup(const struct sl_vectors *v, uint64_t id)
+{
+    check(v);
+    uint32_t slot = v->map[map_find(v, id)];
+    if (slot == NO_SLOT)
+        return NULL;
+    return segment_of(v, slot)->rows + (size_t)(slot % SL_VECTORS_SEGMENT_ROWS) * v->stride;
+}
+
+uint64_t
+sl_vectors_count(const struct sl_vectors *v)
+{
+    check(v);
+    return v->count;
+}
+
+uint32_t
+sl_vectors_dimensions(const struct sl_vectors *v)
+{
+    check(v);
+    return v->dimensions;
+}
+
+uint64_t
+sl_vectors_size_bytes(const struct sl_vectors *v)
+{
+    check(v);
+    size_t per_segment = segment_size_bytes(v) + sizeof(*v->segments) +
+                         SL_VECTORS_SEGMENT_ROWS * sizeof(*v->free_slots);
+    return sizeof(*v) + v->segments_count * per_segment + v->map_capacity * sizeof(*v->map);
+}
+
+/* ---- search -----------------------------------------------------------------------------------
+ */
+
+/* The hits so far: a heap with the worst on top, so that one look says whether a row is in. */
+struct top {
+    struct sl_vectors_hit *hits;
+    uint32_t count, capacity;
+};
+
+/* A query made ready for the kernels. */
+struct probe {
+    const struct sl_vectors_query *query;
+    const float *padded; /* The vector, aligned and padded as rows are. */
+    float norm;
+};
+
+static bool
+is_better(struct sl_vectors_hit a, struct sl_vectors_hit b)
+{
+    return a.score != b.score ? a.score > b.score : a.id < b.id;
+}
+
+static void
+sift_down(struct top *top)
+{
+    struct sl_vectors_hit hit = top->hits[0];
+    uint32_t at = 0;
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= top->count)
+            break;
+        if (child + 1 < top->count && is_better(top->hits[child], top->hits[child + 1]))
+            child++;
+        if (!is_better(hit, top->hits[child]))
+            break;
+        top->hits[at] = top->hits[child];
+        at = child;
+    }
+    top->hits[at] = hit;
+}
+
+static void
+sift_up(struct top *top)
+{
+    uint32_t at = top->count - 1;
+    struct sl_vectors_hit hit = top->hits[at];
+    while (at > 0 && is_better(top->hits[(at - 1) / 2], hit)) {
+        top->hits[at] = top->hits[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    top->hits[at] = hit;
+}
+
+static void
+offer(struct top *top, struct sl_vectors_hit hit, const struct sl_vectors_query *query)
+{
+    if (top->count == top->capacity && !is_better(hit, top->hits[0]))
+        return;
+    if (query->filter != NULL && !query->filter(query->arg, hit.id))
+        return;
+    if (top->count < top->capacity) {
+        top->hits[top->count++] = hit;
+        sift_up(top);
+    } else {
+        top->hits[0] = hit;
+        sift_down(top);
+    }
+}
+
+static float
+cosine(float dot, float row_norm, float query_norm)
+{
+    double product = (double)row_norm * (double)query_norm;
+    double value = product > 0 ? (double)dot / product : 0;
+    return (float)SL_MAX(-1.0, SL_MIN(1.0, value)); /* Rounding may take it past one. */
+}
+
+static float
+score_of(const struct sl_vectors *v, const struct segment *s, uint32_t i, const struct probe *p)
+{
+    const float *row = s->rows + (size_t)i * v->stride;
+    /* A distance from norms and a dot product would lose all digits between close neighbours. */
+    if (p->query->metric == SL_METRIC_L2)
+        return -sqrtf(v->kernel.squared_distance(p->padded, row, v->stride));
+    float dot = v->kernel.dot(p->padded, row, v->stride);
+    return p->query->metric == SL_METRIC_DOT ? dot : cosine(dot, s->norms[i], p->norm);
+}
+
+static int
+best_first(const void *a, const void *b)
+{
+    return is_better(*(const struct sl_vectors_hit *)a, *(const struct sl_vectors_hit *)b) ? -1 : 1;
+}
+
+static void
+search_segments(const struct sl_vectors *v, const struct probe *p, struct top *top)
+{
+    for (uint32_t g = 0; g < v->segments_count; g++) {
+        const struct segment *s = &v->segments[g];
+        uint32_t rows =
+            SL_MIN(v->slots_count - g * SL_VECTORS_SEGMENT_ROWS, (uint32_t)SL_VECTORS_SEGMENT_ROWS);
+        for (uint32_t i = 0; i < rows; i++) {
+            if (!s->is_used[i])
+                continue;
+            struct sl_vectors_hit hit = {.id = s->ids[i], .score = score_of(v, s, i, p)};
+            offer(top, hit, p->query);
+        }
+    }
+}
+
+enum sl_err
+sl_vectors_search(const struct sl_vectors *v, const struct sl_vectors_query *query,
+                  struct sl_vectors_hit *hits, uint32_t *ret_count)
+{
+    check(v);
+    sl_assert(query != NULL && query->vector != NULL);
+    sl_assert(hits != NULL && ret_count != NULL);
+    float norm = 0;
+    if (query->hits_max == 0 || query->hits_max > SL_VECTORS_HITS_MAX ||
+        (unsigned)query->metric > SL_METRIC_L2 || !norm_of(query->vector, v->dimensions, &norm))
+        return SL_EINVAL;
+    float *padded = aligned_alloc(64, v->stride * sizeof(*padded));
+    if (padded == NULL)
+        return SL_ENOMEM;
+    memset(padded, 0, v->stride * sizeof(*padded));
+    memcpy(padded, query->vector, v->dimensions * sizeof(*padded));
+    struct top top = {.hits = hits, .capacity = query->hits_max};
+    struct probe probe = {.query = query, .padded = padded, .norm = norm};
+    search_segments(v, &probe, &top);
+    free(padded);
+    if (top.count > 1)
+        qsort(hits, top.count, sizeof(*hits), best_first);
+    *ret_count = top.count;
+    return SL_OK;
+}
