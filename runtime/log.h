@@ -5,18 +5,19 @@
  * A record is opaque bytes with a position (1, 2, 3, ...). Appended records are buffered; one sync
  * makes all of them durable (group commit): one write and one fdatasync.
  *
- *   segment file:  header 4 KiB {magic, version, first position, size, crc} | record | record | ...
- * 0 record:        size u32 | crc32c u32 (of position, size, payload) | position u64 | payload,
- * 8-aligned
+ *   segment file:  head of 4 KiB {magic, version, first position, salt, crc}, twice; records; zeroes
+ *   record:        size u32, crc32c u32 (of salt and the rest), position u64, batch u64, payload
  *
- * Segments are preallocated, zeroed and recycled, so that an fdatasync has no metadata to write.
- * The first is 4 MiB (ready in milliseconds); others are SEGMENT_SIZE, made ahead by
- * sl_log_prepare, which may run on an I/O thread. A recycled segment still holds old records: their
- * positions are not the expected ones, which ends the replay there.
+ * Records are 8-aligned. `batch` is the position of the first record of the same sync: all before
+ * it was durable when this record was written. Segments are preallocated, zeroed and recycled, so
+ * that an fdatasync has no metadata to write. The first is 4 MiB (ready in milliseconds); others
+ * have segment_size_bytes and are made ahead by sl_log_prepare, which may run on an I/O thread. The
+ * old records in a recycled segment have another salt, which ends the replay there; the salt is
+ * secret, so that no payload can pass for a record.
  *
- * A torn tail (the last sync never returned) is cut silently; a bad record that is followed, in its
- * segment or a later one, by a good one of a later position is SL_ECORRUPT: acknowledged data was
- * damaged.
+ * A torn tail (the last sync never returned) is cut silently. A bad record is SL_ECORRUPT when a
+ * good one proves that it had been durable: a record of a later batch, or a later segment.
+ * Acknowledged data was damaged then.
  *
  * Threading: one owner; sl_log_prepare alone may run beside it, on another thread.
  */

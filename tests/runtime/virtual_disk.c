@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/runtime/virtual_disk.h"
+
+#include <stdio.h>
+
+#include "runtime/alloc.h"
+#include "runtime/random.h"
+
+#define SECTOR     512
+#define INODES_MAX 256
+
+struct inode {
+    char name[48];
+    bool is_there, was_there; /* Now; as of the last directory sync. */
+    struct sl_buf now, safe;  /* Contents now; as of the last sync. */
+    uint8_t *dirty;           /* One byte for each sector. */
+    size_t dirty_size;
+};
+
+struct virtual_disk {
+    struct inode inodes[INODES_MAX];
+    uint64_t operations, syncs, writes, fail_at;
+};
+
+struct sl_file {
+    struct virtual_disk *disk;
+    struct inode *inode;
+};
+
+static enum sl_err
+count(struct virtual_disk *disk)
+{
+    disk->operations++;
+    return disk->fail_at != 0 && disk->operations >= disk->fail_at ? SL_EIO : SL_OK;
+}
+
+static struct inode *
+find(struct virtual_disk *disk, const char *name)
+{
+    for (size_t i = 0; i < INODES_MAX; i++)
+        if (disk->inodes[i].is_there && strcmp(disk->inodes[i].name, name) == 0)
+            return &disk->inodes[i];
+    return NULL;
+}
+
+static void
+clear(struct inode *inode)
+{
+    sl_buf_deinit(&inode->now);
+    sl_buf_deinit(&inode->safe);
+    sl_free(inode->dirty);
+    *inode = (struct inode){0};
+}
+
+static enum sl_err
+disk_open(void *self, const char *path, struct sl_file **ret_file)
+{
+    struct virtual_disk *disk = self;
+    if (count(disk) != SL_OK)
+        return SL_EIO;
+    struct inode *inode = find(disk, path);
+    for (size_t i = 0; inode == NULL && i < INODES_MAX; i++) {
+        if (disk->inodes[i].is_there || disk->inodes[i].was_there)
+            continue;
+        inode = &disk->inodes[i];
+        clear(inode);
+        snprintf(inode->name, sizeof(inode->name), "%s", path);
+        inode->is_there = true;
+    }
+    sl_assert(inode != NULL);
+    struct sl_file *f = sl_alloc(sizeof(*f));
+    *f = (struct sl_file){.disk = disk, .inode = inode};
+    *ret_file = f;
+    return SL_OK;
+}
+
+static enum sl_err
+disk_read(struct sl_file *f, uint64_t offset, void *data, size_t size, size_t *ret_size)
+{
+    if (count(f->disk) != SL_OK)
+        return SL_EIO;
+    size_t left = offset < f->inode->now.size ? f->inode->now.size - offset : 0;
+    *ret_size = SL_MIN(size, left);
+    if (*ret_size > 0)
+        memcpy(data, f->inode->now.data + offset, *ret_size);
+    return SL_OK;
+}
+
+static void
+grow(struct sl_buf *b, size_t size)
+{
+    if (b->size >= size)
+        return;
+    sl_buf_reserve(b, size - b->size);
+    memset(b->data + b->size, 0, size - b->size);
+    b->size = size;
+}
+
+static enum sl_err
+disk_write(struct sl_file *f, uint64_t offset, const void *data, size_t size)
+{
+    struct inode *inode = f->inode;
+    f->disk->writes++;
+    enum sl_err err = count(f->disk);
+    if (err != SL_OK)
+        size /= 2; /* A failed write may have done some. */
+    grow(&inode->now, offset + size);
+    if (size > 0)
+        memcpy(inode->now.data + offset, data, size);
+    size_t sectors = (inode->now.size + SECTOR - 1) / SECTOR;
+    if (inode->dirty_size < sectors) {
+        inode->dirty = sl_realloc(inode->dirty, sectors);
+        memset(inode->dirty + inode->dirty_size, 0, sectors - inode->dirty_size);
+        inode->dirty_size = sectors;
+    }
+    for (size_t at = offset / SECTOR; size > 0 && at <= (offset + size - 1) / SECTOR; at++)
+        inode->dirty[at] = 1;
+    return err;
+}
+
+static enum sl_err
+disk_sync(struct sl_file *f)
+{
+    struct inode *inode = f->inode;
+    f->disk->syncs++;
+    if (count(f->disk) != SL_OK)
+        return SL_EIO;
+    grow(&inode->safe, inode->now.size);
+    for (size_t i = 0; i < inode->dirty_size; i++) {
+        size_t at = i * SECTOR;
+        if (inode->dirty[i])
+            memcpy(inode->safe.data + at, inode->now.data + at,
+                   SL_MIN((size_t)SECTOR, inode->now.size - at));
+        inode->dirty[i] = 0;
+    }
+    return SL_OK;
+}
+
+static enum sl_err
+disk_size(struct sl_file *f, uint64_t *ret_size)
+{
+    *ret_size = f->inode->now.size;
+    return count(f->disk);
+}
+
+static void
+disk_close(struct sl_file **f)
+{
+    sl_free(*f);
+    *f = NULL;
+}
+
+/* Durable: so all names are, as of now. */
+static enum sl_err
+disk_rename(void *self, const char *from, const char *to)
+{
+    struct virtual_disk *disk = self;
+    if (count(disk) != SL_OK)
+        return SL_EIO;
+    struct inode *inode = find(disk, from), *old = find(disk, to);
+    if (inode == NULL)
+        return SL_ENOTFOUND;
+    if (old != NULL)
+        old->is_there = false;
+    snprintf(inode->name, sizeof(inode->name), "%s", to);
+    for (size_t i = 0; i < INODES_MAX; i++)
+        disk->inodes[i].was_there = disk->inodes[i].is_there;
+    return SL_OK;
+}
+
+static enum sl_err
+disk_remove(void *self, const char *path)
+{
+    struct virtual_disk *disk = self;
+    struct inode *inode = find(disk, path);
+    if (count(disk) != SL_OK)
+        return SL_EIO;
+    if (inode == NULL)
+        return SL_ENOTFOUND;
+    inode->is_there = false;
+    return SL_OK;
+}
+
+static enum sl_err
+disk_list(void *self, struct sl_buf *names)
+{
+    struct virtual_disk *disk = self;
+    const char *last = "";
+    if (count(disk) != SL_OK)
+        return SL_EIO;
+    for (;;) {
+        struct inode *next = NULL;
+        for (size_t i = 0; i < INODES_MAX; i++) {
+            struct inode *inode = &disk->inodes[i];
+            if (inode->is_there && strcmp(inode->name, last) > 0 &&
+                (next == NULL || strcmp(inode->name, next->name) < 0))
+                next = inode;
+        }
+        if (next == NULL)
+            return SL_OK;
+        sl_buf_append_str(names, next->name);
+        sl_buf_append_u8(names, '\n');
+        last = next->name;
+    }
+}
+
+struct virtual_disk *
+virtual_disk_create(void)
+{
+    return sl_zalloc(sizeof(struct virtual_disk));
+}
+
+void
+virtual_disk_destroy(struct virtual_disk **disk)
+{
+    for (size_t i = 0; i < INODES_MAX; i++)
+        clear(&(*disk)->inodes[i]);
+    sl_free(*disk);
+    *disk = NULL;
+}
+
+struct sl_disk
+virtual_disk_ops(struct virtual_disk *disk)
+{
+    return (struct sl_disk){
+        .self = disk,
+        .open = disk_open,
+        .read = disk_read,
+        .write = disk_write,
+        .sync = disk_sync,
+        .size = disk_size,
+        .close = disk_close,
+        .rename = disk_rename,
+        .remove = disk_remove,
+        .list = disk_list,
+    };
+}
+
+void
+virtual_disk_fail_at(struct virtual_disk *disk, uint64_t nth)
+{
+    disk->fail_at = nth == 0 ? 0 : disk->operations + nth;
+}
+
+uint64_t
+virtual_disk_operations(const struct virtual_disk *disk)
+{
+    return disk->operations;
+}
+
+uint64_t
+virtual_disk_syncs(const struct virtual_disk *disk)
+{
+    return disk->syncs;
+}
+
+uint64_t
+virtual_disk_writes(const struct virtual_disk *disk)
+{
+    return disk->writes;
+}
+
+void
+virtual_disk_crash(struct virtual_disk *disk, uint64_t seed)
+{
+    struct sl_random random;
+    sl_random_seed(&random, seed);
+    disk->fail_at = 0;
+    for (size_t n = 0; n < INODES_MAX; n++) {
+        struct inode *inode = &disk->inodes[n];
+        if (inode->is_there != inode->was_there && sl_random_below(&random, 2))
+            inode->is_there = inode->was_there;
+        inode->was_there = inode->is_there;
+        grow(&inode->safe, inode->now.size);
+        for (size_t i = 0; i < inode->dirty_size; i++) {
+            size_t at = i * SECTOR, size = SL_MIN((size_t)SECTOR, inode->now.size - at);
+            if (inode->dirty[i] && sl_random_below(&random, 2))
+                memcpy(inode->now.data + at, inode->safe.data + at, size);
+            else if (inode->dirty[i])
+                memcpy(inode->safe.data + at, inode->now.data + at, size);
+            inode->dirty[i] = 0;
+        }
+    }
+}
+
+uint8_t *
+virtual_disk_bytes(struct virtual_disk *disk, const char *name, size_t *ret_size)
+{
+    struct inode *inode = find(disk, name);
+    if (inode == NULL)
+        return NULL;
+    *ret_size = inode->now.size;
+    return inode->now.data;
+}
