@@ -656,20 +656,22 @@ check_commit(struct sl_txn *t)
         return t->bad;
     if (t->record.size > SL_LIMIT_RECORD_BYTES)
         return SL_ETOOBIG;
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < t->ops_count; i++) {
         int64_t ignored;
         struct sl_op op = op_at(t, t->ops[i].offset);
         if (op.kind == SL_OP_ADD && !t->ops[i].is_based &&
             read_counter(store, &op, &ignored) != SL_OK)
             return SL_EINVAL; /* Adding to a row that is no counter. */
+        if (op.kind == SL_OP_PUT || op.kind == SL_OP_ADD)
+            bytes += op.key.size + op.value.size;
     }
-    if (sl_catalogue_has_room(store->catalogue, t->ops_count, t->record.size))
+    if (sl_catalogue_has_room(store->catalogue, t->ops_count, bytes))
         return SL_OK;
     enum sl_err err = commit_catalogue(store, false);
     if (err != SL_OK)
         return err;
-    return sl_catalogue_has_room(store->catalogue, t->ops_count, t->record.size) ? SL_OK
-                                                                                 : SL_ENOSPC;
+    return sl_catalogue_has_room(store->catalogue, t->ops_count, bytes) ? SL_OK : SL_ENOSPC;
 }
 
 enum sl_err
