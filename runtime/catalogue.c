@@ -459,7 +459,8 @@ sl_catalogue_has_room(struct sl_catalogue *c, uint64_t ops, uint64_t bytes)
     uint64_t pages_max = c->map_size / PAGE_SIZE;
     uint64_t need = (c->dirty_ops + ops) * 3 + (c->dirty_bytes + bytes) * 2 / PAGE_SIZE + 64;
     if (bytes > 0)
-        need += pages_max / 64; /* Deletes may use the last pages, so that room can be made. */
+        need +=
+            pages_max / 64 + 128; /* Deletes may use the last pages, so that room can be made. */
     uint64_t used = info.me_last_pgno + 1;
     if (used + need <= pages_max)
         return true;

@@ -2,8 +2,7 @@
 /*
  * snapshot.h - a projection's state in a file: whole and of a known position, or not there.
  *
- *   magic u32 | version u32 | position u64 | size u64 | crc32c u32 (of all before and the payload)
- * | payload
+ *   magic u32 | version u32 | position u64 | size u64 | crc32c u32 (of the rest) | payload
  */
 #ifndef SL_RUNTIME_SNAPSHOT_H
 #define SL_RUNTIME_SNAPSHOT_H
