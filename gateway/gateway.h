@@ -8,12 +8,15 @@
 #include "gateway/call.h"
 #include "gateway/keyring.h"
 
+struct sl_blobs;
+
 struct sl_gateway {
     struct sl_store *store;
     struct sl_queue *queue;
     struct sl_index_cache *indexes;
     struct sl_keyring *keyring;
     const char *data_directory;
+    struct sl_blobs *blobs;   /* Large values and archives; NULL: none can be stored. */
     char unpack_program[256]; /* This executable, for the child that opens archives. */
 };
 
