@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -166,29 +167,51 @@ open_listing(int directory_fd)
     return openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The one directory that wraps everything, or -1. */
-static int
-open_wrapped(int directory_fd)
+/* The name of the only thing in the directory; empty when there are none or several. */
+static enum sl_err
+only_name(int directory_fd, char name[static NAME_MAX + 1])
 {
     int listing = open_listing(directory_fd);
     DIR *dir = listing < 0 ? NULL : fdopendir(listing);
     if (dir == NULL) {
+        enum sl_err err = sl_err_from_errno(errno);
         if (listing >= 0)
             (void)close(listing);
-        return -1;
+        return err;
     }
-    char name[NAME_MAX + 1] = "";
     uint32_t count = 0;
     for (struct dirent *entry; count < 2 && (entry = readdir(dir)) != NULL;) {
         if (is_ignored(entry->d_name))
             continue;
-        (void)snprintf(name, sizeof(name), "%s", entry->d_name);
+        (void)snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
         count++;
     }
     (void)closedir(dir);
     if (count != 1)
-        return -1;
-    return openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        name[0] = '\0';
+    return SL_OK;
+}
+
+/* Move root_fd into the one directory that wraps everything, if that is what is there. */
+static enum sl_err
+descend(struct builder *b, bool *ret_has_moved)
+{
+    char name[NAME_MAX + 1] = "";
+    *ret_has_moved = false;
+    enum sl_err err = only_name(b->root_fd, name);
+    if (err != SL_OK)
+        return sl_cause_set(b->cause, err, "the model's directory cannot be listed");
+    if (name[0] == '\0')
+        return SL_OK;
+    int inner = openat(b->root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inner < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return SL_OK; /* A single file: perhaps the model. */
+    if (inner < 0)
+        return sl_cause_set(b->cause, sl_err_from_errno(errno), "%s: %s", name, strerror(errno));
+    (void)close(b->root_fd);
+    b->root_fd = inner;
+    *ret_has_moved = true;
+    return SL_OK;
 }
 
 static enum sl_err
@@ -198,14 +221,11 @@ open_root(struct builder *b, int directory_fd)
     if (b->root_fd < 0)
         return sl_cause_set(b->cause, sl_err_from_errno(errno), "the model's directory: %s",
                             strerror(errno));
-    for (int i = 0; i < WRAPPERS_MAX; i++) {
-        int inner = open_wrapped(b->root_fd);
-        if (inner < 0)
-            break;
-        (void)close(b->root_fd);
-        b->root_fd = inner;
-    }
-    return SL_OK;
+    bool has_moved = true;
+    enum sl_err err = SL_OK;
+    for (int i = 0; i < WRAPPERS_MAX && has_moved && err == SL_OK; i++)
+        err = descend(b, &has_moved);
+    return err;
 }
 
 static enum sl_err

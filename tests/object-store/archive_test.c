@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -300,6 +301,32 @@ Test(archive, refuses_every_cut_that_loses_data)
     (void)close(fd);
     tar.size = data_end - 512; /* The tar itself is cut; its gzip is whole. */
     refused(NULL, SL_EINVAL, "cut");
+}
+
+/* The nth descriptor cannot be had, for every n until all can. */
+Test(archive, survives_running_out_of_descriptors_anywhere)
+{
+    struct rlimit limit, low;
+    add_file("a/b/c/d", "x");
+    finish();
+    int fd = packed(sl_buf_slice(&tar));
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    enum sl_err err = SL_EIO;
+    uint32_t failures = 0;
+    for (rlim_t n = (rlim_t)fd + 1; err != SL_OK && failures < 64; n++, failures++) {
+        cr_assert_eq(lseek(fd, 0, SEEK_SET), 0);
+        low = (struct rlimit){.rlim_cur = n, .rlim_max = limit.rlim_max};
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+        err = sl_archive_unpack(fd, directory_fd, NULL, &result);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        cr_assert_neq(err, SL_EINVAL, "blames the archive: %s", result.cause.text);
+        int next = dup(fd);
+        cr_assert_eq(next, fd + 1, "a descriptor was left open");
+        (void)close(next);
+    }
+    cr_assert_eq(err, SL_OK);
+    cr_assert_gt(failures, 1);
+    (void)close(fd);
 }
 
 /* ---- the child --------------------------------------------------------------------------------

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,6 +227,59 @@ Test(model, refuses_what_is_missing_linked_broken_or_too_big)
     (void)snprintf(path, sizeof(path), "%s/model.safetensors", directory);
     cr_assert_eq(symlink("/etc/passwd", path), 0);
     build_refused(NULL, SL_EINVAL, "not a link");
+}
+
+/* The nth descriptor cannot be had, for every n until all can: an error each time, and no leak. */
+Test(model, build_survives_running_out_of_descriptors_anywhere)
+{
+    struct rlimit limit, low;
+    cr_assert_eq(tiny_model_write(directory, &(struct tiny_model_options){.shards_count = 2}), 0);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum sl_err err = SL_EIO;
+    rlim_t n = (rlim_t)dir + 1;
+    for (; err != SL_OK && n < (rlim_t)dir + 64; n++) {
+        int fd = -1;
+        low = (struct rlimit){.rlim_cur = n, .rlim_max = limit.rlim_max};
+        memset(&cause, 0, sizeof(cause));
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+        err = sl_model_build(dir, NULL, &fd, &cause);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        cr_assert_eq(err == SL_OK, fd >= 0);
+        cr_assert_neq(err, SL_EINVAL, "blames the model: %s", cause.text);
+        cr_assert(err == SL_OK || cause.text[0] != '\0');
+        int next = dup(dir); /* Where the next descriptor lands tells whether one was left open. */
+        cr_assert_eq(next, dir + 1);
+        (void)close(next);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    cr_assert_eq(err, SL_OK);
+    cr_assert_gt(n, (rlim_t)dir + 3, "nothing failed: the loop tests nothing");
+    (void)close(dir);
+}
+
+/* Memory runs out at byte n of the memory file. */
+Test(model, build_survives_running_out_of_memory_anywhere)
+{
+    struct rlimit limit, low;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(tiny_model_write(directory, NULL), 0);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    enum sl_err err = SL_EIO;
+    uint32_t failures = 0;
+    for (rlim_t n = 0; err != SL_OK; n += 4999, failures++) {
+        int fd = -1;
+        cr_assert_lt(n, SL_MIB);
+        low = (struct rlimit){.rlim_cur = n, .rlim_max = limit.rlim_max};
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &low), 0);
+        err = build(NULL, &fd);
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        cr_assert_eq(err == SL_OK, fd >= 0);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    cr_assert_gt(failures, 10);
 }
 
 /* ---- attach: what a peer hands over -----------------------------------------------------------
