@@ -20,6 +20,7 @@
 #define NO_SLOT       UINT32_MAX
 #define SLOTS_MAX     (UINT32_MAX / 2)
 #define MAP_MIN       64
+#define ROW_ALIGNMENT 64
 #define NORM_MAX      1e18f /* The product of two is a float still, and so is every partial sum. */
 
 struct segment {
@@ -417,15 +418,15 @@ sl_vectors_search(const struct sl_vectors *v, const struct sl_vectors_query *que
     if (query->hits_max == 0 || query->hits_max > SL_VECTORS_HITS_MAX ||
         (unsigned)query->metric > SL_METRIC_L2 || !norm_of(query->vector, v->dimensions, &norm))
         return SL_EINVAL;
-    float *padded = aligned_alloc(64, v->stride * sizeof(*padded));
-    if (padded == NULL)
-        return SL_ENOMEM;
-    memset(padded, 0, v->stride * sizeof(*padded));
+    /* One alignment more than needed, so that an aligned place is in it. */
+    void *memory = sl_zalloc(v->stride * sizeof(float) + ROW_ALIGNMENT);
+    uintptr_t misfit = (uintptr_t)memory % ROW_ALIGNMENT;
+    float *padded = (void *)((uint8_t *)memory + ROW_ALIGNMENT - misfit);
     memcpy(padded, query->vector, v->dimensions * sizeof(*padded));
     struct top top = {.hits = hits, .capacity = query->hits_max};
     struct probe probe = {.query = query, .padded = padded, .norm = norm};
     search_segments(v, &probe, &top);
-    free(padded);
+    sl_free(memory);
     if (top.count > 1)
         qsort(hits, top.count, sizeof(*hits), best_first);
     *ret_count = top.count;
