@@ -139,7 +139,7 @@ sl_unit() {
 
 # sl_simulate SEEDS: one check, skipped where this build has no simulation.
 sl_simulate() {
-    if ! build/bin/sluice simulate --help >/dev/null 2>&1; then
+    if ! build/bin/sluice simulate --help 2>&1 | grep -e --seeds >/dev/null; then
         sl_skip "simulation: this build has no \`sluice simulate\`"
         return
     fi
