@@ -31,6 +31,7 @@ sl_call_destroy(struct sl_call **call)
     if (dead->state != NULL && dead->state_free != NULL)
         dead->state_free(dead->state);
     sl_json_destroy(&dead->body_doc);
+    sl_buf_deinit(&dead->body_buf);
     sl_buf_deinit(&dead->reply);
     struct sl_arena *arena = dead->arena; /* The call itself lies in it. */
     sl_arena_destroy(&arena);

@@ -68,6 +68,8 @@ struct sl_call {
     struct sl_pair form[SL_CALL_FORM_MAX]; /* Multipart fields. */
     uint32_t form_count;
     struct sl_upload upload;
+    struct sl_slice path;      /* As sent, without the query; lives as long as the call. */
+    struct sl_buf body_buf;    /* Holds body_text when it was sent as it is. */
     struct sl_slice body_text;
     struct sl_json_doc *body_doc;
     struct sl_json body;              /* Root; an empty body reads as {}. */
@@ -95,7 +97,10 @@ struct sl_call {
     bool is_waiting;            /* A continuation is to come: no reply yet. */
     void *state;                /* The handler's own between ask and continuation. */
     void (*state_free)(void *state);
-    void *internal; /* The api actor's and the front's. */
+    struct sl_slice idempotent_row; /* The runner's: where the reply is to be stored. */
+    struct sl_call *next;           /* Of a list of calls that the owner keeps. */
+    uint64_t handle;                /* The front's: which connection waits for the reply. */
+    void *internal; /* The api actor's. */
 };
 
 /* An empty call with its arena. Owned by the caller; destroy frees body_doc, state and reply too.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * front.h - the HTTP seam: libmicrohttpd behind three calls. Knows routes and keys, no store.
+ * front.h - the HTTP seam: libmicrohttpd behind a few calls. Knows routes and keys, no store.
  *
- * Per request, on the front's one epoll thread: match, authenticate, check, read or stream the
- * body, parse it, then post the call and suspend the connection. sl_front_reply, from any thread,
- * answers and resumes. A connection that closes meanwhile drops its reply; the call is still freed
- * once.
+ * One thread serves every connection. Per request: match, authenticate, check, read or stream the
+ * body, parse it, then post the call and let the connection sleep. sl_front_reply, from any thread,
+ * hands the reply back; replies that come together cost one wake-up. A client that hangs up
+ * meanwhile is noticed when the reply is written; the call is still freed once.
  */
 #ifndef SL_GATEWAY_FRONT_H
 #define SL_GATEWAY_FRONT_H
@@ -13,30 +13,36 @@
 #include "gateway/call.h"
 #include "gateway/keyring.h"
 
+struct sl_blobs;
 struct sl_front;
 
 struct sl_front_options {
-    const char *address; /* "127.0.0.1:8080"; port 0 picks a free one. */
+    const char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one. */
     struct sl_keyring *keyring;
-    const char *blob_directory; /* For uploads; see object-store/blob.h. */
+    struct sl_blobs *blobs; /* Where uploads go; NULL: multipart routes answer 503. */
     /* Takes the call: from now on the poster's until sl_front_reply. On the front's thread. */
     void (*post)(void *arg, struct sl_call *call);
     void *arg;
     uint32_t connections_max; /* 0: 4096 */
-    /* Pages that need no call (the dashboard): GET path -> body; NULL: none. */
+    uint32_t idle_s;          /* A connection that sends nothing is closed. 0: 30 */
+    /*
+     * Pages that need no call and no key (the dashboard): GET path -> body; false: none. On the
+     * front's thread. Served only to a browser or tool that addressed this machine by number or as
+     * localhost, so that no web page elsewhere can read them. NULL: no pages.
+     */
     bool (*page)(void *arg, const char *path, struct sl_buf *out, const char **ret_type);
 };
 
-/* SL_EBUSY: the port is taken. SL_EINVAL: the address. Serves when it returns. */
+/* SL_EBUSY: the port is taken. SL_EINVAL: the address. SL_EDENIED. Serves when it returns. */
 SL_MUST_CHECK enum sl_err sl_front_start(const struct sl_front_options *options,
                                          struct sl_front **ret_front);
 uint16_t sl_front_port(const struct sl_front *front);
 /* New requests get 503 "draining" from now on; those under way go on. */
 void sl_front_drain(struct sl_front *front);
-uint32_t sl_front_in_flight(const struct sl_front *front);
+uint32_t sl_front_in_flight(const struct sl_front *front); /* Posted and not yet answered. */
 /* Answer and free the call. Any thread. */
 void sl_front_reply(struct sl_front *front, struct sl_call **call);
-/* Stop; every posted call must have been answered, others are dropped. */
+/* Stop; every posted call must have been answered. What is half read is dropped. */
 void sl_front_stop(struct sl_front **front);
 
 #endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dashboard.h - one page that shows the node as it is now. The page is a file of its own
+ * (dashboard.html), part of the executable; it polls /status.json once a second, loads nothing from
+ * elsewhere, and shows whatever of the members below is there:
+ *
+ *   {"version","uptime_s","node":{"id","state"},"memory":{"anonymous_bytes","shared_bytes"},
+ *    "replicas":[{"id","extractor","state","ongoing","pid"}],
+ *    "queues":[{"queue","ready","delayed","leased","oldest_ms"}],
+ *    "jobs":[{"id","tenant","state","done","failed","total"}],
+ *    "models":[{"id","namespace","state","bytes"}],
+ *    "objects":{"count","bytes"},"requests":{"in_flight","total"}}
+ */
+#ifndef SL_GATEWAY_DASHBOARD_H
+#define SL_GATEWAY_DASHBOARD_H
+
+#include "runtime/base.h"
+#include "runtime/buf.h"
+
+struct sl_dashboard {
+    /* Append the status as JSON. Called on a front's thread, about once a second a viewer. */
+    void (*status)(void *arg, struct sl_buf *out);
+    void *arg;
+};
+
+/* What sl_front_options.page wants; `dashboard` is a struct sl_dashboard. */
+bool sl_dashboard_page(const struct sl_dashboard *dashboard, const char *path, struct sl_buf *out,
+                       const char **ret_type);
+
+/*
+ * Whether a request addressed this machine by number or as localhost, and, if a page asked, a page
+ * from such an address. A name that some other DNS server answers for is not trusted: that is how
+ * web pages elsewhere read what listens on a loopback address.
+ */
+bool sl_page_is_trusted(struct sl_slice host, struct sl_slice origin);
+
+#endif

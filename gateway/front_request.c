@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request up to its body, in the order that api.md 1.6 sets: route, key, permission and tenant,
+ * content type, size. Each step fails the call or leaves it alone, and the first failure ends it.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "gateway/dashboard.h"
+#include "gateway/front_state.h"
+#include "gateway/percent.h"
+#include "runtime/limits.h"
+#include "runtime/time.h"
+
+#define PARAM_BYTES_MAX  256
+#define FORM_EXTRA_BYTES (2 * SL_MIB) /* Fields and part headers beside the archive. */
+#define IGNORED_BYTES    (1 * SL_MIB) /* A body that nobody wants. */
+
+struct sl_slice
+sl_request_header(const struct sl_request *request, const char *name)
+{
+    const char *value = NULL;
+    size_t size = 0;
+    if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name),
+                                      &value, &size) != MHD_YES ||
+        value == NULL)
+        return sl_slice(NULL, 0);
+    return sl_slice(value, size);
+}
+
+static bool
+is_same_word(struct sl_slice a, const char *word)
+{
+    return a.size == strlen(word) && strncasecmp((const char *)a.data, word, a.size) == 0;
+}
+
+/* ---- ids and framing ----------------------------------------------------------------------------
+ */
+
+static void
+set_request_id(struct sl_request *request)
+{
+    struct sl_call *call = request->call;
+    struct sl_slice sent = sl_request_header(request, "X-Request-Id");
+    if (sl_is_printable(sent, 128)) {
+        memcpy(call->request_id, sent.data, sent.size);
+        return; /* The call is zeroed: the NUL is there. */
+    }
+    /* It names, it guards nothing: so no system call for each. */
+    memcpy(call->request_id, "req_", 4);
+    uint64_t bits = 0;
+    for (size_t i = 0; i < 20; i++) {
+        if (i % 10 == 0)
+            bits = sl_random_u64(&request->front->random);
+        call->request_id[4 + i] = "0123456789abcdefghijklmnopqrstuvwxyz"[bits % 36];
+        bits /= 36;
+    }
+}
+
+struct framing {
+    uint32_t lengths, encodings;
+    struct sl_slice length, encoding;
+};
+
+static enum MHD_Result
+collect_framing(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    struct framing *framing = arg;
+    if (strcasecmp(name, "Content-Length") == 0) {
+        framing->lengths++;
+        framing->length = sl_slice_str(value);
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        framing->encodings++;
+        framing->encoding = sl_slice_str(value);
+    }
+    return MHD_YES;
+}
+
+static bool
+read_length(struct sl_slice text, uint64_t *ret_length)
+{
+    uint64_t length = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        length = length * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_length = length;
+    return text.size > 0 && text.size < 19;
+}
+
+/*
+ * Where does the body end? Two answers are how one request is smuggled inside another, past
+ * whatever proxy stands before us: such a request is refused and its connection closed.
+ */
+static void
+check_framing(struct sl_request *request)
+{
+    struct framing framing = {0};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, collect_framing, &framing);
+    request->is_chunked = framing.encodings > 0;
+    request->has_body = request->is_chunked;
+    bool is_bad = framing.lengths > 1 || framing.encodings > 1 ||
+                  (framing.lengths > 0 && framing.encodings > 0) ||
+                  (framing.encodings > 0 && !is_same_word(framing.encoding, "chunked"));
+    if (framing.lengths == 1 && !is_bad) {
+        is_bad = !read_length(framing.length, &request->content_length);
+        request->has_body = request->content_length > 0;
+    }
+    if (is_bad) {
+        request->has_body = true; /* So that the connection is closed. */
+        request->must_close = true;
+        sl_call_fail(request->call, SL_API_BAD_REQUEST, "the length of the body is ambiguous");
+    }
+}
+
+/* ---- route --------------------------------------------------------------------------------------
+ */
+
+static const char *
+allow_of(struct sl_call *call, unsigned methods)
+{
+    struct sl_buf text = {0};
+    for (int method = 0; method < SL_METHOD_COUNT; method++) {
+        if (!(methods & (1u << method)))
+            continue;
+        sl_buf_append_str(&text, text.size == 0 ? "" : ", ");
+        sl_buf_append_str(&text, sl_method_name(method));
+        if (method == SL_GET)
+            sl_buf_append_str(&text, ", HEAD");
+    }
+    struct sl_slice copy = sl_call_copy(call, sl_buf_slice(&text));
+    sl_buf_deinit(&text);
+    return (const char *)copy.data;
+}
+
+static bool
+method_of(const char *text, enum sl_method *ret_method)
+{
+    for (int method = 0; method < SL_METHOD_COUNT; method++) {
+        if (strcmp(text, sl_method_name(method)) == 0) {
+            *ret_method = method;
+            return true;
+        }
+    }
+    *ret_method = SL_GET;
+    return strcmp(text, "HEAD") == 0; /* libmicrohttpd leaves the body of its answer out. */
+}
+
+static void
+find_route(struct sl_request *request, const char *method_text)
+{
+    struct sl_call *call = request->call;
+    enum sl_method method;
+    bool is_method = method_of(method_text, &method);
+    enum sl_err err = sl_route_match(method, call->path, &call->route, call->params);
+    if (err == SL_ENOTFOUND) {
+        sl_call_fail(call, SL_API_NOT_FOUND, "no route has this path");
+    } else if (err != SL_OK || !is_method) {
+        call->route = NULL;
+        sl_call_fail(call, SL_API_METHOD_NOT_ALLOWED, "the method is not allowed here");
+        sl_call_header(call, "Allow", allow_of(call, sl_route_methods(call->path)));
+    } else {
+        call->status = call->route->success;
+    }
+}
+
+static void
+find_page(struct sl_request *request, const char *url, const char *method)
+{
+    const struct sl_front_options *options = &request->front->options;
+    if (options->page == NULL || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
+        return;
+    struct sl_buf page = {0};
+    const char *type = NULL;
+    if (!options->page(options->arg, url, &page, &type)) {
+        sl_buf_deinit(&page);
+        return;
+    }
+    if (sl_page_is_trusted(sl_request_header(request, "Host"),
+                           sl_request_header(request, "Origin"))) {
+        sl_buf_deinit(&request->call->reply);
+        request->call->reply = page;
+        request->reply_type = type;
+    } else {
+        sl_buf_deinit(&page);
+        sl_call_fail(request->call, SL_API_FORBIDDEN,
+                     "this page is served under a loopback name or an address only");
+        request->reply_type = "application/json";
+    }
+}
+
+/* ---- key, permission, tenant --------------------------------------------------------------------
+ */
+
+static void
+authenticate(struct sl_request *request, uint64_t now_ms)
+{
+    struct sl_call *call = request->call;
+    struct sl_slice sent = sl_request_header(request, "Authorization");
+    if (sent.size > 7 && strncasecmp((const char *)sent.data, "Bearer ", 7) == 0) {
+        struct sl_slice secret = sl_slice(sent.data + 7, sent.size - 7);
+        if (sl_keyring_check(request->front->options.keyring, secret, now_ms, &call->who) == SL_OK)
+            return;
+    }
+    sl_call_fail(call, SL_API_UNAUTHORIZED,
+                 sent.size == 0 ? "an API key is needed: Authorization: Bearer sk_..."
+                                : "the API key is not valid");
+    sl_call_header(call, "WWW-Authenticate", "Bearer");
+}
+
+static void
+check_permission(struct sl_call *call)
+{
+    static const char *const names[] = {"none", "read", "write", "delete", "admin", "operator"};
+    enum sl_permission wanted = call->route->permission;
+    if (call->who.is_operator ||
+        (wanted != SL_PERMIT_OPERATOR && (call->who.permissions & SL_PERMIT_BIT(wanted))))
+        return;
+    sl_call_fail(call, SL_API_FORBIDDEN, "the key lacks the permission: %s", names[wanted]);
+    sl_call_detail(call, "permission", names[wanted]);
+}
+
+/* An operator may act in a tenant's place; what it may do stays the operator's. */
+static void
+enter_tenant(struct sl_request *request)
+{
+    struct sl_call *call = request->call;
+    struct sl_identity tenant;
+    struct sl_slice wanted = sl_request_header(request, "X-Tenant-Id");
+    if (wanted.data == NULL)
+        return;
+    if (!call->who.is_operator) {
+        sl_call_fail(call, SL_API_FORBIDDEN, "X-Tenant-Id needs an operator's key");
+    } else if (sl_keyring_tenant(request->front->options.keyring, wanted, &tenant) != SL_OK) {
+        sl_call_not_found(call, "tenant", sl_call_copy(call, wanted));
+    } else {
+        call->who.scope = tenant.scope;
+        memcpy(call->who.tenant_id, tenant.tenant_id, sizeof(tenant.tenant_id));
+        memcpy(call->who.organization_id, tenant.organization_id, sizeof(tenant.organization_id));
+        memcpy(call->who.account_type, tenant.account_type, sizeof(tenant.account_type));
+    }
+}
+
+/* ---- body ---------------------------------------------------------------------------------------
+ */
+
+static bool
+is_json_type(struct sl_slice type)
+{
+    const uint8_t *semicolon = type.size == 0 ? NULL : memchr(type.data, ';', type.size);
+    size_t size = semicolon == NULL ? type.size : (size_t)(semicolon - type.data);
+    while (size > 0 && type.data[size - 1] == ' ')
+        size--;
+    if (size > 5 && strncasecmp((const char *)type.data + size - 5, "+json", 5) == 0)
+        return true;
+    return is_same_word(sl_slice(type.data, size), "application/json");
+}
+
+static void
+check_type(struct sl_request *request)
+{
+    static const char form[] = "multipart/form-data";
+    struct sl_slice type = sl_request_header(request, "Content-Type");
+    enum sl_body_kind kind = request->call->route->body;
+    if (kind == SL_BODY_NONE || (!request->has_body && kind != SL_BODY_MULTIPART))
+        return;
+    bool is_right = type.size == 0 || is_json_type(type);
+    if (kind == SL_BODY_MULTIPART)
+        is_right = type.size >= sizeof(form) - 1 &&
+                   strncasecmp((const char *)type.data, form, sizeof(form) - 1) == 0;
+    if (!is_right)
+        sl_call_fail(request->call, SL_API_MEDIA_TYPE, "the Content-Type should be %s",
+                     kind == SL_BODY_MULTIPART ? form : "application/json");
+}
+
+static void
+check_size(struct sl_request *request)
+{
+    static const uint64_t limits[] = {
+        [SL_BODY_NONE] = IGNORED_BYTES,
+        [SL_BODY_JSON] = SL_LIMIT_JSON_BODY_BYTES,
+        [SL_BODY_JSON_BIG] = SL_LIMIT_OBJECT_BODY_BYTES,
+        [SL_BODY_MULTIPART] = SL_LIMIT_ARCHIVE_BYTES + FORM_EXTRA_BYTES,
+    };
+    request->body_limit = limits[request->call->route->body];
+    if (request->content_length > request->body_limit)
+        sl_body_too_large(request);
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------
+ */
+
+static void
+decode_params(struct sl_call *call)
+{
+    for (uint32_t i = 0; i < SL_CALL_PARAMS_MAX && call->params[i].data != NULL; i++) {
+        struct sl_slice raw = call->params[i];
+        uint8_t *text = sl_call_alloc(call, raw.size + 1);
+        size_t size = 0;
+        if (sl_percent_decode(raw, true, text, &size) != SL_OK || size == 0) {
+            sl_call_fail(call, SL_API_BAD_REQUEST, "the path is not well encoded");
+            return;
+        }
+        call->params[i] = sl_slice(text, size);
+        if (size > PARAM_BYTES_MAX) {
+            sl_call_fail(call, SL_API_NOT_FOUND, "nothing has a name that long");
+            return;
+        }
+    }
+}
+
+static struct sl_slice
+decode_query(struct sl_call *call, const char *data, size_t size, bool *is_bad)
+{
+    if (data == NULL)
+        return sl_slice("", 0);
+    uint8_t *text = sl_call_alloc(call, size + 1);
+    size_t text_size = 0;
+    if (sl_percent_decode(sl_slice(data, size), false, text, &text_size) != SL_OK)
+        *is_bad = true;
+    return sl_slice(text, text_size);
+}
+
+static enum MHD_Result
+collect_query(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
+              const char *value, size_t value_size)
+{
+    (void)kind;
+    struct sl_call *call = arg;
+    bool is_bad = false;
+    if (call->query_count == SL_CALL_QUERY_MAX) {
+        sl_call_fail(call, SL_API_BAD_REQUEST, "there are more than %d query parameters",
+                     SL_CALL_QUERY_MAX);
+        return MHD_NO;
+    }
+    call->query[call->query_count++] =
+        (struct sl_pair){.name = decode_query(call, name, name_size, &is_bad),
+                         .value = decode_query(call, value, value_size, &is_bad)};
+    if (is_bad)
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the query is not well encoded");
+    return is_bad ? MHD_NO : MHD_YES;
+}
+
+static void
+copy_headers(struct sl_request *request)
+{
+    struct sl_call *call = request->call;
+    struct sl_slice namespace = sl_request_header(request, "X-Namespace");
+    struct sl_slice key = sl_request_header(request, "Idempotency-Key");
+    if (namespace.data != NULL)
+        call->namespace_header = sl_call_copy(call, namespace);
+    if (key.data != NULL && !sl_is_printable(key, 255))
+        sl_call_fail(call, SL_API_BAD_REQUEST,
+                     "an Idempotency-Key is 1 to 255 printable ASCII characters");
+    else if (key.data != NULL)
+        call->idempotency_key = sl_call_copy(call, key);
+}
+
+static void
+admit(struct sl_request *request, const char *method)
+{
+    struct sl_call *call = request->call;
+    find_route(request, method);
+    if (!sl_call_has_failed(call) && call->route->permission != SL_PERMIT_NONE) {
+        authenticate(request, call->now_ms);
+        if (!sl_call_has_failed(call))
+            check_permission(call);
+        if (!sl_call_has_failed(call))
+            enter_tenant(request);
+    }
+    if (!sl_call_has_failed(call))
+        check_type(request);
+    if (!sl_call_has_failed(call))
+        check_size(request);
+    if (!sl_call_has_failed(call))
+        decode_params(call);
+    if (!sl_call_has_failed(call))
+        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, collect_query,
+                                    call);
+    if (!sl_call_has_failed(call))
+        copy_headers(request);
+}
+
+void
+sl_request_begin(struct sl_request *request, const char *url, const char *method)
+{
+    struct sl_call *call = request->call;
+    call->now_ms = sl_time_wall_ms();
+    call->path = sl_call_copy(call, sl_slice_str(url));
+    set_request_id(request);
+    check_framing(request);
+    if (sl_call_has_failed(call))
+        return;
+    find_page(request, url, method);
+    if (request->reply_type != NULL)
+        return;
+    if (atomic_load(&request->front->is_draining))
+        sl_call_fail(call, SL_API_UNAVAILABLE, "draining: this server is about to stop");
+    else
+        admit(request, method);
+}

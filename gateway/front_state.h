@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * front_state.h - what the files of the front share. A request lives in a slot from its first
+ * header until libmicrohttpd is done with it; its handle (slot and generation) is all that leaves
+ * the front's thread, so that a late reply can never meet another request.
+ *
+ *   READING --> POSTED --> DONE      body wanted, call with the poster, reply queued
+ *      |   `--> SETTLING --^         the upload is made durable on the settler's thread
+ *      `------> DISCARDING --> DONE  refused: what is still coming is thrown away
+ *
+ * Threading: everything here belongs to the front's thread but what says otherwise.
+ */
+#ifndef SL_GATEWAY_FRONT_STATE_H
+#define SL_GATEWAY_FRONT_STATE_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "gateway/front.h"
+#include "gateway/route.h"
+
+enum sl_stage {
+    SL_STAGE_READING,
+    SL_STAGE_DISCARDING,
+    SL_STAGE_SETTLING,
+    SL_STAGE_POSTED,
+    SL_STAGE_DONE
+};
+
+struct sl_form; /* A multipart body under way: front_form.c. */
+
+struct sl_request {
+    struct sl_front *front;
+    struct MHD_Connection *connection;
+    struct sl_call *call; /* NULL while posted and once answered. */
+    struct sl_form *form;
+    struct sl_request *next; /* Of the free slots, or of the settler's lists. */
+    const char *reply_type;  /* Content-Type; NULL: JSON. */
+    uint64_t handle;
+    uint64_t body_limit, body_size; /* Bytes allowed, and received. */
+    uint64_t charge;                /* Of front->body_bytes. */
+    uint64_t started_ns;
+    enum sl_stage stage;
+    bool has_body, is_chunked, must_close, is_used;
+    uint64_t content_length; /* 0 when unknown. */
+};
+
+struct sl_front {
+    uint32_t magic;
+    struct sl_front_options options;
+    struct MHD_Daemon *daemon;
+    struct sl_request *slots, *free_slots;
+    uint32_t slots_count;
+    uint64_t body_bytes; /* Of all bodies in memory. */
+    struct sl_random random;
+    pthread_t thread, settler;
+    bool has_settler;
+    int wake_fd, epoll_fd;
+    uint16_t port;
+    atomic_bool is_stopping, is_draining;
+    atomic_bool has_settled;
+    atomic_bool is_asleep; /* The front's thread is in poll: wake it. */
+    atomic_uint in_flight;
+    _Atomic(struct sl_call *) replied; /* Any thread pushes; the front's takes all. */
+
+    pthread_mutex_t settle_lock; /* Guards the three below. */
+    pthread_cond_t settle_wake;
+    struct sl_request *to_settle, *settled;
+    bool settler_must_end;
+};
+
+/* front.c */
+void sl_front_wake(struct sl_front *front); /* Any thread. */
+void
+sl_front_post(struct sl_request *request); /* Suspends the connection and hands the call over. */
+enum MHD_Result sl_front_answer(struct sl_request *request);
+
+/* front_request.c: everything up to the body. Failures are on request->call. */
+void sl_request_begin(struct sl_request *request, const char *url, const char *method);
+
+/* front_body.c */
+void sl_body_too_large(struct sl_request *request);
+enum MHD_Result sl_body_receive(struct sl_request *request, const char *data, size_t size);
+void sl_body_finish(struct sl_request *request); /* Parse what was read. */
+
+/* front_form.c */
+struct sl_form *sl_form_create(struct sl_request *request); /* NULL: the call has failed. */
+void sl_form_destroy(struct sl_form **form);
+void sl_form_receive(struct sl_request *request, const char *data, size_t size);
+void sl_form_end(struct sl_request *request); /* The last byte is there. */
+bool sl_form_has_upload(const struct sl_form *form);
+void sl_form_settle(struct sl_request *request);  /* Blocks on the disk: the settler's thread. */
+void sl_form_publish(struct sl_request *request); /* Fill the call from what was settled. */
+
+/* A value as sent; empty with data NULL when absent. Lives as long as the connection. */
+struct sl_slice sl_request_header(const struct sl_request *request, const char *name);
+
+#endif
