@@ -68,8 +68,8 @@ struct sl_call {
     struct sl_pair form[SL_CALL_FORM_MAX]; /* Multipart fields. */
     uint32_t form_count;
     struct sl_upload upload;
-    struct sl_slice path;      /* As sent, without the query; lives as long as the call. */
-    struct sl_buf body_buf;    /* Holds body_text when it was sent as it is. */
+    struct sl_slice path;   /* As sent, without the query; lives as long as the call. */
+    struct sl_buf body_buf; /* Holds body_text when it was sent as it is. */
     struct sl_slice body_text;
     struct sl_json_doc *body_doc;
     struct sl_json body;              /* Root; an empty body reads as {}. */
@@ -100,16 +100,14 @@ struct sl_call {
     struct sl_slice idempotent_row; /* The runner's: where the reply is to be stored. */
     struct sl_call *next;           /* Of a list of calls that the owner keeps. */
     uint64_t handle;                /* The front's: which connection waits for the reply. */
-    void *internal; /* The api actor's. */
+    void *internal;                 /* The api actor's. */
 };
 
-/* An empty call with its arena. Owned by the caller; destroy frees body_doc, state and reply too.
- */
+/* An empty call with its arena. Owned by the caller; destroy frees all that hangs on it. */
 struct sl_call *sl_call_create(void);
 void sl_call_destroy(struct sl_call **call);
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 /* Value of a query parameter or form field; empty slice with data NULL when absent. */
 struct sl_slice sl_call_query(const struct sl_call *call, const char *name);
 struct sl_slice sl_call_form(const struct sl_call *call, const char *name);
@@ -125,8 +123,7 @@ void *sl_call_alloc(struct sl_call *call, size_t size); /* Zeroed. */
 char *sl_call_format(struct sl_call *call, const char *format, ...) SL_PRINTF(2, 3);
 struct sl_slice sl_call_copy(struct sl_call *call, struct sl_slice s); /* NUL after the end. */
 
-/* ---- failing: replaces whatever was written; the transaction will be aborted -------------------
- */
+/* ---- failing: replaces whatever was written; the transaction will be aborted ---- */
 /* One row of gateway/error.def by name: status and `type`. */
 enum sl_api_error {
 #define API_ERROR(name, status, type) SL_API_##name,
