@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extractors/host.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+
+#include "extractors/host_results.h"
+#include "object-store/model.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+#include "runtime/report.h"
+
+#define HOST_MAGIC 0x484F5354u
+
+struct sl_host {
+    uint32_t magic;
+    void *library;
+    const struct sluice_extractor *extractor;
+    void *instance;
+    bool has_instance;
+    struct sl_model *model;
+    bool (*is_cancelled)(void *self);
+    void *self;
+    /* What the plugin sees. */
+    struct sluice_host face;
+    struct sluice_log_v1 log;
+    struct sluice_cancelled_v1 cancelled;
+    struct sluice_model_v1 model_service;
+};
+
+/* ---- services ---------------------------------------------------------------------------------
+ */
+
+static void
+write_log(void *self, int level, const char *event, const char *text)
+{
+    const struct sl_host *h = self;
+    char line[512];
+    snprintf(line, sizeof(line), "%s", text == NULL ? "" : text);
+    for (char *c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20)
+            *c = ' '; /* One line is one event. */
+    }
+    enum sl_report_level known = level == SLUICE_LOG_DEBUG   ? SL_REPORT_DEBUG
+                                 : level == SLUICE_LOG_WARN  ? SL_REPORT_WARN
+                                 : level >= SLUICE_LOG_ERROR ? SL_REPORT_ERROR
+                                                             : SL_REPORT_INFO;
+    sl_report(known, "extractor", "name=%s event=%.64s %s", h->extractor->name,
+              event == NULL ? "" : event, line);
+}
+
+static int
+is_cancelled(void *self)
+{
+    const struct sl_host *h = self;
+    return h->is_cancelled != NULL && h->is_cancelled(h->self);
+}
+
+static uint32_t
+dtype_of(enum sl_dtype dtype)
+{
+    static const uint32_t known[SL_DTYPE_COUNT] = {
+        [SL_DTYPE_F32] = SLUICE_DTYPE_F32,   [SL_DTYPE_F16] = SLUICE_DTYPE_F16,
+        [SL_DTYPE_BF16] = SLUICE_DTYPE_BF16, [SL_DTYPE_I64] = SLUICE_DTYPE_I64,
+        [SL_DTYPE_I32] = SLUICE_DTYPE_I32,   [SL_DTYPE_I16] = SLUICE_DTYPE_I16,
+        [SL_DTYPE_I8] = SLUICE_DTYPE_I8,     [SL_DTYPE_U8] = SLUICE_DTYPE_U8,
+        [SL_DTYPE_BOOL] = SLUICE_DTYPE_BOOL, [SL_DTYPE_F64] = SLUICE_DTYPE_F64,
+    };
+    return known[dtype];
+}
+
+static int
+give_tensor(const struct sl_tensor *tensor, struct sluice_tensor *ret)
+{
+    static_assert(SL_TENSOR_DIMS_MAX <= SLUICE_TENSOR_RANK_MAX, "every tensor fits");
+    if (ret->size < sizeof(*ret))
+        return -1;
+    ret->dtype = dtype_of(tensor->dtype);
+    ret->rank = tensor->dims_count;
+    for (uint32_t i = 0; i < SLUICE_TENSOR_RANK_MAX; i++)
+        ret->shape[i] = i < tensor->dims_count ? tensor->shape[i] : 0;
+    ret->name = tensor->name;
+    ret->data = tensor->data;
+    ret->data_bytes = tensor->size_bytes;
+    return 0;
+}
+
+static int
+give_file(const char *path, struct sl_slice file, struct sluice_model_file *ret)
+{
+    if (ret->size < sizeof(*ret))
+        return -1;
+    ret->name = path;
+    ret->data = file.data;
+    ret->data_bytes = file.size;
+    return 0;
+}
+
+static int
+tensor_at(void *self, uint32_t index, struct sluice_tensor *ret)
+{
+    const struct sl_host *h = self;
+    struct sl_tensor tensor;
+    if (index >= sl_model_tensors_count(h->model))
+        return -1;
+    sl_model_tensor_at(h->model, index, &tensor);
+    return give_tensor(&tensor, ret);
+}
+
+static int
+tensor_named(void *self, const char *name, struct sluice_tensor *ret)
+{
+    const struct sl_host *h = self;
+    struct sl_tensor tensor;
+    if (!sl_model_tensor_lookup(h->model, name, &tensor))
+        return -1;
+    return give_tensor(&tensor, ret);
+}
+
+static int
+file_at(void *self, uint32_t index, struct sluice_model_file *ret)
+{
+    const struct sl_host *h = self;
+    const char *path = NULL;
+    struct sl_slice file;
+    if (index >= sl_model_files_count(h->model))
+        return -1;
+    sl_model_file_at(h->model, index, &path, &file);
+    return give_file(path, file, ret);
+}
+
+static int
+file_named(void *self, const char *name, struct sluice_model_file *ret)
+{
+    const struct sl_host *h = self;
+    uint32_t count = sl_model_files_count(h->model);
+    for (uint32_t i = 0; i < count; i++) { /* By index: the name we give must outlive theirs. */
+        const char *path = NULL;
+        struct sl_slice file;
+        sl_model_file_at(h->model, i, &path, &file);
+        if (strcmp(path, name) == 0)
+            return give_file(path, file, ret);
+    }
+    return -1;
+}
+
+static const void *
+service(const struct sluice_host *face, const char *name)
+{
+    const struct sl_host *h = SL_CONTAINER(face, const struct sl_host, face);
+    sl_assert(h->magic == HOST_MAGIC);
+    if (strcmp(name, "log.v1") == 0)
+        return &h->log;
+    if (strcmp(name, "cancelled.v1") == 0)
+        return &h->cancelled;
+    if (strcmp(name, "model.v1") == 0 && h->model != NULL)
+        return &h->model_service;
+    return NULL;
+}
+
+static void
+offer_services(struct sl_host *h, const struct sl_host_options *options)
+{
+    h->is_cancelled = options->is_cancelled;
+    h->self = options->self;
+    h->face = (struct sluice_host){
+        .size = sizeof(h->face), .abi = SLUICE_EXTRACTOR_ABI, .service = service};
+    h->log = (struct sluice_log_v1){.size = sizeof(h->log), .self = h, .write = write_log};
+    h->cancelled = (struct sluice_cancelled_v1){
+        .size = sizeof(h->cancelled), .self = h, .is_cancelled = is_cancelled};
+    if (h->model == NULL)
+        return;
+    h->model_service = (struct sluice_model_v1){
+        .size = sizeof(h->model_service),
+        .self = h,
+        .name = options->model_name == NULL ? "" : options->model_name,
+        .identifier = options->model_id == NULL ? "" : options->model_id,
+        .tensor_count = sl_model_tensors_count(h->model),
+        .file_count = sl_model_files_count(h->model),
+        .tensor_at = tensor_at,
+        .tensor = tensor_named,
+        .file_at = file_at,
+        .file = file_named,
+        .descriptor = options->model_fd,
+    };
+}
+
+/* ---- open and close ---------------------------------------------------------------------------
+ */
+
+static bool
+is_word(const char *text, size_t size_max, const char *extra)
+{
+    size_t size = text == NULL ? 0 : strnlen(text, size_max + 1);
+    if (size == 0 || size > size_max)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+        if (!is_plain && strchr(extra, c) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static enum sl_err
+check_extractor(const struct sluice_extractor *x, const struct sl_host_options *options,
+                struct sl_cause *ret_cause)
+{
+    if (x == NULL || x->size < offsetof(struct sluice_extractor, name))
+        return sl_cause_set(ret_cause, SL_EINVAL, "the plugin describes nothing");
+    if (x->abi != SLUICE_EXTRACTOR_ABI)
+        return sl_cause_set(ret_cause, SL_EVERSION,
+                            "the plugin is built for version %u of the contract, this host has "
+                            "version %d: build it again with this host's sluice/extractor.h",
+                            x->abi, SLUICE_EXTRACTOR_ABI);
+    if (x->size < sizeof(*x) || x->create == NULL || x->destroy == NULL || x->process == NULL)
+        return sl_cause_set(ret_cause, SL_EINVAL, "the plugin lacks create, destroy or process");
+    if (!is_word(x->name, 64, "") || x->name[0] < 'a' ||
+        !is_word(x->version, 32, "ABCDEFGHIJKLMNOPQRSTUVWXYZ.-"))
+        return sl_cause_set(ret_cause, SL_EINVAL, "the plugin's name or version is malformed");
+    if (options->name != NULL && strcmp(x->name, options->name) != 0)
+        return sl_cause_set(ret_cause, SL_EINVAL, "the plugin calls itself %s, not %s", x->name,
+                            options->name);
+    return SL_OK;
+}
+
+static enum sl_err
+load(struct sl_host *h, const char *path, const struct sl_host_options *options,
+     struct sl_cause *ret_cause)
+{
+    const struct sluice_extractor *(*entry)(void);
+    if (path[0] != '/') /* Else the loader would go and search its own directories. */
+        return sl_cause_set(ret_cause, SL_EINVAL, "the path of a plugin must be absolute");
+    h->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (h->library == NULL)
+        return sl_cause_set(ret_cause, SL_EUNAVAIL, "the plugin cannot be loaded: %s", dlerror());
+    void *address = dlsym(h->library, SLUICE_EXTRACTOR_ENTRY_SYMBOL);
+    if (address == NULL)
+        return sl_cause_set(ret_cause, SL_EINVAL, "the file exports no %s: it is no plugin",
+                            SLUICE_EXTRACTOR_ENTRY_SYMBOL);
+    memcpy(&entry, &address, sizeof(entry));
+    h->extractor = entry();
+    return check_extractor(h->extractor, options, ret_cause);
+}
+
+static enum sl_err
+create_instance(struct sl_host *h, const struct sl_host_options *options,
+                struct sl_cause *ret_cause)
+{
+    struct sl_slice params = options->params.size == 0 ? sl_slice_str("{}") : options->params;
+    struct sluice_config config = {.size = sizeof(config),
+                                   .threads = options->threads,
+                                   .params = (const char *)params.data,
+                                   .params_bytes = params.size};
+    struct sluice_error error = {.size = sizeof(error)};
+    if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0 && h->model == NULL)
+        return sl_cause_set(ret_cause, SL_EINVAL, "%s needs a model", h->extractor->name);
+    h->has_instance = h->extractor->create(&h->face, &config, &h->instance, &error) == 0;
+    if (h->has_instance)
+        return SL_OK;
+    error.code[sizeof(error.code) - 1] = '\0';
+    error.message[sizeof(error.message) - 1] = '\0';
+    return sl_cause_set(ret_cause, error.kind == SLUICE_ERROR_PERMANENT ? SL_EINVAL : SL_EUNAVAIL,
+                        "%s does not start: %s: %s", h->extractor->name, error.code, error.message);
+}
+
+enum sl_err
+sl_host_open(const char *path, const struct sl_host_options *options, struct sl_host **ret_host,
+             struct sl_cause *ret_cause)
+{
+    struct sl_host *h = sl_zalloc(sizeof(*h));
+    h->magic = HOST_MAGIC;
+    enum sl_err err = load(h, path, options, ret_cause);
+    if (err == SL_OK && options->has_model)
+        err = sl_model_attach(options->model_fd, &h->model, ret_cause);
+    if (err == SL_OK) {
+        offer_services(h, options);
+        err = create_instance(h, options, ret_cause);
+    }
+    if (err == SL_OK)
+        *ret_host = h;
+    else
+        sl_host_close(&h);
+    return err;
+}
+
+void
+sl_host_close(struct sl_host **host)
+{
+    struct sl_host *h = *host;
+    *host = NULL;
+    if (h == NULL)
+        return;
+    sl_assert(h->magic == HOST_MAGIC);
+    if (h->has_instance)
+        h->extractor->destroy(h->instance);
+    sl_model_destroy(&h->model);
+    if (h->library != NULL)
+        dlclose(h->library);
+    h->magic = 0;
+    sl_free(h);
+}
+
+const struct sluice_extractor *
+sl_host_extractor_lookup(const struct sl_host *host)
+{
+    sl_assert(host->magic == HOST_MAGIC);
+    return host->extractor;
+}
+
+enum sl_err
+sl_host_health(struct sl_host *host, struct sl_cause *ret_cause)
+{
+    struct sluice_error error = {.size = sizeof(error)};
+    sl_assert(host->magic == HOST_MAGIC);
+    if (host->extractor->health == NULL || host->extractor->health(host->instance, &error) == 0)
+        return SL_OK;
+    error.code[sizeof(error.code) - 1] = '\0';
+    error.message[sizeof(error.message) - 1] = '\0';
+    return sl_cause_set(ret_cause, SL_EUNAVAIL, "%s: %s", error.code, error.message);
+}
+
+/* ---- process ----------------------------------------------------------------------------------
+ */
+
+static bool
+has_object_params(const struct sluice_item *item)
+{
+    struct sl_json_doc *doc = NULL;
+    if (item->params == NULL ||
+        sl_json_parse(sl_slice(item->params, item->params_bytes), &doc, NULL) != SL_OK)
+        return false;
+    bool is = sl_json_kind(sl_json_root(doc)) == SL_JSON_OBJECT;
+    sl_json_destroy(&doc);
+    return is;
+}
+
+enum sl_err
+sl_host_process(struct sl_host *host, const struct sluice_item *items, uint32_t count,
+                struct sl_host_results *ret_results)
+{
+    sl_assert(host->magic == HOST_MAGIC);
+    sl_assert(count >= 1 && items->size >= sizeof(*items));
+    for (uint32_t i = 0; i < count; i++) {
+        if (!has_object_params(SLUICE_AT(struct sluice_item, items, i)))
+            return SL_EINVAL;
+    }
+    struct sl_collector *collector = sl_collector_create(count);
+    int rc = host->extractor->process(host->instance, items, count, sl_collector_sink(collector));
+    bool was_cancelled = is_cancelled(host);
+    if (was_cancelled)
+        sl_collector_finish(&collector, "cancelled", "cancelled before it was done", ret_results);
+    else if (rc != 0)
+        sl_collector_finish(&collector, "batch_failed", "the extractor gave up on the batch",
+                            ret_results);
+    else
+        sl_collector_finish(&collector, "not_finished", "the extractor never finished this item",
+                            ret_results);
+    return was_cancelled ? SL_ECANCELED : SL_OK;
+}
