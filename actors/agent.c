@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/agent.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "extractors/replica.h"
+#include "object-store/model.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+#define BEAT_NS        SL_SECOND_NS
+#define REPLICAS_FIRST 1000 /* Replicas' numbers on the node's links; above any node's. */
+#define MODELS_MAX     64
+#define TOKEN_BEAT     1
+#define TOKEN_PUMP     2
+#define TOKEN_MODEL    3
+
+enum model_state { MODEL_NONE, MODEL_LOADING, MODEL_READY, MODEL_FAILED };
+
+/* A model's memory file, kept for every pool that uses it. */
+struct model {
+    char *directory; /* NULL: a free slot. */
+    enum model_state state;
+    int fd;
+    uint64_t size_bytes;
+    char *error;
+    struct sl_msg *calls; /* Who waits for it, linked by next. */
+};
+
+struct agent {
+    struct sl_agent_options options;
+    struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
+    uint32_t specs_count;
+    struct model models[MODELS_MAX];
+    struct sl_pool pools[SL_POOLS_MAX];
+    uint64_t serial_last;
+    uint32_t replica_next;
+    uint64_t in_flight;
+    bool is_joined;
+};
+
+/* A model being built on the I/O pool. */
+struct build {
+    char *directory;
+    int fd;
+    enum sl_err err;
+    struct sl_cause cause;
+    uint64_t size_bytes;
+};
+
+static struct sl_addr
+head(uint32_t actor)
+{
+    return sl_at(SL_NODE_HEAD, actor);
+}
+
+/* ---- specs and pools ----------------------------------------------------------------------------
+ */
+
+static const struct sl_work_spec *
+spec_lookup(const struct agent *a, uint64_t number)
+{
+    for (uint32_t i = 0; i < a->specs_count; i++) {
+        if (a->specs[i]->number == number)
+            return a->specs[i];
+    }
+    return NULL;
+}
+
+static char *
+text_or_empty(struct sl_json v)
+{
+    char *text = sl_json_strdup(v);
+    return text == NULL ? sl_strdup("") : text;
+}
+
+static void
+on_extraction(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)ctx;
+    struct agent *a = self;
+    const struct sl_m_extraction *m = SL_BODY(msg, extraction);
+    struct sl_json_doc *doc = NULL;
+    if (spec_lookup(a, m->number) != NULL)
+        return;
+    if (sl_json_parse(m->spec, &doc, NULL) != SL_OK) {
+        sl_report_warn("extraction-refused", "number=%" PRIu64, m->number);
+        return;
+    }
+    struct sl_json root = sl_json_root(doc), params = sl_json_member(root, "params");
+    struct sl_slice raw =
+        sl_json_kind(params) == SL_JSON_OBJECT ? sl_json_raw(params) : sl_slice_str("{}");
+    struct sl_work_spec *spec = sl_zalloc(sizeof(*spec));
+    *spec = (struct sl_work_spec){.number = m->number,
+                                  .extractor = text_or_empty(sl_json_member(root, "extractor")),
+                                  .params = sl_strndup(raw.data, raw.size),
+                                  .index = text_or_empty(sl_json_member(root, "index")),
+                                  .model = sl_strndup(m->model.data, m->model.size)};
+    sl_json_destroy(&doc);
+    a->specs = sl_realloc(a->specs, (a->specs_count + 1) * sizeof(a->specs[0]));
+    a->specs[a->specs_count++] = spec;
+}
+
+static struct sl_pool *
+pool_of(struct agent *a, const struct sl_work_spec *spec)
+{
+    struct sl_pool *free_pool = NULL;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        struct sl_pool *p = &a->pools[i];
+        if (!p->is_used) {
+            free_pool = free_pool == NULL ? p : free_pool;
+        } else if (strcmp(p->extractor, spec->extractor) == 0 &&
+                   strcmp(p->model, spec->model) == 0 && strcmp(p->index, spec->index) == 0) {
+            return p;
+        }
+    }
+    if (free_pool != NULL)
+        sl_pool_init(free_pool, &a->options.pool, spec);
+    return free_pool;
+}
+
+/* ---- reporting ends -----------------------------------------------------------------------------
+ */
+
+static void
+report_failure(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
+               const struct sl_m_task_failed *why)
+{
+    if (item->msg->id == SL_M_run_task) {
+        const struct sl_m_run_task *t = SL_BODY(item->msg, run_task);
+        struct sl_m_task_failed m = *why;
+        m.task_id = t->task_id;
+        m.epoch = t->epoch;
+        a->in_flight--;
+        sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_failed, &m);
+        return;
+    }
+    enum sl_err err = why->kind == SL_FAIL_PERMANENT ? SL_EINVAL
+                      : why->kind == SL_FAIL_CRASH   ? SL_ECRASHED
+                                                     : SL_EUNAVAIL;
+    struct sl_m_embedded m = {.err = err, .message = why->message};
+    sl_reply(ctx, item->msg, SL_M_embedded, &m);
+}
+
+static void
+free_item(struct sl_item *item)
+{
+    sl_msg_destroy(&item->msg);
+    sl_free(item);
+}
+
+static void
+fail_waiting(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
+{
+    const char *error = p->error == NULL ? "its process ended before it was ready" : p->error;
+    char *message = sl_format("the extractor %s does not start: %s", p->extractor, error);
+    struct sl_m_task_failed why = {.kind = SL_FAIL_TRANSIENT,
+                                   .code = sl_slice_str("replica_start_failed"),
+                                   .message = sl_slice_str(message)};
+    struct sl_items *lists[] = {&p->calls, &p->tasks};
+    for (size_t i = 0; i < SL_COUNT_OF(lists); i++) {
+        for (struct sl_item *item; (item = sl_items_pop(lists[i])) != NULL;) {
+            report_failure(a, ctx, item, &why);
+            free_item(item);
+        }
+    }
+    sl_free(message);
+}
+
+/* ---- models -------------------------------------------------------------------------------------
+ */
+
+static void
+build_model(void *argument)
+{
+    struct build *b = argument;
+    int directory = open(b->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) {
+        b->err = SL_ENOTFOUND;
+        return;
+    }
+    b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
+    close(directory);
+    if (b->err == SL_OK)
+        b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);
+}
+
+static struct model *
+model_of(struct agent *a, struct sl_slice directory)
+{
+    struct model *free_model = NULL;
+    for (uint32_t i = 0; i < MODELS_MAX; i++) {
+        struct model *m = &a->models[i];
+        if (m->directory == NULL)
+            free_model = free_model == NULL ? m : free_model;
+        else if (sl_slice_is(directory, m->directory))
+            return m;
+    }
+    if (free_model != NULL)
+        *free_model =
+            (struct model){.directory = sl_strndup(directory.data, directory.size), .fd = -1};
+    return free_model;
+}
+
+static void
+load_model(struct sl_ctx *ctx, struct model *m)
+{
+    struct build *b = sl_zalloc(sizeof(*b));
+    b->directory = sl_strdup(m->directory);
+    b->fd = -1;
+    m->state = MODEL_LOADING;
+    sl_work(ctx, build_model, b, TOKEN_MODEL);
+}
+
+static void
+drop_model(struct model *m)
+{
+    if (m->fd >= 0)
+        close(m->fd);
+    sl_free(m->directory);
+    sl_free(m->error);
+    *m = (struct model){.fd = -1};
+}
+
+/* Whether the pool's model is there; if not, it is on its way or the waiting work has been failed.
+ */
+static bool
+has_model(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
+{
+    struct model *m = model_of(a, sl_slice_str(p->model));
+    if (m != NULL && m->state == MODEL_NONE)
+        load_model(ctx, m);
+    p->model_fd = m == NULL ? -1 : m->fd;
+    p->model_bytes = m == NULL ? 0 : m->size_bytes;
+    if (m != NULL && m->state != MODEL_FAILED)
+        return m->state == MODEL_READY;
+    sl_free(p->error);
+    p->error = m == NULL ? sl_strdup("this node holds as many models as it may")
+                         : sl_format("its model cannot be loaded: %s", m->error);
+    fail_waiting(a, ctx, p);
+    if (m != NULL)
+        drop_model(m); /* The next work tries again. */
+    return false;
+}
+
+static void
+pump(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
+{
+    bool has_waiting = p->calls.count + p->tasks.count > 0;
+    if (has_waiting && p->model[0] != '\0' && !has_model(a, ctx, p))
+        return;
+    if (has_waiting && sl_pool_has_given_up(p))
+        fail_waiting(a, ctx, p);
+    sl_pool_pump(p, ctx, &a->replica_next);
+    if (p->calls.count + p->tasks.count > 0 && ctx->now_ns < p->not_before_ns)
+        sl_after(ctx, p->not_before_ns - ctx->now_ns, TOKEN_PUMP);
+}
+
+static void
+pump_all(struct agent *a, struct sl_ctx *ctx)
+{
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (a->pools[i].is_used)
+            pump(a, ctx, &a->pools[i]);
+    }
+}
+
+static void
+tell_loaded(struct sl_ctx *ctx, const struct model *m, const struct sl_msg *call)
+{
+    struct sl_m_model_loaded reply = {.err = m->state == MODEL_READY ? SL_OK : SL_EINVAL,
+                                      .message = sl_slice_str(m->error == NULL ? "" : m->error),
+                                      .size_bytes = m->size_bytes};
+    sl_reply(ctx, call, SL_M_model_loaded, &reply);
+}
+
+static void
+on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct build *b = (struct build *)(uintptr_t)SL_BODY(msg, work_done)->argument;
+    struct model *m = model_of(a, sl_slice_str(b->directory));
+    if (m != NULL && m->state == MODEL_LOADING) {
+        m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
+        m->fd = b->fd;
+        m->size_bytes = b->size_bytes;
+        m->error = b->err == SL_OK ? NULL : sl_strdup(b->cause.text);
+        b->fd = -1;
+        for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
+            next = call->next;
+            tell_loaded(ctx, m, call);
+            sl_msg_destroy(&call);
+        }
+        m->calls = NULL;
+    }
+    sl_report_info("model-built", "directory=%s err=%s bytes=%" PRIu64, b->directory,
+                   sl_err_name(b->err), b->size_bytes);
+    if (b->fd >= 0)
+        close(b->fd);
+    sl_free(b->directory);
+    sl_free(b);
+    pump_all(a, ctx);
+}
+
+static void
+on_model_load(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct model *m = model_of(a, SL_BODY(msg, model_load)->directory);
+    if (m == NULL) {
+        struct sl_m_model_loaded full = {
+            .err = SL_EFULL, .message = sl_slice_str("this node holds as many models as it may")};
+        sl_reply(ctx, msg, SL_M_model_loaded, &full);
+        return;
+    }
+    if (m->state == MODEL_READY) {
+        tell_loaded(ctx, m, msg);
+        return;
+    }
+    struct sl_msg *call = sl_msg_create(msg->id, msg->body);
+    call->from = msg->from;
+    call->request = msg->request;
+    call->next = m->calls;
+    m->calls = call;
+    if (m->state != MODEL_LOADING) {
+        sl_free(m->error);
+        m->error = NULL;
+        load_model(ctx, m);
+    }
+}
+
+static void
+on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct sl_slice directory = SL_BODY(msg, model_drop)->directory;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (a->pools[i].is_used && sl_slice_is(directory, a->pools[i].model))
+            sl_pool_stop(&a->pools[i], ctx);
+    }
+    struct model *m = model_of(a, directory);
+    if (m != NULL && m->state != MODEL_LOADING)
+        drop_model(m);
+}
+
+/* ---- work from the head -------------------------------------------------------------------------
+ */
+
+static void
+take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_t number,
+          bool is_alone)
+{
+    struct sl_item *item = sl_zalloc(sizeof(*item));
+    item->msg = sl_msg_create(msg->id, msg->body);
+    item->msg->from = msg->from;
+    item->msg->request = msg->request;
+    item->serial = ++a->serial_last;
+    item->is_alone = is_alone;
+    item->spec = spec_lookup(a, number);
+    struct sl_pool *p = item->spec == NULL ? NULL : pool_of(a, item->spec);
+    if (p == NULL) {
+        struct sl_m_task_failed why = {.kind = SL_FAIL_TRANSIENT,
+                                       .code = sl_slice_str("extractor_unknown"),
+                                       .message = sl_slice_str("this node does not know the work")};
+        report_failure(a, ctx, item, &why);
+        free_item(item);
+        return;
+    }
+    sl_pool_add(p, item);
+    pump(a, ctx, p);
+}
+
+static void
+on_run_task(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    a->in_flight++;
+    take_item(a, ctx, msg, SL_BODY(msg, run_task)->extraction, SL_BODY(msg, run_task)->alone != 0);
+}
+
+static void
+on_embed_run(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    take_item(self, ctx, msg, SL_BODY(msg, embed_run)->extraction, false);
+}
+
+/* ---- replicas -----------------------------------------------------------------------------------
+ */
+
+static struct sl_replica *
+replica_lookup(struct agent *a, uint64_t number, struct sl_pool **ret_pool)
+{
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        struct sl_replica *r = a->pools[i].is_used ? sl_pool_replica(&a->pools[i], number) : NULL;
+        if (r != NULL) {
+            *ret_pool = &a->pools[i];
+            return r;
+        }
+    }
+    return NULL;
+}
+
+static void
+on_replica_ready(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct sl_pool *p;
+    struct sl_replica *r = replica_lookup(a, msg->from.node, &p);
+    if (r == NULL)
+        return;
+    sl_pool_on_ready(p, ctx, r, SL_BODY(msg, replica_ready)->error);
+    pump(a, ctx, p);
+}
+
+/* The first vector of the first output: what an embedding call wants. */
+static struct sl_slice
+first_vector(struct sl_slice outputs)
+{
+    struct sl_reader in = sl_reader(outputs);
+    if (sl_read_u32(&in) == 0)
+        return (struct sl_slice){0};
+    (void)sl_read_block(&in);
+    if (sl_read_u32(&in) == 0)
+        return (struct sl_slice){0};
+    (void)sl_read_block(&in);
+    return sl_read_block(&in);
+}
+
+static void
+report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
+               struct sl_slice outputs)
+{
+    if (item->msg->id == SL_M_run_task) {
+        const struct sl_m_run_task *t = SL_BODY(item->msg, run_task);
+        struct sl_m_task_done m = {.task_id = t->task_id, .epoch = t->epoch, .outputs = outputs};
+        a->in_flight--;
+        sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_done, &m);
+        return;
+    }
+    struct sl_m_embedded m = {.vector = first_vector(outputs)};
+    if (m.vector.size == 0) {
+        m.err = SL_EINVAL;
+        m.message = sl_slice_str("the text gives no vector");
+    }
+    sl_reply(ctx, item->msg, SL_M_embedded, &m);
+}
+
+static void
+on_processed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    const struct sl_m_processed *m = SL_BODY(msg, processed);
+    struct sl_pool *p;
+    struct sl_replica *r = replica_lookup(a, msg->from.node, &p);
+    struct sl_item *item = r == NULL ? NULL : sl_pool_on_processed(p, ctx, r, m->item, m->busy_ns);
+    if (item == NULL)
+        return;
+    if (m->kind == 0) {
+        report_success(a, ctx, item, m->outputs);
+    } else {
+        struct sl_m_task_failed why = {.kind = m->kind == SL_FAIL_PERMANENT ? SL_FAIL_PERMANENT
+                                                                            : SL_FAIL_TRANSIENT,
+                                       .code = m->code,
+                                       .message = m->message};
+        report_failure(a, ctx, item, &why);
+    }
+    free_item(item);
+    pump(a, ctx, p);
+}
+
+static void
+on_child_started(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)ctx;
+    struct sl_pool *p;
+    struct sl_replica *r = replica_lookup(self, SL_BODY(msg, child_started)->tag, &p);
+    if (r != NULL)
+        r->pid = SL_BODY(msg, child_started)->pid;
+}
+
+static void
+on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    const struct sl_m_child_exited *m = SL_BODY(msg, child_exited);
+    struct sl_pool *p;
+    struct sl_replica *r = replica_lookup(a, m->tag, &p);
+    if (r == NULL)
+        return;
+    bool is_stop = r->state == SL_REPLICA_STOPPING && m->signal == 0;
+    sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
+              "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
+              " exit_code=%" PRId64 " in_flight=%u",
+              p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count);
+    struct sl_items lost;
+    sl_pool_on_exit(p, ctx, r, &lost);
+    struct sl_m_task_failed why = {.kind = SL_FAIL_CRASH,
+                                   .signal = m->signal,
+                                   .alone = lost.count == 1,
+                                   .message = sl_slice_str("the replica died")};
+    for (struct sl_item *item; (item = sl_items_pop(&lost)) != NULL;) {
+        report_failure(a, ctx, item, &why);
+        free_item(item);
+    }
+    pump(a, ctx, p);
+}
+
+/* ---- time ---------------------------------------------------------------------------------------
+ */
+
+static void
+beat(struct agent *a, struct sl_ctx *ctx)
+{
+    struct sl_buf text = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &text);
+    sl_jsonw_array(&w);
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (!a->pools[i].is_used)
+            continue;
+        sl_pool_stop_idle(&a->pools[i], ctx);
+        sl_pool_status(&a->pools[i], ctx->now_ns, &w);
+    }
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    struct sl_m_node_beat m = {
+        .node = a->options.pool.node, .in_flight = a->in_flight, .replicas = sl_buf_slice(&text)};
+    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
+    sl_buf_deinit(&text);
+    sl_after(ctx, BEAT_NS, TOKEN_BEAT);
+}
+
+static void
+on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (SL_BODY(msg, timer)->token == TOKEN_BEAT)
+        beat(self, ctx);
+    else
+        pump_all(self, ctx);
+}
+
+static const struct sl_on table[] = {
+    {SL_M_run_task, on_run_task},
+    {SL_M_processed, on_processed},
+    {SL_M_embed_run, on_embed_run},
+    {SL_M_extraction, on_extraction},
+    {SL_M_replica_ready, on_replica_ready},
+    {SL_M_child_started, on_child_started},
+    {SL_M_child_exited, on_child_exited},
+    {SL_M_model_load, on_model_load},
+    {SL_M_model_drop, on_model_drop},
+    {SL_M_work_done, on_work_done},
+    {SL_M_timer, on_timer},
+};
+
+static void
+handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
+        sl_report_warn("message-unknown", "actor=agent message=%s", msg->type->name);
+}
+
+static void
+init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    struct agent *a = self;
+    a->options = *(const struct sl_agent_options *)argument;
+    a->replica_next = REPLICAS_FIRST;
+    struct sl_m_node_join join = {
+        .node = a->options.pool.node, .pid = (uint64_t)getpid(), .room = SL_AGENT_ROOM};
+    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_join, &join);
+    sl_after(ctx, BEAT_NS, TOKEN_BEAT);
+}
+
+static void
+deinit(void *self)
+{
+    struct agent *a = self;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
+        sl_pool_deinit(&a->pools[i]);
+    for (uint32_t i = 0; i < MODELS_MAX; i++) {
+        for (struct sl_msg *call = a->models[i].calls, *next; call != NULL; call = next) {
+            next = call->next;
+            sl_msg_destroy(&call);
+        }
+        if (a->models[i].directory != NULL)
+            drop_model(&a->models[i]);
+    }
+    for (uint32_t i = 0; i < a->specs_count; i++) {
+        sl_free(a->specs[i]->extractor);
+        sl_free(a->specs[i]->params);
+        sl_free(a->specs[i]->index);
+        sl_free(a->specs[i]->model);
+        sl_free(a->specs[i]);
+    }
+    sl_free(a->specs);
+}
+
+const struct sl_actor_class sl_agent_class = {
+    .name = "agent",
+    .state_size = sizeof(struct agent),
+    .init = init,
+    .handle = handle,
+    .deinit = deinit,
+};

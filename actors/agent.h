@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agent.h - the actor of a node: takes leased tasks and calls from the head, keeps a pool of
+ * replicas for each extractor and model, builds and keeps the models' memory files, and reports
+ * every end.
+ */
+#ifndef SL_ACTORS_AGENT_H
+#define SL_ACTORS_AGENT_H
+
+#include "actors/pool.h"
+
+#define SL_AGENT_ROOM 1024 /* Tasks a node holds at a time. */
+
+struct sl_agent_options {
+    struct sl_pool_options pool; /* Its strings are borrowed for the actor's life. */
+};
+
+extern const struct sl_actor_class sl_agent_class; /* Argument: sl_agent_options. */
+
+#endif

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/pool.h"
+
+#include <inttypes.h>
+
+#include "extractors/replica.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+#include "runtime/spawn_port.h"
+
+#define BATCH_NS     (60 * SL_MILLI_NS)
+#define BATCH_MAX    256
+#define BATCH_BYTES  (4 * SL_MIB)
+#define START_TRIES  3
+#define PAUSE_NS     (100 * SL_MILLI_NS)
+#define PAUSE_MAX_NS (10 * SL_SECOND_NS)
+
+/* ---- items --------------------------------------------------------------------------------------
+ */
+
+void
+sl_items_init(struct sl_items *items)
+{
+    *items = (struct sl_items){.tail = &items->oldest};
+}
+
+void
+sl_items_push(struct sl_items *items, struct sl_item *item)
+{
+    item->next = NULL;
+    *items->tail = item;
+    items->tail = &item->next;
+    items->count++;
+}
+
+struct sl_item *
+sl_items_pop(struct sl_items *items)
+{
+    return items->oldest == NULL ? NULL : sl_items_take(items, items->oldest->serial);
+}
+
+struct sl_item *
+sl_items_take(struct sl_items *items, uint64_t serial)
+{
+    for (struct sl_item **at = &items->oldest; *at != NULL; at = &(*at)->next) {
+        struct sl_item *item = *at;
+        if (item->serial != serial)
+            continue;
+        *at = item->next;
+        if (item->next == NULL)
+            items->tail = at;
+        items->count--;
+        return item;
+    }
+    return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+void
+sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
+             const struct sl_work_spec *spec)
+{
+    *p = (struct sl_pool){.is_used = true,
+                          .options = options,
+                          .extractor = sl_strdup(spec->extractor),
+                          .model = sl_strdup(spec->model),
+                          .index = sl_strdup(spec->index),
+                          .model_fd = -1,
+                          .item_ns = SL_MILLI_NS};
+    sl_items_init(&p->calls);
+    sl_items_init(&p->tasks);
+}
+
+static void
+free_items(struct sl_items *items)
+{
+    for (struct sl_item *item; items->tail != NULL && (item = sl_items_pop(items)) != NULL;) {
+        sl_msg_destroy(&item->msg);
+        sl_free(item);
+    }
+}
+
+void
+sl_pool_deinit(struct sl_pool *p)
+{
+    free_items(&p->calls);
+    free_items(&p->tasks);
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        free_items(&p->replicas[i].in_flight);
+    sl_free(p->extractor);
+    sl_free(p->model);
+    sl_free(p->index);
+    sl_free(p->error);
+    *p = (struct sl_pool){.model_fd = -1};
+}
+
+static uint32_t
+replicas_count(const struct sl_pool *p)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        count += p->replicas[i].state != SL_REPLICA_FREE;
+    return count;
+}
+
+static uint32_t
+waiting_count(const struct sl_pool *p)
+{
+    return p->calls.count + p->tasks.count;
+}
+
+static char *
+replica_text(const struct sl_pool *p, uint32_t number)
+{
+    struct sl_buf text = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &text);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "endpoint", p->options->endpoint);
+    sl_jsonw_member_u64(&w, "agent", p->options->node);
+    sl_jsonw_member_u64(&w, "replica", number);
+    sl_jsonw_member_str(&w, "extractor", p->extractor);
+    sl_jsonw_member_str(&w, "plugins", p->options->plugin_directories);
+    sl_jsonw_member_str(&w, "blobs", p->options->blob_directory);
+    sl_jsonw_member_u64(&w, "threads", p->options->threads);
+    sl_jsonw_name(&w, "params");
+    sl_jsonw_object(&w);
+    if (p->index[0] != '\0')
+        sl_jsonw_member_str(&w, "index", p->index);
+    sl_jsonw_end(&w);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    return (char *)(uintptr_t)sl_buf_text(&text); /* The buffer's memory is the caller's now. */
+}
+
+static void
+start_replica(struct sl_pool *p, struct sl_ctx *ctx, uint32_t number)
+{
+    uint32_t i = 0;
+    while (i < SL_REPLICAS_MAX && p->replicas[i].state != SL_REPLICA_FREE)
+        i++;
+    sl_assert(i < SL_REPLICAS_MAX);
+    struct sl_replica *r = &p->replicas[i];
+    *r = (struct sl_replica){.state = SL_REPLICA_STARTING,
+                             .number = number,
+                             .started_ns = ctx->now_ns,
+                             .used_ns = ctx->now_ns};
+    sl_items_init(&r->in_flight);
+    char *text = replica_text(p, number);
+    struct sl_m_spawn want = {
+        .kind = SL_CHILD_REPLICA, .tag = number, .fd = p->model_fd, .text = sl_slice_str(text)};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn, &want);
+    sl_free(text);
+}
+
+struct sl_replica *
+sl_pool_replica(struct sl_pool *p, uint64_t number)
+{
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        if (p->replicas[i].state != SL_REPLICA_FREE && p->replicas[i].number == number)
+            return &p->replicas[i];
+    }
+    return NULL;
+}
+
+/* ---- work ---------------------------------------------------------------------------------------
+ */
+
+void
+sl_pool_add(struct sl_pool *p, struct sl_item *item)
+{
+    sl_items_push(item->msg->id == SL_M_run_task ? &p->tasks : &p->calls, item);
+}
+
+static struct sl_slice
+inputs_of(const struct sl_item *item)
+{
+    return item->msg->id == SL_M_run_task ? SL_BODY(item->msg, run_task)->inputs
+                                          : SL_BODY(item->msg, embed_run)->inputs;
+}
+
+static void
+send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
+{
+    struct sl_m_process m = {.item = item->serial,
+                             .params = sl_slice_str(item->spec->params),
+                             .inputs = inputs_of(item)};
+    sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
+    sl_items_push(&r->in_flight, item);
+    r->used_ns = ctx->now_ns;
+}
+
+static uint32_t
+batch_size(const struct sl_pool *p)
+{
+    uint64_t size = BATCH_NS / SL_MAX(p->item_ns, UINT64_C(1));
+    return (uint32_t)SL_MAX(SL_MIN(size, (uint64_t)BATCH_MAX), UINT64_C(1));
+}
+
+/* Send what fits: calls first; an item that must be alone waits for an idle replica and holds it.
+ */
+static void
+feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
+{
+    uint32_t room = 2 * batch_size(p);
+    size_t bytes = 0;
+    if (r->in_flight.count > 0 && r->in_flight.oldest->is_alone)
+        return;
+    /* Half empty or not at all: so that what is sent makes a batch, not a trickle. */
+    if (r->in_flight.count > room / 2 && p->calls.count == 0)
+        return;
+    while (r->in_flight.count < room && bytes < BATCH_BYTES && waiting_count(p) > 0) {
+        struct sl_items *from = p->calls.count > 0 ? &p->calls : &p->tasks;
+        bool is_alone = from->oldest->is_alone;
+        if (is_alone && r->in_flight.count > 0)
+            return;
+        struct sl_item *item = sl_items_pop(from);
+        bytes += inputs_of(item).size;
+        send_item(ctx, r, item);
+        if (is_alone)
+            return;
+    }
+}
+
+void
+sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
+{
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        if (p->replicas[i].state == SL_REPLICA_READY)
+            feed(p, ctx, &p->replicas[i]);
+    }
+    bool is_model_there = p->model[0] == '\0' || p->model_fd >= 0;
+    bool is_due = ctx->now_ns >= p->not_before_ns;
+    if (waiting_count(p) > 0 && replicas_count(p) < p->options->replicas_max && is_model_there &&
+        is_due)
+        start_replica(p, ctx, (*number_next)++);
+}
+
+/* ---- what replicas say --------------------------------------------------------------------------
+ */
+
+static void
+start_failed(struct sl_pool *p, struct sl_ctx *ctx)
+{
+    uint64_t pause_ns = PAUSE_NS << SL_MIN(p->failures, 10u);
+    p->failures++;
+    p->not_before_ns = ctx->now_ns + SL_MIN(pause_ns, PAUSE_MAX_NS);
+}
+
+void
+sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, struct sl_slice error)
+{
+    if (r->state != SL_REPLICA_STARTING)
+        return;
+    if (error.size > 0) {
+        sl_free(p->error);
+        p->error = sl_strndup(error.data, error.size);
+        sl_report_warn("replica-failed", "extractor=%s replica=%u error=\"%s\"", p->extractor,
+                       r->number, p->error);
+        return; /* It exits now, which counts the failure. */
+    }
+    r->state = SL_REPLICA_READY;
+    r->used_ns = ctx->now_ns;
+    p->failures = 0;
+    sl_free(p->error);
+    p->error = NULL;
+    sl_report_info("replica-ready", "extractor=%s replica=%u pid=%" PRIu64 " start_ms=%" PRIu64,
+                   p->extractor, r->number, r->pid, (ctx->now_ns - r->started_ns) / SL_MILLI_NS);
+}
+
+struct sl_item *
+sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint64_t serial,
+                     uint64_t busy_ns)
+{
+    struct sl_item *item = sl_items_take(&r->in_flight, serial);
+    if (item == NULL)
+        return NULL;
+    r->used_ns = ctx->now_ns;
+    r->done++;
+    p->item_ns = (p->item_ns * 7 + busy_ns) / 8;
+    return item;
+}
+
+void
+sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
+                struct sl_items *ret_lost)
+{
+    sl_items_init(ret_lost);
+    for (struct sl_item *item; (item = sl_items_pop(&r->in_flight)) != NULL;)
+        sl_items_push(ret_lost, item);
+    if (r->state == SL_REPLICA_STARTING)
+        start_failed(p, ctx);
+    *r = (struct sl_replica){0};
+}
+
+bool
+sl_pool_has_given_up(const struct sl_pool *p)
+{
+    return p->failures >= START_TRIES;
+}
+
+static void
+stop_replica(struct sl_ctx *ctx, struct sl_replica *r)
+{
+    struct sl_m_replica_stop stop = {.replica = r->number};
+    sl_send(ctx, sl_at(r->number, 1), SL_M_replica_stop, &stop);
+    r->state = SL_REPLICA_STOPPING;
+}
+
+uint64_t
+sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx)
+{
+    uint64_t next_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        struct sl_replica *r = &p->replicas[i];
+        if (r->state != SL_REPLICA_READY || r->in_flight.count > 0)
+            continue;
+        uint64_t idle_ns = ctx->now_ns - r->used_ns;
+        if (idle_ns >= p->options->idle_ns)
+            stop_replica(ctx, r);
+        else
+            next_ns = SL_MIN(next_ns, p->options->idle_ns - idle_ns);
+    }
+    return next_ns;
+}
+
+void
+sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
+{
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        if (p->replicas[i].state == SL_REPLICA_READY)
+            stop_replica(ctx, &p->replicas[i]);
+    }
+}
+
+void
+sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
+{
+    static const char *const names[] = {"free", "starting", "ready", "stopping"};
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        if (r->state == SL_REPLICA_FREE)
+            continue;
+        sl_jsonw_object(w);
+        sl_jsonw_member_str(w, "extractor", p->extractor);
+        sl_jsonw_member_str(w, "index", p->index);
+        sl_jsonw_member_u64(w, "replica", r->number);
+        sl_jsonw_member_u64(w, "pid", r->pid);
+        sl_jsonw_member_str(w, "state", names[r->state]);
+        sl_jsonw_member_u64(w, "ongoing", r->in_flight.count);
+        sl_jsonw_member_u64(w, "waiting", waiting_count(p));
+        sl_jsonw_member_u64(w, "done", r->done);
+        sl_jsonw_member_u64(w, "model_bytes", p->model_bytes);
+        sl_jsonw_member_u64(w, "idle_ms", (now_ns - r->used_ns) / SL_MILLI_NS);
+        sl_jsonw_end(w);
+    }
+}

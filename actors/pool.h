@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pool.h - the replicas of one extractor (with one model) on one node, and the work that waits for
+ * them. Part of the agent actor: plain state, effects through the agent's context.
+ *
+ *   replica:  STARTING --ready--> READY --stop, idle--> STOPPING --exit--> (gone)
+ *                 |                 `--exit, signal--> (gone; its work is reported or tried again)
+ *                 `--exit, error--> (gone; back-off doubles; after START_TRIES the waiting work
+ * fails)
+ *
+ * A batch is as many items as take about BATCH_NS by what the last ones took; two batches are under
+ * way at a replica, so it never waits for the next. After a crash nobody knows which item did it:
+ * the head sends those again one at a time (alone), and an item that kills its replica alone is to
+ * blame.
+ */
+#ifndef SL_ACTORS_POOL_H
+#define SL_ACTORS_POOL_H
+
+#include "actors/cluster.h"
+#include "runtime/json.h"
+
+#define SL_POOLS_MAX    32
+#define SL_REPLICAS_MAX 8
+
+/* What a number in run_task and embed_run stands for. */
+struct sl_work_spec {
+    uint64_t number;
+    char *extractor; /* "text_extractor" */
+    char *params;    /* JSON object text for each item. */
+    char *index;     /* "" when it makes no vectors. */
+    char *model;     /* Directory; "" for none. */
+};
+
+/* One thing to process: a copy of the head's message. */
+struct sl_item {
+    struct sl_item *next;
+    uint64_t serial; /* Names it towards the replica. */
+    struct sl_msg *msg;
+    const struct sl_work_spec *spec; /* The agent's, never freed while it runs. */
+    bool is_alone;
+};
+
+struct sl_items {
+    struct sl_item *oldest, **tail;
+    uint32_t count;
+};
+
+enum sl_replica_state {
+    SL_REPLICA_FREE,
+    SL_REPLICA_STARTING,
+    SL_REPLICA_READY,
+    SL_REPLICA_STOPPING
+};
+
+struct sl_replica {
+    enum sl_replica_state state;
+    uint32_t number;
+    uint64_t pid;
+    uint64_t started_ns, used_ns;
+    uint64_t done;
+    struct sl_items in_flight;
+};
+
+struct sl_pool_options { /* The agent's, borrowed. */
+    uint32_t node;
+    const char *endpoint;           /* Where replicas connect. */
+    const char *plugin_directories; /* Searched in order, ':' between. */
+    const char *blob_directory;
+    uint32_t threads;      /* A replica may use. */
+    uint32_t replicas_max; /* Of one pool. */
+    uint64_t idle_ns;      /* A replica without work ends after this. */
+};
+
+struct sl_pool {
+    bool is_used;
+    const struct sl_pool_options *options;
+    char *extractor, *model, *index;
+    int model_fd; /* The agent's, borrowed; -1: none (yet). */
+    uint64_t model_bytes;
+    char *error;                  /* Why the last start failed. */
+    struct sl_items calls, tasks; /* Waiting; calls go first. */
+    struct sl_replica replicas[SL_REPLICAS_MAX];
+    uint32_t failures;      /* Starts that failed in a row. */
+    uint64_t not_before_ns; /* No start before. */
+    uint64_t item_ns;       /* How long an item takes, smoothed. */
+};
+
+void sl_items_init(struct sl_items *items);
+void sl_items_push(struct sl_items *items, struct sl_item *item);
+struct sl_item *sl_items_pop(struct sl_items *items);
+struct sl_item *sl_items_take(struct sl_items *items, uint64_t serial); /* NULL: not in it. */
+
+void sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
+                  const struct sl_work_spec *spec);
+void sl_pool_deinit(struct sl_pool *p);
+
+/* Start what is needed and send what fits. `number_next` gives replicas their numbers. */
+void sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next);
+void sl_pool_add(struct sl_pool *p, struct sl_item *item); /* Takes it. */
+
+struct sl_replica *sl_pool_replica(struct sl_pool *p, uint64_t number); /* NULL: not here. */
+void sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
+                      struct sl_slice error);
+/* Take a finished item; NULL: unknown. The caller reports and frees it. */
+struct sl_item *sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
+                                     uint64_t serial, uint64_t busy_ns);
+/* The replica's process ended; what was in flight is in *ret_lost. */
+void sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
+                     struct sl_items *ret_lost);
+/* Whether the waiting work should be failed now: starts have failed too often. */
+bool sl_pool_has_given_up(const struct sl_pool *p);
+/* Stop replicas that have been idle for long; nanoseconds until the next is due. */
+uint64_t sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx);
+void sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx); /* All of them, once idle or not. */
+void sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w);
+
+#endif
