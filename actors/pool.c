@@ -120,6 +120,7 @@ replica_text(const struct sl_pool *p, uint32_t number)
     sl_jsonw_object(&w);
     sl_jsonw_member_str(&w, "endpoint", p->options->endpoint);
     sl_jsonw_member_u64(&w, "agent", p->options->node);
+    sl_jsonw_member_u64(&w, "actor", SL_ACTOR_AGENT);
     sl_jsonw_member_u64(&w, "replica", number);
     sl_jsonw_member_str(&w, "extractor", p->extractor);
     sl_jsonw_member_str(&w, "plugins", p->options->plugin_directories);

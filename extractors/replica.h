@@ -31,8 +31,8 @@ enum sl_replica_message {
 extern const struct sl_protocol sl_protocol_replica;
 
 /*
- * A forked replica's life. child->text is JSON: {"endpoint","agent":node number,"replica":number,
- * "plugin":path,"params":{...},"blobs":directory,"threads":n}; child->fds[0], if there, is its model.
+ * A forked replica's life. child->text is JSON: {"endpoint","agent":node number,"actor":its agent,"replica":number,
+ * "extractor":name,"plugins":directories,"params":{...},"blobs":directory,"threads":n}; child->fds[0], if there, is its model.
  */
 int sl_replica_run(const struct sl_child *child);
 

@@ -59,7 +59,4 @@ struct sl_driver {
     const struct sl_driver_ops *ops;
 };
 
-/* The body of a message as its struct: SL_BODY(msg, run_task)->task_id. */
-#define SL_BODY(msg, name) ((const struct sl_m_##name *)(const void *)(msg)->body)
-
 #endif

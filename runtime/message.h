@@ -53,6 +53,9 @@ struct sl_msg {
     _Alignas(16) unsigned char body[];
 };
 
+/* The body of a message as its struct: SL_BODY(msg, run_task)->task_id. */
+#define SL_BODY(msg, name) ((const struct sl_m_##name *)(const void *)(msg)->body)
+
 /* ---- making a protocol from its table ---------------------------------------------------------
  */
 #define SL_C_U64   uint64_t

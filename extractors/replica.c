@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extractors/replica.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "extractors/host.h"
+#include "object-store/blob.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+#include "runtime/link.h"
+#include "runtime/report.h"
+#include "runtime/time.h"
+
+#define SL_PROTOCOL_DEF  "extractors/replica.def"
+#define SL_PROTOCOL_NAME replica
+#define SL_PROTOCOL_ID   SL_PROTOCOL_REPLICA
+#include "runtime/message_table.h"
+
+#define BATCH_MAX      256
+#define INPUTS_MAX     64
+#define REPLICA_ACTOR  1
+#define BAD_START_EXIT 3
+
+struct replica {
+    struct sl_json_doc *doc;
+    struct sl_json text;
+    uint32_t number, agent;
+    uint32_t agent_actor; /* Who the first message came from; replies go there. */
+    struct sl_links *links;
+    struct sl_host *host;
+    char *blobs, *index, *name;
+    bool is_stopping;
+};
+
+/* A batch: the messages, and what the plugin is handed, which points into them. */
+struct mapping {
+    void *data;
+    size_t size;
+};
+
+struct batch {
+    struct sl_msg *messages[BATCH_MAX];
+    struct sluice_item items[BATCH_MAX];
+    struct sluice_input *inputs[BATCH_MAX];
+    uint32_t count;
+    struct mapping mappings[BATCH_MAX];
+    uint32_t mappings_count;
+};
+
+static uint32_t
+number_member(struct sl_json object, const char *name)
+{
+    uint64_t value = 0;
+    if (sl_json_u64(sl_json_member(object, name), &value) != SL_OK || value > UINT32_MAX)
+        return 0;
+    return (uint32_t)value;
+}
+
+static void
+send_message(struct replica *r, uint32_t id, const void *body)
+{
+    struct sl_msg *msg = sl_msg_create(id, body);
+    msg->to = (struct sl_addr){r->agent, r->agent_actor};
+    msg->from = (struct sl_addr){r->number, REPLICA_ACTOR};
+    if (sl_links_add(r->links, msg) != SL_OK)
+        sl_report_warn("reply-unsent", "message=%s", msg->type->name);
+    sl_msg_destroy(&msg);
+}
+
+/* ---- start -------------------------------------------------------------------------------------- */
+
+/* The plugin's file in the first directory that has it; NULL: none has. */
+static char *
+find_plugin(const char *directories, const char *extractor)
+{
+    while (*directories != '\0') {
+        size_t size = strcspn(directories, ":");
+        char *path = sl_format("%.*s/%s.so", (int)size, directories, extractor);
+        if (access(path, R_OK) == 0)
+            return path;
+        sl_free(path);
+        directories += size + (directories[size] == ':');
+    }
+    return NULL;
+}
+
+static enum sl_err
+open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_cause)
+{
+    char *plugins = sl_json_strdup(sl_json_member(r->text, "plugins"));
+    struct sl_json params = sl_json_member(r->text, "params");
+    char *path = plugins == NULL || r->name == NULL ? NULL : find_plugin(plugins, r->name);
+    enum sl_err err = SL_ENOTFOUND;
+    if (path == NULL) {
+        snprintf(ret_cause->text, sizeof(ret_cause->text), "no plugin of that name in %s",
+                 plugins == NULL ? "(nowhere)" : plugins);
+    } else {
+        struct sl_host_options options = {.params = sl_json_raw(params),
+                                          .threads = number_member(r->text, "threads"),
+                                          .has_model = child->fds_count > 0,
+                                          .model_fd = child->fds_count > 0 ? child->fds[0] : -1,
+                                          .model_name = r->index,
+                                          .model_id = r->index,
+                                          .name = r->name};
+        err = sl_host_open(path, &options, &r->host, ret_cause);
+    }
+    sl_free(path);
+    sl_free(plugins);
+    return err;
+}
+
+static bool
+start(struct replica *r, const struct sl_child *child)
+{
+    char *endpoint = sl_json_strdup(sl_json_member(r->text, "endpoint"));
+    r->agent = number_member(r->text, "agent");
+    r->number = number_member(r->text, "replica");
+    r->agent_actor = number_member(r->text, "actor");
+    r->blobs = sl_json_strdup(sl_json_member(r->text, "blobs"));
+    r->name = sl_json_strdup(sl_json_member(r->text, "extractor"));
+    r->index = sl_json_strdup(sl_json_path(r->text, sl_slice_str("params.index")));
+    r->links = sl_links_create(r->number);
+    bool is_ok = endpoint != NULL && sl_links_connect(r->links, r->agent, endpoint) == SL_OK;
+    sl_free(endpoint);
+    if (!is_ok)
+        return false;
+
+    struct sl_cause cause = {0};
+    enum sl_err err = open_host(r, child, &cause);
+    if (child->fds_count > 0)
+        close(child->fds[0]); /* The mapping keeps it. */
+    struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};
+    if (err != SL_OK)
+        ready.error = sl_slice_str(cause.text[0] == '\0' ? sl_err_text(err) : cause.text);
+    send_message(r, SL_M_replica_ready, &ready);
+    sl_links_flush(r->links);
+    return err == SL_OK;
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------- */
+
+/* Map a stored blob read-only. An empty slice and false: it is not there. */
+static bool
+map_blob(struct replica *r, struct batch *b, struct sl_slice id, struct sl_slice *ret_bytes)
+{
+    char hex[SL_BLOB_ID_SIZE];
+    struct stat st;
+    if (id.size != sizeof(hex) - 1 || r->blobs == NULL || b->mappings_count == BATCH_MAX)
+        return false;
+    memcpy(hex, id.data, id.size);
+    hex[id.size] = '\0';
+    if (!sl_blob_is_id(hex))
+        return false;
+    char *path = sl_format("%s/%.2s/%s", r->blobs, hex, hex);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    sl_free(path);
+    if (fd < 0)
+        return false;
+    bool is_ok = fstat(fd, &st) == 0;
+    *ret_bytes = (struct sl_slice){0};
+    if (is_ok && st.st_size > 0) {
+        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        is_ok = data != MAP_FAILED;
+        if (is_ok) {
+            b->mappings[b->mappings_count++] = (struct mapping){data, (size_t)st.st_size};
+            *ret_bytes = sl_slice(data, (size_t)st.st_size);
+        }
+    }
+    close(fd);
+    return is_ok;
+}
+
+/* Names are C strings for the plugin: they are short, and live as long as the batch. */
+static uint32_t
+read_inputs(struct replica *r, struct batch *b, struct sl_slice encoded, struct sluice_input *inputs)
+{
+    struct sl_reader in = sl_reader(encoded);
+    uint32_t count = 0;
+    while (in.at != in.end && !in.is_bad && count < INPUTS_MAX) {
+        struct sl_slice name = sl_read_block(&in), type = sl_read_block(&in),
+                        bytes = sl_read_block(&in);
+        if (in.is_bad)
+            break;
+        if (sl_slice_is(type, "blob") && !map_blob(r, b, bytes, &bytes))
+            sl_report_warn("blob-missing", "blob=%.*s", SL_SLICE_FMT(bytes));
+        inputs[count++] = (struct sluice_input){.size = sizeof(struct sluice_input),
+                                                .name = sl_strndup(name.data, name.size),
+                                                .type = sl_slice_is(type, "json") ? "object" : NULL,
+                                                .data = bytes.data,
+                                                .data_bytes = bytes.size};
+    }
+    return count;
+}
+
+static void
+batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
+{
+    const struct sl_m_process *m = SL_BODY(msg, process);
+    struct sluice_input *inputs = sl_zalloc(INPUTS_MAX * sizeof(*inputs));
+    uint32_t count = read_inputs(r, b, m->inputs, inputs);
+    b->messages[b->count] = msg;
+    b->inputs[b->count] = inputs;
+    b->items[b->count] = (struct sluice_item){.size = sizeof(struct sluice_item),
+                                              .input_count = count,
+                                              .id = "",
+                                              .inputs = inputs,
+                                              .params = (const char *)m->params.data,
+                                              .params_bytes = m->params.size};
+    b->count++;
+}
+
+static void
+batch_clear(struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        for (uint32_t j = 0; j < b->items[i].input_count; j++)
+            sl_free((void *)(uintptr_t)b->inputs[i][j].name);
+        sl_free(b->inputs[i]);
+        sl_msg_destroy(&b->messages[i]);
+    }
+    for (uint32_t i = 0; i < b->mappings_count; i++)
+        munmap(b->mappings[i].data, b->mappings[i].size);
+    b->count = b->mappings_count = 0;
+}
+
+/* ---- work --------------------------------------------------------------------------------------- */
+
+static void
+append_outputs(const struct sl_host_result *result, struct sl_buf *out)
+{
+    sl_buf_append_u32(out, result->records_count);
+    for (uint32_t i = 0; i < result->records_count; i++) {
+        const struct sl_host_record *record = &result->records[i];
+        sl_buf_append_block(out, record->fields);
+        sl_buf_append_u32(out, record->vectors_count);
+        for (uint32_t j = 0; j < record->vectors_count; j++) {
+            const struct sl_host_vector *v = &record->vectors[j];
+            sl_buf_append_block(out, sl_slice_str(v->index));
+            sl_buf_append_block(out, sl_slice(v->values, v->dimensions * sizeof(float)));
+        }
+    }
+}
+
+static void
+answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result *result,
+       uint64_t busy_ns, struct sl_buf *scratch)
+{
+    sl_buf_clear(scratch);
+    append_outputs(result, scratch);
+    struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
+                               .kind = (uint64_t)result->kind,
+                               .code = sl_slice_str(result->code),
+                               .message = sl_slice_str(result->message),
+                               .outputs = sl_buf_slice(scratch),
+                               .busy_ns = busy_ns};
+    if (m.kind != 0)
+        m.outputs = (struct sl_slice){0};
+    send_message(r, SL_M_processed, &m);
+}
+
+static void
+run_batch(struct replica *r, struct batch *b)
+{
+    static const struct sl_host_result refused = {.kind = SLUICE_ERROR_PERMANENT,
+                                                  .code = "invalid_item",
+                                                  .message = "the item's parameters are no object"};
+    struct sl_host_results results = {0};
+    struct sl_buf scratch = {0};
+    uint64_t start_ns = sl_time_mono_ns();
+    enum sl_err err = sl_host_process(r->host, b->items, b->count, &results);
+    uint64_t busy_ns = (sl_time_mono_ns() - start_ns) / b->count;
+    if (err != SL_OK)
+        sl_report_warn("batch-failed", "items=%u err=%s", b->count, sl_err_name(err));
+    for (uint32_t i = 0; i < b->count; i++)
+        answer(r, b->messages[i], i < results.count ? &results.items[i] : &refused, busy_ns,
+               &scratch);
+    sl_host_results_deinit(&results);
+    sl_buf_deinit(&scratch);
+    sl_links_flush(r->links);
+    batch_clear(b);
+}
+
+/* Everything that has arrived is one batch, up to its limit. */
+static void
+receive(struct replica *r, struct batch *b)
+{
+    for (struct sl_msg *msg; b->count < BATCH_MAX && (msg = sl_links_receive(r->links)) != NULL;) {
+        if (msg->id == SL_M_process) {
+            batch_add(r, b, msg);
+            continue;
+        }
+        r->is_stopping = r->is_stopping || msg->id == SL_M_replica_stop;
+        sl_msg_destroy(&msg);
+    }
+}
+
+static void
+serve(struct replica *r)
+{
+    struct batch *b = sl_zalloc(sizeof(*b));
+    while (!r->is_stopping || b->count > 0) {
+        receive(r, b);
+        if (b->count > 0) {
+            run_batch(r, b);
+            continue;
+        }
+        if (r->is_stopping)
+            break;
+        int fd;
+        struct pollfd polled = {.events = POLLIN};
+        if (sl_links_fds(r->links, &fd, 1) == 1) {
+            polled.fd = fd;
+            poll(&polled, 1, -1);
+        }
+    }
+    sl_free(b);
+}
+
+int
+sl_replica_run(const struct sl_child *child)
+{
+    struct replica r = {0};
+    signal(SIGPIPE, SIG_IGN);
+    sl_protocol_register(&sl_protocol_replica);
+    if (sl_json_parse(sl_slice_str(child->text), &r.doc, NULL) != SL_OK)
+        return BAD_START_EXIT;
+    r.text = sl_json_root(r.doc);
+    bool is_ok = start(&r, child);
+    if (is_ok)
+        serve(&r);
+    sl_host_close(&r.host);
+    sl_links_destroy(&r.links);
+    sl_json_destroy(&r.doc);
+    sl_free(r.blobs);
+    sl_free(r.index);
+    sl_free(r.name);
+    return is_ok ? 0 : BAD_START_EXIT;
+}
