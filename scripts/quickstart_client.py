@@ -199,28 +199,32 @@ def prepare(api, passages, archive):
 
 
 def search(api, retriever_id, query):
+    """Return the best pages, each with its best passage, and the time it took."""
     reply = api.call("POST", f"/v1/retrievers/{retriever_id}/execute",
                      {"inputs": {"query": query}})
-    return reply["documents"], reply["stage_statistics"]["total_time_ms"]
+    pages = {}  # Hits come best first, so the first passage of a page is its best.
+    for document in reply["documents"]:
+        pages.setdefault(document["page"], document)
+    return list(pages.values()), reply["stage_statistics"]["total_time_ms"]
 
 
 def show_searches(api, retriever_id):
     for query in SEARCHES:
-        documents, milliseconds = search(api, retriever_id, query)
+        pages, milliseconds = search(api, retriever_id, query)
         print(f'\n     "{query}"  ({milliseconds:.1f} ms)')
-        for document in documents[:3]:
+        for document in pages[:3]:
             print(f"       {document['score']:.3f}  {document['title']}")
     print(flush=True)
 
 
 def check_questions(api, retriever_id, path):
-    """Ask questions whose answers are known. Return how many have theirs in the top 3 hits."""
+    """Ask questions whose answers are known. Return how many have theirs among the top 3 pages."""
     found = total = 0
     with open(path, encoding="utf-8") as file:
         for line in file:
             wanted = json.loads(line)
-            documents, _ = search(api, retriever_id, wanted["question"])
-            pages = [document["page"] for document in documents[:3]]
+            found_pages, _ = search(api, retriever_id, wanted["question"])
+            pages = [document["page"] for document in found_pages[:3]]
             total += 1
             if set(pages) & set(wanted["pages"]):
                 found += 1
