@@ -26,6 +26,7 @@
 #define STORE_MAGIC      0x73746f72u
 #define CHECKPOINT_BYTES (64 * SL_MIB)
 #define COMMIT_BYTES     (4 * SL_MIB)
+#define REPLAY_BYTES     (16 * SL_MIB) /* Fewer commits, and pages that are not written in vain. */
 /*
  * A commit costs an fdatasync in the owner's thread and saves only replay time; so it waits for a
  * quiet moment, but not for ever.
@@ -187,7 +188,7 @@ replay(void *arg, uint64_t position, struct sl_slice record)
     if (position > sl_catalogue_position(store->catalogue))
         err = apply_rows(store, record, position);
     /* All replayed is durable; keeping the open transaction small keeps it in memory. */
-    if (err == SL_OK && sl_catalogue_dirty_bytes(store->catalogue) > COMMIT_BYTES)
+    if (err == SL_OK && sl_catalogue_dirty_bytes(store->catalogue) > REPLAY_BYTES)
         err = sl_catalogue_commit(store->catalogue, false);
     return err == SL_OK ? apply_events(store, record, position) : err;
 }
