@@ -4,7 +4,8 @@
  *
  *   1. records of a batch to the end of the active segment, then fdatasync: the batch is durable;
  *   2. before the log moves to another segment, all records of the old one are durable;
- *   3. the new segment's head is durable before its first record is written.
+ *   3. the new segment's head goes out with its first batch. It is there twice, in two
+ *      sectors, so a crash leaves the new head, or the old one, but never none.
  *
  * So a segment that starts at F proves that all before F was durable; and a record of batch B
  * proves that all before B was. A crash can leave records of a torn batch beyond the first bad one:
@@ -160,8 +161,8 @@ switch_segment(struct sl_log *log, uint64_t first, uint64_t size)
     }
     list_add(&log->live, segment);
     log->offset = SL_SEGMENT_HEAD_SIZE;
-    err = sl_segment_start(&log->options.disk, segment, first);
-    return err == SL_OK ? sync_active(log) : err;
+    /* Synced with its first records: should only these survive a crash, their salt is unknown. */
+    return sl_segment_start(&log->options.disk, segment, first);
 }
 
 static enum sl_err

@@ -6,6 +6,7 @@
  * Oracle: jansson. Where the two may differ, and why:
  *   - jansson refuses integers over 64 bits and reals over a double; ours keeps numbers as text;
  *   - jansson refuses a NUL (escaped) in a member name; ours reads it;
+ *   - jansson overlooks a raw NUL byte behind a number; ours refuses it everywhere;
  *   - ours nests to SL_JSON_DEPTH_MAX, jansson to 2048.
  */
 #ifndef SL_TESTS_RUNTIME_JSON_ORACLE_H
@@ -130,7 +131,8 @@ oracle_check(struct sl_slice text)
         }
     } else {
         sl_assert(err == SL_EINVAL && error.what != NULL && error.offset <= text.size);
-        sl_assert(theirs == NULL || strcmp(error.what, "nested too deeply") == 0);
+        bool has_nul = text.size > 0 && memchr(text.data, '\0', text.size) != NULL;
+        sl_assert(theirs == NULL || has_nul || strcmp(error.what, "nested too deeply") == 0);
     }
     sl_json_destroy(&doc);
     sl_assert(doc == NULL);

@@ -325,6 +325,38 @@ Test(store, a_damaged_snapshot_is_survived_while_the_log_reaches_back)
     cr_assert_eq(try_open(NULL, &tally, &store), SL_ECORRUPT);
 }
 
+Test(store, each_projection_skips_what_its_own_snapshot_has)
+{
+    struct tally tallies[2];
+    struct sl_projection both[2];
+    struct sl_store *store = NULL;
+    for (uint8_t i = 0; i < 2; i++)
+        both[i] = (struct sl_projection){.id = (uint8_t)(i + 1),
+                                         .name = i == 0 ? "tally" : "other",
+                                         .self = &tallies[i],
+                                         .apply = tally_apply,
+                                         .snapshot = tally_snapshot,
+                                         .restore = tally_restore};
+    struct sl_store_options options = {
+        .directory = path, .projections = both, .projections_count = 2};
+    for (int life = 0; life < 2; life++) {
+        memset(tallies, 0, sizeof(tallies));
+        cr_assert_eq(sl_store_open(&options, &store), SL_OK);
+        if (life == 0) {
+            struct sl_txn *t = sl_store_begin(store);
+            uint64_t v = 9;
+            event(t, 5);
+            sl_txn_event(t, 2, scope, sl_slice(&v, sizeof(v)));
+            cr_assert_eq(sl_txn_commit(&t), SL_OK);
+            cr_assert_eq(sl_store_checkpoint(store), SL_OK);
+        }
+        cr_assert_eq(tallies[0].sum, 5);
+        cr_assert_eq(tallies[1].sum, 9);
+        sl_store_close(&store);
+        damage_snapshot(); /* Of the first: the second must not see its event twice. */
+    }
+}
+
 Test(store, tick_commits_when_quiet_and_checkpoints_when_grown)
 {
     struct tally tally;
