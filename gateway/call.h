@@ -123,8 +123,8 @@ void *sl_call_alloc(struct sl_call *call, size_t size); /* Zeroed. */
 char *sl_call_format(struct sl_call *call, const char *format, ...) SL_PRINTF(2, 3);
 struct sl_slice sl_call_copy(struct sl_call *call, struct sl_slice s); /* NUL after the end. */
 
-/* ---- failing: replaces whatever was written; the transaction will be aborted ---- */
-/* One row of gateway/error.def by name: status and `type`. */
+/* ---- failing: replaces whatever was written; the transaction will be aborted ----
+ * One row of gateway/error.def by name: status and `type`. */
 enum sl_api_error {
 #define API_ERROR(name, status, type) SL_API_##name,
 #include "gateway/error.def"
@@ -146,7 +146,6 @@ bool sl_call_has_failed(const struct sl_call *call);
 void sl_call_reset(struct sl_call *call);
 /* Add a reply header. Both texts are static or arena memory. More than fit are dropped. */
 void sl_call_header(struct sl_call *call, const char *name, const char *value);
-
 #include "gateway/ask.h"
 
 #endif

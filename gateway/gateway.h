@@ -16,6 +16,7 @@ struct sl_gateway {
     struct sl_index_cache *indexes;
     struct sl_keyring *keyring;
     const char *data_directory;
+    struct sl_call *running;  /* Calls that wait with an Idempotency-Key: see idempotency.h. */
     struct sl_blobs *blobs;   /* Large values and archives; NULL: none can be stored. */
     char unpack_program[256]; /* This executable, for the child that opens archives. */
 };

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/runner.h"
+
+#include "actors/rows.h"
+#include "gateway/idempotency.h"
+#include "gateway/route.h"
+
+#define IDENTIFIER_BYTES_MAX 128
+
+/* ---- namespace ----------------------------------------------------------------------------------
+ */
+
+static bool
+set_namespace(struct sl_call *call, struct sl_slice id)
+{
+    if (SL_BUG(id.size == 0 || id.size >= sizeof(call->namespace_id)))
+        return false;
+    memcpy(call->namespace_id, id.data, id.size);
+    call->namespace_id[id.size] = '\0';
+    return true;
+}
+
+/* By id first, so that no name can stand in for another namespace's id. */
+static bool
+find_namespace(struct sl_call *call, struct sl_slice wanted)
+{
+    struct sl_buf key = {0};
+    struct sl_slice value, text = sl_call_copy(call, wanted);
+    const char *name = (const char *)text.data;
+    bool is_found = false;
+    if (text.size == 0 || text.size > IDENTIFIER_BYTES_MAX || memchr(name, '\0', text.size) != NULL)
+        return false;
+    if (text.size < sizeof(call->namespace_id) &&
+        sl_txn_get(call->txn, call->who.scope, SL_TABLE_NAMESPACE, sl_key(&key, 1, name), &value) ==
+            SL_OK)
+        is_found = set_namespace(call, text);
+    else if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_NAME,
+                        sl_key(&key, 3, "namespace", "", name), &value) == SL_OK)
+        is_found = set_namespace(call, value);
+    sl_buf_deinit(&key);
+    return is_found;
+}
+
+/* Without a header the organization's only namespace is meant, if it has exactly one. */
+static bool
+find_only_namespace(struct sl_call *call)
+{
+    struct sl_scan scan;
+    struct sl_slice none = sl_slice(NULL, 0);
+    uint32_t count = 0;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_NAMESPACE, none, none, false, &scan);
+    while (count < 2 && sl_scan_next(&scan)) {
+        if (count == 0 && !set_namespace(call, sl_key_part(scan.key, 0)))
+            break;
+        count++;
+    }
+    sl_scan_end(&scan);
+    return count == 1;
+}
+
+static void
+resolve_namespace(struct sl_call *call)
+{
+    if (!(call->route->flags & SL_ROUTE_NAMESPACE))
+        return;
+    if (call->namespace_header.size > 0) {
+        if (!find_namespace(call, call->namespace_header))
+            sl_call_not_found(call, "namespace", call->namespace_header);
+    } else if (!find_only_namespace(call)) {
+        call->namespace_id[0] = '\0';
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the header X-Namespace is needed");
+    }
+}
+
+/* ---- around the handler -------------------------------------------------------------------------
+ */
+
+static void
+check_plan(struct sl_call *call)
+{
+    if ((call->route->flags & SL_ROUTE_ENTERPRISE) &&
+        strcmp(call->who.account_type, "enterprise") != 0)
+        sl_call_fail(call, SL_API_FORBIDDEN, "this needs the enterprise plan");
+}
+
+static void
+fail_commit(struct sl_call *call, enum sl_err err)
+{
+    if (err == SL_ENOSPC)
+        sl_call_fail(call, SL_API_UNAVAILABLE, "the store is full");
+    else if (err == SL_ETOOBIG)
+        sl_call_fail(call, SL_API_TOO_LARGE, "the request changes too much at once");
+    else
+        sl_call_fail(call, SL_API_INTERNAL, "the request could not be completed");
+}
+
+static void
+commit(struct sl_call *call)
+{
+    enum sl_err err = sl_txn_commit(&call->txn);
+    if (err != SL_OK)
+        fail_commit(call, err);
+    sl_call_run_after(call, err == SL_OK);
+}
+
+/* A refusal has no effect but one: under a key it is the reply that later tries get as well. */
+static void
+commit_refusal(struct sl_gateway *g, struct sl_call *call)
+{
+    if (call->txn != NULL)
+        sl_txn_abort(&call->txn);
+    sl_call_run_after(call, false);
+    if (call->idempotent_row.size == 0 || call->status >= 500)
+        return;
+    call->txn = sl_store_begin(g->store);
+    sl_idempotency_store(call);
+    /* Not stored is no harm: the request can be tried again. */
+    if (sl_txn_commit(&call->txn) != SL_OK)
+        call->txn = NULL;
+}
+
+static void
+run_handler(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *handler)
+{
+    handler(call);
+    if (sl_call_has_failed(call) || (!call->is_waiting && call->status >= 400)) {
+        call->is_waiting = false;
+        commit_refusal(g, call);
+        return;
+    }
+    if (call->is_waiting) {
+        if (call->txn != NULL)
+            commit(call);
+        call->is_waiting = !sl_call_has_failed(call);
+        if (call->is_waiting)
+            sl_idempotency_hold(call);
+        return;
+    }
+    if (call->txn == NULL)
+        return;
+    sl_idempotency_store(call);
+    commit(call);
+}
+
+void
+sl_runner_run(struct sl_gateway *g, struct sl_call *call)
+{
+    sl_assert(call->route != NULL && call->txn == NULL);
+    call->gateway = g;
+    call->status = call->route->success;
+    call->txn = sl_store_begin(g->store);
+    check_plan(call);
+    if (!sl_call_has_failed(call))
+        resolve_namespace(call);
+    if (!sl_call_has_failed(call))
+        sl_route_validate(call);
+    if (!sl_call_has_failed(call) && sl_idempotency_begin(call))
+        run_handler(g, call, call->route->handler);
+    else
+        sl_txn_abort(&call->txn); /* Refused before it began, or answered from what is stored. */
+}
+
+void
+sl_runner_continue(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *then)
+{
+    sl_assert(call->is_waiting && call->txn == NULL);
+    sl_idempotency_release(call);
+    call->is_waiting = false;
+    call->txn = sl_store_begin(g->store);
+    run_handler(g, call, then);
+}
+
+enum sl_err
+sl_runner_sweep(struct sl_gateway *g, struct sl_scope scope, uint64_t now_ms, uint32_t rows_max,
+                struct sl_buf *cursor)
+{
+    struct sl_scan scan;
+    struct sl_buf keys = {0}; /* A scan and deletes do not mix: collect first. */
+    uint32_t rows = 0;
+    struct sl_txn *txn = sl_store_begin(g->store);
+    sl_txn_scan(txn, scope, SL_TABLE_IDEMPOTENT, sl_slice(NULL, 0), sl_buf_slice(cursor), false,
+                &scan);
+    struct sl_buf last = {0};
+    for (; rows < rows_max && sl_scan_next(&scan); rows++) {
+        sl_buf_clear(&last);
+        sl_buf_append_slice(&last, scan.key);
+        if (sl_idempotency_is_over(scan.value, now_ms))
+            sl_buf_append_block(&keys, scan.key);
+    }
+    sl_scan_end(&scan);
+    struct sl_reader r = sl_reader(sl_buf_slice(&keys));
+    while (!sl_reader_is_done(&r) && !r.is_bad)
+        sl_txn_del(txn, scope, SL_TABLE_IDEMPOTENT, sl_read_block(&r));
+    enum sl_err err = sl_txn_commit(&txn);
+    sl_buf_clear(cursor);
+    if (rows == rows_max)
+        sl_buf_append_slice(cursor, sl_buf_slice(&last));
+    sl_buf_deinit(&keys);
+    sl_buf_deinit(&last);
+    return err;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "gateway/dashboard.h"
+
+static bool
+is_trusted(const char *host, const char *origin)
+{
+    return sl_page_is_trusted(sl_slice_str(host), sl_slice_str(origin));
+}
+
+static void
+status(void *arg, struct sl_buf *out)
+{
+    sl_buf_append_str(out, arg);
+}
+
+Test(dashboard, serves_its_page_and_the_status)
+{
+    struct sl_dashboard dashboard = {.status = status, .arg = "{\"a\":1}"};
+    struct sl_buf out = {0};
+    const char *type = NULL;
+    cr_assert(sl_dashboard_page(&dashboard, "/", &out, &type));
+    cr_assert_str_eq(type, "text/html; charset=utf-8");
+    const char *page = sl_buf_text(&out);
+    cr_assert_eq(strncmp(page, "<!doctype html>", 15), 0);
+    cr_assert_str_eq(page + out.size - 8, "</html>\n");
+    sl_buf_clear(&out);
+    cr_assert(sl_dashboard_page(&dashboard, "/status.json", &out, &type));
+    cr_assert_str_eq(sl_buf_text(&out), "{\"a\":1}");
+    cr_assert_not(sl_dashboard_page(&dashboard, "/other", &out, &type));
+    sl_buf_deinit(&out);
+}
+
+/* Nothing is fetched from elsewhere: the page works on a machine without a network. */
+Test(dashboard, asks_for_nothing_from_elsewhere)
+{
+    struct sl_dashboard dashboard = {.status = status, .arg = ""};
+    struct sl_buf out = {0};
+    const char *type;
+    cr_assert(sl_dashboard_page(&dashboard, "/", &out, &type));
+    cr_assert_null(strstr(sl_buf_text(&out), "//"), "an address");
+    cr_assert_null(strstr(sl_buf_text(&out), "@import"));
+    cr_assert_null(strstr(sl_buf_text(&out), "innerHTML"));
+    sl_buf_deinit(&out);
+}
+
+Test(dashboard, only_numbers_and_localhost_are_trusted)
+{
+    cr_assert(is_trusted("127.0.0.1:8265", NULL));
+    cr_assert(is_trusted("localhost", NULL));
+    cr_assert(is_trusted("LOCALHOST:1", NULL));
+    cr_assert(is_trusted("[::1]:8265", NULL));
+    cr_assert(is_trusted("10.0.0.7:80", NULL));
+    cr_assert_not(is_trusted(NULL, NULL));
+    cr_assert_not(is_trusted("", NULL));
+    cr_assert_not(is_trusted("evil.example", NULL));
+    cr_assert_not(is_trusted("127.0.0.1.evil.example:8265", NULL));
+    cr_assert_not(is_trusted("[::1", NULL));
+    cr_assert(is_trusted("127.0.0.1:8265", "http://127.0.0.1:8265"));
+    cr_assert_not(is_trusted("127.0.0.1:8265", "http://127.0.0.1:9999"));
+    cr_assert_not(is_trusted("127.0.0.1:8265", "http://evil.example"));
+    cr_assert_not(is_trusted("127.0.0.1:8265", "null"));
+}
