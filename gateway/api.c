@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/api.h"
+
+#include <inttypes.h>
+
+#include "actors/dispatcher.h"
+#include "gateway/ask.h"
+#include "gateway/runner.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+#define SL_PROTOCOL_DEF  "gateway/api.def"
+#define SL_PROTOCOL_NAME api
+#define SL_PROTOCOL_ID   SL_PROTOCOL_API
+#include "runtime/message_table.h"
+
+/* One ask under way. */
+struct waiting {
+    struct waiting *next;
+    uint64_t serial;
+    struct sl_call *call;
+    sl_handler_fn *then;
+    void (*work)(struct sl_call *call);
+};
+
+struct api {
+    struct sl_api_options options;
+    struct sl_ctx *ctx; /* Of the message being handled: asks go out through it. */
+    struct waiting *waiting;
+    uint32_t waiting_count;
+    uint64_t serial_last;
+};
+
+/* ---- asking ------------------------------------------------------------------------------------- */
+
+static struct waiting *
+begin_wait(struct sl_call *call, sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = sl_zalloc(sizeof(*w));
+    *w = (struct waiting){.next = a->waiting, .serial = ++a->serial_last, .call = call, .then = then};
+    a->waiting = w;
+    a->waiting_count++;
+    call->is_waiting = true;
+    call->wait = (struct sl_wait){0};
+    return w;
+}
+
+/* What embeds a query: the collection's extractor, model and index, with none of its chunking. */
+static void
+write_query_spec(struct sl_json extraction, struct sl_buf *out)
+{
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_value(&w, "extractor", sl_json_member(extraction, "extractor"));
+    sl_jsonw_member_value(&w, "version", sl_json_member(extraction, "version"));
+    sl_jsonw_name(&w, "params");
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "split_by", "none");
+    sl_jsonw_member_str(&w, "embedding_task", "retrieval_query");
+    sl_jsonw_end(&w);
+    sl_jsonw_member_value(&w, "index", sl_json_member(extraction, "index"));
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+static char *
+models_directory(const struct sl_call *call)
+{
+    return sl_format("%s/models", call->gateway->data_directory);
+}
+
+void
+sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
+              sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct sl_buf spec = {0}, inputs = {0};
+    write_query_spec(extraction, &spec);
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, text);
+    char *models = models_directory(call);
+    char *model = sl_extraction_model_directory(models, call->who.scope, &extraction);
+    struct sl_m_embed m = {.spec = sl_buf_slice(&spec),
+                           .model = sl_slice_str(model),
+                           .inputs = sl_buf_slice(&inputs)};
+    struct waiting *w = begin_wait(call, then);
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_embed, &m);
+    sl_free(model);
+    sl_free(models);
+    sl_buf_deinit(&spec);
+    sl_buf_deinit(&inputs);
+}
+
+void
+sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
+                   const char *directory, sl_handler_fn *then)
+{
+    (void)namespace_id, (void)model_id; /* The directory names the model; these are for its reader. */
+    struct api *a = call->internal;
+    struct sl_m_model_load m = {.directory = sl_slice_str(directory)};
+    struct waiting *w = begin_wait(call, then);
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_model_load, &m);
+}
+
+static void
+run_work(void *argument)
+{
+    struct waiting *w = argument;
+    w->work(w->call);
+}
+
+void
+sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    w->work = work;
+    sl_work(a->ctx, run_work, w, w->serial);
+}
+
+static void
+send_wake(struct sl_call *call, void *arg)
+{
+    (void)arg;
+    struct api *a = call->internal;
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_wake, &(struct sl_m_wake){0});
+}
+
+void
+sl_call_wake_dispatcher(struct sl_call *call)
+{
+    sl_call_after_commit(call, send_wake, NULL);
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+static void
+finish(struct api *a, struct sl_call *call)
+{
+    if (call->is_waiting)
+        return;
+    struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
+    sl_send(a->ctx, sl_at(SL_NODE_PORT, SL_PORT_FRONT), SL_M_api_reply, &m);
+}
+
+static void
+on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct api *a = self;
+    struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
+    call->internal = a;
+    call->random = ctx->random;
+    call->now_ms = ctx->now_ms;
+    sl_runner_run(a->options.gateway, call);
+    finish(a, call);
+}
+
+static struct waiting *
+end_wait(struct api *a, uint64_t serial)
+{
+    for (struct waiting **at = &a->waiting; *at != NULL; at = &(*at)->next) {
+        struct waiting *w = *at;
+        if (w->serial != serial)
+            continue;
+        *at = w->next;
+        a->waiting_count--;
+        return w;
+    }
+    return NULL;
+}
+
+static void
+go_on(struct api *a, struct sl_ctx *ctx, struct waiting *w)
+{
+    struct sl_call *call = w->call;
+    call->is_waiting = false;
+    call->now_ms = ctx->now_ms;
+    sl_runner_continue(a->options.gateway, call, w->then);
+    sl_free(w);
+    finish(a, call);
+}
+
+static void
+on_embedded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_embedded *m = SL_BODY(msg, embedded);
+    struct waiting *w = end_wait(self, msg->request);
+    if (w == NULL)
+        return;
+    struct sl_wait *wait = &w->call->wait;
+    wait->error = m->err < SL_ERR_COUNT ? (enum sl_err)m->err : SL_EBUG;
+    wait->message = (const char *)sl_call_copy(w->call, m->message).data;
+    wait->dimensions = (uint32_t)(m->vector.size / sizeof(float));
+    if (wait->dimensions > 0) {
+        float *vector = sl_call_alloc(w->call, m->vector.size);
+        memcpy(vector, m->vector.data, m->vector.size);
+        wait->vector = vector;
+    }
+    go_on(self, ctx, w);
+}
+
+static void
+on_model_loaded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_model_loaded *m = SL_BODY(msg, model_loaded);
+    struct waiting *w = end_wait(self, msg->request);
+    if (w == NULL)
+        return;
+    w->call->wait.error = m->err < SL_ERR_COUNT ? (enum sl_err)m->err : SL_EBUG;
+    w->call->wait.message = (const char *)sl_call_copy(w->call, m->message).data;
+    go_on(self, ctx, w);
+}
+
+static void
+on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct waiting *w = end_wait(self, SL_BODY(msg, work_done)->token);
+    if (w != NULL)
+        go_on(self, ctx, w);
+}
+
+static void
+on_status(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct api *a = self;
+    a->options.status(a->options.arg, ctx, SL_BODY(msg, api_status)->request);
+}
+
+static void
+on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self, (void)ctx, (void)msg; /* Batches read their job's row; nobody waits for its end yet. */
+}
+
+static const struct sl_on table[] = {
+    {SL_M_api_call, on_call},         {SL_M_embedded, on_embedded},
+    {SL_M_model_loaded, on_model_loaded}, {SL_M_work_done, on_work_done},
+    {SL_M_api_status, on_status},     {SL_M_job_ended, on_job_ended},
+};
+
+static void
+handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct api *a = self;
+    a->ctx = ctx;
+    if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
+        sl_report_warn("message-unknown", "actor=api message=%s", msg->type->name);
+    a->ctx = NULL;
+}
+
+static void
+init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    (void)ctx;
+    ((struct api *)self)->options = *(const struct sl_api_options *)argument;
+}
+
+static void
+deinit(void *self)
+{
+    struct api *a = self;
+    for (struct waiting *w = a->waiting, *next; w != NULL; w = next) {
+        next = w->next;
+        sl_call_destroy(&w->call);
+        sl_free(w);
+    }
+}
+
+const struct sl_actor_class sl_api_class = {
+    .name = "api",
+    .state_size = sizeof(struct api),
+    .init = init,
+    .handle = handle,
+    .deinit = deinit,
+};
+
+uint32_t
+sl_api_waiting(const void *api)
+{
+    return ((const struct api *)api)->waiting_count;
+}

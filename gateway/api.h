@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api.h - the api actor: runs calls on the store's thread (runner.h), keeps those that wait for a
+ * replica, a model or the I/O pool, and answers what gateway/ask.h asks on their behalf.
+ *
+ *   front --api_call--> run --> reply held until durable --api_reply--> front
+ *                        `ask--> (waits) --embedded, model_loaded, work_done--> continue --> ...
+ *
+ * Every wait ends: the router answers each call by its deadline, and the I/O pool runs all it takes.
+ */
+#ifndef SL_GATEWAY_API_H
+#define SL_GATEWAY_API_H
+
+#include "actors/cluster.h"
+#include "gateway/gateway.h"
+
+#define SL_PORT_FRONT 2
+
+#define F(type, name) SL_C_##type name;
+#define MESSAGE(name, fields, doc)                                                                 \
+    struct sl_m_##name {                                                                           \
+        fields                                                                                     \
+    };
+#include "gateway/api.def"
+#undef MESSAGE
+#undef F
+
+enum sl_api_message {
+    SL_API_FIRST = (SL_PROTOCOL_API << 16) - 1,
+#define MESSAGE(name, fields, doc) SL_M_##name,
+#include "gateway/api.def"
+#undef MESSAGE
+};
+
+extern const struct sl_protocol sl_protocol_api;
+
+struct sl_api_options {
+    struct sl_gateway *gateway;
+    /* Fills a status request; on the store's thread. */
+    void (*status)(void *arg, struct sl_ctx *ctx, uint64_t request);
+    void *arg;
+};
+
+extern const struct sl_actor_class sl_api_class; /* Argument: sl_api_options. */
+
+/* Calls that wait or run now: a drain waits for none. */
+uint32_t sl_api_waiting(const void *api);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status.h - what the status page shows, gathered on the store's thread and handed to the page's.
+ */
+#ifndef SL_GATEWAY_STATUS_H
+#define SL_GATEWAY_STATUS_H
+
+#include "gateway/gateway.h"
+#include "runtime/live.h"
+
+struct sl_status;
+
+struct sl_status_sources { /* Borrowed for the status's life. */
+    struct sl_live *live;
+    struct sl_gateway *gateway;
+    const char *version;
+    uint64_t started_ms;
+};
+
+struct sl_status *sl_status_create(const struct sl_status_sources *sources);
+void sl_status_destroy(struct sl_status **status);
+
+/* For sl_dashboard: asks the store's thread and waits for up to a second. Any other thread. */
+void sl_status_text(void *status, struct sl_buf *out);
+
+/* For sl_api_options: fills the request. On the store's thread. */
+void sl_status_fill(void *status, struct sl_ctx *ctx, uint64_t request);
+
+#endif
