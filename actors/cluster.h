@@ -19,6 +19,8 @@ enum sl_actor_number {
     SL_ACTOR_AGENT = 16,
 };
 
+#define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains. */
+
 /* Kinds of children the spawner forks, in the order of its table. */
 enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA };
 

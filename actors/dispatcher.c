@@ -17,7 +17,9 @@
 #define LEASE_NS     (60 * SL_SECOND_NS) /* Beats extend it; it only matters when they stop. */
 #define SPECS_MAX    64
 #define TOKEN_TICK   1
+#define TOKEN_DRAIN  2
 #define TICK_BUSY_NS (500 * SL_MILLI_NS)
+#define DRAIN_NS     (10 * SL_MILLI_NS)
 
 struct node {
     uint32_t number; /* 0: a free slot. */
@@ -45,6 +47,7 @@ struct dispatcher {
     struct sl_dispatcher_counts counts;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
     struct sl_buf row, inputs;
+    bool is_draining;
 };
 
 static struct sl_settle
@@ -291,7 +294,7 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
 static void
 pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
-    bool has_leased = true;
+    bool has_leased = !d->is_draining;
     while (has_leased) {
         has_leased = false;
         for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
@@ -469,11 +472,24 @@ on_task_failed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
-on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
     struct dispatcher *d = self;
+    d->is_draining = true;
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_DRAIN), SL_M_drain, &(struct sl_m_drain){0});
+    sl_after(ctx, DRAIN_NS, TOKEN_DRAIN);
+}
+
+static void
+on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct dispatcher *d = self;
     uint64_t task_id;
+    if (SL_BODY(msg, timer)->token == TOKEN_DRAIN) {
+        on_drain(self, ctx, msg);
+        return;
+    }
     d->tick_at_ns = UINT64_MAX;
     while (sl_queue_expire(d->options.queue, ctx->now_ns, &task_id))
         sl_report_warn("lease-expired", "task=%" PRIu64, task_id);
@@ -490,7 +506,7 @@ static const struct sl_on table[] = {
     {SL_M_task_done, on_task_done}, {SL_M_task_failed, on_task_failed},
     {SL_M_node_beat, on_node_beat}, {SL_M_node_up, on_node_up},
     {SL_M_node_lost, on_node_lost}, {SL_M_wake, on_wake},
-    {SL_M_timer, on_timer},
+    {SL_M_drain, on_drain},         {SL_M_timer, on_timer},
 };
 
 static void

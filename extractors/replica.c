@@ -74,7 +74,8 @@ send_message(struct replica *r, uint32_t id, const void *body)
     sl_msg_destroy(&msg);
 }
 
-/* ---- start -------------------------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------------------------------
+ */
 
 /* The plugin's file in the first directory that has it; NULL: none has. */
 static char *
@@ -144,7 +145,8 @@ start(struct replica *r, const struct sl_child *child)
     return err == SL_OK;
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------- */
+/* ---- inputs -------------------------------------------------------------------------------------
+ */
 
 /* Map a stored blob read-only. An empty slice and false: it is not there. */
 static bool
@@ -179,7 +181,8 @@ map_blob(struct replica *r, struct batch *b, struct sl_slice id, struct sl_slice
 
 /* Names are C strings for the plugin: they are short, and live as long as the batch. */
 static uint32_t
-read_inputs(struct replica *r, struct batch *b, struct sl_slice encoded, struct sluice_input *inputs)
+read_inputs(struct replica *r, struct batch *b, struct sl_slice encoded,
+            struct sluice_input *inputs)
 {
     struct sl_reader in = sl_reader(encoded);
     uint32_t count = 0;
@@ -230,7 +233,8 @@ batch_clear(struct batch *b)
     b->count = b->mappings_count = 0;
 }
 
-/* ---- work --------------------------------------------------------------------------------------- */
+/* ---- work ---------------------------------------------------------------------------------------
+ */
 
 static void
 append_outputs(const struct sl_host_result *result, struct sl_buf *out)

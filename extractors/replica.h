@@ -2,9 +2,9 @@
 /*
  * replica.h - the process that serves one extractor: its messages, and its main loop.
  *
- * Inputs, as actors/extraction.h makes them: per input three blocks: name, type, bytes. Outputs: u32
- * count; per output a block with its fields (JSON object), u32 vectors, and per vector a block with
- * its index name and a block of float32.
+ * Inputs, as actors/extraction.h makes them: per input three blocks: name, type, bytes. Outputs:
+ * u32 count; per output a block with its fields (JSON object), u32 vectors, and per vector a block
+ * with its index name and a block of float32.
  */
 #ifndef SL_EXTRACTORS_REPLICA_H
 #define SL_EXTRACTORS_REPLICA_H
@@ -31,8 +31,10 @@ enum sl_replica_message {
 extern const struct sl_protocol sl_protocol_replica;
 
 /*
- * A forked replica's life. child->text is JSON: {"endpoint","agent":node number,"actor":its agent,"replica":number,
- * "extractor":name,"plugins":directories,"params":{...},"blobs":directory,"threads":n}; child->fds[0], if there, is its model.
+ * A forked replica's life. child->text is JSON: {"endpoint","agent":node number,"actor":its
+ * agent,"replica":number,
+ * "extractor":name,"plugins":directories,"params":{...},"blobs":directory,"threads":n};
+ * child->fds[0], if there, is its model.
  */
 int sl_replica_run(const struct sl_child *child);
 

@@ -31,14 +31,16 @@ struct api {
     uint64_t serial_last;
 };
 
-/* ---- asking ------------------------------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------------------------------
+ */
 
 static struct waiting *
 begin_wait(struct sl_call *call, sl_handler_fn *then)
 {
     struct api *a = call->internal;
     struct waiting *w = sl_zalloc(sizeof(*w));
-    *w = (struct waiting){.next = a->waiting, .serial = ++a->serial_last, .call = call, .then = then};
+    *w = (struct waiting){
+        .next = a->waiting, .serial = ++a->serial_last, .call = call, .then = then};
     a->waiting = w;
     a->waiting_count++;
     call->is_waiting = true;
@@ -83,9 +85,8 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
     sl_buf_append_block(&inputs, text);
     char *models = models_directory(call);
     char *model = sl_extraction_model_directory(models, call->who.scope, &extraction);
-    struct sl_m_embed m = {.spec = sl_buf_slice(&spec),
-                           .model = sl_slice_str(model),
-                           .inputs = sl_buf_slice(&inputs)};
+    struct sl_m_embed m = {
+        .spec = sl_buf_slice(&spec), .model = sl_slice_str(model), .inputs = sl_buf_slice(&inputs)};
     struct waiting *w = begin_wait(call, then);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_embed, &m);
     sl_free(model);
@@ -98,7 +99,8 @@ void
 sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
                    const char *directory, sl_handler_fn *then)
 {
-    (void)namespace_id, (void)model_id; /* The directory names the model; these are for its reader. */
+    (void)namespace_id,
+        (void)model_id; /* The directory names the model; these are for its reader. */
     struct api *a = call->internal;
     struct sl_m_model_load m = {.directory = sl_slice_str(directory)};
     struct waiting *w = begin_wait(call, then);
@@ -135,7 +137,8 @@ sl_call_wake_dispatcher(struct sl_call *call)
     sl_call_after_commit(call, send_wake, NULL);
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running ------------------------------------------------------------------------------------
+ */
 
 static void
 finish(struct api *a, struct sl_call *call)
@@ -232,13 +235,17 @@ on_status(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)self, (void)ctx, (void)msg; /* Batches read their job's row; nobody waits for its end yet. */
+    (void)self, (void)ctx,
+        (void)msg; /* Batches read their job's row; nobody waits for its end yet. */
 }
 
 static const struct sl_on table[] = {
-    {SL_M_api_call, on_call},         {SL_M_embedded, on_embedded},
-    {SL_M_model_loaded, on_model_loaded}, {SL_M_work_done, on_work_done},
-    {SL_M_api_status, on_status},     {SL_M_job_ended, on_job_ended},
+    {SL_M_api_call, on_call},
+    {SL_M_embedded, on_embedded},
+    {SL_M_model_loaded, on_model_loaded},
+    {SL_M_work_done, on_work_done},
+    {SL_M_api_status, on_status},
+    {SL_M_job_ended, on_job_ended},
 };
 
 static void

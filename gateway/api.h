@@ -6,7 +6,8 @@
  *   front --api_call--> run --> reply held until durable --api_reply--> front
  *                        `ask--> (waits) --embedded, model_loaded, work_done--> continue --> ...
  *
- * Every wait ends: the router answers each call by its deadline, and the I/O pool runs all it takes.
+ * Every wait ends: the router answers each call by its deadline, and the I/O pool runs all it
+ * takes.
  */
 #ifndef SL_GATEWAY_API_H
 #define SL_GATEWAY_API_H

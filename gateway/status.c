@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/status.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "actors/dispatcher.h"
 #include "actors/head.h"
@@ -12,20 +9,13 @@
 #include "gateway/api.h"
 #include "queue/queue.h"
 #include "runtime/alloc.h"
+#include "runtime/handoff.h"
 
 #define DEPTHS_MAX 64
-#define WAIT_S     1
+#define WAIT_NS    SL_SECOND_NS
 
 struct sl_status {
     struct sl_status_sources sources;
-};
-
-/* Owned by whoever finishes last: the page that gave up waiting, or the store's thread. */
-struct request {
-    pthread_mutex_t lock;
-    pthread_cond_t filled;
-    struct sl_buf text;
-    bool is_filled, is_given_up;
 };
 
 struct sl_status *
@@ -43,46 +33,20 @@ sl_status_destroy(struct sl_status **status)
     *status = NULL;
 }
 
-static void
-request_destroy(struct request *r)
-{
-    pthread_cond_destroy(&r->filled);
-    pthread_mutex_destroy(&r->lock);
-    sl_buf_deinit(&r->text);
-    sl_free(r);
-}
-
 void
 sl_status_text(void *status, struct sl_buf *out)
 {
     struct sl_status *s = status;
-    struct request *r = sl_zalloc(sizeof(*r));
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->filled, NULL);
+    struct sl_handoff *h = sl_handoff_create();
     struct sl_msg *msg = sl_msg_create(
-        SL_M_api_status, &(struct sl_m_api_status){.request = (uint64_t)(uintptr_t)r});
+        SL_M_api_status, &(struct sl_m_api_status){.request = (uint64_t)(uintptr_t)h});
     msg->to.actor = SL_ACTOR_API;
     sl_live_post(s->sources.live, msg);
-
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += WAIT_S;
-    pthread_mutex_lock(&r->lock);
-    int error = 0;
-    while (!r->is_filled && error == 0)
-        error = pthread_cond_timedwait(&r->filled, &r->lock, &until);
-    bool is_filled = r->is_filled;
-    r->is_given_up = !is_filled;
-    pthread_mutex_unlock(&r->lock);
-    if (!is_filled) {
+    if (!sl_handoff_take(h, WAIT_NS, out))
         sl_buf_append_str(out, "{\"node\":{\"id\":\"head\",\"state\":\"busy\"}}");
-        return;
-    }
-    sl_buf_append_slice(out, sl_buf_slice(&r->text));
-    request_destroy(r);
 }
 
-/* RssAnon and the shared part of PSS, in bytes; 0 where the kernel does not tell. */
+/* Anonymous resident memory of this process, in bytes; 0 where the kernel does not tell. */
 static uint64_t
 anonymous_bytes(void)
 {
@@ -168,15 +132,8 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
 void
 sl_status_fill(void *status, struct sl_ctx *ctx, uint64_t request)
 {
-    struct request *r = (struct request *)(uintptr_t)request;
-    pthread_mutex_lock(&r->lock);
-    bool is_given_up = r->is_given_up;
-    if (!is_given_up) {
-        write_status(status, ctx, &r->text);
-        r->is_filled = true;
-        pthread_cond_signal(&r->filled);
-    }
-    pthread_mutex_unlock(&r->lock);
-    if (is_given_up)
-        request_destroy(r);
+    struct sl_buf text = {0};
+    write_status(status, ctx, &text);
+    sl_handoff_give((struct sl_handoff *)(uintptr_t)request, sl_buf_slice(&text));
+    sl_buf_deinit(&text);
 }

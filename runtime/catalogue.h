@@ -70,10 +70,12 @@ void sl_scan_end(struct sl_scan *scan); /* Zeroed or ended already is fine. */
 /* Commit the open transaction. With is_durable also force it to disk (before a log release). */
 SL_MUST_CHECK enum sl_err sl_catalogue_commit(struct sl_catalogue *c, bool is_durable);
 /*
- * Whether `ops` more writes of `bytes` in all (0: deletes alone) are sure to fit in the map. LMDB gives up the whole open
- * transaction when it runs full, so ask before writing; a commit first makes the answer exacter.
+ * Whether `ops` more writes of `bytes` in all (0: deletes alone) are sure to fit in the map. LMDB
+ * gives up the whole open transaction when it runs full, so ask before writing; a commit first
+ * makes the answer exacter.
  */
 bool sl_catalogue_has_room(struct sl_catalogue *c, uint64_t ops, uint64_t bytes);
-uint64_t sl_catalogue_dirty_bytes(const struct sl_catalogue *c); /* Written since the last commit. */
+uint64_t
+sl_catalogue_dirty_bytes(const struct sl_catalogue *c); /* Written since the last commit. */
 
 #endif

@@ -5,8 +5,9 @@
  * A record is opaque bytes with a position (1, 2, 3, ...). Appended records are buffered; one sync
  * makes all of them durable (group commit): one write and one fdatasync.
  *
- *   segment file:  head of 4 KiB {magic, version, first position, salt, crc}, twice; records; zeroes
- *   record:        size u32, crc32c u32 (of salt and the rest), position u64, batch u64, payload
+ *   segment file:  head of 4 KiB {magic, version, first position, salt, crc}, twice; records;
+ * zeroes record:        size u32, crc32c u32 (of salt and the rest), position u64, batch u64,
+ * payload
  *
  * Records are 8-aligned. `batch` is the position of the first record of the same sync: all before
  * it was durable when this record was written. Segments are preallocated, zeroed and recycled, so

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order matters. Start: lock and open the store first (a second `sluice up` must fail before it
+ * touches anything), wait for a former run's children, bootstrap, spawn actors, then serve. Stop:
+ * no new requests, let what runs end, then the actors, then the processes, then the store.
+ */
+#include "gateway/up.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "actors/dispatcher.h"
+#include "actors/head.h"
+#include "actors/node.h"
+#include "actors/router.h"
+#include "actors/rows.h"
+#include "extractors/replica.h"
+#include "gateway/api.h"
+#include "gateway/dashboard.h"
+#include "gateway/front.h"
+#include "gateway/status.h"
+#include "gateway/up_options.h"
+#include "gateway/version.h"
+#include "object-store/blob.h"
+#include "runtime/alloc.h"
+#include "runtime/live.h"
+#include "runtime/report.h"
+#include "runtime/spawn_port.h"
+#include "runtime/spawner.h"
+#include "runtime/time.h"
+
+#define DATA_FORMAT     1
+#define ORPHANS_NS      (2 * SL_SECOND_NS)
+#define DRAIN_POLL_NS   (20 * SL_MILLI_NS)
+#define SOCKET_PATH_MAX 90 /* Of sun_path's 108, the rest is for the names below it. */
+
+struct up {
+    struct sl_up_options options;
+    struct sl_queue *queue;
+    struct sl_store *store;
+    struct sl_blobs *blobs;
+    struct sl_gateway gateway;
+    struct sl_live *live;
+    struct sl_spawn_port *spawner;
+    struct sl_front *front, *dashboard;
+    struct sl_status *status;
+    struct sl_dashboard page;
+    char *run_directory; /* For sockets. */
+    bool is_run_temporary;
+    int children_lock;
+    int signal_fd;
+    uint32_t signals;
+    uint64_t drain_until_ns;
+};
+
+static bool
+fail(const char *what, enum sl_err err)
+{
+    fprintf(stderr, "sluice up: %s: %s (%s)\n", what, sl_err_text(err), sl_err_name(err));
+    return false;
+}
+
+/* ---- the data directory -------------------------------------------------------------------------
+ */
+
+/* DIR/format holds the version of what lies there. */
+static bool
+check_format(struct up *u)
+{
+    char *path = sl_format("%s/format", u->options.data);
+    FILE *file = fopen(path, "re");
+    int version = DATA_FORMAT;
+    bool is_new = file == NULL && errno == ENOENT;
+    bool is_ok = file != NULL && fscanf(file, "%d", &version) == 1;
+    if (file != NULL)
+        fclose(file);
+    if (is_new) {
+        file = fopen(path, "we");
+        is_ok = file != NULL && fprintf(file, "%d\n", DATA_FORMAT) > 0;
+        is_ok = file != NULL && fclose(file) == 0 && is_ok;
+    }
+    if (!is_ok)
+        fprintf(stderr, "sluice up: %s cannot be read or made\n", path);
+    else if (version > DATA_FORMAT)
+        fprintf(stderr,
+                "sluice up: %s says format %d, this program knows up to %d: use a newer one\n",
+                path, version, DATA_FORMAT);
+    sl_free(path);
+    return is_ok && version <= DATA_FORMAT;
+}
+
+static bool
+open_store(struct up *u)
+{
+    u->queue = sl_queue_create();
+    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
+                                  .name = "queue",
+                                  .self = u->queue,
+                                  .apply = sl_queue_apply,
+                                  .snapshot = sl_queue_snapshot,
+                                  .restore = sl_queue_restore};
+    struct sl_store_options options = {.directory = u->options.data,
+                                       .projections = &queue,
+                                       .projections_count = 1,
+                                       .is_sync_off =
+                                           !sl_config_bool(u->options.config, SL_UP_sync)};
+    enum sl_err err = sl_store_open(&options, &u->store);
+    if (err == SL_EBUSY) {
+        fprintf(stderr, "sluice up: %s is open in another sluice; stop that one first\n",
+                u->options.data);
+        return false;
+    }
+    return err == SL_OK || fail(u->options.data, err);
+}
+
+/*
+ * Children of a former run hold this lock by inheritance. They end by themselves when their
+ * lifelines close; after two seconds we go on all the same: their leases are void and their numbers
+ * unknown.
+ */
+static bool
+wait_for_orphans(struct up *u)
+{
+    char *path = sl_format("%s/children.lock", u->options.data);
+    u->children_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    sl_free(path);
+    if (u->children_lock < 0)
+        return fail("children.lock", sl_err_from_errno(errno));
+    uint64_t until_ns = sl_time_mono_ns() + ORPHANS_NS;
+    while (flock(u->children_lock, LOCK_EX | LOCK_NB) != 0) {
+        if (sl_time_mono_ns() >= until_ns) {
+            sl_report_warn("orphans-alive", "action=\"going on; what they still send is refused\"");
+            break;
+        }
+        usleep(5000);
+    }
+    return true;
+}
+
+/* The start's number makes its lease epochs higher than those of every start before. */
+static bool
+boot(struct up *u)
+{
+    struct sl_slice key = sl_slice_str("boot");
+    struct sl_txn *txn = sl_store_begin(u->store);
+    sl_txn_add(txn, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, key, 1);
+    int64_t number = sl_txn_counter(txn, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, key);
+    enum sl_err err = sl_txn_commit(&txn);
+    if (err == SL_OK)
+        err = sl_store_sync(u->store);
+    if (err != SL_OK)
+        return fail("the store", err);
+    sl_queue_boot(u->queue, (uint64_t)number);
+    return true;
+}
+
+static bool
+make_run_directory(struct up *u)
+{
+    if (strlen(u->options.data) + strlen("/run") <= SOCKET_PATH_MAX) {
+        u->run_directory = sl_format("%s/run", u->options.data);
+        if (mkdir(u->run_directory, 0700) == 0 || errno == EEXIST)
+            return true;
+    } else {
+        const char *tmp = getenv("TMPDIR");
+        u->run_directory = sl_format("%s/sluice-XXXXXX", tmp == NULL ? "/tmp" : tmp);
+        u->is_run_temporary = mkdtemp(u->run_directory) != NULL;
+        if (u->is_run_temporary)
+            return true;
+    }
+    return fail(u->run_directory, sl_err_from_errno(errno));
+}
+
+static bool
+open_gateway(struct up *u)
+{
+    char *blobs = sl_format("%s/blobs", u->options.data);
+    enum sl_err err =
+        sl_blobs_open(blobs, !sl_config_bool(u->options.config, SL_UP_sync), &u->blobs);
+    sl_free(blobs);
+    if (err != SL_OK)
+        return fail("blobs", err);
+    u->gateway = (struct sl_gateway){.store = u->store,
+                                     .queue = u->queue,
+                                     .indexes = sl_index_cache_create(),
+                                     .keyring = sl_keyring_create(),
+                                     .data_directory = u->options.data,
+                                     .blobs = u->blobs,
+                                     .unpack_program = "/proc/self/exe"};
+    err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
+    if (err == SL_OK)
+        err = sl_store_sync(u->store);
+    return err == SL_OK || fail("bootstrap", err);
+}
+
+/* ---- actors -------------------------------------------------------------------------------------
+ */
+
+/* Built-in plugins lie beside the program: bin/sluice and lib/sluice. */
+static char *
+plugin_directories(const char *more)
+{
+    char program[512];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    program[SL_MAX(size, (ssize_t)0)] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(program, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    return sl_format("%s%s%s/lib/sluice", more, more[0] == '\0' ? "" : ":", program);
+}
+
+static char *
+node_text(const struct up *u, const char *endpoint)
+{
+    char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
+    char *blobs = sl_format("%s/blobs", u->options.data);
+    struct sl_buf text = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &text);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "head", endpoint);
+    sl_jsonw_member_str(&w, "run", u->run_directory);
+    sl_jsonw_member_str(&w, "plugins", plugins);
+    sl_jsonw_member_str(&w, "blobs", blobs);
+    sl_jsonw_member_i64(&w, "threads", sl_config_int(u->options.config, SL_UP_threads));
+    sl_jsonw_member_i64(&w, "replicas", sl_config_int(u->options.config, SL_UP_replicas));
+    sl_jsonw_member_u64(&w, "idle_ms",
+                        sl_config_duration_ns(u->options.config, SL_UP_idle) / SL_MILLI_NS);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    text.size--; /* The head adds the node's number and closes it. */
+    char *copy = sl_strndup(text.data, text.size);
+    sl_buf_deinit(&text);
+    sl_free(plugins);
+    sl_free(blobs);
+    return copy;
+}
+
+static void
+spawn_actors(struct up *u, const char *endpoint)
+{
+    char *models = sl_format("%s/models", u->options.data);
+    struct sl_dispatcher_options dispatcher = {
+        .queue = u->queue,
+        .indexes = u->gateway.indexes,
+        .model_directory = models,
+        .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
+                  .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
+                                        SL_MILLI_NS),
+                  .cap_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_cap) /
+                                       SL_MILLI_NS)}};
+    sl_live_spawn(u->live, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
+    sl_live_spawn(u->live, SL_ACTOR_ROUTER, &sl_router_class, NULL);
+
+    u->status = sl_status_create(&(struct sl_status_sources){.live = u->live,
+                                                             .gateway = &u->gateway,
+                                                             .version = SL_VERSION,
+                                                             .started_ms = sl_time_wall_ms()});
+    struct sl_api_options api = {
+        .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status};
+    sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
+
+    char *text = node_text(u, endpoint);
+    struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
+                                   .node_text = text};
+    sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
+    sl_free(text);
+    sl_free(models);
+}
+
+static void
+take_reply(void *arg, struct sl_msg *msg)
+{
+    struct up *u = arg;
+    struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_reply)->call;
+    sl_front_reply(u->front, &call);
+    sl_msg_destroy(&msg);
+}
+
+static void
+post_call(void *arg, struct sl_call *call)
+{
+    struct up *u = arg;
+    struct sl_msg *msg =
+        sl_msg_create(SL_M_api_call, &(struct sl_m_api_call){.call = (uint64_t)(uintptr_t)call});
+    msg->to.actor = SL_ACTOR_API;
+    sl_live_post(u->live, msg);
+}
+
+static bool
+start_actors(struct up *u)
+{
+    char *endpoint = sl_format("ipc://%s/head", u->run_directory);
+    u->live = sl_live_create(&(struct sl_live_options){.node = SL_NODE_HEAD, .store = u->store});
+    enum sl_err err = sl_live_listen(u->live, endpoint);
+    struct sl_spawn_port_options spawner = {.live = u->live,
+                                            .actor = SL_ACTOR_HEAD,
+                                            .fd = -1,
+                                            .program = "/proc/self/exe",
+                                            .keep_fd = u->children_lock};
+    if (err == SL_OK)
+        err = sl_spawn_port_open(&spawner, &u->spawner);
+    if (err == SL_OK) {
+        sl_live_port(u->live, SL_PORT_FRONT, take_reply, u);
+        spawn_actors(u, endpoint);
+    }
+    sl_free(endpoint);
+    return err == SL_OK || fail("the actors", err);
+}
+
+/* ---- serving ------------------------------------------------------------------------------------
+ */
+
+static bool
+fail_address(const char *address, enum sl_err err)
+{
+    if (err == SL_EBUSY)
+        fprintf(stderr, "sluice up: %s is taken by another program; choose another port\n",
+                address);
+    else
+        fail(address, err);
+    return false;
+}
+
+static bool
+start_fronts(struct up *u)
+{
+    const char *http = sl_config_string(u->options.config, SL_UP_http);
+    struct sl_front_options api = {.address = http,
+                                   .keyring = u->gateway.keyring,
+                                   .blobs = u->blobs,
+                                   .post = post_call,
+                                   .arg = u};
+    enum sl_err err = sl_front_start(&api, &u->front);
+    if (err != SL_OK)
+        return fail_address(http, err);
+
+    const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
+    u->page = (struct sl_dashboard){.status = sl_status_text, .arg = u->status};
+    struct sl_front_options page = api;
+    page.address = address;
+    page.page = (bool (*)(void *, const char *, struct sl_buf *, const char **))sl_dashboard_page;
+    page.arg = &u->page;
+    page.connections_max = 64;
+    err = sl_front_start(&page, &u->dashboard);
+    return err == SL_OK || fail_address(address, err);
+}
+
+static bool
+is_drained(const struct up *u)
+{
+    struct sl_queue_depth depths[64];
+    uint64_t leased = 0;
+    uint32_t count = sl_queue_depths(u->queue, depths, SL_COUNT_OF(depths));
+    for (uint32_t i = 0; i < count; i++)
+        leased += depths[i].leased;
+    return leased == 0 && sl_front_in_flight(u->front) == 0 &&
+           sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) == 0;
+}
+
+/* SIGTERM and ctrl-c: the first drains, the second stops at once. */
+static void
+on_signal(void *arg)
+{
+    struct up *u = arg;
+    struct signalfd_siginfo info;
+    while (read(u->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (u->signals++ > 0) {
+            sl_report_warn("stopping", "how=at-once");
+            sl_live_stop(u->live);
+            return;
+        }
+        sl_report_info("stopping", "how=drain signal=%u", info.ssi_signo);
+        sl_front_drain(u->front);
+        u->drain_until_ns =
+            sl_time_mono_ns() + sl_config_duration_ns(u->options.config, SL_UP_drain);
+        struct sl_ctx ctx = sl_live_context(u->live, SL_ACTOR_DISPATCHER);
+        sl_send(&ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_drain, &(struct sl_m_drain){0});
+    }
+}
+
+/* The dispatcher's port while it drains: asked again and again until nothing runs. */
+static void
+take_drain(void *arg, struct sl_msg *msg)
+{
+    struct up *u = arg;
+    sl_msg_destroy(&msg);
+    if (is_drained(u) || sl_time_mono_ns() >= u->drain_until_ns)
+        sl_live_stop(u->live);
+}
+
+static bool
+watch_signals(struct up *u)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    u->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (u->signal_fd < 0)
+        return fail("signals", sl_err_from_errno(errno));
+    sl_live_watch(u->live, u->signal_fd, on_signal, u);
+    sl_live_port(u->live, SL_PORT_DRAIN, take_drain, u);
+    return true;
+}
+
+static void
+say_ready(const struct up *u)
+{
+    sl_report_info("ready", "http=%u dashboard=%u data=%s", sl_front_port(u->front),
+                   sl_front_port(u->dashboard), u->options.data);
+    /* Where to find it, for tools: ports may have been picked. */
+    char *path = sl_format("%s/address", u->options.data);
+    FILE *file = fopen(path, "we");
+    if (file != NULL) {
+        fprintf(file, "http=%u\ndashboard=%u\npid=%d\n", sl_front_port(u->front),
+                sl_front_port(u->dashboard), (int)getpid());
+        fclose(file);
+    }
+    sl_free(path);
+    puts("ready");
+    fflush(stdout);
+}
+
+static void
+stop(struct up *u)
+{
+    if (u->front != NULL)
+        sl_front_stop(&u->front);
+    if (u->dashboard != NULL)
+        sl_front_stop(&u->dashboard);
+    sl_spawn_port_close(&u->spawner);
+    sl_live_destroy(&u->live);
+    if (u->status != NULL)
+        sl_status_destroy(&u->status);
+    sl_index_cache_destroy(&u->gateway.indexes);
+    sl_keyring_destroy(&u->gateway.keyring);
+    sl_blobs_close(&u->blobs);
+    sl_store_close(&u->store);
+    sl_queue_destroy(&u->queue);
+    if (u->run_directory != NULL) {
+        char *socket = sl_format("%s/head", u->run_directory);
+        unlink(socket);
+        sl_free(socket);
+        rmdir(u->run_directory);
+        sl_free(u->run_directory);
+    }
+    if (u->children_lock >= 0)
+        close(u->children_lock);
+    if (u->signal_fd >= 0)
+        close(u->signal_fd);
+    sl_up_options_deinit(&u->options);
+}
+
+/* Threads start with these blocked, so that only the scheduler's descriptor hears them. */
+static void
+prepare_process(void)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    sl_report_role_set("main");
+    /* One arena a thread would keep tens of megabytes of freed memory apart. */
+    mallopt(M_ARENA_MAX, 2);
+    sl_protocol_register(&sl_protocol_replica);
+    sl_protocol_register(&sl_protocol_cluster);
+    sl_protocol_register(&sl_protocol_api);
+}
+
+int
+sl_up_main(int argc, char **argv)
+{
+    struct up u = {.children_lock = -1, .signal_fd = -1};
+    int said = sl_up_options_read(argc, argv, &u.options);
+    if (said != 0)
+        return said - 1;
+    prepare_process();
+    bool is_ok = check_format(&u) && open_store(&u) && wait_for_orphans(&u) && boot(&u) &&
+                 make_run_directory(&u) && open_gateway(&u) && start_actors(&u) &&
+                 start_fronts(&u) && watch_signals(&u);
+    if (is_ok) {
+        say_ready(&u);
+        enum sl_err err = sl_live_run(u.live);
+        if (err != SL_OK) {
+            /* Nothing that was held back may go out: the disk did not take it. */
+            fail("the log", err);
+            _exit(1);
+        }
+    }
+    stop(&u);
+    return is_ok ? 0 : 1;
+}
+
+int
+sl_spawner_verb(int argc, char **argv)
+{
+    static const struct sl_child_kind kinds[] = {
+        [SL_CHILD_NODE] = {"node", sl_node_run},
+        [SL_CHILD_REPLICA] = {"replica", sl_replica_run},
+    };
+    int fd = argc >= 2 ? atoi(argv[1]) : -1;
+    if (fd < 0) {
+        fputs("sluice spawner: started by `sluice up` only\n", stderr);
+        return 2;
+    }
+    return sl_spawner_main(fd, kinds, SL_COUNT_OF(kinds));
+}

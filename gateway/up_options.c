@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/up_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "runtime/alloc.h"
+
+static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
+#define KEY(name, path, type, fallback, min, max, unit, doc)                                       \
+    [SL_UP_##name] = {path, SL_CONFIG_##type, fallback, min, max, unit, doc},
+#include "gateway/up.def"
+};
+
+static const char help[] =
+    "usage: sluice up --data DIR [--http ADDR:PORT] [--dashboard ADDR:PORT] [--config FILE]\n"
+    "\n"
+    "Runs everything on this machine: the API, the queue, the workers, the status page.\n"
+    "Prints `ready` on standard output when it serves. SIGTERM or ctrl-c finishes what is\n"
+    "under way and stops; a second one stops at once.\n"
+    "\n"
+    "  --data DIR           where everything is kept; made when absent (0700)\n"
+    "  --http ADDR:PORT     the API; default 127.0.0.1:8080; port 0 picks a free one\n"
+    "  --dashboard ADDR:PORT  the status page; default 127.0.0.1:8265\n"
+    "  --config FILE        YAML; --print-config shows every key\n"
+    "  --print-config       print the configuration in force, with all keys, and exit\n"
+    "  --help               this text\n"
+    "\n"
+    "The operator's key is made at the first start: DIR/admin.key\n";
+
+static int
+complain(const char *what)
+{
+    fprintf(stderr, "sluice up: %s\n", what);
+    return 2 + 1;
+}
+
+/* The directory as an absolute path, made when absent; NULL: errno says why not. */
+static char *
+make_directory(const char *path)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return NULL;
+    char *real = realpath(path, NULL);
+    struct stat st;
+    if (real != NULL && stat(real, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        free(real); /* From realpath, not ours. */
+        errno = ENOTDIR;
+        return NULL;
+    }
+    char *copy = sl_strdup(real);
+    free(real);
+    return copy;
+}
+
+struct line {
+    const char *data, *http, *dashboard, *config;
+    bool is_print;
+};
+
+static int
+read_line(int argc, char **argv, struct line *ret_line)
+{
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"http", required_argument, NULL, 'h'},
+                                            {"dashboard", required_argument, NULL, 'b'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"print-config", no_argument, NULL, 'p'},
+                                            {"help", no_argument, NULL, '?' + 256},
+                                            {0}};
+    optind = 0;
+    opterr = 1;
+    for (int got; (got = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (got) {
+        case 'd':
+            ret_line->data = optarg;
+            break;
+        case 'h':
+            ret_line->http = optarg;
+            break;
+        case 'b':
+            ret_line->dashboard = optarg;
+            break;
+        case 'c':
+            ret_line->config = optarg;
+            break;
+        case 'p':
+            ret_line->is_print = true;
+            break;
+        case '?' + 256:
+            fputs(help, stdout);
+            return 0 + 1;
+        default:
+            return complain("try --help");
+        }
+    }
+    return optind < argc ? complain("it takes options only; try --help") : 0;
+}
+
+static int
+load(const struct line *line, struct sl_config **ret_config)
+{
+    char *error = NULL;
+    enum sl_err err = sl_config_load(keys, SL_UP_KEY_COUNT, line->config, ret_config, &error);
+    if (err == SL_OK && line->http != NULL)
+        err = sl_config_set(*ret_config, keys[SL_UP_http].path, line->http, &error);
+    if (err == SL_OK && line->dashboard != NULL)
+        err = sl_config_set(*ret_config, keys[SL_UP_dashboard].path, line->dashboard, &error);
+    if (err == SL_OK)
+        return 0;
+    complain(error == NULL ? sl_err_text(err) : error);
+    sl_free(error);
+    return 2 + 1;
+}
+
+int
+sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
+{
+    struct line line = {0};
+    *ret_options = (struct sl_up_options){0};
+    int stop = read_line(argc, argv, &line);
+    if (stop == 0)
+        stop = load(&line, &ret_options->config);
+    if (stop == 0 && line.is_print) {
+        struct sl_buf text = {0};
+        sl_config_print(ret_options->config, &text);
+        fputs(sl_buf_text(&text), stdout);
+        sl_buf_deinit(&text);
+        stop = 0 + 1;
+    }
+    if (stop == 0 && line.data == NULL)
+        stop = complain("--data DIR is missing; try --help");
+    if (stop == 0) {
+        ret_options->data = make_directory(line.data);
+        if (ret_options->data == NULL) {
+            fprintf(stderr, "sluice up: %s: %s\n", line.data, strerror(errno));
+            stop = 1 + 1;
+        }
+    }
+    if (stop != 0)
+        sl_up_options_deinit(ret_options);
+    return stop;
+}
+
+void
+sl_up_options_deinit(struct sl_up_options *options)
+{
+    sl_free(options->data);
+    sl_config_destroy(&options->config);
+    options->data = NULL;
+}

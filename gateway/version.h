@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SL_GATEWAY_VERSION_H
+#define SL_GATEWAY_VERSION_H
+
+#define SL_VERSION "0.1.0"
+
+#endif
