@@ -141,7 +141,7 @@ wait_for_orphans(struct up *u)
             sl_report_warn("orphans-alive", "action=\"going on; what they still send is refused\"");
             break;
         }
-        usleep(5000);
+        sl_time_sleep_ns(5 * SL_MILLI_NS);
     }
     return true;
 }
@@ -512,10 +512,10 @@ sl_spawner_verb(int argc, char **argv)
         [SL_CHILD_NODE] = {"node", sl_node_run},
         [SL_CHILD_REPLICA] = {"replica", sl_replica_run},
     };
-    int fd = argc >= 2 ? atoi(argv[1]) : -1;
-    if (fd < 0) {
+    long fd = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
+    if (fd <= STDERR_FILENO || fd > INT32_MAX) {
         fputs("sluice spawner: started by `sluice up` only\n", stderr);
         return 2;
     }
-    return sl_spawner_main(fd, kinds, SL_COUNT_OF(kinds));
+    return sl_spawner_main((int)fd, kinds, SL_COUNT_OF(kinds));
 }

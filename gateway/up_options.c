@@ -48,13 +48,11 @@ make_directory(const char *path)
     char *real = realpath(path, NULL);
     struct stat st;
     if (real != NULL && stat(real, &st) == 0 && !S_ISDIR(st.st_mode)) {
-        free(real); /* From realpath, not ours. */
+        sl_free(real);
         errno = ENOTDIR;
         return NULL;
     }
-    char *copy = sl_strdup(real);
-    free(real);
-    return copy;
+    return real;
 }
 
 struct line {

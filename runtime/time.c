@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/time.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -18,6 +19,15 @@ sl_time_wall_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / SL_MILLI_NS;
+}
+
+void
+sl_time_sleep_ns(uint64_t duration_ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(duration_ns / SL_SECOND_NS),
+                            .tv_nsec = (long)(duration_ns % SL_SECOND_NS)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
 }
 
 void

@@ -12,6 +12,9 @@
 uint64_t sl_time_mono_ns(void); /* CLOCK_MONOTONIC */
 uint64_t sl_time_wall_ms(void); /* CLOCK_REALTIME, milliseconds since 1970 */
 
+/* For drivers that wait for something no descriptor tells of. */
+void sl_time_sleep_ns(uint64_t duration_ns);
+
 /* Write the UTC text of `wall_ms`. Years up to 9999. */
 void sl_time_format(uint64_t wall_ms, char ret_text[static SL_TIME_TEXT_SIZE]);
 
