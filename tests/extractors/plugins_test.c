@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The built-in plugins, as the host sees them: through the contract.
+ */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <unistd.h>
+
+#include "extractors/host.h"
+#include "extractors/media_type.h"
+#include "extractors/text_hash.h"
+#include "object-store/model.h"
+#include "runtime/json.h"
+#include "tests/object-store/tiny_model.h"
+
+/* Most asks leave most of their members out. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+#define PLUGINS SL_BINARY_DIR "/lib/sluice/"
+
+struct ask {
+    const char *name, *text, *params;
+    const char *mime, *metadata;
+};
+
+static struct sl_host *
+open_plugin(const char *file, const struct sl_host_options *options)
+{
+    struct sl_host_options none = {0};
+    struct sl_host *host = NULL;
+    struct sl_cause cause = {0};
+    enum sl_err err = sl_host_open(file, options == NULL ? &none : options, &host, &cause);
+    cr_assert_eq(err, SL_OK, "%s", cause.text);
+    return host;
+}
+
+static struct sl_host_results
+run(struct sl_host *host, const struct ask *asks, uint32_t count)
+{
+    struct sluice_input inputs[16][2];
+    struct sluice_item items[16];
+    struct sl_host_results results = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ask *a = &asks[i];
+        inputs[i][0] = (struct sluice_input){.size = sizeof(inputs[i][0]),
+                                             .name = a->name,
+                                             .mime = a->mime,
+                                             .data = a->text,
+                                             .data_bytes = strlen(a->text)};
+        inputs[i][1] =
+            (struct sluice_input){.size = sizeof(inputs[i][1]),
+                                  .name = "metadata",
+                                  .data = a->metadata,
+                                  .data_bytes = a->metadata == NULL ? 0 : strlen(a->metadata)};
+        items[i] = (struct sluice_item){.size = sizeof(items[i]),
+                                        .input_count = a->metadata == NULL ? 1 : 2,
+                                        .id = "item",
+                                        .inputs = inputs[i],
+                                        .params = a->params == NULL ? "{}" : a->params,
+                                        .params_bytes = a->params == NULL ? 2 : strlen(a->params)};
+    }
+    cr_assert_eq(sl_host_process(host, items, count, &results), SL_OK);
+    return results;
+}
+
+static double
+dot(const struct sl_host_vector *a, const struct sl_host_vector *b)
+{
+    double sum = 0;
+    cr_assert_eq(a->dimensions, b->dimensions);
+    for (uint32_t i = 0; i < a->dimensions; i++)
+        sum += (double)a->values[i] * (double)b->values[i];
+    return sum;
+}
+
+static void
+expect_record(const struct sl_host_record *record, const char *fields)
+{
+    cr_expect(sl_slice_is(record->fields, fields), "%.*s", SL_SLICE_FMT(record->fields));
+}
+
+Test(plugins, text_without_a_model_is_cut_and_hashed)
+{
+    struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", NULL);
+    struct ask asks[] = {
+        {"text", "One sentence. Another \"one\".", "{\"split_by\":\"sentences\",\"chunk_size\":1}"},
+        {"text", "", NULL},
+        {"content", "whole", "{\"split_by\":null}"},
+    };
+    struct sl_host_results r = run(host, asks, 3);
+    cr_assert_eq(r.items[0].records_count, 2);
+    const struct sl_host_record *records = r.items[0].records;
+    expect_record(&records[0], "{\"text\":\"One sentence.\",\"chunk_index\":0,\"total_chunks\":2}");
+    expect_record(&records[1],
+                  "{\"text\":\"Another \\\"one\\\".\",\"chunk_index\":1,\"total_chunks\":2}");
+    cr_expect_str_eq(records[0].vectors[0].index, SL_TEXT_HASH_INDEX);
+    cr_expect_eq(records[0].vectors[0].dimensions, SL_TEXT_HASH_DIMENSIONS);
+    cr_expect_float_eq(dot(&records[0].vectors[0], &records[0].vectors[0]), 1.0, 1e-5);
+    cr_expect(r.items[1].kind == SLUICE_ERROR_NONE && r.items[1].records_count == 0);
+    cr_expect_eq(r.items[2].records_count, 1);
+    sl_host_results_deinit(&r);
+    sl_host_close(&host);
+}
+
+Test(plugins, text_refuses_bad_parameters_one_by_one)
+{
+    struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", NULL);
+    struct ask asks[] = {
+        {"text", "a b", "{\"split_by\":\"words\",\"chunk_size\":0}"},
+        {"text", "a b", "{\"split_by\":\"words\",\"chunk_size\":5,\"chunk_overlap\":5}"},
+        {"text", "a b", "{\"split_by\":\"words\",\"chunk_size\":\"5\"}"},
+        {"text", "a b", "{\"split_by\":\"time_segments\"}"},
+        {"text", "a b", "{\"source_type\":\"youtube\"}"},
+        {"text", "a b", "{\"response_shape\":\"x\"}"},
+        {"text",
+         "a\xFF"
+         "b",
+         NULL},
+        {"text", "a b", "{\"index\":\"all_minilm_l6_v2\"}"},
+        {"text", "a b", "{\"split_by\":\"words\",\"chunk_size\":1}"},
+    };
+    static const char *const codes[] = {
+        "invalid_parameter",    "invalid_parameter",       "invalid_parameter",
+        "split_by_unsupported", "source_type_unsupported", "response_shape_unsupported",
+        "invalid_utf8",         "model_missing",           ""};
+    struct sl_host_results r = run(host, asks, SL_COUNT_OF(asks));
+    for (size_t i = 0; i < SL_COUNT_OF(asks); i++) {
+        cr_expect_str_eq(r.items[i].code, codes[i]);
+        cr_expect_eq(r.items[i].kind,
+                     codes[i][0] == '\0' ? SLUICE_ERROR_NONE : SLUICE_ERROR_PERMANENT);
+    }
+    cr_expect_eq(r.items[8].records_count, 2);
+    sl_host_results_deinit(&r);
+    sl_host_close(&host);
+}
+
+static int
+build_model(const struct tiny_model_options *options)
+{
+    char path[64];
+    int fd = -1;
+    struct sl_cause cause = {0};
+    cr_assert_not_null(tiny_directory_make(path));
+    cr_assert_eq(tiny_model_write(path, options), 0);
+    int directory = open(path, O_RDONLY | O_DIRECTORY);
+    cr_assert_eq(sl_model_build(directory, NULL, &fd, &cause), SL_OK, "%s", cause.text);
+    close(directory);
+    tiny_directory_remove(path);
+    return fd;
+}
+
+static void
+check_model_vectors(const struct tiny_model_options *model)
+{
+    struct sl_host_options options = {
+        .has_model = true, .model_fd = build_model(model), .model_name = "tiny_v1", .threads = 2};
+    struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", &options);
+    struct ask asks[] = {{"text", "alpha beta", NULL},
+                         {"text", "gamma delta epsilon", "{\"index\":\"other_v1\"}"},
+                         {"text", "alpha beta", "{\"split_by\":\"words\",\"chunk_size\":2}"},
+                         {"text", "alpha beta", "{\"index\":\"text_hash_v1\"}"}};
+    struct sl_host_results r = run(host, asks, 4);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(r.items[i].records_count, 1, "%s", r.items[i].message);
+    const struct sl_host_vector *first = r.items[0].records[0].vectors;
+    cr_expect_str_eq(first->index, "tiny_v1");
+    cr_expect_str_eq(r.items[1].records[0].vectors->index, "other_v1");
+    cr_expect_eq(first->dimensions, 32);
+    cr_expect_float_eq(dot(first, first), 1.0, 1e-5);
+    cr_expect_float_eq(dot(first, r.items[2].records[0].vectors), 1.0, 1e-5, "same text");
+    cr_expect_eq(r.items[3].records[0].vectors->dimensions, SL_TEXT_HASH_DIMENSIONS);
+    sl_host_results_deinit(&r);
+    sl_host_close(&host);
+    close(options.model_fd);
+}
+
+Test(plugins, text_with_a_model_gives_its_vectors)
+{
+    check_model_vectors(&(struct tiny_model_options){.seed = 1});
+    check_model_vectors(&(struct tiny_model_options){.seed = 1, .is_half = true, .is_cls = true});
+}
+
+Test(plugins, text_does_not_start_on_a_model_that_is_no_encoder)
+{
+    struct tiny_model_options bent = {.seed = 1, .bend_tensor = "embeddings.LayerNorm.weight"};
+    struct sl_host_options options = {.has_model = true, .model_fd = build_model(&bent)};
+    struct sl_host *host = NULL;
+    struct sl_cause cause = {0};
+    cr_expect_eq(sl_host_open(PLUGINS "text_extractor.so", &options, &host, &cause), SL_EINVAL);
+    cr_expect(strstr(cause.text, "LayerNorm") != NULL, "%s", cause.text);
+    close(options.model_fd);
+}
+
+Test(plugins, passthrough_labels_what_it_gets)
+{
+    struct sl_host *host = open_plugin(PLUGINS "passthrough_extractor.so", NULL);
+    struct ask asks[] = {
+        {"content", "plain", NULL, NULL, "{\"k\": 1.50}"},
+        {"content", "https://example.com/x.png", "{\"preserve_metadata\":false}", NULL,
+         "{\"k\":1}"},
+        {"data", "{\"a\":1}", "{\"content_url\":\"blob:1\"}"},
+        {"content", "a,b", NULL, "text/csv"},
+        {"other", "x", NULL},
+    };
+    struct sl_host_results r = run(host, asks, SL_COUNT_OF(asks));
+    expect_record(r.items[0].records,
+                  "{\"content_type\":\"text/plain\",\"size_bytes\":5,\"metadata\":{\"k\": 1.50}}");
+    expect_record(r.items[1].records,
+                  "{\"content_url\":\"https://example.com/x.png\",\"content_type\":\"text/plain\","
+                  "\"size_bytes\":25}");
+    expect_record(r.items[2].records,
+                  "{\"content_url\":\"blob:1\",\"content_type\":\"application/json\","
+                  "\"size_bytes\":7}");
+    expect_record(r.items[3].records, "{\"content_type\":\"text/csv\",\"size_bytes\":3}");
+    cr_expect_eq(r.items[0].records->vectors_count, 0);
+    cr_expect_str_eq(r.items[4].code, "input_missing");
+    sl_host_results_deinit(&r);
+    sl_host_close(&host);
+}
+
+Test(plugins, describe_themselves_in_json)
+{
+    const char *files[] = {PLUGINS "text_extractor.so", PLUGINS "passthrough_extractor.so"};
+    for (int i = 0; i < 2; i++) {
+        struct sl_host *host = open_plugin(files[i], NULL);
+        struct sl_json_doc *doc = NULL;
+        const char *text = sl_host_extractor_lookup(host)->describe();
+        cr_assert_eq(sl_json_parse(sl_slice_str(text), &doc, NULL), SL_OK);
+        cr_expect(sl_json_has(sl_json_member(sl_json_root(doc), "output_schema")));
+        sl_json_destroy(&doc);
+        sl_host_close(&host);
+    }
+}
+
+Test(plugins, media_types_are_seen_in_the_first_bytes)
+{
+    cr_expect_str_eq(sl_media_type(sl_slice("\x89PNG\r\n\x1A\n..", 10)), "image/png");
+    cr_expect_str_eq(sl_media_type(sl_slice_str("%PDF-1.7")), "application/pdf");
+    cr_expect_str_eq(sl_media_type(sl_slice_str(" <!DOCTYPE html><p>")), "text/html");
+    cr_expect_str_eq(sl_media_type(sl_slice_str("[1,2]\n")), "application/json");
+    cr_expect_str_eq(sl_media_type(sl_slice_str("{not so")), "text/plain");
+    cr_expect_str_eq(sl_media_type(sl_slice_str("BMW is a car")), "text/plain");
+    cr_expect_str_eq(sl_media_type(sl_slice("\0\1\2", 3)), "application/octet-stream");
+    cr_expect_str_eq(sl_media_type(sl_slice("", 0)), "application/octet-stream");
+    cr_expect_str_eq(sl_media_type_with(sl_slice_str("%PDF-1"), "text/css"), "application/pdf");
+    cr_expect_str_eq(sl_media_type_with(sl_slice_str("a"), "text/css"), "text/css");
+    cr_expect_str_eq(sl_media_type_with(sl_slice_str("a"), "te\"xt/css"), "text/plain");
+}
