@@ -609,6 +609,130 @@ Test(front, an_address_in_use_is_told)
     cr_assert_null(other);
 }
 
+/* ---- multipart ----------------------------------------------------------------------------------
+ */
+
+static const char *
+upload_path(void)
+{
+    uint32_t count;
+    const struct sl_route *routes = sl_routes(&count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (routes[i].body == SL_BODY_MULTIPART && routes[i].method == SL_POST)
+            return routes[i].path;
+    }
+    cr_skip_test("no route takes a form");
+    return NULL;
+}
+
+struct part {
+    const char *name, *filename, *value;
+};
+
+/* Send the parts as they are listed; `cut` bytes are left off the end. */
+static int
+upload(const struct part *parts, uint32_t count, size_t cut)
+{
+    struct sl_buf text = {0};
+    char start[256];
+    for (uint32_t i = 0; i < count; i++) {
+        sl_buf_printf(&text, "--XX\r\nContent-Disposition: form-data; name=\"%s\"", parts[i].name);
+        if (parts[i].filename != NULL)
+            sl_buf_printf(&text, "; filename=\"%s\"", parts[i].filename);
+        sl_buf_append_str(&text, "\r\n\r\n");
+        sl_buf_append_str(&text, parts[i].value);
+        sl_buf_append_str(&text, "\r\n");
+    }
+    sl_buf_append_str(&text, "--XX--\r\n");
+    text.size -= cut;
+    snprintf(start, sizeof(start), "POST %s", upload_path());
+    int status_code = ask(start, auth(secret, "Content-Type: multipart/form-data; boundary=XX\r\n"),
+                          sl_buf_text(&text));
+    sl_buf_deinit(&text);
+    return status_code;
+}
+
+static void
+hash_of(const char *content, char ret_hex[static 65])
+{
+    uint8_t digest[32];
+    sl_sha256(sl_slice_str(content), digest);
+    sl_hex(sl_slice(digest, sizeof(digest)), ret_hex);
+}
+
+Test(front, parts_come_in_any_order)
+{
+    char hex[65];
+    hash_of("archive bytes", hex);
+    const struct part first[] = {
+        {"file", "m.tar.gz", "archive bytes"}, {"name", NULL, "ranker"}, {"version", NULL, ""}};
+    const struct part last[] = {
+        {"name", NULL, "ranker"}, {"version", NULL, ""}, {"file", "m.tar.gz", "archive bytes"}};
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(upload(i == 0 ? first : last, 3, 0), 200, "%s", body());
+        cr_assert(has(hex), "%s", body());
+        cr_assert(has("\"size\":13"));
+        cr_assert(has("\"name\":\"ranker\""));
+        cr_assert(has("\"version\":\"\""));
+    }
+    uint64_t size = 0;
+    cr_assert_eq(sl_blob_size(blobs, hex, &size), SL_OK);
+    cr_assert_eq(size, 13);
+}
+
+Test(front, a_form_without_a_file_is_a_call_too)
+{
+    const struct part parts[] = {{"name", NULL, "ranker"}};
+    cr_assert_eq(upload(parts, 1, 0), 200);
+    cr_assert(has("\"blob\":\"\""));
+}
+
+Test(front, malformed_forms_leave_nothing)
+{
+    static char large[70000];
+    char hex[65];
+    uint64_t size;
+    hash_of("left over", hex);
+    const struct part cut[] = {{"file", "f", "left over"}};
+    const struct part two[] = {{"file", "f", "left over"}, {"file", "g", "b"}};
+    memset(large, 'x', sizeof(large) - 1);
+    const struct part field[] = {{"file", "f", "left over"}, {"name", NULL, large}};
+    struct part many[26];
+    for (size_t i = 0; i < SL_COUNT_OF(many); i++)
+        many[i] = (struct part){"name", NULL, "v"};
+    cr_assert_eq(upload(cut, 1, 10), 400);
+    cr_assert_eq(upload(two, 2, 0), 400);
+    cr_assert_eq(upload(field, 2, 0), 413);
+    cr_assert_eq(upload(many, 26, 0), 400);
+    cr_assert_eq(sl_blob_size(blobs, hex, &size), SL_ENOTFOUND);
+    cr_assert_eq(posted_count, 0);
+    char start[256];
+    snprintf(start, sizeof(start), "POST %s", upload_path());
+    cr_assert_eq(ask(start, auth(secret, JSON), "{}"), 415);
+    cr_assert_eq(ask(start, auth(secret, "Content-Type: multipart/form-data\r\n"), "x"), 400);
+    cr_assert_eq(ask(start, "Content-Type: multipart/form-data; boundary=XX\r\n", "x"), 401);
+}
+
+Test(front, a_client_that_leaves_in_its_upload_leaves_nothing)
+{
+    char start[256];
+    snprintf(start, sizeof(start), "POST %s", upload_path());
+    for (int i = 0; i < 10; i++) {
+        int fd = dial();
+        struct sl_buf text = {0};
+        sl_buf_printf(
+            &text,
+            "%s HTTP/1.1\r\nHost: x\r\n%sContent-Length: 5000\r\n\r\n--XX\r\n"
+            "Content-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nsome bytes",
+            start, auth(secret, "Content-Type: multipart/form-data; boundary=XX\r\n"));
+        send_all(fd, text.data, text.size);
+        sl_buf_deinit(&text);
+        close(fd);
+    }
+    cr_assert_eq(ask("GET /v1/namespaces/here", auth(secret, ""), NULL), 200);
+    cr_assert_eq(posted_count, 1);
+}
+
 /* ---- pages --------------------------------------------------------------------------------------
  */
 

@@ -265,7 +265,7 @@ Test(runner, a_sweep_forgets_what_has_expired)
 {
     struct sl_buf cursor = {0};
     for (int i = 0; i < 10; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof(key), "k%d", i);
         struct sl_call *call = make(&plain, "{\"n\":\"a\"}", key);
         call->now_ms = i < 5 ? 1000 : 2000;
