@@ -12,7 +12,7 @@
 #include "gateway/models.h"
 #include "gateway/unpack.h"
 #include "object-store/blob.h"
-#include "runtime/log.h"
+#include "runtime/report.h"
 
 struct upload {
     /* A refusal found before unpacking. */
@@ -192,7 +192,7 @@ work(struct sl_call *call)
     /* The archive is not needed any more: what it held lies unpacked, or was refused. */
     if (call->upload.blob[0] != '\0' && blobs != NULL &&
         sl_blob_remove(blobs, call->upload.blob) != SL_OK)
-        sl_log_warn("upload-left", "blob=%s", call->upload.blob);
+        sl_report_warn("upload-left", "blob=%s", call->upload.blob);
 }
 
 /* ---- afterwards ---------------------------------------------------------------------------------
