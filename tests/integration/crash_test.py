@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A replica that crashes on one document: it is retried, then reported with its signal; all others
+complete. The crash is a plugin's that takes the place of passthrough_extractor."""
+import os
+import subprocess
+import tempfile
+
+import sluice_testlib as lib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def build_plugin(folder):
+    subprocess.run(["cc", "-std=gnu17", "-shared", "-fPIC", "-D_GNU_SOURCE",
+                    "-I", os.path.join(lib.ROOT, "extractors/include"),
+                    os.path.join(HERE, "crash_plugin.c"),
+                    "-o", os.path.join(folder, "passthrough_extractor.so")], check=True)
+    config = os.path.join(folder, "sluice.yaml")
+    with open(config, "w", encoding="ascii") as file:
+        file.write(f"plugins: {folder}\nretry:\n  attempts: 3\n  base: 10ms\n  cap: 50ms\n")
+    return config
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        server = lib.Server(build_plugin(folder)).start()
+        client = server.tenant("crash-test")
+        client.namespace = client.make("namespace", "crash", feature_extractors=lib.BOTH)
+        bucket = client.make("bucket", "things", bucket_schema={
+            "properties": {"content": {"type": "text"}}})
+        client.make("collection", "copies", source={"type": "bucket", "bucket_ids": [bucket]},
+                    feature_extractor={"feature_extractor_name": "passthrough_extractor",
+                                       "version": "v1", "input_mappings": {"content": "content"}})
+        ids = client.make_objects(bucket, [
+            lib.text_object("CRASH" if i == 17 else f"text {i}") for i in range(50)])
+        batch, task_id = client.submit(bucket, ids)
+        with lib.check("the batch ends with errors, and says how many"):
+            task = client.wait_task(task_id, seconds=90)
+            lib.equal(task["status"], "COMPLETED_WITH_ERRORS", "the task's status")
+            lib.equal(task["additional_data"]["progress"], {"done": 49, "failed": 1, "total": 50})
+        with lib.check("all others have completed"):
+            roots = {lib.root_object(item) for item in client.documents("copies")}
+            lib.equal(roots, set(ids) - {ids[17]}, "the objects that have documents")
+        with lib.check("the document is reported with the signal, after its attempts"):
+            failed = client.get(f"/v1/buckets/{bucket}/batches/{batch}/failed-documents"
+                                ).expect(200)
+            lib.equal(failed["total"], 1)
+            one = failed["failed_documents"][0]
+            lib.equal(one["object_id"], ids[17])
+            assert "SIGSEGV" in one["message"] or "signal 11" in one["message"], one
+            lib.equal(one["retry_count"], 2, "retries after the first attempt")
+        with lib.check("sluice itself is alive, and stops when asked"):
+            lib.equal(server.stop(), 0, "the exit status")
+    lib.finish()
+
+
+if __name__ == "__main__":
+    main()
