@@ -20,7 +20,8 @@ enum sl_table {
     SL_TABLE_KEY = 3,    /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
 
     /* a tenant's scope: what actors/ knows */
-    SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket ->
+    SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket |
+                                 "job-records", job ->
                                  counter (i64, sl_txn_add) */
     SL_TABLE_SOURCE = 17,     /* bucket, object -> sl_source (source.h) */
     SL_TABLE_EXTRACTION = 18, /* collection -> sl_extraction as JSON (extraction.h) */

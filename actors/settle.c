@@ -155,6 +155,15 @@ add_event(struct sl_txn *txn, struct sl_scope scope, struct sl_buf *event)
     sl_txn_event(txn, SL_PROJECTION_QUEUE, scope, sl_buf_slice(event));
 }
 
+/* How many records a job has made, so far: kept beside it until its row takes the sum. */
+static struct sl_slice
+job_count_key(struct sl_buf *key, struct sl_job_id id)
+{
+    char text[37];
+    sl_job_id_format(id, text);
+    return sl_key(key, 2, "job-records", text);
+}
+
 enum sl_err
 sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct sl_json extraction,
                struct sl_slice outputs)
@@ -176,6 +185,9 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
             err = put_records(&r, outputs);
     }
     if (err == SL_OK) {
+        if (r.position > 0)
+            sl_txn_add(r.txn, r.scope, SL_TABLE_COUNT, job_count_key(&r.key, lease->job),
+                       r.position);
         sl_queue_event_done(&event, lease->task_id);
         add_event(r.txn, lease->scope, &event);
         /* The payload belongs to the queue and goes with the task: keep it for the indexes. */
@@ -264,7 +276,7 @@ enum sl_err
 sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
 {
     struct sl_slice key = sl_slice(info->id.bytes, sizeof(info->id.bytes)), old;
-    struct sl_buf copy = {0}, row = {0}, event = {0};
+    struct sl_buf copy = {0}, row = {0}, event = {0}, count = {0};
     struct sl_job_row job = {.created_ms = info->created_ms};
     struct sl_txn *txn = sl_store_begin(s->store);
     if (sl_txn_get(txn, info->scope, SL_TABLE_JOB, key, &old) == SL_OK) {
@@ -279,6 +291,9 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
     job.canceled = info->canceled;
     job.started_ms = info->started_ms;
     job.ended_ms = s->now_ms;
+    struct sl_slice count_key = job_count_key(&count, info->id);
+    job.records = (uint64_t)sl_txn_counter(txn, info->scope, SL_TABLE_COUNT, count_key);
+    sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
     sl_job_row_encode(&job, &row);
     sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
     sl_queue_event_forget(&event, info->id);
@@ -289,5 +304,6 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
     sl_buf_deinit(&copy);
     sl_buf_deinit(&row);
     sl_buf_deinit(&event);
+    sl_buf_deinit(&count);
     return err;
 }

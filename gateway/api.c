@@ -179,7 +179,6 @@ static void
 go_on(struct api *a, struct sl_ctx *ctx, struct waiting *w)
 {
     struct sl_call *call = w->call;
-    call->is_waiting = false;
     call->now_ms = ctx->now_ms;
     sl_runner_continue(a->options.gateway, call, w->then);
     sl_free(w);
