@@ -135,8 +135,6 @@ start(struct replica *r, const struct sl_child *child)
 
     struct sl_cause cause = {0};
     enum sl_err err = open_host(r, child, &cause);
-    if (child->fds_count > 0)
-        close(child->fds[0]); /* The mapping keeps it. */
     struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};
     if (err != SL_OK)
         ready.error = sl_slice_str(cause.text[0] == '\0' ? sl_err_text(err) : cause.text);
