@@ -569,7 +569,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     a->options = *(const struct sl_agent_options *)argument;
     a->replica_next = REPLICAS_FIRST;
     struct sl_m_node_join join = {
-        .node = a->options.pool.node, .pid = (uint64_t)getpid(), .room = SL_AGENT_ROOM};
+        .node = a->options.pool.node, .pid = a->options.pid, .room = SL_AGENT_ROOM};
     sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_join, &join);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
 }

@@ -13,6 +13,7 @@
 
 struct sl_agent_options {
     struct sl_pool_options pool; /* Its strings are borrowed for the actor's life. */
+    uint64_t pid;                /* Of the node's process, for people. */
 };
 
 extern const struct sl_actor_class sl_agent_class; /* Argument: sl_agent_options. */
