@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/runtime/virtual_disk.h"
+#include "runtime/sim_disk.h"
 
 #include <stdio.h>
 
@@ -17,25 +17,25 @@ struct inode {
     size_t dirty_size;
 };
 
-struct virtual_disk {
+struct sl_sim_disk {
     struct inode inodes[INODES_MAX];
     uint64_t operations, syncs, writes, fail_at;
 };
 
 struct sl_file {
-    struct virtual_disk *disk;
+    struct sl_sim_disk *disk;
     struct inode *inode;
 };
 
 static enum sl_err
-count(struct virtual_disk *disk)
+count(struct sl_sim_disk *disk)
 {
     disk->operations++;
     return disk->fail_at != 0 && disk->operations >= disk->fail_at ? SL_EIO : SL_OK;
 }
 
 static struct inode *
-find(struct virtual_disk *disk, const char *name)
+find(struct sl_sim_disk *disk, const char *name)
 {
     for (size_t i = 0; i < INODES_MAX; i++)
         if (disk->inodes[i].is_there && strcmp(disk->inodes[i].name, name) == 0)
@@ -55,7 +55,7 @@ clear(struct inode *inode)
 static enum sl_err
 disk_open(void *self, const char *path, struct sl_file **ret_file)
 {
-    struct virtual_disk *disk = self;
+    struct sl_sim_disk *disk = self;
     if (count(disk) != SL_OK)
         return SL_EIO;
     struct inode *inode = find(disk, path);
@@ -154,7 +154,7 @@ disk_close(struct sl_file **f)
 static enum sl_err
 disk_rename(void *self, const char *from, const char *to)
 {
-    struct virtual_disk *disk = self;
+    struct sl_sim_disk *disk = self;
     if (count(disk) != SL_OK)
         return SL_EIO;
     struct inode *inode = find(disk, from), *old = find(disk, to);
@@ -171,7 +171,7 @@ disk_rename(void *self, const char *from, const char *to)
 static enum sl_err
 disk_remove(void *self, const char *path)
 {
-    struct virtual_disk *disk = self;
+    struct sl_sim_disk *disk = self;
     struct inode *inode = find(disk, path);
     if (count(disk) != SL_OK)
         return SL_EIO;
@@ -184,7 +184,7 @@ disk_remove(void *self, const char *path)
 static enum sl_err
 disk_list(void *self, struct sl_buf *names)
 {
-    struct virtual_disk *disk = self;
+    struct sl_sim_disk *disk = self;
     const char *last = "";
     if (count(disk) != SL_OK)
         return SL_EIO;
@@ -204,14 +204,14 @@ disk_list(void *self, struct sl_buf *names)
     }
 }
 
-struct virtual_disk *
-virtual_disk_create(void)
+struct sl_sim_disk *
+sl_sim_disk_create(void)
 {
-    return sl_zalloc(sizeof(struct virtual_disk));
+    return sl_zalloc(sizeof(struct sl_sim_disk));
 }
 
 void
-virtual_disk_destroy(struct virtual_disk **disk)
+sl_sim_disk_destroy(struct sl_sim_disk **disk)
 {
     for (size_t i = 0; i < INODES_MAX; i++)
         clear(&(*disk)->inodes[i]);
@@ -220,7 +220,7 @@ virtual_disk_destroy(struct virtual_disk **disk)
 }
 
 struct sl_disk
-virtual_disk_ops(struct virtual_disk *disk)
+sl_sim_disk_ops(struct sl_sim_disk *disk)
 {
     return (struct sl_disk){
         .self = disk,
@@ -237,31 +237,31 @@ virtual_disk_ops(struct virtual_disk *disk)
 }
 
 void
-virtual_disk_fail_at(struct virtual_disk *disk, uint64_t nth)
+sl_sim_disk_fail_at(struct sl_sim_disk *disk, uint64_t nth)
 {
     disk->fail_at = nth == 0 ? 0 : disk->operations + nth;
 }
 
 uint64_t
-virtual_disk_operations(const struct virtual_disk *disk)
+sl_sim_disk_operations(const struct sl_sim_disk *disk)
 {
     return disk->operations;
 }
 
 uint64_t
-virtual_disk_syncs(const struct virtual_disk *disk)
+sl_sim_disk_syncs(const struct sl_sim_disk *disk)
 {
     return disk->syncs;
 }
 
 uint64_t
-virtual_disk_writes(const struct virtual_disk *disk)
+sl_sim_disk_writes(const struct sl_sim_disk *disk)
 {
     return disk->writes;
 }
 
 void
-virtual_disk_crash(struct virtual_disk *disk, uint64_t seed)
+sl_sim_disk_crash(struct sl_sim_disk *disk, uint64_t seed)
 {
     struct sl_random random;
     sl_random_seed(&random, seed);
@@ -284,7 +284,7 @@ virtual_disk_crash(struct virtual_disk *disk, uint64_t seed)
 }
 
 uint8_t *
-virtual_disk_bytes(struct virtual_disk *disk, const char *name, size_t *ret_size)
+sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *name, size_t *ret_size)
 {
     struct inode *inode = find(disk, name);
     if (inode == NULL)

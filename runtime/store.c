@@ -380,6 +380,14 @@ sl_store_close(struct sl_store **store_arg)
     *store_arg = NULL;
 }
 
+void
+sl_store_abandon(struct sl_store **store)
+{
+    check(*store);
+    (*store)->failed = SL_EIO;
+    sl_store_close(store);
+}
+
 /* ---- staging ----------------------------------------------------------------------------------
  */
 

@@ -58,6 +58,8 @@ struct sl_store_options {
 SL_MUST_CHECK enum sl_err sl_store_open(const struct sl_store_options *options,
                                         struct sl_store **ret_store);
 void sl_store_close(struct sl_store **store); /* Syncs, commits. NULL inside is fine. */
+/* Close without either, as a crash does: only what was synced before is sure to be there. */
+void sl_store_abandon(struct sl_store **store);
 
 /* One transaction at a time. Borrowed until commit or abort. */
 struct sl_txn *sl_store_begin(struct sl_store *store);

@@ -5,7 +5,7 @@
 #include "runtime/alloc.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
-#include "tests/runtime/virtual_disk.h"
+#include "runtime/sim_disk.h"
 
 #define SEGMENT (64 * 1024)
 #define FIRST   "segment-0000000000"
@@ -49,16 +49,16 @@ append(struct sl_log *log, size_t size)
 }
 
 static enum sl_err
-try_open(struct virtual_disk *disk, uint64_t after, struct seen *seen, struct sl_log **ret_log)
+try_open(struct sl_sim_disk *disk, uint64_t after, struct seen *seen, struct sl_log **ret_log)
 {
-    struct sl_log_options options = {.disk = virtual_disk_ops(disk), .segment_size_bytes = SEGMENT};
+    struct sl_log_options options = {.disk = sl_sim_disk_ops(disk), .segment_size_bytes = SEGMENT};
     *seen = (struct seen){0};
     *ret_log = NULL;
     return sl_log_open(&options, after, note, seen, ret_log);
 }
 
 static struct sl_log *
-open_log(struct virtual_disk *disk, uint64_t after, struct seen *seen)
+open_log(struct sl_sim_disk *disk, uint64_t after, struct seen *seen)
 {
     struct sl_log *log;
     enum sl_err err = try_open(disk, after, seen, &log);
@@ -68,7 +68,7 @@ open_log(struct virtual_disk *disk, uint64_t after, struct seen *seen)
 
 Test(log, replays_what_was_synced_and_after_means_after)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     struct sl_log *log = open_log(disk, 0, &seen);
     cr_assert_eq(seen.count, 0);
@@ -85,30 +85,30 @@ Test(log, replays_what_was_synced_and_after_means_after)
     cr_assert_eq(seen.last, 500);
     cr_assert_eq(append(log, 3), 501);
     sl_log_close(&log);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, syncs_a_record_with_one_write_and_one_sync)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     struct sl_log *log = open_log(disk, 0, &seen);
     for (int i = 0; i < 10; i++) {
-        uint64_t operations = virtual_disk_operations(disk), syncs = virtual_disk_syncs(disk);
+        uint64_t operations = sl_sim_disk_operations(disk), syncs = sl_sim_disk_syncs(disk);
         append(log, 300);
         cr_assert_eq(sl_log_sync(log), SL_OK);
-        cr_assert_eq(virtual_disk_operations(disk), operations + 2);
-        cr_assert_eq(virtual_disk_syncs(disk), syncs + 1);
+        cr_assert_eq(sl_sim_disk_operations(disk), operations + 2);
+        cr_assert_eq(sl_sim_disk_syncs(disk), syncs + 1);
         cr_assert_eq(sl_log_sync(log), SL_OK); /* Nothing to do. */
-        cr_assert_eq(virtual_disk_operations(disk), operations + 2);
+        cr_assert_eq(sl_sim_disk_operations(disk), operations + 2);
     }
     sl_log_close(&log);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, a_record_larger_than_a_segment_gets_its_own)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     struct sl_log *log = open_log(disk, 0, &seen);
     append(log, 10);
@@ -118,12 +118,12 @@ Test(log, a_record_larger_than_a_segment_gets_its_own)
     log = open_log(disk, 0, &seen);
     cr_assert_eq(seen.count, 3);
     sl_log_close(&log);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, recycles_released_segments_and_does_not_replay_them)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     struct sl_log *log = open_log(disk, 0, &seen);
     struct sl_buf names = {0};
@@ -138,7 +138,7 @@ Test(log, recycles_released_segments_and_does_not_replay_them)
             cr_assert_eq(sl_log_release(log, released), SL_OK);
         }
     }
-    struct sl_disk ops = virtual_disk_ops(disk);
+    struct sl_disk ops = sl_sim_disk_ops(disk);
     cr_assert_eq(ops.list(ops.self, &names), SL_OK);
     uint32_t files = 0;
     for (size_t i = 0; i < names.size; i++)
@@ -152,12 +152,12 @@ Test(log, recycles_released_segments_and_does_not_replay_them)
     sl_log_close(&log);
     /* What was released may be gone: asking for it is told, not glossed over. */
     cr_assert_eq(try_open(disk, 0, &seen, &log), SL_ECORRUPT);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, skips_positions_and_replays_across_the_gap)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     struct sl_log *log = open_log(disk, 0, &seen);
     append(log, 10);
@@ -175,13 +175,13 @@ Test(log, skips_positions_and_replays_across_the_gap)
     log = open_log(disk, 500, &seen);
     cr_assert_eq(seen.count, 1);
     sl_log_close(&log);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, a_flipped_bit_before_later_batches_is_corruption_and_in_the_last_a_torn_tail)
 {
     for (uint64_t victim = 1; victim <= 20; victim++) {
-        struct virtual_disk *disk = virtual_disk_create();
+        struct sl_sim_disk *disk = sl_sim_disk_create();
         struct seen seen;
         struct sl_log *log = open_log(disk, 0, &seen);
         for (int i = 0; i < 20; i++) {
@@ -190,13 +190,13 @@ Test(log, a_flipped_bit_before_later_batches_is_corruption_and_in_the_last_a_tor
         }
         sl_log_close(&log);
         size_t size;
-        uint8_t *bytes = virtual_disk_bytes(disk, FIRST, &size);
+        uint8_t *bytes = sl_sim_disk_bytes(disk, FIRST, &size);
         bytes[4096 + (victim - 1) * 128 + victim % 100] ^= 4;
         enum sl_err err = try_open(disk, 0, &seen, &log);
         cr_assert_eq(err, victim < 20 ? SL_ECORRUPT : SL_OK, "%lu", (unsigned long)victim);
         cr_assert_eq(seen.count, victim - 1);
         sl_log_close(&log);
-        virtual_disk_destroy(&disk);
+        sl_sim_disk_destroy(&disk);
     }
 }
 
@@ -222,35 +222,35 @@ Test(log, what_a_torn_batch_left_never_joins_a_later_history)
 
 Test(log, a_damaged_head_is_survived_by_its_copy_and_two_are_corruption)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     size_t size;
     struct sl_log *log = open_log(disk, 0, &seen);
     append(log, 10);
     sl_log_close(&log);
-    virtual_disk_bytes(disk, FIRST, &size)[9] ^= 1;
+    sl_sim_disk_bytes(disk, FIRST, &size)[9] ^= 1;
     log = open_log(disk, 0, &seen);
     cr_assert_eq(seen.count, 1);
     sl_log_close(&log);
-    virtual_disk_bytes(disk, FIRST, &size)[2048 + 9] ^= 1;
+    sl_sim_disk_bytes(disk, FIRST, &size)[2048 + 9] ^= 1;
     cr_assert_eq(try_open(disk, 0, &seen, &log), SL_ECORRUPT);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, stays_failed_after_a_failed_sync)
 {
     for (uint64_t nth = 1; nth <= 2; nth++) {
-        struct virtual_disk *disk = virtual_disk_create();
+        struct sl_sim_disk *disk = sl_sim_disk_create();
         struct seen seen;
         struct sl_log *log = open_log(disk, 0, &seen);
         append(log, 10);
-        virtual_disk_fail_at(disk, nth);
+        sl_sim_disk_fail_at(disk, nth);
         cr_assert_eq(sl_log_sync(log), SL_EIO);
-        virtual_disk_fail_at(disk, 0);
+        sl_sim_disk_fail_at(disk, 0);
         cr_assert_eq(sl_log_sync(log), SL_EIO);
         cr_assert_eq(sl_log_durable(log), 0);
         sl_log_close(&log);
-        virtual_disk_destroy(&disk);
+        sl_sim_disk_destroy(&disk);
     }
 }
 
@@ -259,7 +259,7 @@ Test(log, stays_failed_after_a_failed_sync)
 static void
 crash_loop(uint64_t seed)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct sl_random random;
     struct seen seen;
     uint64_t durable = 0, released = 0, appended = 0, position;
@@ -273,7 +273,7 @@ crash_loop(uint64_t seed)
         cr_assert_leq(sl_log_last(log), SL_MAX(appended, released));
         cr_assert_eq(released + seen.count, sl_log_last(log));
         if (sl_random_below(&random, 4) == 0)
-            virtual_disk_fail_at(disk, 1 + sl_random_below(&random, 60));
+            sl_sim_disk_fail_at(disk, 1 + sl_random_below(&random, 60));
         for (uint64_t ops = sl_random_below(&random, 80); ops > 0; ops--) {
             switch (sl_random_below(&random, 8)) {
             case 0:
@@ -299,11 +299,11 @@ crash_loop(uint64_t seed)
         }
         appended = sl_log_last(log);
         /* The process dies: nothing more reaches the disk. */
-        virtual_disk_fail_at(disk, 1);
+        sl_sim_disk_fail_at(disk, 1);
         sl_log_close(&log);
-        virtual_disk_crash(disk, sl_random_u64(&random));
+        sl_sim_disk_crash(disk, sl_random_u64(&random));
     }
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, survives_crashes_at_random_places)

@@ -10,7 +10,7 @@
 #include "runtime/random.h"
 #include "runtime/report.h"
 #include "runtime/store.h"
-#include "tests/runtime/virtual_disk.h"
+#include "runtime/sim_disk.h"
 
 static char path[64];
 static const struct sl_scope scope = {3};
@@ -384,8 +384,8 @@ Test(store, tick_commits_when_quiet_and_checkpoints_when_grown)
 static void
 crash_loop(uint64_t seed)
 {
-    struct virtual_disk *disk = virtual_disk_create();
-    struct sl_disk ops = virtual_disk_ops(disk);
+    struct sl_sim_disk *disk = sl_sim_disk_create();
+    struct sl_disk ops = sl_sim_disk_ops(disk);
     struct sl_random random;
     uint64_t synced = 0, committed = 0;
     sl_random_seed(&random, seed);
@@ -411,7 +411,7 @@ crash_loop(uint64_t seed)
         }
         sl_txn_abort(&t);
         if (sl_random_below(&random, 3) == 0)
-            virtual_disk_fail_at(disk, 1 + sl_random_below(&random, 40));
+            sl_sim_disk_fail_at(disk, 1 + sl_random_below(&random, 40));
         for (uint64_t steps = sl_random_below(&random, 60); steps > 0; steps--) {
             uint64_t value[64] = {n + 1};
             t = sl_store_begin(store);
@@ -433,12 +433,12 @@ crash_loop(uint64_t seed)
             if (!sl_store_is_dirty(store))
                 synced = n;
         }
-        virtual_disk_fail_at(disk, 1);
+        sl_sim_disk_fail_at(disk, 1);
         sl_store_close(&store);
-        virtual_disk_crash(disk, sl_random_u64(&random));
+        sl_sim_disk_crash(disk, sl_random_u64(&random));
         committed = n;
     }
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(store, is_whole_after_every_crash)
