@@ -202,14 +202,14 @@ Test(log, a_flipped_bit_before_later_batches_is_corruption_and_in_the_last_a_tor
 
 Test(log, what_a_torn_batch_left_never_joins_a_later_history)
 {
-    struct virtual_disk *disk = virtual_disk_create();
+    struct sl_sim_disk *disk = sl_sim_disk_create();
     struct seen seen;
     size_t size;
     struct sl_log *log = open_log(disk, 0, &seen);
     for (int i = 0; i < 3; i++)
         append(log, 96); /* One batch: the first is torn, the others are on the disk. */
     sl_log_close(&log);
-    virtual_disk_bytes(disk, FIRST, &size)[4096 + 50] ^= 1;
+    sl_sim_disk_bytes(disk, FIRST, &size)[4096 + 50] ^= 1;
     log = open_log(disk, 0, &seen);
     cr_assert_eq(seen.count, 0);
     append(log, 96); /* Ends exactly where the second one began. */
@@ -217,7 +217,7 @@ Test(log, what_a_torn_batch_left_never_joins_a_later_history)
     log = open_log(disk, 0, &seen);
     cr_assert_eq(seen.count, 1);
     sl_log_close(&log);
-    virtual_disk_destroy(&disk);
+    sl_sim_disk_destroy(&disk);
 }
 
 Test(log, a_damaged_head_is_survived_by_its_copy_and_two_are_corruption)
