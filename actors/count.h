@@ -10,7 +10,7 @@
 #include "runtime/store.h"
 
 /* What is counted, and of which parent: keys of SL_TABLE_COUNT. */
-#define SL_COUNT_RECORDS     "records"     /* of a namespace, and of a collection */
+#define SL_COUNT_RECORDS     "records"     /* of a collection */
 #define SL_COUNT_SOURCES     "sources"     /* of a namespace, and of a bucket */
 #define SL_COUNT_BYTES       "bytes"       /* of sources of a bucket */
 #define SL_COUNT_BUCKETS     "buckets"     /* of a namespace */

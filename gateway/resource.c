@@ -2,6 +2,8 @@
 #include "gateway/resource.h"
 
 #include "gateway/arena.h"
+#include "gateway/bucket.h"
+#include "gateway/list.h"
 #include "runtime/alloc.h"
 
 #define IDENTIFIER_SIZE_MAX 128
@@ -312,4 +314,45 @@ sl_rows_delete(struct sl_call *call, uint8_t table, struct sl_slice prefix, uint
     if (is_more)
         sl_call_fail(call, SL_API_CONFLICT, "it holds more than %d rows: delete its contents first",
                      SL_ROWS_DELETE_MAX);
+}
+
+uint32_t
+sl_resource_ids(struct sl_call *call, const struct sl_resource_kind *kind, const char *parent,
+                const char **ret_ids, uint32_t max)
+{
+    struct sl_scan scan = {0};
+    struct sl_buf prefix = {0};
+    uint32_t count = 0;
+    struct sl_slice from = kind->has_parent ? sl_key_prefix(&prefix, 1, parent) : sl_slice(NULL, 0);
+    sl_txn_scan(call->txn, call->who.scope, kind->table, from, sl_slice(NULL, 0), false, &scan);
+    while (count < max && sl_scan_next(&scan)) {
+        struct sl_slice id = sl_key_part(scan.key, kind->has_parent ? 1 : 0);
+        ret_ids[count++] = (const char *)sl_call_copy(call, id).data;
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    return count;
+}
+
+void
+sl_resource_list(struct sl_call *call, const struct sl_list_source *source)
+{
+    struct sl_list list;
+    struct sl_jsonw *w = &call->out;
+    if (!sl_list_begin(call, 10, &list))
+        return;
+    bool is_read = sl_list_run(&list, call, source);
+    if (is_read) {
+        sl_jsonw_object(w);
+        sl_list_write(&list, w);
+        if (list.has_total)
+            sl_jsonw_member_u64(w, "total_count", list.total);
+        sl_jsonw_name(w, "stats");
+        sl_jsonw_object(w);
+        if (list.has_total)
+            sl_jsonw_member_u64(w, "total", list.total);
+        sl_jsonw_end(w);
+        sl_jsonw_end(w);
+        sl_list_end(&list);
+    }
 }

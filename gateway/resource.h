@@ -86,4 +86,8 @@ void sl_rows_delete(struct sl_call *call, uint8_t table, struct sl_slice prefix,
 /* The call fails when more rows than one transaction can hold were to be deleted. */
 #define SL_ROWS_DELETE_MAX 200000
 
+struct sl_list_source;
+/* The whole reply of a list: results, pagination, total_count, stats. */
+void sl_resource_list(struct sl_call *call, const struct sl_list_source *source);
+
 #endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * account.h - who may call: tenants, their users and their API keys, as rows. A tenant is made
+ * whole, in one transaction: its scope, organization, owner and first key.
+ *
+ * Rows of keys lie in the system's scope by the secret's SHA-256; the secret itself is nowhere.
+ */
+#ifndef SL_GATEWAY_ACCOUNT_H
+#define SL_GATEWAY_ACCOUNT_H
+
+#include "gateway/identity.h"
+#include "gateway/keyring.h"
+#include "runtime/hash.h"
+#include "runtime/json.h"
+#include "runtime/store.h"
+
+#define SL_ADMIN_KEY_NAME  "admin-key"
+#define SL_OPERATOR_TENANT "operator"
+
+struct sl_plan {
+    const char *name, *alias, *account_type, *isolation;
+    uint32_t per_minute[5]; /* metadata data search upload compute; 0: no limit */
+};
+/* By name or alias; NULL: there is none. */
+const struct sl_plan *sl_plan_lookup(struct sl_slice name);
+bool sl_tenant_id_is_valid(struct sl_slice id);
+
+struct sl_tenant_new {
+    const char *tenant_id, *organization_id, *name, *owner_email, *owner_name;
+    const char *isolation; /* NULL: the plan's. */
+    const struct sl_plan *plan;
+    bool is_operator;
+    struct sl_json config, security, routing, cloud, region; /* NONE: none. */
+    uint64_t now_ms;
+};
+struct sl_tenant_made {
+    struct sl_identity who; /* Of its first key. */
+    char secret[SL_SECRET_SIZE + 1];
+    uint8_t digest[SL_SHA256_SIZE];
+};
+/* Stage everything. The id must be free (checked by the caller). */
+void sl_tenant_make(struct sl_txn *t, const struct sl_tenant_new *want,
+                    struct sl_tenant_made *ret_made);
+
+struct sl_key_new {
+    const char *name, *email, *user_id, *organization_id, *tenant_id, *created_by;
+    struct sl_scope scope;
+    uint32_t permissions; /* SL_PERMIT_BIT of each. */
+    bool is_operator;
+    uint64_t now_ms, expires_ms;                    /* expires 0: never */
+    struct sl_json description, scopes, rate_limit; /* NONE: none. */
+};
+struct sl_key_made {
+    char key_id[24];
+    char secret[SL_SECRET_SIZE + 1];
+    uint8_t digest[SL_SHA256_SIZE];
+};
+void sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_made *ret_made);
+
+/* The identity that a key's and its tenant's rows stand for. SL_ECORRUPT. */
+SL_MUST_CHECK enum sl_err sl_identity_read(struct sl_json key, struct sl_json tenant,
+                                           struct sl_identity *ret_who);
+/* The identity a tenant has for an operator who acts in it. */
+SL_MUST_CHECK enum sl_err sl_identity_of_tenant(struct sl_json tenant, struct sl_identity *ret_who);
+
+/* Names of permissions: "read" ... */
+const char *sl_permission_name(enum sl_permission p);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * collection.h - what other resources ask about collections.
+ */
+#ifndef SL_GATEWAY_COLLECTION_H
+#define SL_GATEWAY_COLLECTION_H
+
+#include "gateway/resource.h"
+
+/* Would every collection fed by the bucket still find its inputs? False: the call failed (422). */
+bool sl_collection_mappings_hold(struct sl_call *call, const char *bucket, struct sl_json schema);
+
+/* Is the collection fed by this bucket? */
+bool sl_collection_is_fed_by(struct sl_json row, const char *bucket);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object.h - one object of a bucket, from a client's JSON to a source row and back. Errors of one
+ * object are kept apart from the call, since a bulk call survives them.
+ *
+ *     body --read--> item --place (unique key)--> id --> put
+ */
+#ifndef SL_GATEWAY_OBJECT_H
+#define SL_GATEWAY_OBJECT_H
+
+#include "actors/source.h"
+#include "gateway/bucket.h"
+#include "object-store/blob.h"
+
+#define SL_OBJECT_FIELDS_SIZE_MAX                                                                  \
+    ((size_t)1024 * 1024) /* Root fields; larger values are blobs.                                 \
+                           */
+#define SL_OBJECT_BLOBS_MAX 100
+
+struct sl_fault {
+    enum sl_api_error error;
+    const char *loc;     /* NULL: of no one place. */
+    const char *message; /* NULL: no fault. */
+};
+
+struct sl_object_target { /* Where objects go; the same for all of a call. */
+    const char *bucket;
+    struct sl_json schema, unique_fields;
+    const char *policy; /* "insert", "update", "upsert"; "": none */
+    int64_t count_added, bytes_added;
+};
+
+struct sl_object {
+    const char *id;
+    struct sl_source source; /* Slices are arena memory. */
+    struct sl_fault fault;
+};
+
+/* A value that was stored as a blob before the transaction. */
+struct sl_staged {
+    const uint8_t *at; /* Where its JSON begins in the body. */
+    struct sl_slice bytes;
+    struct sl_blob blob;
+};
+struct sl_staging {
+    uint32_t count, capacity;
+    struct sl_staged *values;
+    enum sl_err error;
+};
+
+/* Fill *ret_object from a body. False: the fault says why. */
+bool sl_object_read(struct sl_call *call, const struct sl_object_target *target,
+                    struct sl_json body, struct sl_object *ret_object);
+/* The same for a body without blobs, whose blobs are known: a change of an object. */
+bool sl_object_read_over(struct sl_call *call, const struct sl_object_target *target,
+                         struct sl_json body, struct sl_slice blobs, struct sl_object *ret_object);
+/* Find its place by unique key and policy, and stage it. False: the fault says why. */
+bool sl_object_place(struct sl_call *call, struct sl_object_target *target,
+                     struct sl_object *object);
+/* Stage a changed object at its id; `old` is how it was. */
+bool sl_object_replace(struct sl_call *call, struct sl_object_target *target,
+                       struct sl_object *object, const struct sl_source *old);
+/* The Object. */
+void sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object *object,
+                     struct sl_jsonw *w);
+
+/* Collect the values of a body that are too large for a row. */
+void sl_object_stage(struct sl_call *call, struct sl_json body, struct sl_staging *staging);
+/* Is the member no user field? */
+bool sl_object_is_reserved(struct sl_json name);
+/* The key under SL_TABLE_SOURCE, and under SL_TABLE_UNIQUE. Arena. */
+struct sl_slice sl_object_key(struct sl_call *call, const char *bucket, const char *id);
+struct sl_slice sl_object_unique_key(struct sl_call *call, const char *bucket,
+                                     struct sl_slice unique);
+
+#endif

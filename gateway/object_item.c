@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/base64.h"
+#include "gateway/bucket_schema.h"
+#include "gateway/gateway.h"
+#include "gateway/object.h"
+#include "runtime/hash.h"
+#include "runtime/limits.h"
+
+static bool
+fault(struct sl_object *o, enum sl_api_error error, const char *loc, const char *message)
+{
+    o->fault = (struct sl_fault){.error = error, .loc = loc, .message = message};
+    return false;
+}
+
+static bool
+invalid(struct sl_object *o, const char *loc, const char *message)
+{
+    return fault(o, SL_API_INVALID, loc, message);
+}
+
+bool
+sl_object_is_reserved(struct sl_json name)
+{
+    static const char *const names[] = {
+        "key_prefix",     "blobs",      "blob",          "skip_duplicates", "canonicalize_source",
+        "force_remirror", "object_id",  "bucket_id",     "status",          "error",
+        "created_at",     "updated_at", "source_details"};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        if (sl_json_is(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+struct sl_slice
+sl_object_key(struct sl_call *call, const char *bucket, const char *id)
+{
+    struct sl_buf buf = {0};
+    struct sl_slice key = sl_call_copy(call, sl_key(&buf, 2, bucket, id));
+    sl_buf_deinit(&buf);
+    return key;
+}
+
+struct sl_slice
+sl_object_unique_key(struct sl_call *call, const char *bucket, struct sl_slice unique)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    char hex[2 * SL_SHA256_SIZE + 1];
+    sl_sha256(unique, digest);
+    sl_hex(sl_slice(digest, sizeof(digest)), hex);
+    return sl_object_key(call, bucket, hex);
+}
+
+/* ---- values -------------------------------------------------------------------------------------
+ */
+
+static bool
+has_prefix(struct sl_slice text, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return text.size >= size && memcmp(text.data, prefix, size) == 0;
+}
+
+/* A text that is one address, and so not content. */
+static bool
+is_address(struct sl_slice text)
+{
+    static const char *const schemes[] = {"http://", "https://", "s3://", "gs://", "file:"};
+    bool is_one = false;
+    for (size_t i = 0; i < SL_COUNT_OF(schemes); i++)
+        is_one = is_one || has_prefix(text, schemes[i]);
+    for (size_t i = 0; is_one && i < text.size; i++)
+        is_one = text.data[i] > ' ';
+    return is_one;
+}
+
+/* Bytes of a data URI or of base64; false: neither. `ret_mime` is empty when it is not said. */
+static bool
+decode(struct sl_slice text, struct sl_buf *out, struct sl_slice *ret_mime)
+{
+    *ret_mime = sl_slice(NULL, 0);
+    if (has_prefix(text, "data:")) {
+        const uint8_t *comma = memchr(text.data, ',', text.size);
+        if (comma == NULL)
+            return false;
+        struct sl_slice head = sl_slice(text.data + 5, (size_t)(comma - text.data) - 5);
+        const uint8_t *semicolon = memchr(head.data, ';', head.size);
+        *ret_mime =
+            sl_slice(head.data, semicolon == NULL ? head.size : (size_t)(semicolon - head.data));
+        text = sl_slice(comma + 1, text.size - (size_t)(comma + 1 - text.data));
+        if (head.size < 7 || memcmp(head.data + head.size - 7, ";base64", 7) != 0) {
+            sl_buf_append_slice(out, text);
+            return true;
+        }
+    }
+    return sl_base64_decode(text, out) == SL_OK;
+}
+
+static bool
+is_binary(struct sl_json type)
+{
+    return sl_json_is(type, "image") || sl_json_is(type, "audio") || sl_json_is(type, "video") ||
+           sl_json_is(type, "pdf") || sl_json_is(type, "excel");
+}
+
+static void
+stage_one(struct sl_call *call, struct sl_json blob, struct sl_staging *s)
+{
+    struct sl_json data = sl_json_member(blob, "data");
+    struct sl_buf bytes = {0};
+    struct sl_slice mime;
+    if (sl_json_kind(data) != SL_JSON_STRING || sl_json_raw(data).size <= SL_LIMIT_INLINE_BYTES ||
+        s->count == s->capacity)
+        return;
+    struct sl_slice text = sl_call_text(call, data);
+    if (is_binary(sl_json_member(blob, "type"))) {
+        if (!decode(text, &bytes, &mime)) {
+            sl_buf_deinit(&bytes);
+            return; /* Reading it for real says what is wrong. */
+        }
+        text = sl_call_copy(call, sl_buf_slice(&bytes));
+        sl_buf_deinit(&bytes);
+    }
+    s->values[s->count++] = (struct sl_staged){.at = sl_json_raw(data).data, .bytes = text};
+}
+
+void
+sl_object_stage(struct sl_call *call, struct sl_json body, struct sl_staging *s)
+{
+    for (struct sl_json_iter i = sl_json_iter(sl_json_member(body, "blobs")); sl_json_next(&i);)
+        stage_one(call, i.value, s);
+    stage_one(call, sl_json_member(body, "blob"), s);
+}
+
+static const struct sl_staged *
+find_staged(const struct sl_call *call, struct sl_json data)
+{
+    const struct sl_staging *s = call->state;
+    const uint8_t *at = sl_json_raw(data).data;
+    for (uint32_t i = 0; s != NULL && i < s->count; i++) {
+        if (s->values[i].at == at)
+            return &s->values[i];
+    }
+    return NULL;
+}
+
+/* ---- blobs --------------------------------------------------------------------------------------
+ */
+
+struct reading {
+    struct sl_call *call;
+    const struct sl_object_target *target;
+    struct sl_object *object;
+    struct sl_jsonw w; /* Writes the blobs array. */
+    uint32_t blobs;
+    struct sl_json stored; /* The blobs of an object that is changed; NONE: they are in the body. */
+};
+
+static bool
+write_data(struct reading *r, struct sl_json type, struct sl_json data, const char *loc)
+{
+    struct sl_jsonw *w = &r->w;
+    struct sl_buf scratch = {0}, bytes = {0};
+    struct sl_slice text, mime = sl_slice(NULL, 0);
+    const struct sl_staged *staged = find_staged(r->call, data);
+    uint64_t size = sl_json_raw(data).size;
+    bool is_good = true;
+    if (sl_json_text(data, &scratch, &text) == SL_OK) {
+        size = text.size;
+        if (is_address(text))
+            is_good = invalid(r->object, loc,
+                              "content behind an address (http, s3, gs, file) is not supported "
+                              "yet: send the content itself");
+        else if (is_binary(type) && staged == NULL && !decode(text, &bytes, &mime))
+            is_good = invalid(r->object, loc, "is neither base64 nor a data URI");
+        else if (is_binary(type))
+            size = staged != NULL ? staged->blob.size_bytes : bytes.size;
+        else
+            mime = sl_slice_str("text/plain");
+    }
+    if (is_good && staged == NULL && sl_json_raw(data).size > SL_LIMIT_INLINE_BYTES)
+        is_good = invalid(r->object, loc, "is too large to be stored");
+    if (is_good) {
+        if (staged != NULL)
+            sl_jsonw_member_str(w, "blob", staged->blob.id);
+        else
+            sl_jsonw_member_value(w, "data", data);
+        sl_jsonw_member_u64(w, "size_bytes", size);
+        if (mime.size > 0)
+            sl_jsonw_member_slice(w, "mime_type", mime);
+        else
+            sl_jsonw_member_null(w, "mime_type");
+        r->object->source.size_bytes += size;
+    }
+    sl_buf_deinit(&scratch);
+    sl_buf_deinit(&bytes);
+    return is_good;
+}
+
+static bool
+check_blob(struct reading *r, struct sl_json blob, struct sl_json type, struct sl_slice property)
+{
+    struct sl_json data = sl_json_member(blob, "data"), upload = sl_json_member(blob, "upload_id");
+    struct sl_object *o = r->object;
+    struct sl_buf scratch = {0};
+    struct sl_slice name;
+    bool is_type = sl_json_text(type, &scratch, &name) == SL_OK && sl_field_type_is_known(name);
+    sl_buf_deinit(&scratch);
+    if (property.size == 0 || property.size > 100)
+        return invalid(o, "blobs.property", "a blob has a property of 1 to 100 bytes");
+    if (!is_type)
+        return invalid(o, "blobs.type", "is not one of the field types");
+    if (sl_json_has(sl_json_member(blob, "url")))
+        return invalid(o, "blob.url",
+                       "content behind an address is not supported yet: send the "
+                       "content itself");
+    if (sl_json_has(data) == sl_json_has(upload))
+        return invalid(o, "blobs.data", "a blob has exactly one of data and upload_id");
+    if (sl_json_has(upload))
+        return invalid(o, "blobs.upload_id", "uploads are not supported yet");
+    const char *why = sl_field_check(blob, data); /* {type}: a blob is its own field. */
+    if (why != NULL)
+        return invalid(o, "blobs.data", sl_call_format(r->call, "data %s", why));
+    return true;
+}
+
+static bool
+write_blob(struct reading *r, struct sl_json blob, struct sl_slice property, struct sl_json type)
+{
+    struct sl_jsonw *w = &r->w;
+    if (++r->blobs > SL_OBJECT_BLOBS_MAX)
+        return invalid(r->object, "blobs", "too many blobs");
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "blob_id", sl_call_id(r->call, "blob_", 12));
+    sl_jsonw_member_slice(w, "property", property);
+    if (sl_json_has(type))
+        sl_jsonw_member_value(w, "type", type);
+    else
+        sl_jsonw_member_str(w, "type", "text");
+    struct sl_json metadata = sl_json_member(blob, "metadata");
+    struct sl_json prefix = sl_json_member(blob, "key_prefix");
+    if (sl_json_has(metadata))
+        sl_jsonw_member_value(w, "metadata", metadata);
+    if (sl_json_has(prefix))
+        sl_jsonw_member_value(w, "key_prefix", prefix);
+    if (!write_data(r, type, sl_json_member(blob, "data"), "blobs.data"))
+        return false;
+    sl_jsonw_end(w);
+    return true;
+}
+
+/* The other spelling, {"blob":{"data":...}}: the schema's only blob-typed field, else `content`. */
+static bool
+write_short_blob(struct reading *r, struct sl_json blob)
+{
+    struct sl_slice property = sl_slice_str("content");
+    struct sl_json type = sl_json_member(blob, "type");
+    uint32_t found = 0;
+    if (sl_json_has(sl_json_member(blob, "property")))
+        property = sl_call_text(r->call, sl_json_member(blob, "property"));
+    struct sl_json properties = sl_json_member(r->target->schema, "properties");
+    struct sl_json_iter only = {0};
+    for (struct sl_json_iter i = sl_json_iter(properties); sl_json_next(&i);) {
+        if (!sl_field_type_is_blob(sl_call_text(r->call, sl_json_member(i.value, "type"))))
+            continue;
+        only = i;
+        found++;
+    }
+    if (found == 1 && !sl_json_has(sl_json_member(blob, "property"))) {
+        property = sl_call_text(r->call, only.name);
+        if (!sl_json_has(type))
+            type = sl_json_member(only.value, "type");
+    }
+    if (sl_json_has(sl_json_member(blob, "url")))
+        return invalid(r->object, "blob.url",
+                       "content behind an address is not supported yet: "
+                       "send the content itself");
+    if (!sl_json_has(sl_json_member(blob, "data")))
+        return invalid(r->object, "blob.data", "a blob has data");
+    return write_blob(r, blob, property, type);
+}
+
+static bool
+read_blobs(struct reading *r, struct sl_json body)
+{
+    struct sl_json blob = sl_json_member(body, "blob"), blobs = sl_json_member(body, "blobs");
+    struct sl_buf out = {0};
+    bool is_good = true;
+    sl_jsonw_init(&r->w, &out);
+    sl_jsonw_array(&r->w);
+    if (sl_json_has(blobs) && sl_json_kind(blobs) != SL_JSON_ARRAY)
+        is_good = invalid(r->object, "blobs", "is not an array");
+    for (struct sl_json_iter i = sl_json_iter(blobs); is_good && sl_json_next(&i);) {
+        struct sl_json type = sl_json_member(i.value, "type");
+        struct sl_slice property = sl_call_text(r->call, sl_json_member(i.value, "property"));
+        is_good =
+            sl_json_kind(i.value) == SL_JSON_OBJECT
+                ? check_blob(r, i.value, type, property) && write_blob(r, i.value, property, type)
+                : invalid(r->object, "blobs", "a blob is an object");
+    }
+    if (is_good && sl_json_has(blob))
+        is_good = sl_json_kind(blob) == SL_JSON_OBJECT
+                      ? write_short_blob(r, blob)
+                      : invalid(r->object, "blob", "is not an object");
+    if (is_good) {
+        sl_jsonw_end(&r->w);
+        r->object->source.blobs = sl_call_copy(r->call, sl_buf_slice(&out));
+    }
+    sl_buf_deinit(&out);
+    return is_good;
+}
+
+/* ---- fields -------------------------------------------------------------------------------------
+ */
+
+static bool
+read_fields(struct reading *r, struct sl_json body)
+{
+    struct sl_buf out = {0}, scratch = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_object(&w);
+    for (struct sl_json_iter i = sl_json_iter(body); sl_json_next(&i);) {
+        struct sl_slice name;
+        sl_buf_clear(&scratch);
+        if (sl_object_is_reserved(i.name) || sl_json_text(i.name, &scratch, &name) != SL_OK)
+            continue;
+        sl_jsonw_name_slice(&w, name);
+        sl_jsonw_value(&w, i.value);
+    }
+    sl_jsonw_end(&w);
+    bool is_good = out.size <= SL_OBJECT_FIELDS_SIZE_MAX;
+    if (is_good) {
+        r->object->source.fields = sl_call_copy(r->call, sl_buf_slice(&out));
+        r->object->source.size_bytes += out.size;
+    } else {
+        invalid(r->object, NULL, "the fields of an object are over 1 MiB: send values as blobs");
+    }
+    sl_buf_deinit(&out);
+    sl_buf_deinit(&scratch);
+    return is_good;
+}
+
+static struct sl_json
+find_blob_data(const struct reading *r, struct sl_json body, struct sl_json name)
+{
+    struct sl_json blobs = sl_json_member(body, "blobs");
+    if (sl_json_has(r->stored))
+        blobs = r->stored;
+    for (struct sl_json_iter i = sl_json_iter(blobs); sl_json_next(&i);) {
+        if (sl_slice_equal(sl_json_raw(sl_json_member(i.value, "property")), sl_json_raw(name)))
+            return sl_json_has(sl_json_member(i.value, "data")) ? sl_json_member(i.value, "data")
+                                                                : sl_json_member(i.value, "blob");
+    }
+    struct sl_json blob = sl_json_member(body, "blob"); /* Its property may be the schema's own. */
+    return sl_json_member(blob, "data");
+}
+
+static bool
+check_schema(struct reading *r, struct sl_json body)
+{
+    struct sl_json properties = sl_json_member(r->target->schema, "properties");
+    for (struct sl_json_iter i = sl_json_iter(properties); sl_json_next(&i);) {
+        struct sl_buf scratch = {0};
+        struct sl_slice name = sl_slice(NULL, 0);
+        struct sl_json value = {0};
+        if (sl_json_text(i.name, &scratch, &name) == SL_OK)
+            value = sl_json_member_slice(body, name);
+        bool is_missing = !sl_json_has(value);
+        const char *why = NULL;
+        if (!is_missing)
+            why = sl_field_check(i.value, value);
+        else if (sl_json_bool(sl_json_member(i.value, "required"), false) &&
+                 !sl_json_has(find_blob_data(r, body, i.name)))
+            why = "is required";
+        if (why != NULL)
+            invalid(r->object, sl_call_format(r->call, "%.*s", SL_SLICE_FMT(name)),
+                    sl_call_format(r->call, "%.*s %s", SL_SLICE_FMT(name), why));
+        sl_buf_deinit(&scratch);
+        if (why != NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The unique key's canonical text: the values, strings written the one way we write them. */
+static bool
+read_unique(struct reading *r, struct sl_json body)
+{
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    bool is_good = true;
+    if (!sl_json_has(r->target->unique_fields))
+        return true;
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_array(&w);
+    for (struct sl_json_iter i = sl_json_iter(r->target->unique_fields); sl_json_next(&i);) {
+        struct sl_slice path = sl_call_text(r->call, i.value);
+        struct sl_json value = sl_json_path(body, path);
+        if (!sl_json_has(value))
+            value = find_blob_data(r, body, i.value);
+        if (sl_json_kind(value) == SL_JSON_STRING)
+            sl_jsonw_slice(&w, sl_call_text(r->call, value));
+        else if (sl_json_has(value))
+            sl_jsonw_value(&w, value);
+        else
+            is_good = invalid(r->object, sl_call_format(r->call, "%.*s", SL_SLICE_FMT(path)),
+                              "a field of the unique key is missing");
+        if (!is_good)
+            break;
+    }
+    if (is_good) {
+        sl_jsonw_end(&w);
+        r->object->source.unique = sl_call_copy(r->call, sl_buf_slice(&out));
+    }
+    sl_buf_deinit(&out);
+    return is_good;
+}
+
+static void
+read_extra(struct reading *r, struct sl_json body)
+{
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "status", "DRAFT");
+    sl_jsonw_member_value(&w, "key_prefix", sl_json_member(body, "key_prefix"));
+    sl_jsonw_end(&w);
+    r->object->source.extra = sl_call_copy(r->call, sl_buf_slice(&out));
+    sl_buf_deinit(&out);
+}
+
+bool
+sl_object_read(struct sl_call *call, const struct sl_object_target *target, struct sl_json body,
+               struct sl_object *ret_object)
+{
+    struct reading r = {.call = call, .target = target, .object = ret_object};
+    *ret_object =
+        (struct sl_object){.source = {.created_ms = call->now_ms, .updated_ms = call->now_ms}};
+    if (sl_json_kind(body) != SL_JSON_OBJECT)
+        return invalid(ret_object, NULL, "an object is a JSON object");
+    if (!check_schema(&r, body) || !read_blobs(&r, body) || !read_fields(&r, body) ||
+        !read_unique(&r, body))
+        return false;
+    read_extra(&r, body);
+    return true;
+}
+
+bool
+sl_object_read_over(struct sl_call *call, const struct sl_object_target *target,
+                    struct sl_json body, struct sl_slice blobs, struct sl_object *ret_object)
+{
+    struct reading r = {
+        .call = call, .target = target, .object = ret_object, .stored = sl_call_parse(call, blobs)};
+    *ret_object = (struct sl_object){
+        .source = {.created_ms = call->now_ms, .updated_ms = call->now_ms, .blobs = blobs}};
+    for (struct sl_json_iter i = sl_json_iter(r.stored); sl_json_next(&i);) {
+        uint64_t size = 0;
+        if (sl_json_u64(sl_json_member(i.value, "size_bytes"), &size) == SL_OK)
+            ret_object->source.size_bytes += size;
+    }
+    if (!check_schema(&r, body) || !read_fields(&r, body) || !read_unique(&r, body))
+        return false;
+    read_extra(&r, body);
+    return true;
+}
+
+/* ---- storing ------------------------------------------------------------------------------------
+ */
+
+static void
+put(struct sl_call *call, const struct sl_object_target *target, const struct sl_object *object)
+{
+    struct sl_buf row = {0};
+    sl_source_encode(&object->source, &row);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_SOURCE,
+               sl_object_key(call, target->bucket, object->id), sl_buf_slice(&row));
+    sl_buf_deinit(&row);
+}
+
+static bool
+place_unique(struct sl_call *call, struct sl_object_target *target, struct sl_object *o)
+{
+    struct sl_slice key = sl_object_unique_key(call, target->bucket, o->source.unique), value;
+    bool exists = sl_txn_get(call->txn, call->who.scope, SL_TABLE_UNIQUE, key, &value) == SL_OK;
+    if (*target->policy == '\0')
+        return fault(o, SL_API_BAD_REQUEST, NULL,
+                     "the bucket has a unique key and no default policy: say policy=insert, "
+                     "update or upsert");
+    if (exists && strcmp(target->policy, "insert") == 0)
+        return fault(o, SL_API_CONFLICT, NULL, "an object with this unique key exists already");
+    if (!exists && strcmp(target->policy, "update") == 0)
+        return fault(o, SL_API_NOT_FOUND, NULL, "no object has this unique key");
+    if (!exists) {
+        sl_txn_put(call->txn, call->who.scope, SL_TABLE_UNIQUE, key, sl_slice_str(o->id));
+        return true;
+    }
+    struct sl_source old;
+    o->id = (const char *)sl_call_copy(call, value).data;
+    if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_SOURCE,
+                   sl_object_key(call, target->bucket, o->id), &value) == SL_OK &&
+        sl_source_decode(value, &old) == SL_OK) {
+        o->source.created_ms = old.created_ms;
+        target->count_added--;
+        target->bytes_added -= (int64_t)old.size_bytes;
+    }
+    return true;
+}
+
+bool
+sl_object_place(struct sl_call *call, struct sl_object_target *target, struct sl_object *o)
+{
+    o->id = sl_call_id(call, "obj_", 12);
+    if (o->source.unique.size > 0 && !place_unique(call, target, o))
+        return false;
+    put(call, target, o);
+    target->count_added++;
+    target->bytes_added += (int64_t)o->source.size_bytes;
+    return true;
+}
+
+bool
+sl_object_replace(struct sl_call *call, struct sl_object_target *target, struct sl_object *o,
+                  const struct sl_source *old)
+{
+    if (!sl_slice_equal(o->source.unique, old->unique)) {
+        struct sl_slice key = sl_object_unique_key(call, target->bucket, o->source.unique), value;
+        if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_UNIQUE, key, &value) == SL_OK)
+            return fault(o, SL_API_CONFLICT, NULL, "another object has this unique key already");
+        sl_txn_put(call->txn, call->who.scope, SL_TABLE_UNIQUE, key, sl_slice_str(o->id));
+        sl_txn_del(call->txn, call->who.scope, SL_TABLE_UNIQUE,
+                   sl_object_unique_key(call, target->bucket, old->unique));
+    }
+    put(call, target, o);
+    target->bytes_added += (int64_t)o->source.size_bytes - (int64_t)old->size_bytes;
+    return true;
+}
+
+/* ---- showing ------------------------------------------------------------------------------------
+ */
+
+static void
+write_blob_out(struct sl_json blob, struct sl_jsonw *w)
+{
+    sl_jsonw_object(w);
+    sl_jsonw_member_value(w, "blob_id", sl_json_member(blob, "blob_id"));
+    sl_jsonw_member_value(w, "property", sl_json_member(blob, "property"));
+    sl_jsonw_member_value(w, "key_prefix", sl_json_member(blob, "key_prefix"));
+    sl_jsonw_member_value(w, "type", sl_json_member(blob, "type"));
+    sl_jsonw_name(w, "properties");
+    sl_jsonw_object(w);
+    if (sl_json_kind(sl_json_member(blob, "data")) != SL_JSON_NONE)
+        sl_jsonw_member_value(w, "data", sl_json_member(blob, "data"));
+    if (sl_json_has(sl_json_member(blob, "metadata")))
+        sl_jsonw_member_value(w, "metadata", sl_json_member(blob, "metadata"));
+    sl_jsonw_end(w);
+    sl_jsonw_name(w, "details");
+    sl_jsonw_object(w);
+    sl_jsonw_member_value(w, "size_bytes", sl_json_member(blob, "size_bytes"));
+    sl_jsonw_member_value(w, "mime_type", sl_json_member(blob, "mime_type"));
+    sl_jsonw_member_value(w, "hash", sl_json_member(blob, "blob"));
+    sl_jsonw_end(w);
+    sl_jsonw_end(w);
+}
+
+void
+sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object *o,
+                struct sl_jsonw *w)
+{
+    static const char *const none[] = {NULL};
+    struct sl_json extra = sl_call_parse(call, o->source.extra);
+    struct sl_json blobs = sl_call_parse(call, o->source.blobs);
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "object_id", o->id);
+    sl_jsonw_member_str(w, "bucket_id", bucket);
+    sl_jsonw_member_value(w, "key_prefix", sl_json_member(extra, "key_prefix"));
+    sl_jsonw_name(w, "blobs");
+    sl_jsonw_array(w);
+    for (struct sl_json_iter i = sl_json_iter(blobs); sl_json_next(&i);)
+        write_blob_out(i.value, w);
+    sl_jsonw_end(w);
+    sl_jsonw_member_raw(w, "source_details", sl_slice_str("[]"));
+    sl_jsonw_member_value(w, "status", sl_json_member(extra, "status"));
+    sl_jsonw_member_null(w, "error");
+    sl_jsonw_member_time(w, "created_at", o->source.created_ms);
+    sl_jsonw_member_time(w, "updated_at", o->source.updated_ms);
+    sl_write_except(w, sl_call_parse(call, o->source.fields), none);
+    sl_jsonw_end(w);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tenants: api.md 5.1. What isolation is asked for is stored; what is enforced is said beside it.
+ */
+#include "actors/job_row.h"
+#include "actors/rows.h"
+#include "gateway/account.h"
+#include "gateway/gateway.h"
+#include "gateway/list.h"
+#include "gateway/resource.h"
+#include "gateway/task.h"
+
+static const char *const hidden[] = {"scope", NULL};
+
+static bool
+find_tenant(struct sl_call *call, const char *id, struct sl_json *ret_row)
+{
+    struct sl_buf key = {0};
+    struct sl_slice value;
+    bool is_found = sl_txn_get(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_key(&key, 1, id),
+                               &value) == SL_OK;
+    if (is_found)
+        *ret_row = sl_call_parse(call, value);
+    sl_buf_deinit(&key);
+    return is_found;
+}
+
+static void
+after_create(struct sl_call *call, void *arg)
+{
+    const struct sl_tenant_made *made = arg;
+    sl_keyring_tenant_put(call->gateway->keyring, &made->who);
+    sl_keyring_put(call->gateway->keyring, made->digest, &made->who, 0);
+}
+
+/* The body as what is to be made; false: the call has failed. */
+static bool
+read_tenant(struct sl_call *call, struct sl_tenant_new *n)
+{
+    struct sl_slice id = sl_member_text(call, call->body, "tenant_id");
+    struct sl_slice plan = sl_member_text(call, call->body, "plan");
+    if (!sl_tenant_id_is_valid(id))
+        sl_call_invalid(call, "body.tenant_id", "value_error",
+                        "a tenant id is 2 to 63 lower-case letters, digits and -, and does not "
+                        "start with -");
+    n->plan = sl_plan_lookup(plan.size == 0 ? sl_slice_str("starter") : plan);
+    if (n->plan == NULL)
+        sl_call_invalid(call, "body.plan", "value_error",
+                        "plan is free, starter, growth, scale, enterprise or unlimited");
+    n->tenant_id = (const char *)id.data;
+    n->name = sl_member_str(call, call->body, "name");
+    n->owner_email = sl_member_str(call, call->body, "owner_email");
+    if (*n->owner_email == '\0')
+        n->owner_email = sl_call_format(call, "owner@%s.local", n->tenant_id);
+    else if (strchr(n->owner_email, '@') == NULL ||
+             strlen(n->owner_email) != sl_member_text(call, call->body, "owner_email").size)
+        sl_call_invalid(call, "body.owner_email", "value_error", "not an e-mail address");
+    n->owner_name = n->name;
+    const char *isolation = sl_member_str(call, call->body, "isolation_level");
+    n->isolation = *isolation == '\0' ? NULL : isolation;
+    n->organization_id = sl_call_id(call, "org_", 15);
+    n->config = sl_json_member(call->body, "config");
+    n->security = sl_json_member(call->body, "security");
+    n->routing = sl_json_member(call->body, "routing");
+    n->cloud = sl_json_member(call->body, "cloud");
+    n->region = sl_json_member(call->body, "region");
+    n->now_ms = call->now_ms;
+    return !sl_call_has_failed(call);
+}
+
+void
+sl_api_create_tenant(struct sl_call *call)
+{
+    struct sl_tenant_new want = {0};
+    struct sl_json row;
+    if (!read_tenant(call, &want))
+        return;
+    if (find_tenant(call, want.tenant_id, &row)) {
+        sl_call_fail(call, SL_API_CONFLICT, "tenant %s exists already", want.tenant_id);
+        return;
+    }
+    struct sl_tenant_made *made = sl_call_alloc(call, sizeof(*made));
+    sl_tenant_make(call->txn, &want, made);
+    const char *about =
+        sl_call_format(call, "{\"kind\":\"tenant_create\",\"tenant_id\":\"%s\"}", want.tenant_id);
+    const char *task_id =
+        sl_task_put_done(call, sl_slice_str("api_namespaces_create"), sl_slice_str(about));
+    if (SL_BUG(!find_tenant(call, want.tenant_id, &row))) {
+        sl_call_fail(call, SL_API_INTERNAL, "the tenant was not stored");
+        return;
+    }
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, row, hidden);
+    sl_jsonw_member_str(&call->out, "task_id", task_id);
+    sl_jsonw_member_str(&call->out, "api_key", made->secret);
+    sl_jsonw_end(&call->out);
+    sl_call_after_commit(call, after_create, made);
+}
+
+static bool
+render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,
+       struct sl_jsonw *w)
+{
+    static const char *const filters[] = {"state", "plan", "region"};
+    struct sl_json row = sl_call_parse(call, value);
+    (void)arg;
+    (void)key;
+    for (size_t i = 0; i < SL_COUNT_OF(filters); i++) {
+        struct sl_slice wanted = sl_call_query(call, filters[i]);
+        if (wanted.data != NULL && !sl_slice_equal(wanted, sl_member_text(call, row, filters[i])))
+            return false;
+    }
+    sl_jsonw_object(w);
+    sl_write_except(w, row, hidden);
+    sl_jsonw_end(w);
+    return true;
+}
+
+void
+sl_api_list_tenants(struct sl_call *call)
+{
+    static const char *const search[] = {"tenant_id", "name", NULL};
+    struct sl_list list;
+    if (!sl_list_begin(call, 10, &list))
+        return;
+    bool is_read = sl_list_run(&list, call,
+                               &(struct sl_list_source){.scope = SL_SCOPE_SYSTEM,
+                                                        .table = SL_TABLE_TENANT,
+                                                        .render = render,
+                                                        .needs_total = true,
+                                                        .search_fields = search});
+    if (is_read) {
+        sl_jsonw_object(&call->out);
+        sl_list_write(&list, &call->out);
+        sl_jsonw_member_u64(&call->out, "total", list.total);
+        sl_jsonw_end(&call->out);
+        sl_list_end(&list);
+    }
+}
+
+void
+sl_api_get_tenant(struct sl_call *call)
+{
+    const char *id = sl_call_identifier(call, call->params[0]);
+    struct sl_json row;
+    if (id == NULL || (!call->who.is_operator && strcmp(id, call->who.tenant_id) != 0) ||
+        !find_tenant(call, id, &row)) {
+        sl_call_not_found(call, "tenant", call->params[0]);
+        return;
+    }
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, row, hidden);
+    sl_jsonw_end(&call->out);
+}
