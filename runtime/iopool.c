@@ -19,6 +19,7 @@ struct sl_iopool {
     struct item *oldest, **tail;
     pthread_t threads[THREADS_MAX];
     uint32_t threads_count, threads_max, idle_count;
+    uint32_t waiting_count; /* Items no thread has taken. */
     bool is_stopping;
 };
 
@@ -36,6 +37,7 @@ run(void *arg)
         if (item == NULL)
             break;
         pool->oldest = item->next;
+        pool->waiting_count--;
         if (pool->oldest == NULL)
             pool->tail = &pool->oldest;
         pthread_mutex_unlock(&pool->lock);
@@ -83,7 +85,9 @@ sl_iopool_submit(struct sl_iopool *pool, const struct sl_io_work *work)
     pthread_mutex_lock(&pool->lock);
     *pool->tail = item;
     pool->tail = &item->next;
-    if (pool->idle_count == 0 && pool->threads_count < pool->threads_max)
+    /* A thread that was woken for another item still counts as idle, so compare with all that
+       wait: else this item would lie behind one that blocks. */
+    if (++pool->waiting_count > pool->idle_count && pool->threads_count < pool->threads_max)
         sl_assert(start_thread(pool) || pool->threads_count > 0);
     pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
