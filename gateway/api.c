@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "actors/dispatcher.h"
+#include "actors/rows.h"
 #include "gateway/ask.h"
 #include "gateway/runner.h"
 #include "runtime/alloc.h"
@@ -13,6 +14,10 @@
 #define SL_PROTOCOL_NAME api
 #define SL_PROTOCOL_ID   SL_PROTOCOL_API
 #include "runtime/message_table.h"
+
+#define SWEEP_ROWS     1000
+#define SWEEP_NEXT_NS  SL_SECOND_NS
+#define SWEEP_ROUND_NS (600 * SL_SECOND_NS)
 
 /* One ask under way. */
 struct waiting {
@@ -29,6 +34,7 @@ struct api {
     struct waiting *waiting;
     uint32_t waiting_count;
     uint64_t serial_last;
+    struct sl_buf sweep_tenant, sweep_row; /* Where the sweep of expired replies goes on. */
 };
 
 /* ---- asking -------------------------------------------------------------------------------------
@@ -238,6 +244,49 @@ on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         (void)msg; /* Batches read their job's row; nobody waits for its end yet. */
 }
 
+/* The tenant after the one swept last, in the order of their ids; false: the round is done. */
+static bool
+next_tenant(struct api *a, struct sl_txn *txn, struct sl_scope *ret_scope)
+{
+    struct sl_scan scan;
+    struct sl_json_doc *doc = NULL;
+    uint64_t scope = 0;
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, (struct sl_slice){0},
+                sl_buf_slice(&a->sweep_tenant), false, &scan);
+    bool has_next = sl_scan_next(&scan);
+    sl_buf_clear(&a->sweep_tenant);
+    if (has_next) {
+        sl_buf_append_slice(&a->sweep_tenant, scan.key);
+        if (sl_json_parse(scan.value, &doc, NULL) == SL_OK &&
+            sl_json_u64(sl_json_member(sl_json_root(doc), "scope"), &scope) != SL_OK)
+            scope = 0;
+    }
+    sl_scan_end(&scan);
+    sl_json_destroy(&doc);
+    *ret_scope = (struct sl_scope){scope};
+    return has_next;
+}
+
+/* Stored replies outlive their day by the time a round of all tenants takes: nobody waits for it.
+ */
+static void
+on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)msg;
+    struct api *a = self;
+    struct sl_scope scope;
+    struct sl_txn *txn = sl_store_begin(ctx->store);
+    bool has_tenant = next_tenant(a, txn, &scope);
+    sl_txn_abort(&txn);
+    sl_buf_clear(&a->sweep_row);
+    enum sl_err err = SL_OK;
+    if (has_tenant)
+        err = sl_runner_sweep(a->options.gateway, scope, ctx->now_ms, SWEEP_ROWS, &a->sweep_row);
+    if (err != SL_OK)
+        sl_report_warn("sweep-failed", "scope=%" PRIu64 " err=%s", scope.id, sl_err_name(err));
+    sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, 0);
+}
+
 static const struct sl_on table[] = {
     {SL_M_api_call, on_call},
     {SL_M_embedded, on_embedded},
@@ -245,6 +294,7 @@ static const struct sl_on table[] = {
     {SL_M_work_done, on_work_done},
     {SL_M_api_status, on_status},
     {SL_M_job_ended, on_job_ended},
+    {SL_M_timer, on_timer},
 };
 
 static void
@@ -260,8 +310,8 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 init(void *self, struct sl_ctx *ctx, const void *argument)
 {
-    (void)ctx;
     ((struct api *)self)->options = *(const struct sl_api_options *)argument;
+    sl_after(ctx, SWEEP_ROUND_NS, 0);
 }
 
 static void
@@ -273,6 +323,8 @@ deinit(void *self)
         sl_call_destroy(&w->call);
         sl_free(w);
     }
+    sl_buf_deinit(&a->sweep_tenant);
+    sl_buf_deinit(&a->sweep_row);
 }
 
 const struct sl_actor_class sl_api_class = {
