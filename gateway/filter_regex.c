@@ -60,6 +60,16 @@ struct translation {
     const char *why;
 };
 
+/* A "+" is compiled as two copies: of one character that is nothing, of a part that has copies
+ * already ("a+++", "((a+)+)+") they multiply. */
+static bool
+doubles(const struct translation *t)
+{
+    uint8_t before = t->at == 0 ? '\0' : t->from.data[t->at - 1];
+    return !t->is_in_bracket && t->from.data[t->at] == '+' && before != '\0' &&
+           strchr(")+*?}", before) != NULL;
+}
+
 static void
 translate_escape(struct translation *t)
 {
@@ -124,6 +134,8 @@ translate(struct translation *t)
         else {
             if (c == '{' && !t->is_in_bracket && repeat_size(t->from, t->at, &count) > 0)
                 t->repeats *= count;
+            else if (doubles(t))
+                t->repeats *= 2;
             if (t->repeats > REPEATS_MAX)
                 t->why = "its repeat counts are too large";
             translate_plain(t, c);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+#include "gateway/cli.h"
 
 int
-main(void)
+main(int argc, char **argv)
 {
-    puts("sluice 0.1.0");
-    return 0;
+    return sl_cli_main(argc, argv);
 }

@@ -178,7 +178,7 @@ sl_fuzz_one() {
         echo "ok - $name, $(sed -nE 's/^Done ([0-9]+) runs.*/\1 runs/p' "$work.log")"
     else
         echo "not ok - $name"
-        tail -n 30 "$work.log"
+        grep -m 1 -A 20 -E 'ERROR: |runtime error: |assert' "$work.log" || tail -n 30 "$work.log"
         for crash in "$work"/crash-* "$work"/leak-* "$work"/oom-* "$work"/timeout-*; do
             [ -f "$crash" ] && echo "input (base64): $(base64 -w0 "$crash" | head -c 2000)"
         done

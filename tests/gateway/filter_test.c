@@ -115,7 +115,10 @@ Test(filter, refuses_what_it_does_not_understand)
 Test(filter, refuses_patterns_that_could_take_long)
 {
     static const char *const patterns[] = {
-        "(a)\\\\1", "(a{1,200}){1,200}", "a{30000}", "(?=x)", "(", "",
+        "(a)\\\\1",    "(a{1,200}){1,200}",
+        "a{30000}",    "(?=x)",
+        "(",           "",
+        "a++++++++++", "((((((((((a+)+)+)+)+)+)+)+)+)+)+",
     };
     for (size_t i = 0; i < SL_COUNT_OF(patterns); i++) {
         char *filter =

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/unpack.h"
+#include "gateway/up.h"
+#include "gateway/version.h"
+#include "runtime/alloc.h"
+
+#define URL_DEFAULT  "http://127.0.0.1:8080"
+#define KEY_SIZE_MAX 256
+
+struct verb {
+    const char *name, *arguments, *summary;
+    int (*run)(struct sl_cli *cli);
+    const struct sl_cli_option *options;
+};
+
+static const struct sl_cli_option no_options[] = {{0}};
+static const struct sl_cli_option search_options[] = {
+    {"namespace", "NAME", "namespace to search in"},
+    {"collection", "NAME", "search this collection only"},
+    {"limit", "N", "results at most (10)"},
+    {0},
+};
+static const struct sl_cli_option submit_options[] = {
+    {"namespace", "NAME", "namespace, made when absent (default)"},
+    {"bucket", "NAME", "bucket, made when absent (files)"},
+    {"collection", "NAME", "collection, made when absent (texts)"},
+    {"extractor", "NAME", "text_extractor (default) or passthrough_extractor"},
+    {"wait", NULL, "wait until the batch has ended, and fail when it failed"},
+    {0},
+};
+static const struct sl_cli_option tenant_options[] = {
+    {"plan", "PLAN", "create: free, starter, growth, scale, enterprise"},
+    {"isolation", "LEVEL", "create: logical, process, physical"},
+    {"name", "NAME", "create: shown name (the id)"},
+    {0},
+};
+
+static const struct verb verbs[] = {
+    {"status", "", "Say how the server is", sl_cli_status, no_options},
+    {"submit", "PATH...", "Send files, folders or .jsonl lines and process them", sl_cli_submit,
+     submit_options},
+    {"search", "QUERY", "Find documents", sl_cli_search, search_options},
+    {"tenant", "create ID | list | verify ID", "Tenants, with the operator's key", sl_cli_tenant,
+     tenant_options},
+};
+
+/* Verbs that read their own arguments. */
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+    bool is_hidden;
+} programs[] = {
+    {"up", "Run everything on this machine", sl_up_main, false},
+    {"spawner", NULL, sl_spawner_verb, true},
+    {SL_UNPACK_VERB, NULL, sl_unpack_main, true},
+};
+
+void
+sl_cli_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)fputs("sluice: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+}
+
+/* ---- help ---------------------------------------------------------------------------------------
+ */
+
+static void
+print_help(FILE *to)
+{
+    (void)fputs("usage: sluice VERB [ARGUMENTS] [OPTIONS]\n\n", to);
+    for (size_t i = 0; i < SL_COUNT_OF(programs); i++) {
+        if (!programs[i].is_hidden)
+            (void)fprintf(to, "  %-10s %s\n", programs[i].name, programs[i].summary);
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(verbs); i++)
+        (void)fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+    (void)fputs("  version    Print the version\n  help       Print this\n\n"
+                "'sluice VERB --help' tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 no\n"
+                "connection, 4 the server refused.\n",
+                to);
+}
+
+static void
+print_verb_help(const struct verb *v)
+{
+    printf("usage: sluice %s %s\n%s.\n\n", v->name, v->arguments, v->summary);
+    for (const struct sl_cli_option *o = v->options; o->name != NULL; o++)
+        printf("  --%s %-*s %s\n", o->name, (int)(18 - SL_MIN(strlen(o->name), (size_t)17)),
+               o->value == NULL ? "" : o->value, o->help);
+    printf("  --url URL            the server (%s)\n"
+           "  --key-file FILE      holds the API key; else SLUICE_API_KEY\n"
+           "  --json               print the server's reply\n"
+           "  --help               print this\n",
+           URL_DEFAULT);
+}
+
+/* ---- arguments ----------------------------------------------------------------------------------
+ */
+
+struct parse {
+    struct sl_cli *cli;
+    const char *key_file;
+    bool is_help;
+};
+
+/* Does `argument` name `option`? Its value, if it takes one, goes to *ret_value. */
+static bool
+match(const char *argument, const char *option, int *at, int argc, char **argv,
+      const char **ret_value)
+{
+    size_t size = strlen(option);
+    if (strncmp(argument, "--", 2) != 0 || strncmp(argument + 2, option, size) != 0)
+        return false;
+    if (argument[2 + size] == '=') {
+        *ret_value = argument + 3 + size;
+        return true;
+    }
+    if (argument[2 + size] != '\0')
+        return false;
+    *ret_value = *at + 1 < argc ? argv[++*at] : NULL;
+    return true;
+}
+
+static bool
+parse_own(struct parse *p, const char *argument, int *at, int argc, char **argv, bool *ret_match)
+{
+    const struct sl_cli_option *o = p->cli->options;
+    *ret_match = true;
+    for (uint32_t i = 0; o[i].name != NULL; i++) {
+        if (o[i].value == NULL && strncmp(argument, "--", 2) == 0 &&
+            strcmp(argument + 2, o[i].name) == 0) {
+            p->cli->values[i] = "";
+            return true;
+        }
+        if (o[i].value != NULL && match(argument, o[i].name, at, argc, argv, &p->cli->values[i])) {
+            if (p->cli->values[i] == NULL)
+                sl_cli_error("--%s needs a value", o[i].name);
+            return p->cli->values[i] != NULL;
+        }
+    }
+    *ret_match = false;
+    return true;
+}
+
+static bool
+parse_one(struct parse *p, int *at, int argc, char **argv)
+{
+    const char *a = argv[*at];
+    bool is_own = false;
+    if (strncmp(a, "--", 2) != 0) {
+        if (p->cli->arguments_count == SL_COUNT_OF(p->cli->arguments)) {
+            sl_cli_error("too many arguments");
+            return false;
+        }
+        p->cli->arguments[p->cli->arguments_count++] = a;
+        return true;
+    }
+    if (strcmp(a, "--json") == 0) {
+        p->cli->is_json = true;
+        return true;
+    }
+    if (strcmp(a, "--help") == 0) {
+        p->is_help = true;
+        return true;
+    }
+    if (match(a, "url", at, argc, argv, &p->cli->url))
+        return p->cli->url != NULL;
+    if (match(a, "key-file", at, argc, argv, &p->key_file))
+        return p->key_file != NULL;
+    if (!parse_own(p, a, at, argc, argv, &is_own))
+        return false;
+    if (!is_own)
+        sl_cli_error("unknown option %s", a);
+    return is_own;
+}
+
+/* The key of --key-file, else of the environment; NULL: none. False: the file cannot be read. */
+static bool
+read_key(const char *path, char ret_key[static KEY_SIZE_MAX])
+{
+    const char *environment = getenv("SLUICE_API_KEY");
+    ret_key[0] = '\0';
+    if (path == NULL) {
+        if (environment != NULL)
+            (void)snprintf(ret_key, KEY_SIZE_MAX, "%s", environment);
+        return true;
+    }
+    FILE *file = fopen(path, "re");
+    bool is_read = file != NULL && fgets(ret_key, KEY_SIZE_MAX, file) != NULL;
+    if (file != NULL)
+        (void)fclose(file);
+    if (!is_read)
+        sl_cli_error("cannot read a key from %s", path);
+    ret_key[strcspn(ret_key, "\r\n")] = '\0';
+    return is_read;
+}
+
+const char *
+sl_cli_option(const struct sl_cli *cli, const char *name)
+{
+    for (uint32_t i = 0; cli->options[i].name != NULL; i++) {
+        if (strcmp(cli->options[i].name, name) == 0)
+            return cli->values[i];
+    }
+    sl_assert(false);
+    return NULL;
+}
+
+static int
+run_verb(const struct verb *v, int argc, char **argv)
+{
+    struct sl_cli *cli = sl_zalloc(sizeof *cli);
+    struct parse p = {.cli = cli};
+    char key[KEY_SIZE_MAX];
+    int code = SL_EXIT_USAGE;
+    cli->url = URL_DEFAULT;
+    cli->options = v->options;
+    for (int at = 2; at < argc; at++) {
+        if (!parse_one(&p, &at, argc, argv))
+            goto out;
+    }
+    code = SL_EXIT_OK;
+    if (p.is_help) {
+        print_verb_help(v);
+        goto out;
+    }
+    code = SL_EXIT_USAGE;
+    if (!read_key(p.key_file, key))
+        goto out;
+    cli->http = sl_http_client_create(cli->url, key[0] == '\0' ? NULL : key);
+    code = v->run(cli);
+    if (code == SL_EXIT_USAGE)
+        print_verb_help(v);
+out:
+    sl_json_destroy(&cli->doc);
+    sl_buf_deinit(&cli->reply.body);
+    sl_http_client_destroy(&cli->http);
+    sl_free(cli);
+    return code;
+}
+
+int
+sl_cli_main(int argc, char **argv)
+{
+    const char *name = argc < 2 ? "help" : argv[1];
+    for (size_t i = 0; i < SL_COUNT_OF(programs); i++) {
+        if (strcmp(name, programs[i].name) == 0)
+            return programs[i].run(argc, argv);
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(verbs); i++) {
+        if (strcmp(name, verbs[i].name) == 0)
+            return run_verb(&verbs[i], argc, argv);
+    }
+    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+        puts("sluice " SL_VERSION);
+        return SL_EXIT_OK;
+    }
+    bool is_help = argc >= 2 && (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0);
+    if (!is_help && argc >= 2)
+        sl_cli_error("unknown verb %s", name);
+    print_help(is_help ? stdout : stderr);
+    return is_help ? SL_EXIT_OK : SL_EXIT_USAGE;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_client.h - the CLI's side of HTTP: one connection to one server, one request at a time.
+ * Threading: one owner. Blocks.
+ */
+#ifndef SL_GATEWAY_HTTP_CLIENT_H
+#define SL_GATEWAY_HTTP_CLIENT_H
+
+#include "runtime/base.h"
+#include "runtime/buf.h"
+
+struct sl_http_client;
+
+struct sl_http_request {
+    const char *method, *path; /* "/v1/..." */
+    struct sl_slice body;      /* JSON; empty: none. */
+    const char *namespace_id;  /* X-Namespace; NULL: none. */
+};
+
+struct sl_http_reply {
+    long status; /* 0 when none came. */
+    struct sl_buf body;
+};
+
+/* `key` may be NULL. Never NULL. */
+struct sl_http_client *sl_http_client_create(const char *url, const char *key);
+void sl_http_client_destroy(struct sl_http_client **client); /* NULL inside is fine. */
+
+/* SL_EUNAVAIL: no connection. SL_ETIMEOUT. SL_ETOOBIG: a reply over 64 MiB. SL_EIO: anything else.
+ * On success any status may have come. ret_reply->body is cleared first. */
+SL_MUST_CHECK enum sl_err sl_http_send(struct sl_http_client *client,
+                                       const struct sl_http_request *request,
+                                       struct sl_http_reply *ret_reply);
+/* What libcurl said of the last failure; lives until the next send. */
+const char *sl_http_error(const struct sl_http_client *client);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models as stored things: api.md 2.8 and 4.6. How one is uploaded is in model_upload.c. */
+#include "gateway/resource.h"
+#include "gateway/unpack.h"
+
+#include "gateway/models.h"
+
+static const char *const hidden[] = {"directory", NULL};
+
+bool
+sl_model_find(struct sl_call *call, const char *namespace_id, struct sl_slice id,
+              struct sl_resource *ret_model)
+{
+    const char *text = sl_call_identifier(call, id);
+    struct sl_buf key = {0};
+    struct sl_slice value;
+    bool is_there =
+        text != NULL && sl_txn_get(call->txn, call->who.scope, SL_TABLE_MODEL,
+                                   sl_key(&key, 2, namespace_id, text), &value) == SL_OK;
+    if (is_there)
+        *ret_model = (struct sl_resource){.id = text, .row = sl_call_parse(call, value)};
+    sl_buf_deinit(&key);
+    return is_there;
+}
+
+/* The namespace and the model of the path. False: 404. */
+static bool
+find(struct sl_call *call, struct sl_resource *ret_namespace, struct sl_resource *ret_model)
+{
+    if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], ret_namespace))
+        return false;
+    if (sl_model_find(call, ret_namespace->id, call->params[1], ret_model))
+        return true;
+    sl_call_not_found(call, "model", call->params[1]);
+    return false;
+}
+
+/* Write each model of a namespace, or of all for NULL; returns how many. */
+static uint32_t
+each_model(struct sl_call *call, const char *namespace_id,
+           void (*write)(struct sl_call *call, struct sl_json row))
+{
+    struct sl_buf prefix = {0};
+    struct sl_scan scan = {0};
+    struct sl_slice start = {0};
+    uint32_t count = 0;
+    if (namespace_id != NULL)
+        start = sl_key_prefix(&prefix, 1, namespace_id);
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, start, (struct sl_slice){0}, false,
+                &scan);
+    while (sl_scan_next(&scan)) {
+        struct sl_json_doc *doc = NULL;
+        if (sl_json_parse(scan.value, &doc, NULL) != SL_OK)
+            continue;
+        write(call, sl_json_root(doc));
+        sl_json_destroy(&doc);
+        count++;
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    return count;
+}
+
+static void
+write_item(struct sl_call *call, struct sl_json row)
+{
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, row, hidden);
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_list_models(struct sl_call *call)
+{
+    struct sl_resource namespace;
+    if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
+        return;
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_name(&call->out, "models");
+    sl_jsonw_array(&call->out);
+    uint32_t total = each_model(call, namespace.id, write_item);
+    sl_jsonw_end(&call->out);
+    sl_jsonw_member_u64(&call->out, "total", total);
+    sl_jsonw_member_str(&call->out, "namespace_id", namespace.id);
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_get_model(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (!find(call, &namespace, &model))
+        return;
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_name(&call->out, "model");
+    write_item(call, model.row);
+    sl_jsonw_end(&call->out);
+}
+
+/* No organization uploads are served, so there is nothing to enable. */
+void
+sl_api_list_available_models(struct sl_call *call)
+{
+    struct sl_resource namespace;
+    if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
+        return;
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_member_raw(&call->out, "models", sl_slice_str("[]"));
+    sl_jsonw_member_u64(&call->out, "total", 0);
+    sl_jsonw_member_str(&call->out, "namespace_id", namespace.id);
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_enable_model(struct sl_call *call)
+{
+    struct sl_resource namespace;
+    if (sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
+        sl_call_not_found(call, "organization model", call->params[1]);
+}
+
+/* ---- both readers of /v1/models -----------------------------------------------------------------
+ */
+
+static void
+write_openai_members(struct sl_call *call, struct sl_json row)
+{
+    struct sl_slice text = sl_call_text(call, sl_json_member(row, "created_at"));
+    uint64_t created_ms = 0;
+    if (sl_time_parse(text, &created_ms) != SL_OK)
+        created_ms = 0;
+    sl_jsonw_member_value(&call->out, "id", sl_json_member(row, "model_id"));
+    sl_jsonw_member_str(&call->out, "object", "model");
+    sl_jsonw_member_u64(&call->out, "created", created_ms / 1000);
+    sl_jsonw_member_str(&call->out, "owned_by", call->who.organization_id);
+}
+
+static void
+write_openai(struct sl_call *call, struct sl_json row)
+{
+    sl_jsonw_object(&call->out);
+    write_openai_members(call, row);
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_list_all_models(struct sl_call *call)
+{
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_str(&call->out, "object", "list");
+    sl_jsonw_name(&call->out, "data");
+    sl_jsonw_array(&call->out);
+    (void)each_model(call, NULL, write_openai);
+    sl_jsonw_end(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_member_raw(&call->out, "models", sl_slice_str("[]"));
+    sl_jsonw_member_u64(&call->out, "total", 0);
+    sl_jsonw_member_str(&call->out, "organization_id", call->who.organization_id);
+    sl_jsonw_end(&call->out);
+}
+
+static void
+write_both(struct sl_call *call, struct sl_json row)
+{
+    struct sl_jsonw *w = &call->out;
+    sl_jsonw_object(w);
+    write_openai_members(call, row);
+    sl_jsonw_member_bool(w, "success", true);
+    sl_jsonw_name(w, "model");
+    sl_jsonw_object(w);
+    sl_write_except(w, row, hidden);
+    sl_jsonw_member_str(w, "organization_id", call->who.organization_id);
+    sl_jsonw_member_value(w, "s3_archive_url", sl_json_member(row, "model_archive_url"));
+    sl_jsonw_member_str(w, "validation_status", "passed");
+    sl_jsonw_end(w);
+    sl_jsonw_end(w);
+}
+
+void
+sl_api_get_any_model(struct sl_call *call)
+{
+    const char *id = sl_call_identifier(call, call->params[0]);
+    struct sl_scan scan = {0};
+    struct sl_json row = {0};
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, (struct sl_slice){0},
+                (struct sl_slice){0}, false, &scan);
+    while (id != NULL && !sl_json_has(row) && sl_scan_next(&scan)) {
+        if (sl_slice_is(sl_key_part(scan.key, 1), id))
+            row = sl_call_parse(call, scan.value);
+    }
+    sl_scan_end(&scan);
+    if (sl_json_has(row))
+        write_both(call, row);
+    else
+        sl_call_not_found(call, "model", call->params[0]);
+}
+
+/* ---- deploy, delete -----------------------------------------------------------------------------
+ */
+
+static void
+put_deployed(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
+{
+    static const char *const replaced[] = {"deployed", "deployment_info", "updated_at", NULL};
+    struct sl_buf row = {0}, key = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &row);
+    sl_jsonw_object(&w);
+    sl_write_except(&w, model->row, replaced);
+    sl_jsonw_member_bool(&w, "deployed", true);
+    sl_jsonw_name(&w, "deployment_info");
+    sl_jsonw_object(&w);
+    sl_jsonw_member_value(&w, "endpoint", sl_json_member(model->row, "endpoint"));
+    sl_jsonw_member_str(&w, "base_image", "sluice");
+    sl_jsonw_member_str(&w, "ray_cluster_url", "");
+    sl_jsonw_member_str(&w, "ray_deployment_name", model->id);
+    sl_jsonw_member_time(&w, "deployed_at", call->now_ms);
+    sl_jsonw_end(&w);
+    sl_jsonw_member_time(&w, "updated_at", call->now_ms);
+    sl_jsonw_end(&w);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace_id, model->id),
+               sl_buf_slice(&row));
+    sl_buf_deinit(&row);
+    sl_buf_deinit(&key);
+}
+
+static void
+on_loaded(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (sl_call_wait_error(call, NULL) != SL_OK) {
+        sl_call_fail_wait(call);
+        return;
+    }
+    if (!find(call, &namespace, &model)) /* Deleted meanwhile. */
+        return;
+    bool was_deployed = sl_json_bool(sl_json_member(model.row, "deployed"), false);
+    put_deployed(call, namespace.id, &model);
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_member_str(&call->out, "model_id", model.id);
+    sl_jsonw_member_str(&call->out, "namespace_id", namespace.id);
+    sl_jsonw_member_str(&call->out, "deployment_status", "deployed");
+    sl_jsonw_member_bool(&call->out, "cached", was_deployed);
+    sl_jsonw_member_str(&call->out, "message",
+                        sl_call_format(call, "%s is in the object store", model.id));
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_deploy_model(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (!find(call, &namespace, &model))
+        return;
+    const char *directory = sl_member_str(call, model.row, "directory");
+    if (directory == NULL)
+        sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
+    else
+        sl_call_model_load(call, sl_slice_str(namespace.id), sl_slice_str(model.id), directory,
+                           on_loaded);
+}
+
+/* Does some collection make its vectors with this model? */
+static bool
+is_used(struct sl_call *call, const char *namespace_id, const char *model_id)
+{
+    struct sl_scan scan = {0};
+    bool is_found = false;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_EXTRACTION, (struct sl_slice){0},
+                (struct sl_slice){0}, false, &scan);
+    while (!is_found && sl_scan_next(&scan)) {
+        struct sl_json_doc *doc = NULL;
+        if (sl_json_parse(scan.value, &doc, NULL) != SL_OK)
+            continue;
+        struct sl_json row = sl_json_root(doc);
+        is_found = sl_json_is(sl_json_member(row, "model"), model_id) &&
+                   sl_json_is(sl_json_member(row, "namespace"), namespace_id);
+        sl_json_destroy(&doc);
+    }
+    sl_scan_end(&scan);
+    return is_found;
+}
+
+static void
+remove_files(struct sl_call *call, void *arg)
+{
+    (void)call;
+    sl_tree_remove(arg);
+}
+
+void
+sl_api_delete_model(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    struct sl_buf key = {0};
+    if (!find(call, &namespace, &model))
+        return;
+    if (is_used(call, namespace.id, model.id)) {
+        sl_call_fail(call, SL_API_CONFLICT, "a collection makes its vectors with %s", model.id);
+        return;
+    }
+    const char *directory = sl_member_str(call, model.row, "directory");
+    sl_txn_del(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace.id, model.id));
+    sl_buf_deinit(&key);
+    if (directory != NULL)
+        sl_call_after_commit(call, remove_files,
+                             (void *)sl_call_copy(call, sl_slice_str(directory)).data);
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_member_str(&call->out, "model_id", model.id);
+    sl_jsonw_member_str(&call->out, "message", "the model was deleted");
+    sl_jsonw_end(&call->out);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * unpack.h - an uploaded model archive is opened in child processes, never in ours: one unpacks it,
+ * confined to an empty directory; another lays the model out to see whether it holds together.
+ *
+ *   archive --(child: unpack)--> temporary directory --(child: check)--> report --> renamed
+ *                                        `-- any failure: removed, nothing is left
+ *
+ * Threading: sl_unpack_model blocks for as long as the children run: an I/O thread's work.
+ */
+#ifndef SL_GATEWAY_UNPACK_H
+#define SL_GATEWAY_UNPACK_H
+
+#include "object-store/cause.h"
+#include "runtime/base.h"
+
+#define SL_UNPACK_VERB "unpack-model"
+
+struct sl_unpack_request {
+    const char *program;   /* This executable: it is started with SL_UNPACK_VERB. */
+    int archive_fd;        /* Borrowed, read from its start. */
+    const char *temporary; /* Directory to make for the work; must not exist. */
+    const char *directory; /* Where the model shall lie; its parents are made. Must not exist. */
+    const char *format;    /* "safetensors", "huggingface" */
+    bool is_embedding;     /* Must be an encoder that we can run. */
+    uint32_t timeout_s;    /* Of each child; 0: 900 */
+};
+
+struct sl_unpack_report {
+    uint64_t size_bytes; /* Of the model laid out in memory. */
+    uint32_t dimensions; /* Of an encoder's vectors; 0: it is none. */
+};
+
+/*
+ * On success the model lies in `directory`, durably. SL_EINVAL, SL_EUNAVAIL, SL_ETOOBIG: the
+ * archive's fault, the cause says why. SL_ETIMEOUT, SL_ECRASHED: a child did not finish.
+ * SL_EIO, SL_ENOSPC: ours. On any error neither directory is there.
+ */
+SL_MUST_CHECK enum sl_err sl_unpack_model(const struct sl_unpack_request *request,
+                                          struct sl_unpack_report *ret_report,
+                                          struct sl_cause *ret_cause);
+
+/* Remove a directory and all below it; what is not there is fine. */
+void sl_tree_remove(const char *path);
+
+/* The children's main: argv[1] is SL_UNPACK_VERB. Reads fd 0, reports on fd 1. */
+int sl_unpack_main(int argc, char **argv);
+
+#endif
