@@ -65,7 +65,8 @@ def status_of(client, task_id):
 
 def run_round(client, killer, bucket, count, kills_max):
     """One batch, with a kill at every random moment until it ends; return its objects."""
-    objects = client.make_objects(bucket, [{"number": i} for i in range(count)])
+    objects = client.make_objects(bucket, [
+        {"number": i, "content": f"item {i}"} for i in range(count)])
     _, task = client.submit(bucket, objects)
     deadline = time.monotonic() + 180
     while (status := status_of(client, task)) not in lib.TERMINAL:
@@ -77,7 +78,8 @@ def run_round(client, killer, bucket, count, kills_max):
             killer.strike()
         else:
             time.sleep(0.1)
-    lib.equal(status, "COMPLETED", "the batch's status")
+    if status != "COMPLETED":
+        raise AssertionError(f"the batch is {status}: {client.get(f'/v1/tasks/{task}').text}")
     return objects
 
 
@@ -99,7 +101,8 @@ def main():
         collection = client.make(
             "collection", "copies", source={"type": "bucket", "bucket_ids": [bucket]},
             feature_extractor={"feature_extractor_name": "passthrough_extractor",
-                               "version": "v1", "field_passthrough": ["number"]})
+                               "version": "v1", "input_mappings": {"content": "content"},
+                               "field_passthrough": ["number"]})
         while sum(killer.kills.values()) < options.kills:
             objects += run_round(client, killer, bucket, options.documents, options.kills)
             rounds += 1

@@ -90,10 +90,10 @@ def marked_processes(mark):
 
 
 class Reply:
-    """A status, headers and a body that is JSON where it can be."""
+    """The answer to `what`: a status, headers and a body that is JSON where it can be."""
 
-    def __init__(self, status, headers, text):
-        self.status, self.headers, self.text = status, headers, text
+    def __init__(self, what, status, headers, text):
+        self.what, self.status, self.headers, self.text = what, status, headers, text
         try:
             self.json = json.loads(text) if text else None
         except ValueError:
@@ -101,7 +101,8 @@ class Reply:
 
     def expect(self, status):
         if self.status != status:
-            raise AssertionError(f"status {self.status}, not {status}: {self.text[:500]!r}")
+            raise AssertionError(
+                f"{self.what}: status {self.status}, not {status}: {self.text[:500]!r}")
         return self.json
 
 
@@ -127,7 +128,7 @@ class Client:
                 # A refusal may come before the whole body is sent: read it all the same.
                 connection.request(method, path, body, sent)
             reply = connection.getresponse()
-            return Reply(reply.status, dict(reply.getheaders()), reply.read())
+            return Reply(f"{method} {path}", reply.status, dict(reply.getheaders()), reply.read())
         finally:
             connection.close()
 
