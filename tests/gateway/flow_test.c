@@ -108,97 +108,96 @@ Test(flow, runs_from_a_namespace_to_a_submitted_batch)
     sl_free(path);
 }
 
+static const struct {
+    const char *method, *target, *body;
+    int status;
+} refusals[] = {
+    {"POST", "/v1/namespaces", "{\"namespace_name\":\"shop\"}", 409},
+    {"POST", "/v1/namespaces", "{\"namespace_name\":\"a b\"}", 422},
+    {"POST", "/v1/namespaces", "{\"namespace_name\":\"list\"}", 422},
+    {"POST", "/v1/namespaces", "{\"namespace_name\":\"x\",\"feature_extractors\":[]}", 422},
+    {"POST", "/v1/namespaces",
+     "{\"namespace_name\":\"x\",\"feature_extractors\":[{\"feature_extractor_name\":\"no\","
+     "\"version\":\"v1\"}]}",
+     422},
+    {"GET", "/v1/namespaces/none", NULL, 404},
+    {"POST", "/v1/buckets", "{\"bucket_name\":\"items\"}", 409},
+    {"POST", "/v1/buckets", "{}", 422},
+    {"POST", "/v1/buckets",
+     "{\"bucket_name\":\"b\",\"bucket_schema\":{\"properties\":{\"x\":{\"type\":\"odd\"}}}}", 422},
+    {"GET", "/v1/buckets/none", NULL, 404},
+    {"PATCH", "/v1/buckets/items",
+     "{\"bucket_schema\":{\"properties\":{\"y\":{\"type\":"
+     "\"text\"}}}}",
+     422},
+    {"POST", "/v1/buckets/items/objects", "{}", 422},
+    {"POST", "/v1/buckets/items/objects", "{\"sku\":5}", 422},
+    {"POST", "/v1/buckets/items/objects?policy=insert", "{\"sku\":\"A-17\"}", 409},
+    {"POST", "/v1/buckets/items/objects?policy=update", "{\"sku\":\"none\"}", 404},
+    {"POST", "/v1/buckets/items/objects?policy=odd", "{\"sku\":\"none\"}", 422},
+    {"POST", "/v1/buckets/items/objects",
+     "{\"sku\":\"x\",\"blobs\":[{\"property\":\"content\",\"type\":\"text\",\"data\":"
+     "\"https://example.com/a.txt\"}]}",
+     422},
+    {"POST", "/v1/buckets/items/objects",
+     "{\"sku\":\"x\",\"blobs\":[{\"property\":\"content\",\"type\":\"text\"}]}", 422},
+    {"POST", "/v1/buckets/items/objects",
+     "{\"sku\":\"x\",\"blobs\":[{\"property\":\"p\",\"type\":\"image\",\"data\":\"%%%\"}]}", 422},
+    {"POST", "/v1/buckets/items/objects/batch", "{\"objects\":[{},{\"sku\":1}]}", 422},
+    {"POST", "/v1/buckets/items/objects/batch", "{\"objects\":[]}", 422},
+    {"GET", "/v1/buckets/items/objects/obj_none", NULL, 404},
+    {"POST", "/v1/buckets/items/objects/list?limit=0", "{}", 422},
+    {"POST", "/v1/buckets/items/batches", "{\"object_ids\":[\"obj_none\"]}", 404},
+    {"POST", "/v1/buckets/items/batches", "{\"object_ids\":[]}", 422},
+    {"POST", "/v1/buckets/items/batches/btch_none/submit", "{}", 404},
+    {"POST", "/v1/collections",
+     "{\"collection_name\":\"xx\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":[\"items\"]},"
+     "\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\",\"version\":\"v1\"}"
+     "}",
+     422},
+    {"POST", "/v1/collections",
+     "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":[\"items\"]},"
+     "\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\",\"version\":\"v1\","
+     "\"input_mappings\":{\"text\":\"gone\"}}}",
+     422},
+    {"POST", "/v1/collections",
+     "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"collection\",\"collection_id\":"
+     "\"items_text\"},\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\","
+     "\"version\":\"v1\"}}",
+     422},
+    {"POST", "/v1/collections",
+     "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":[\"items\"]},"
+     "\"feature_extractor\":{\"feature_extractor_name\":\"odd\",\"version\":\"v1\"}}",
+     422},
+    {"PATCH", "/v1/collections/items_text", "{\"source\":{\"type\":\"bucket\"}}", 422},
+    {"GET", "/v1/collections/none", NULL, 404},
+    {"GET", "/v1/collections/items_text/documents/doc_none", NULL, 404},
+    {"GET", "/v1/documents/0123456789abcdef01234567", NULL, 404},
+    {"GET", "/v1/tasks/none", NULL, 404},
+    {"POST", "/v1/organizations/users", "{\"email\":\"x\",\"user_name\":\"yy\"}", 422},
+    {"POST", "/v1/organizations/users", "{\"email\":\"owner@acme.local\",\"user_name\":\"yy\"}",
+     409},
+    {"DELETE", "/v1/organizations/users/owner@acme.local/api-keys/admin-key", NULL, 403},
+    {"POST", "/v1/organizations/users/owner@acme.local/api-keys",
+     "{\"name\":\"k\",\"permissions\":[\"odd\"]}", 422},
+    {"POST", "/v1/organizations/users/owner@acme.local/api-keys",
+     "{\"name\":\"k\",\"expires_at\":\"2001-01-01T00:00:00Z\"}", 422},
+    {"GET", "/v1/tenants/operator", NULL, 404},
+    {"POST", "/v1/tenants", "{\"tenant_id\":\"x1\",\"name\":\"x\"}", 403},
+};
+
 Test(flow, refuses_what_is_wrong_and_changes_nothing)
 {
-    static const struct {
-        const char *method, *target, *body;
-        int status;
-    } rows[] = {
-        {"POST", "/v1/namespaces", "{\"namespace_name\":\"shop\"}", 409},
-        {"POST", "/v1/namespaces", "{\"namespace_name\":\"a b\"}", 422},
-        {"POST", "/v1/namespaces", "{\"namespace_name\":\"list\"}", 422},
-        {"POST", "/v1/namespaces", "{\"namespace_name\":\"x\",\"feature_extractors\":[]}", 422},
-        {"POST", "/v1/namespaces",
-         "{\"namespace_name\":\"x\",\"feature_extractors\":[{\"feature_extractor_name\":\"no\","
-         "\"version\":\"v1\"}]}",
-         422},
-        {"GET", "/v1/namespaces/none", NULL, 404},
-        {"POST", "/v1/buckets", "{\"bucket_name\":\"items\"}", 409},
-        {"POST", "/v1/buckets", "{}", 422},
-        {"POST", "/v1/buckets",
-         "{\"bucket_name\":\"b\",\"bucket_schema\":{\"properties\":{\"x\":{\"type\":\"odd\"}}}}",
-         422},
-        {"GET", "/v1/buckets/none", NULL, 404},
-        {"PATCH", "/v1/buckets/items",
-         "{\"bucket_schema\":{\"properties\":{\"y\":{\"type\":"
-         "\"text\"}}}}",
-         422},
-        {"POST", "/v1/buckets/items/objects", "{}", 422},
-        {"POST", "/v1/buckets/items/objects", "{\"sku\":5}", 422},
-        {"POST", "/v1/buckets/items/objects?policy=insert", "{\"sku\":\"A-17\"}", 409},
-        {"POST", "/v1/buckets/items/objects?policy=update", "{\"sku\":\"none\"}", 404},
-        {"POST", "/v1/buckets/items/objects?policy=odd", "{\"sku\":\"none\"}", 422},
-        {"POST", "/v1/buckets/items/objects",
-         "{\"sku\":\"x\",\"blobs\":[{\"property\":\"content\",\"type\":\"text\",\"data\":"
-         "\"https://example.com/a.txt\"}]}",
-         422},
-        {"POST", "/v1/buckets/items/objects",
-         "{\"sku\":\"x\",\"blobs\":[{\"property\":\"content\",\"type\":\"text\"}]}", 422},
-        {"POST", "/v1/buckets/items/objects",
-         "{\"sku\":\"x\",\"blobs\":[{\"property\":\"p\",\"type\":\"image\",\"data\":\"%%%\"}]}",
-         422},
-        {"POST", "/v1/buckets/items/objects/batch", "{\"objects\":[{},{\"sku\":1}]}", 422},
-        {"POST", "/v1/buckets/items/objects/batch", "{\"objects\":[]}", 422},
-        {"GET", "/v1/buckets/items/objects/obj_none", NULL, 404},
-        {"POST", "/v1/buckets/items/objects/list?limit=0", "{}", 422},
-        {"POST", "/v1/buckets/items/batches", "{\"object_ids\":[\"obj_none\"]}", 404},
-        {"POST", "/v1/buckets/items/batches", "{\"object_ids\":[]}", 422},
-        {"POST", "/v1/buckets/items/batches/btch_none/submit", "{}", 404},
-        {"POST", "/v1/collections",
-         "{\"collection_name\":\"xx\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":[\"items\"]},"
-         "\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\",\"version\":\"v1\"}"
-         "}",
-         422},
-        {"POST", "/v1/collections",
-         "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":[\"items\"]},"
-         "\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\",\"version\":\"v1\","
-         "\"input_mappings\":{\"text\":\"gone\"}}}",
-         422},
-        {"POST", "/v1/collections",
-         "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"collection\",\"collection_id\":"
-         "\"items_text\"},\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\","
-         "\"version\":\"v1\"}}",
-         422},
-        {"POST", "/v1/collections",
-         "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":[\"items\"]},"
-         "\"feature_extractor\":{\"feature_extractor_name\":\"odd\",\"version\":\"v1\"}}",
-         422},
-        {"PATCH", "/v1/collections/items_text", "{\"source\":{\"type\":\"bucket\"}}", 422},
-        {"GET", "/v1/collections/none", NULL, 404},
-        {"GET", "/v1/collections/items_text/documents/doc_none", NULL, 404},
-        {"GET", "/v1/documents/0123456789abcdef01234567", NULL, 404},
-        {"GET", "/v1/tasks/none", NULL, 404},
-        {"POST", "/v1/organizations/users", "{\"email\":\"x\",\"user_name\":\"yy\"}", 422},
-        {"POST", "/v1/organizations/users", "{\"email\":\"owner@acme.local\",\"user_name\":\"yy\"}",
-         409},
-        {"DELETE", "/v1/organizations/users/owner@acme.local/api-keys/admin-key", NULL, 403},
-        {"POST", "/v1/organizations/users/owner@acme.local/api-keys",
-         "{\"name\":\"k\",\"permissions\":[\"odd\"]}", 422},
-        {"POST", "/v1/organizations/users/owner@acme.local/api-keys",
-         "{\"name\":\"k\",\"expires_at\":\"2001-01-01T00:00:00Z\"}", 422},
-        {"GET", "/v1/tenants/operator", NULL, 404},
-        {"POST", "/v1/tenants", "{\"tenant_id\":\"x1\",\"name\":\"x\"}", 403},
-    };
     make_bucket();
     sl_free(make_object("A-17"));
     make_collection();
     uint64_t before = harness_digest(&h);
-    for (size_t i = 0; i < SL_COUNT_OF(rows); i++) {
-        int status = harness_call(&h, rows[i].method, rows[i].target, rows[i].body);
-        cr_expect_eq(status, rows[i].status, "%s %s %s: %d %s", rows[i].method, rows[i].target,
-                     rows[i].body, status, h.text);
-        cr_expect_eq(harness_digest(&h), before, "%s %s changed something", rows[i].method,
-                     rows[i].target);
+    for (size_t i = 0; i < SL_COUNT_OF(refusals); i++) {
+        int status = harness_call(&h, refusals[i].method, refusals[i].target, refusals[i].body);
+        cr_expect_eq(status, refusals[i].status, "%s %s %s: %d %s", refusals[i].method,
+                     refusals[i].target, refusals[i].body, status, h.text);
+        cr_expect_eq(harness_digest(&h), before, "%s %s changed something", refusals[i].method,
+                     refusals[i].target);
     }
 }
 

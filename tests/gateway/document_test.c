@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Documents and failures, over rows as the dispatcher writes them. */
+#include <criterion/criterion.h>
+#include <time.h>
+
+#include "actors/count.h"
+#include "actors/record.h"
+#include "actors/rows.h"
+#include "runtime/alloc.h"
+#include "tests/gateway/harness.h"
+
+static struct harness h;
+static char *collection;
+static char id[SL_RECORD_ID_SIZE + 1];
+
+static void
+put_record(void)
+{
+    struct sl_buf key = {0}, row = {0};
+    float vector[2] = {0.5f, -1};
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    sl_record_id_of_number(77, id);
+    sl_record_encode(&(struct sl_record){.created_ms = 1000,
+                                         .updated_ms = 1000,
+                                         .source = sl_slice("bkt_1\0obj_1", 11),
+                                         .origin = sl_slice_str("btch_1"),
+                                         .fields = sl_slice_str("{\"text\":\"boots\",\"n\":1.50}"),
+                                         .vectors = sl_slice_str("text_hash_v1")},
+                     &row);
+    sl_txn_put(txn, h.who.scope, SL_TABLE_RECORD, sl_key(&key, 2, collection, id),
+               sl_buf_slice(&row));
+    sl_txn_put(txn, h.who.scope, SL_TABLE_VECTOR, sl_key(&key, 3, collection, "text_hash_v1", id),
+               sl_slice(vector, sizeof(vector)));
+    sl_txn_put(txn, h.who.scope, SL_TABLE_DOCUMENT, sl_slice_str(id), sl_slice_str(collection));
+    sl_count_add(
+        txn,
+        (struct sl_counter){.scope = h.who.scope, .what = SL_COUNT_RECORDS, .parent = collection},
+        1);
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+    sl_buf_deinit(&key);
+    sl_buf_deinit(&row);
+}
+
+static void
+setup(void)
+{
+    harness_init(&h);
+    harness_tenant(&h, "acme", "starter");
+    harness_namespace(&h, "shop");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/buckets", "{\"name\":\"items\"}"), 200);
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections",
+                              "{\"name\":\"texts\",\"source\":{\"type\":\"bucket\",\"bucket_ids\":"
+                              "[\"items\"]},\"feature_extractors\":[{\"feature_extractor_name\":"
+                              "\"text_extractor\",\"version\":\"v1\"}]}"),
+                 200, "%s", h.text);
+    collection = harness_text(&h, "collection_id");
+    put_record();
+}
+
+static void
+teardown(void)
+{
+    sl_free(collection);
+    harness_deinit(&h);
+}
+
+TestSuite(document, .init = setup, .fini = teardown);
+
+Test(document, is_listed_and_shown_with_its_vectors_when_asked)
+{
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/texts/documents/list",
+                              "{\"return_vectors\":true,\"return_vector_names\":true}"),
+                 200, "%s", h.text);
+    cr_assert_eq(harness_number(&h, "total_documents"), 1);
+    cr_assert(harness_is(&h, "results.0.document_id", id));
+    cr_assert(harness_is(&h, "results.0._vectors.0", "text_hash_v1"));
+    cr_assert_not_null(strstr(h.text, "\"text_extractor_v1_embedding\":[0.5,-1"), "%s", h.text);
+    cr_assert_not_null(strstr(h.text, "1.50"));
+
+    char *path = sl_format("/v1/documents/%s", id);
+    cr_assert_eq(harness_call(&h, "GET", path, NULL), 200, "%s", h.text);
+    cr_assert(harness_is(&h, "_internal.lineage.root_object_id", "obj_1"));
+    cr_assert_null(strstr(h.text, "embedding"));
+    cr_assert_eq(harness_call(&h, "GET", "/v1/namespaces/shop", NULL), 200);
+    cr_assert_eq(harness_number(&h, "document_count"), 1);
+    harness_namespace(&h, "second");
+    cr_assert_eq(harness_call(&h, "GET", path, NULL), 404);
+    sl_free(path);
+}
+
+Test(document, is_changed_and_deleted)
+{
+    char *path = sl_format("/v1/collections/texts/documents/%s", id);
+    cr_assert_eq(harness_call(&h, "PATCH", path, "{\"text\":\"shoes\",\"document_id\":\"x\"}"), 200,
+                 "%s", h.text);
+    cr_assert(harness_is(&h, "text", "shoes"));
+    cr_assert(harness_is(&h, "document_id", id));
+    cr_assert_eq(harness_call(&h, "PATCH", path, "{\"text_extractor_v1_embedding\":[1]}"), 422);
+    cr_assert_eq(harness_call(&h, "DELETE", path, NULL), 200);
+    cr_assert_eq(harness_call(&h, "GET", path, NULL), 404);
+    cr_assert_eq(harness_call(&h, "DELETE", path, NULL), 404);
+    cr_assert_eq(harness_call(&h, "GET", "/v1/collections/texts", NULL), 200);
+    cr_assert_eq(harness_number(&h, "document_count"), 0);
+    cr_assert_eq(harness_call(&h, "DELETE", "/v1/collections/texts", NULL), 200, "%s", h.text);
+    cr_assert_eq(harness_call(&h, "GET", "/v1/collections/texts", NULL), 404);
+    sl_free(path);
+}
+
+Test(document, a_bulk_create_of_a_hundred_objects_is_quick)
+{
+    struct sl_buf body = {0};
+    char filler[241];
+    struct timespec from, to;
+    memset(filler, 'x', 240);
+    filler[240] = '\0';
+    sl_buf_append_str(&body, "{\"objects\":[");
+    for (int i = 0; i < 100; i++)
+        sl_buf_printf(&body,
+                      "%s{\"n\":%d,\"blobs\":[{\"property\":\"content\",\"type\":\"text\","
+                      "\"data\":\"%s\"}]}",
+                      i == 0 ? "" : ",", i, filler);
+    sl_buf_append_str(&body, "]}");
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(
+            harness_call(&h, "POST", "/v1/buckets/items/objects/batch", sl_buf_text(&body)), 200,
+            "%s", h.text);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+    double ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+    cr_log_warn("bulk create of 100 objects: %.3f ms of CPU", ms / 20);
+    cr_assert_lt(ms / 20, 100);
+    sl_buf_deinit(&body);
+}
