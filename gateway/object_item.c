@@ -569,7 +569,6 @@ void
 sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object *o,
                 struct sl_jsonw *w)
 {
-    static const char *const none[] = {NULL};
     struct sl_json extra = sl_call_parse(call, o->source.extra);
     struct sl_json blobs = sl_call_parse(call, o->source.blobs);
     sl_jsonw_object(w);
@@ -586,6 +585,11 @@ sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object
     sl_jsonw_member_null(w, "error");
     sl_jsonw_member_time(w, "created_at", o->source.created_ms);
     sl_jsonw_member_time(w, "updated_at", o->source.updated_ms);
-    sl_write_except(w, sl_call_parse(call, o->source.fields), none);
+    /* Our own text, of names that were checked: spliced, since parsing it again is what costs here.
+     */
+    if (o->source.fields.size > 2) {
+        sl_buf_append_u8(w->out, ',');
+        sl_buf_append(w->out, o->source.fields.data + 1, o->source.fields.size - 2);
+    }
     sl_jsonw_end(w);
 }
