@@ -231,7 +231,8 @@ static void
 on_loaded(struct sl_call *call)
 {
     struct sl_resource namespace, model;
-    if (sl_call_wait_error(call, NULL) != SL_OK) {
+    struct sl_slice message;
+    if (sl_call_wait_error(call, &message) != SL_OK) {
         sl_call_fail_wait(call);
         return;
     }

@@ -34,12 +34,29 @@ unavailable(struct sl_call *call)
     call->wait.error = SL_EUNAVAIL;
 }
 
+void (*harness_embed)(struct sl_slice text, float *ret_vector, uint32_t dimensions);
+static struct sl_wait embedded;
+
+static void
+give_embedded(struct sl_call *call)
+{
+    call->wait = embedded;
+}
+
 void
 sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
               sl_handler_fn *then)
 {
-    (void)extraction, (void)text;
-    sl_call_work(call, unavailable, then);
+    uint64_t dimensions = 0;
+    if (harness_embed == NULL ||
+        sl_json_u64(sl_json_member(extraction, "dimensions"), &dimensions) != SL_OK) {
+        sl_call_work(call, unavailable, then);
+        return;
+    }
+    float *vector = sl_call_alloc(call, dimensions * sizeof *vector);
+    harness_embed(text, vector, (uint32_t)dimensions);
+    embedded = (struct sl_wait){.vector = vector, .dimensions = (uint32_t)dimensions};
+    sl_call_work(call, give_embedded, then);
 }
 
 void
