@@ -363,7 +363,8 @@ enum sl_err
 sl_call_wait_error(const struct sl_call *call, struct sl_slice *ret_message)
 {
     const char *message = call->wait.message;
-    *ret_message = sl_slice_str(message == NULL ? sl_err_text(call->wait.error) : message);
+    if (ret_message != NULL)
+        *ret_message = sl_slice_str(message == NULL ? sl_err_text(call->wait.error) : message);
     return call->wait.error;
 }
 
