@@ -43,7 +43,7 @@ SL_MUST_CHECK enum sl_err sl_unpack_model(const struct sl_unpack_request *reques
 /* Remove a directory and all below it; what is not there is fine. */
 void sl_tree_remove(const char *path);
 
-/* The children's main: argv[1] is SL_UNPACK_VERB. Reads fd 0, reports on fd 1. */
+/* The children's main: argv[0] is SL_UNPACK_VERB. Reads fd 0, reports on fd 1. */
 int sl_unpack_main(int argc, char **argv);
 
 #endif
