@@ -10,7 +10,9 @@
 #include "runtime/base.h"
 
 #define SL_LIMIT_RECORD_BYTES      (32 * SL_MIB) /* One log record: one request's effects. */
-#define SL_LIMIT_FRAME_BYTES       (16 * SL_MIB) /* One frame between processes. */
+#define SL_LIMIT_FRAME_BYTES       (32 * SL_MIB) /* One frame between processes. */
+#define SL_LIMIT_INPUTS_BYTES      (16 * SL_MIB) /* All inputs of one task, blobs by name. */
+#define SL_LIMIT_OUTPUTS_BYTES     (20 * SL_MIB) /* All records of one task, as they are sent. */
 #define SL_LIMIT_JSON_BODY_BYTES   (10 * SL_MIB)
 #define SL_LIMIT_OBJECT_BODY_BYTES (50 * SL_MIB) /* Object create: inline blobs. */
 #define SL_LIMIT_ARCHIVE_BYTES     (10 * SL_GIB) /* A model's .tar.gz. */
@@ -21,6 +23,9 @@
 #define SL_LIMIT_RECORDS_PER_TASK 10000 /* Chunks of one source. */
 
 static_assert(SL_LIMIT_INLINE_BYTES < SL_LIMIT_FRAME_BYTES, "an inline value fits in a frame");
+static_assert(SL_LIMIT_INPUTS_BYTES + SL_LIMIT_JSON_BODY_BYTES + SL_MIB < SL_LIMIT_FRAME_BYTES,
+              "a task's inputs and its extractor's parameters fit in a frame");
+static_assert(SL_LIMIT_OUTPUTS_BYTES + SL_MIB < SL_LIMIT_FRAME_BYTES, "outputs fit in a frame");
 static_assert(SL_LIMIT_JSON_BODY_BYTES < SL_LIMIT_RECORD_BYTES, "a body fits in a record");
 
 #endif

@@ -120,7 +120,10 @@ peer_lookup(struct sl_links *l, uint32_t node)
     return NULL;
 }
 
-/* A new peer; the one that was heard of first makes room when all slots are taken. */
+static void send_frame(struct sl_links *l, struct peer *p);
+
+/* A new peer; the one that was heard of first makes room when all slots are taken: it gets a slot
+   again when it is next sent to or heard of. */
 static struct peer *
 peer_add(struct sl_links *l, uint32_t node, void *socket)
 {
@@ -133,6 +136,7 @@ peer_add(struct sl_links *l, uint32_t node, void *socket)
             old++;
         if (old == PEERS_MAX)
             return NULL;
+        send_frame(l, &l->peers[old]);
         sl_buf_deinit(&l->peers[old].frame);
         memmove(&l->peers[old], &l->peers[old + 1], (PEERS_MAX - 1 - old) * sizeof(struct peer));
         l->peers_count--;
@@ -188,19 +192,35 @@ send_frame(struct sl_links *l, struct peer *p)
     sl_buf_clear(&p->frame);
 }
 
+/* Encode behind what the frame has; false, and nothing is changed, when it gets too large. */
+static bool
+encode_into(struct peer *p, const struct sl_msg *msg)
+{
+    size_t before = p->frame.size;
+    if (before == 0)
+        sl_buf_append_u8(&p->frame, SL_WIRE_VERSION);
+    sl_msg_encode(msg, &p->frame);
+    if (p->frame.size <= SL_LIMIT_FRAME_BYTES)
+        return true;
+    p->frame.size = before;
+    return false;
+}
+
 enum sl_err
 sl_links_add(struct sl_links *l, const struct sl_msg *msg)
 {
     struct peer *p = peer_lookup(l, msg->to.node);
+    if (p == NULL && l->router != NULL)
+        p = peer_add(l, msg->to.node, l->router);
     if (p == NULL)
         return SL_ENOTFOUND;
-    /* Frames stay well under the limit: a message that would not fit begins the next one. */
-    if (p->frame.size > SL_LIMIT_FRAME_BYTES / 4)
+    /* Many small messages share a frame; it goes when it is long enough to be worth a send. */
+    if (p->frame.size > SL_LIMIT_FRAME_BYTES / 8)
         send_frame(l, p);
-    if (p->frame.size == 0)
-        sl_buf_append_u8(&p->frame, SL_WIRE_VERSION);
-    sl_msg_encode(msg, &p->frame);
-    return SL_OK;
+    if (encode_into(p, msg))
+        return SL_OK;
+    send_frame(l, p);
+    return encode_into(p, msg) ? SL_OK : SL_ETOOBIG;
 }
 
 void
@@ -233,7 +253,7 @@ drop_parts(void *socket)
 static bool
 receive_identity(struct sl_links *l, uint32_t *ret_node)
 {
-    uint8_t identity[IDENTITY_SIZE];
+    uint8_t identity[IDENTITY_SIZE] = {0};
     int size = zmq_recv(l->router, identity, sizeof(identity), ZMQ_DONTWAIT);
     if (size < 0)
         return false;

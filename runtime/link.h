@@ -19,7 +19,11 @@ void sl_links_destroy(struct sl_links **links); /* Unsent frames get 200 ms. */
 SL_MUST_CHECK enum sl_err sl_links_listen(struct sl_links *l, const char *endpoint);
 SL_MUST_CHECK enum sl_err sl_links_connect(struct sl_links *l, uint32_t node, const char *endpoint);
 
-/* Add a message to the frame for its node. SL_ENOTFOUND: no link leads there. */
+/*
+ * Add a message to the frame for its node. SL_ENOTFOUND: no link leads there (one that listens
+ * finds that out when it sends, and drops the frame). SL_ETOOBIG: it is larger than a frame may be;
+ * a peer would hang up on it.
+ */
 SL_MUST_CHECK enum sl_err sl_links_add(struct sl_links *l, const struct sl_msg *msg);
 void sl_links_flush(struct sl_links *l); /* Send all frames begun. */
 
