@@ -28,6 +28,8 @@
 #define POLLS_MAX   (WATCHES_MAX + 64)
 /* A batch ends here, so that the first caller in it waits for at most this many handlers. */
 #define BATCH_MAX 512
+/* After a stop what was posted before it still runs; actors that never fall silent end here. */
+#define STOP_ROUNDS 64
 
 struct actor {
     const struct sl_actor_class *class;
@@ -388,26 +390,36 @@ release_message(struct sl_live *live, struct sl_msg *msg)
             return;
         }
     }
-    if (sl_links_add(live->links, msg) != SL_OK)
-        sl_report_warn("no-such-node", "node=%u message=%s", msg->to.node, msg->type->name);
+    enum sl_err err = sl_links_add(live->links, msg);
+    if (err != SL_OK)
+        sl_report_error("message-unsent", "node=%u message=%s err=%s", msg->to.node,
+                        msg->type->name, sl_err_name(err));
     sl_msg_destroy(&msg);
 }
 
-/* Let go what was held until the store was durable; true if there was anything. */
+/*
+ * Let go what was held until the store was durable; true if there was anything. What a port's
+ * callback adds meanwhile may follow a commit of its own, so it waits for the next round's sync.
+ */
 static bool
 release_held(struct sl_live *live)
 {
-    bool had_any = live->held.oldest != NULL || live->work_oldest != NULL;
-    for (struct sl_msg *msg; (msg = queue_pop(&live->held)) != NULL;)
-        release_message(live, msg);
-    sl_links_flush(live->links);
-    while (live->work_oldest != NULL) {
-        struct held_work *held = live->work_oldest;
-        live->work_oldest = held->next;
-        sl_iopool_submit(live->pool, &held->work);
-        sl_free(held);
-    }
+    struct sl_msg *msg = live->held.oldest, *next;
+    struct held_work *work = live->work_oldest, *next_work;
+    bool had_any = msg != NULL || work != NULL;
+    queue_init(&live->held);
+    live->work_oldest = NULL;
     live->work_tail = &live->work_oldest;
+    for (; msg != NULL; msg = next) {
+        next = msg->next;
+        release_message(live, msg);
+    }
+    sl_links_flush(live->links);
+    for (; work != NULL; work = next_work) {
+        next_work = work->next;
+        sl_iopool_submit(live->pool, &work->work);
+        sl_free(work);
+    }
     return had_any;
 }
 
@@ -463,6 +475,16 @@ has_posted(struct sl_live *live)
     return atomic_load_explicit(&live->inbox.newest, memory_order_relaxed) != NULL;
 }
 
+static bool
+is_watched(const struct sl_live *live, const struct watch *w)
+{
+    for (uint32_t i = 0; i < live->watches_count; i++) {
+        if (live->watches[i].fd == w->fd && live->watches[i].arg == w->arg)
+            return true;
+    }
+    return false;
+}
+
 static void
 call_watches(struct sl_live *live, const struct pollfd *polls)
 {
@@ -471,7 +493,7 @@ call_watches(struct sl_live *live, const struct pollfd *polls)
     uint32_t count = live->watches_count;
     memcpy(watches, live->watches, count * sizeof(watches[0]));
     for (uint32_t i = 0; i < count; i++) {
-        if (polls[i].revents != 0)
+        if (polls[i].revents != 0 && is_watched(live, &watches[i]))
             watches[i].ready(watches[i].arg);
     }
 }
@@ -508,7 +530,9 @@ enum sl_err
 sl_live_run(struct sl_live *live)
 {
     live->store_tick_ns = UINT64_MAX;
+    uint32_t rounds_left = STOP_ROUNDS;
     for (;;) {
+        bool is_stopping = atomic_load(&live->is_stopping);
         bool has_run = run_batch(live);
         bool is_dirty = live->store != NULL && sl_store_is_dirty(live->store);
         if (is_dirty) {
@@ -517,11 +541,13 @@ sl_live_run(struct sl_live *live)
                 return err; /* Nothing that was held may go out: it might not be durable. */
         }
         bool has_sent = release_held(live);
+        if (is_stopping && --rounds_left == 0)
+            return SL_OK;
         if (has_run || has_sent) {
             tick_store(live, false);
             continue;
         }
-        if (atomic_load(&live->is_stopping))
+        if (is_stopping)
             return SL_OK;
         tick_store(live, true);
         sleep_until_something(live);
