@@ -86,6 +86,9 @@ ask(struct sl_spawn_port *p, const struct sl_m_spawn *m)
     struct sl_spawn want = {.kind = (uint32_t)m->kind, .tag = m->tag, .text = text};
     if (m->fd >= 0)
         want.fds[want.fds_count++] = (int)m->fd;
+    /* A spawner that could not be started again when it was lost may start now. */
+    if (p->fd < 0 && p->options.program != NULL && start(p) != SL_OK)
+        p->fd = -1;
     enum sl_err err = p->fd < 0 ? SL_EUNAVAIL : sl_spawner_ask(p->fd, &want);
     if (err != SL_OK) {
         sl_report_warn("spawn-failed", "kind=%u err=%s", want.kind, sl_err_name(err));

@@ -17,9 +17,10 @@
 
 #include "runtime/report.h"
 
-#define CLIENTS_MAX  64
-#define CHILDREN_MAX 256
-#define MAGIC        0x736c7370u
+#define CLIENTS_MAX   64
+#define CHILDREN_MAX  256
+#define MAGIC         0x736c7370u
+#define REPLY_WAIT_MS 1000
 
 enum request_what { REQUEST_SPAWN = 1, REQUEST_KILL = 2 };
 
@@ -42,6 +43,7 @@ struct child {
     uint64_t tag;
     int client_fd;     /* Who asked; told when it ends. */
     int own_client_fd; /* Its own requests come from here. */
+    bool is_silent;    /* It closed its end: nothing more will come, and polling would spin. */
 };
 
 struct spawner {
@@ -64,8 +66,12 @@ reply_to(int fd, uint32_t what, uint64_t tag, const int values[3])
                       .pid = values[0],
                       .exit_code = values[1],
                       .signal = values[2]};
-    ssize_t ignored = send(fd, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)ignored; /* A client that is gone needs no answer. */
+    /* A client that is gone needs no answer. One that does not read would miss an end for ever, so
+       it gets a moment; all other clients wait with it, so no more than that. */
+    while (send(fd, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+        if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, REPLY_WAIT_MS) <= 0)
+            break;
+    }
 }
 
 /* In the child: the reading end closes with the spawner, and so ends this process. */
@@ -139,7 +145,8 @@ serve_spawn(struct spawner *s, int client_fd, const struct request *r, const int
         reply_to(client_fd, SL_SPAWN_FAILED, r->tag, (int[3]){0, errno, 0});
         return;
     }
-    *slot = (struct child){pid, r->tag, client_fd, pair[0]};
+    *slot =
+        (struct child){.pid = pid, .tag = r->tag, .client_fd = client_fd, .own_client_fd = pair[0]};
     reply_to(client_fd, SL_SPAWN_STARTED, r->tag, (int[3]){pid, 0, 0});
 }
 
@@ -247,21 +254,24 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
     if (fcntl(main_fd, F_SETFD, FD_CLOEXEC) != 0 || !spawner_init(&s))
         return 1;
     for (;;) {
-        struct pollfd polls[CHILDREN_MAX + 2] = {{.fd = main_fd, .events = POLLIN},
-                                                 {.fd = s.signal_fd, .events = POLLIN}};
-        uint32_t count = 2;
+        struct pollfd polls[CHILDREN_MAX + 2];
         for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
-            if (s.children[i].pid != 0)
-                polls[count++] =
-                    (struct pollfd){.fd = s.children[i].own_client_fd, .events = POLLIN};
+            const struct child *c = &s.children[i];
+            int fd = c->pid == 0 || c->is_silent ? -1 : c->own_client_fd;
+            polls[i] = (struct pollfd){.fd = fd, .events = POLLIN};
         }
-        if (poll(polls, count, -1) < 0 && errno != EINTR)
-            return 1;
-        if (polls[0].revents != 0 && !serve(&s, main_fd))
+        polls[CHILDREN_MAX] = (struct pollfd){.fd = main_fd, .events = POLLIN};
+        polls[CHILDREN_MAX + 1] = (struct pollfd){.fd = s.signal_fd, .events = POLLIN};
+        if (poll(polls, CHILDREN_MAX + 2, -1) < 0) {
+            if (errno != EINTR)
+                return 1;
+            continue;
+        }
+        if (polls[CHILDREN_MAX].revents != 0 && !serve(&s, main_fd))
             return 0; /* Main is gone: our lifeline's closing ends all children. */
-        for (uint32_t i = 2; i < count; i++) {
-            if ((polls[i].revents & POLLIN) != 0)
-                serve(&s, polls[i].fd);
+        for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+            if (polls[i].revents != 0 && !serve(&s, polls[i].fd))
+                s.children[i].is_silent = true;
         }
         struct signalfd_siginfo info;
         while (read(s.signal_fd, &info, sizeof(info)) > 0)
