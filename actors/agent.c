@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "extractors/replica.h"
@@ -43,7 +44,8 @@ struct agent {
 
 /* A model being built on the I/O pool. */
 struct build {
-    char *directory;
+    char *directory; /* As the messages name it. */
+    char *path;
     int fd;
     enum sl_err err;
     struct sl_cause cause;
@@ -176,9 +178,10 @@ static void
 build_model(void *argument)
 {
     struct build *b = argument;
-    int directory = open(b->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int directory = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) {
         b->err = SL_ENOTFOUND;
+        snprintf(b->cause.text, sizeof(b->cause.text), "its files are not there");
         return;
     }
     b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
@@ -205,10 +208,11 @@ model_of(struct agent *a, struct sl_slice directory)
 }
 
 static void
-load_model(struct sl_ctx *ctx, struct model *m)
+load_model(struct agent *a, struct sl_ctx *ctx, struct model *m)
 {
     struct build *b = sl_zalloc(sizeof(*b));
     b->directory = sl_strdup(m->directory);
+    b->path = sl_format("%s/%s", a->options.data_directory, m->directory);
     b->fd = -1;
     m->state = MODEL_LOADING;
     sl_work(ctx, build_model, b, TOKEN_MODEL);
@@ -231,7 +235,7 @@ has_model(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
 {
     struct model *m = model_of(a, sl_slice_str(p->model));
     if (m != NULL && m->state == MODEL_NONE)
-        load_model(ctx, m);
+        load_model(a, ctx, m);
     p->model_fd = m == NULL ? -1 : m->fd;
     p->model_bytes = m == NULL ? 0 : m->size_bytes;
     if (m != NULL && m->state != MODEL_FAILED)
@@ -300,6 +304,7 @@ on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (b->fd >= 0)
         close(b->fd);
     sl_free(b->directory);
+    sl_free(b->path);
     sl_free(b);
     pump_all(a, ctx);
 }
@@ -327,7 +332,7 @@ on_model_load(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (m->state != MODEL_LOADING) {
         sl_free(m->error);
         m->error = NULL;
-        load_model(ctx, m);
+        load_model(a, ctx, m);
     }
 }
 

@@ -11,8 +11,9 @@
 
 #define SL_AGENT_ROOM 1024 /* Tasks a node holds at a time. */
 
-struct sl_agent_options {
-    struct sl_pool_options pool; /* Its strings are borrowed for the actor's life. */
+struct sl_agent_options { /* Strings are borrowed for the actor's life. */
+    struct sl_pool_options pool;
+    const char *data_directory; /* Models' directories are below it. */
     uint64_t pid;                /* Of the node's process, for people. */
 };
 

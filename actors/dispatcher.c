@@ -40,7 +40,6 @@ struct spec {
 
 struct dispatcher {
     struct sl_dispatcher_options options;
-    char *model_directory;
     struct node nodes[SL_NODES_MAX];
     struct spec specs[SPECS_MAX];
     uint64_t uses;
@@ -70,24 +69,42 @@ spec_deinit(struct spec *s)
     *s = (struct spec){0};
 }
 
-char *
-sl_extraction_model_directory(const char *model_directory, struct sl_scope scope,
-                              const struct sl_json *extraction)
+static char *
+directory_of(struct sl_slice row)
 {
-    char *model = sl_json_strdup(sl_json_member(*extraction, "model"));
-    char *namespace = sl_json_strdup(sl_json_member(*extraction, "namespace"));
-    char *path =
-        model == NULL || namespace == NULL
-            ? sl_strdup("")
-            : sl_format("%s/%" PRIu64 "/%s/%s", model_directory, scope.id, namespace, model);
+    struct sl_json_doc *doc = NULL;
+    char *directory = NULL;
+    if (sl_json_parse(row, &doc, NULL) == SL_OK)
+        directory = sl_json_strdup(sl_json_member(sl_json_root(doc), "directory"));
+    sl_json_destroy(&doc);
+    return directory;
+}
+
+char *
+sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope, struct sl_json extraction)
+{
+    char *model = sl_json_strdup(sl_json_member(extraction, "model"));
+    char *namespace = sl_json_strdup(sl_json_member(extraction, "namespace"));
+    char *directory = NULL;
+    if (model != NULL && namespace != NULL) {
+        struct sl_buf key = {0};
+        struct sl_slice row;
+        if (sl_txn_get(txn, scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace, model), &row) ==
+            SL_OK)
+            directory = directory_of(row);
+        /* A model that is gone is not "no model": the replica must not start without it. */
+        if (directory == NULL)
+            directory = sl_format("(the model %s is gone)", model);
+        sl_buf_deinit(&key);
+    }
     sl_free(model);
     sl_free(namespace);
-    return path;
+    return directory == NULL ? sl_strdup("") : directory;
 }
 
 static bool
-spec_init(const struct dispatcher *d, struct spec *s, struct sl_scope scope,
-          struct sl_slice collection, struct sl_slice row)
+spec_init(struct spec *s, struct sl_txn *txn, struct sl_scope scope, struct sl_slice collection,
+          struct sl_slice row)
 {
     spec_deinit(s);
     s->scope = scope;
@@ -97,8 +114,7 @@ spec_init(const struct dispatcher *d, struct spec *s, struct sl_scope scope,
         spec_deinit(s);
         return false;
     }
-    struct sl_json root = sl_json_root(s->doc);
-    s->model = sl_extraction_model_directory(d->model_directory, scope, &root);
+    s->model = sl_extraction_model_directory(txn, scope, sl_json_root(s->doc));
     s->number = sl_hash64(s->row) ^ (sl_hash64(sl_slice_str(s->model)) << 1);
     return true;
 }
@@ -116,14 +132,14 @@ spec_of(struct dispatcher *d, struct sl_txn *txn, struct sl_scope scope, struct 
         if (s->doc != NULL && s->scope.id == scope.id &&
             sl_slice_equal(s->collection, collection)) {
             s->used = ++d->uses;
-            if (sl_slice_equal(s->row, row) || spec_init(d, s, scope, collection, row))
+            if (sl_slice_equal(s->row, row) || spec_init(s, txn, scope, collection, row))
                 return s;
             return NULL;
         }
         if (s->used < oldest->used)
             oldest = s;
     }
-    if (!spec_init(d, oldest, scope, collection, row))
+    if (!spec_init(oldest, txn, scope, collection, row))
         return NULL;
     oldest->used = ++d->uses;
     return oldest;
@@ -525,7 +541,6 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct dispatcher *d = self;
     d->options = *(const struct sl_dispatcher_options *)argument;
-    d->model_directory = sl_strdup(d->options.model_directory);
     d->tick_at_ns = UINT64_MAX;
     finish_ended_jobs(d, ctx);
     set_tick(d, ctx);
@@ -537,7 +552,6 @@ deinit(void *self)
     struct dispatcher *d = self;
     for (uint32_t i = 0; i < SPECS_MAX; i++)
         spec_deinit(&d->specs[i]);
-    sl_free(d->model_directory);
     sl_buf_deinit(&d->row);
     sl_buf_deinit(&d->inputs);
 }

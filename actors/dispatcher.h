@@ -17,11 +17,11 @@
 #include "queue/queue.h"
 #include "queue/retry.h"
 #include "runtime/json.h"
+#include "runtime/store.h"
 
 struct sl_dispatcher_options {
     struct sl_queue *queue;
     struct sl_index_cache *indexes;
-    const char *model_directory; /* Where deployed models lie: scope/namespace/model below it. */
     struct sl_retry_policy retry;
 };
 
@@ -32,8 +32,9 @@ struct sl_dispatcher_counts {
 };
 void sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts);
 
-/* "DIRECTORY/scope/namespace/model", or "" when the extraction has none. Owned by the caller. */
-char *sl_extraction_model_directory(const char *model_directory, struct sl_scope scope,
-                                    const struct sl_json *extraction);
+/* Where the model of an extraction lies, as its row says; "" when it has none. Owned by the caller.
+ */
+char *sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope,
+                                    struct sl_json extraction);
 
 #endif

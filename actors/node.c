@@ -34,12 +34,13 @@ run(struct sl_json text, const struct sl_child *child)
     char *head = sl_json_strdup(sl_json_member(text, "head"));
     char *directory = sl_json_strdup(sl_json_member(text, "run"));
     char *plugins = sl_json_strdup(sl_json_member(text, "plugins"));
-    char *blobs = sl_json_strdup(sl_json_member(text, "blobs"));
+    char *data = sl_json_strdup(sl_json_member(text, "data"));
+    char *blobs = sl_format("%s/blobs", data == NULL ? "" : data);
     uint32_t number = number_member(text, "node", 0);
     char *endpoint = sl_format("ipc://%s/node-%u", directory == NULL ? "" : directory, number);
     struct sl_live *live = NULL;
     struct sl_spawn_port *spawner = NULL;
-    bool is_ok = head != NULL && directory != NULL && plugins != NULL && number > SL_NODE_HEAD;
+    bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL && number > SL_NODE_HEAD;
     if (is_ok) {
         live = sl_live_create(&(struct sl_live_options){.node = number});
         struct sl_spawn_port_options port = {.live = live,
@@ -56,7 +57,7 @@ run(struct sl_json text, const struct sl_child *child)
             .pool = {.node = number,
                      .endpoint = endpoint,
                      .plugin_directories = plugins,
-                     .blob_directory = blobs == NULL ? "" : blobs,
+                     .blob_directory = blobs,
                      .threads = number_member(text, "threads", 0),
                      .replicas_max = number_member(text, "replicas", 1),
                      .idle_ns = number_member(text, "idle_ms", 600000) * SL_MILLI_NS},
@@ -71,6 +72,7 @@ run(struct sl_json text, const struct sl_child *child)
     sl_free(directory);
     sl_free(plugins);
     sl_free(blobs);
+    sl_free(data);
     sl_free(endpoint);
     return is_ok;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node.h - the life of a node process: a live driver with one agent, linked to the head and to its
- * replicas. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins","blobs",
+ * replicas. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins","data",
  * "threads","replicas","idle_ms","node":number}.
  */
 #ifndef SL_ACTORS_NODE_H

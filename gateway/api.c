@@ -73,12 +73,6 @@ write_query_spec(struct sl_json extraction, struct sl_buf *out)
     sl_jsonw_done(&w);
 }
 
-static char *
-models_directory(const struct sl_call *call)
-{
-    return sl_format("%s/models", call->gateway->data_directory);
-}
-
 void
 sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
               sl_handler_fn *then)
@@ -89,14 +83,12 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, text);
-    char *models = models_directory(call);
-    char *model = sl_extraction_model_directory(models, call->who.scope, &extraction);
+    char *model = sl_extraction_model_directory(call->txn, call->who.scope, extraction);
     struct sl_m_embed m = {
         .spec = sl_buf_slice(&spec), .model = sl_slice_str(model), .inputs = sl_buf_slice(&inputs)};
     struct waiting *w = begin_wait(call, then);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_embed, &m);
     sl_free(model);
-    sl_free(models);
     sl_buf_deinit(&spec);
     sl_buf_deinit(&inputs);
 }

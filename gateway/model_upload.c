@@ -258,7 +258,9 @@ write_row(struct sl_call *call, const struct upload *u, struct sl_jsonw *w)
     sl_jsonw_member_u64(w, "num_gpus", u->num_gpus);
     sl_jsonw_member_u64(w, "memory", (uint64_t)(u->memory_gb * (double)SL_GIB));
     sl_jsonw_end(w);
-    sl_jsonw_member_str(w, "directory", u->request.directory);
+    /* Below the data directory, which may be moved. */
+    sl_jsonw_member_str(w, "directory",
+                        u->request.directory + strlen(sl_call_data_directory(call)) + 1);
     sl_jsonw_member_str(w, "index", u->index);
     sl_jsonw_member_u64(w, "dimensions", u->report.dimensions);
     sl_jsonw_member_u64(w, "size_bytes", u->report.size_bytes);

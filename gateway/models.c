@@ -308,8 +308,9 @@ sl_api_delete_model(struct sl_call *call)
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace.id, model.id));
     sl_buf_deinit(&key);
     if (directory != NULL)
-        sl_call_after_commit(call, remove_files,
-                             (void *)sl_call_copy(call, sl_slice_str(directory)).data);
+        sl_call_after_commit(
+            call, remove_files,
+            sl_call_format(call, "%s/%s", sl_call_data_directory(call), directory));
     sl_jsonw_object(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
     sl_jsonw_member_str(&call->out, "model_id", model.id);

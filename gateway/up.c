@@ -224,7 +224,6 @@ static char *
 node_text(const struct up *u, const char *endpoint)
 {
     char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
-    char *blobs = sl_format("%s/blobs", u->options.data);
     struct sl_buf text = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &text);
@@ -232,7 +231,7 @@ node_text(const struct up *u, const char *endpoint)
     sl_jsonw_member_str(&w, "head", endpoint);
     sl_jsonw_member_str(&w, "run", u->run_directory);
     sl_jsonw_member_str(&w, "plugins", plugins);
-    sl_jsonw_member_str(&w, "blobs", blobs);
+    sl_jsonw_member_str(&w, "data", u->options.data);
     sl_jsonw_member_i64(&w, "threads", sl_config_int(u->options.config, SL_UP_threads));
     sl_jsonw_member_i64(&w, "replicas", sl_config_int(u->options.config, SL_UP_replicas));
     sl_jsonw_member_u64(&w, "idle_ms",
@@ -243,18 +242,15 @@ node_text(const struct up *u, const char *endpoint)
     char *copy = sl_strndup(text.data, text.size);
     sl_buf_deinit(&text);
     sl_free(plugins);
-    sl_free(blobs);
     return copy;
 }
 
 static void
 spawn_actors(struct up *u, const char *endpoint)
 {
-    char *models = sl_format("%s/models", u->options.data);
     struct sl_dispatcher_options dispatcher = {
         .queue = u->queue,
         .indexes = u->gateway.indexes,
-        .model_directory = models,
         .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
                   .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
                                         SL_MILLI_NS),
@@ -276,7 +272,6 @@ spawn_actors(struct up *u, const char *endpoint)
                                    .node_text = text};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
     sl_free(text);
-    sl_free(models);
 }
 
 static void
