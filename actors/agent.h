@@ -14,7 +14,7 @@
 struct sl_agent_options { /* Strings are borrowed for the actor's life. */
     struct sl_pool_options pool;
     const char *data_directory; /* Models' directories are below it. */
-    uint64_t pid;                /* Of the node's process, for people. */
+    uint64_t pid;               /* Of the node's process, for people. */
 };
 
 extern const struct sl_actor_class sl_agent_class; /* Argument: sl_agent_options. */

@@ -40,7 +40,8 @@ run(struct sl_json text, const struct sl_child *child)
     char *endpoint = sl_format("ipc://%s/node-%u", directory == NULL ? "" : directory, number);
     struct sl_live *live = NULL;
     struct sl_spawn_port *spawner = NULL;
-    bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL && number > SL_NODE_HEAD;
+    bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL &&
+                 number > SL_NODE_HEAD;
     if (is_ok) {
         live = sl_live_create(&(struct sl_live_options){.node = number});
         struct sl_spawn_port_options port = {.live = live,
@@ -54,6 +55,7 @@ run(struct sl_json text, const struct sl_child *child)
     }
     if (is_ok) {
         struct sl_agent_options agent = {
+            .data_directory = data,
             .pool = {.node = number,
                      .endpoint = endpoint,
                      .plugin_directories = plugins,
