@@ -50,7 +50,7 @@ static const struct verb verbs[] = {
      tenant_options},
 };
 
-/* Verbs that read their own arguments. */
+/* Verbs that read their own arguments: argv[0] is the verb. */
 static const struct {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
@@ -256,7 +256,7 @@ sl_cli_main(int argc, char **argv)
     const char *name = argc < 2 ? "help" : argv[1];
     for (size_t i = 0; i < SL_COUNT_OF(programs); i++) {
         if (strcmp(name, programs[i].name) == 0)
-            return programs[i].run(argc, argv);
+            return programs[i].run(argc - 1, argv + 1);
     }
     for (size_t i = 0; i < SL_COUNT_OF(verbs); i++) {
         if (strcmp(name, verbs[i].name) == 0)

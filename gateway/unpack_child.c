@@ -77,9 +77,9 @@ check_main(const char *directory, const char *format, bool is_embedding)
 int
 sl_unpack_main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[2], "unpack") == 0)
-        return sl_archive_child_main(0, argv[3], 1, NULL);
-    if (argc == 6 && strcmp(argv[2], "check") == 0)
-        return check_main(argv[3], argv[4], strcmp(argv[5], "embedding") == 0);
+    if (argc == 3 && strcmp(argv[1], "unpack") == 0)
+        return sl_archive_child_main(0, argv[2], 1, NULL);
+    if (argc == 5 && strcmp(argv[1], "check") == 0)
+        return check_main(argv[2], argv[3], strcmp(argv[4], "embedding") == 0);
     return 2;
 }

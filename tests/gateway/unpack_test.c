@@ -16,7 +16,7 @@ __attribute__((constructor)) static void
 be_the_child(int argc, char **argv)
 {
     if (argc > 2 && strcmp(argv[1], SL_UNPACK_VERB) == 0)
-        _exit(sl_unpack_main(argc, argv));
+        _exit(sl_unpack_main(argc - 1, argv + 1));
 }
 
 static char root[64];
