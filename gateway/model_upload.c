@@ -24,6 +24,7 @@ struct upload {
     struct sl_slice name, version, framework;
     double num_cpus, memory_gb;
     uint64_t num_gpus;
+    const char *directory;
     struct sl_unpack_request request;
     struct sl_unpack_report report;
     enum sl_err err;
@@ -221,6 +222,8 @@ fail_unpack(struct sl_call *call, const struct upload *u)
         sl_call_fail(call, SL_API_UNAVAILABLE, "%s", u->cause.text);
         break;
     case SL_EIO:
+    case SL_EBUSY:
+    case SL_EEXIST:
     case SL_EDENIED:
     case SL_ENOTFOUND:
         sl_call_fail(call, SL_API_INTERNAL, "the model could not be stored");
@@ -259,8 +262,7 @@ write_row(struct sl_call *call, const struct upload *u, struct sl_jsonw *w)
     sl_jsonw_member_u64(w, "memory", (uint64_t)(u->memory_gb * (double)SL_GIB));
     sl_jsonw_end(w);
     /* Below the data directory, which may be moved. */
-    sl_jsonw_member_str(w, "directory",
-                        u->request.directory + strlen(sl_call_data_directory(call)) + 1);
+    sl_jsonw_member_str(w, "directory", u->directory + strlen(sl_call_data_directory(call)) + 1);
     sl_jsonw_member_str(w, "index", u->index);
     sl_jsonw_member_u64(w, "dimensions", u->report.dimensions);
     sl_jsonw_member_u64(w, "size_bytes", u->report.size_bytes);
@@ -275,8 +277,12 @@ on_unpacked(struct sl_call *call)
     struct upload *u = call->state;
     struct sl_buf row = {0}, key = {0};
     struct sl_jsonw w;
-    if (!u->is_refused && u->err == SL_OK && !check_room(call, u))
-        sl_tree_remove(u->request.directory); /* Another upload of it was quicker. */
+    if (!u->is_refused && u->err == SL_OK) {
+        if (!check_room(call, u)) /* Another upload of it was quicker. */
+            sl_tree_remove(u->request.temporary);
+        else
+            u->err = sl_unpack_keep(u->request.temporary, u->directory);
+    }
     if (u->is_refused) {
         fail_refused(call, u);
         return;
@@ -319,14 +325,13 @@ sl_api_upload_model(struct sl_call *call)
     }
     if (!u->is_refused) {
         const char *data = sl_call_data_directory(call);
-        /* A name of its own: what a crash left of an earlier upload is never in the way. */
         sl_random_hex(random, 12);
+        u->directory =
+            sl_call_format(call, "%s/models/%llu/%s/%s", data,
+                           (unsigned long long)call->who.scope.id, namespace.id, u->model_id);
         u->request = (struct sl_unpack_request){
             .program = call->gateway->unpack_program,
             .temporary = sl_call_format(call, "%s/models/tmp/%s", data, random),
-            .directory = sl_call_format(call, "%s/models/%llu/%s/%s-%s", data,
-                                        (unsigned long long)call->who.scope.id, namespace.id,
-                                        u->model_id, random),
             .format = u->format,
             .is_embedding = u->task != NULL && strcmp(u->task, "embedding") == 0,
         };

@@ -220,24 +220,51 @@ check(const struct sl_unpack_request *q, struct sl_unpack_report *ret_report,
     return err;
 }
 
-/* Everything written below it is on disk when this returns, and so is its new name. */
+/* Everything written below it is on disk when this returns. */
 static enum sl_err
-settle(const struct sl_unpack_request *q)
+sync_tree(const char *directory)
 {
-    enum sl_err err = make_parents(q->directory);
-    int fd = open(q->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (err == SL_OK && fd < 0)
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return sl_err_from_errno(errno);
+    enum sl_err err = syncfs(fd) == 0 ? SL_OK : sl_err_from_errno(errno);
+    (void)close(fd);
+    return err;
+}
+
+static enum sl_err
+sync_parent(const char *path)
+{
+    char *parent = sl_strdup(path);
+    char *slash = strrchr(parent, '/');
+    enum sl_err err = SL_OK;
+    if (slash != NULL && slash != parent)
+        *slash = '\0';
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
         err = sl_err_from_errno(errno);
-    if (err == SL_OK && syncfs(fd) != 0)
-        err = sl_err_from_errno(errno);
-    if (err == SL_OK && rename(q->temporary, q->directory) != 0)
-        err = sl_err_from_errno(errno);
-    if (err == SL_OK && syncfs(fd) != 0) {
-        err = sl_err_from_errno(errno);
-        sl_tree_remove(q->directory);
-    }
     if (fd >= 0)
         (void)close(fd);
+    sl_free(parent);
+    return err;
+}
+
+enum sl_err
+sl_unpack_keep(const char *temporary, const char *directory)
+{
+    enum sl_err err = make_parents(directory);
+    if (err == SL_OK) {
+        sl_tree_remove(directory);
+        if (rename(temporary, directory) != 0)
+            err = sl_err_from_errno(errno);
+    }
+    if (err == SL_OK) {
+        err = sync_parent(directory);
+        if (err != SL_OK)
+            sl_tree_remove(directory);
+    }
+    if (err != SL_OK)
+        sl_tree_remove(temporary);
     return err;
 }
 
@@ -255,7 +282,7 @@ sl_unpack_model(const struct sl_unpack_request *q, struct sl_unpack_report *ret_
     if (err == SL_OK)
         err = check(q, &report, ret_cause);
     if (err == SL_OK) {
-        err = settle(q);
+        err = sync_tree(q->temporary);
         if (err != SL_OK)
             (void)sl_cause_set(ret_cause, err, "the model could not be kept: %s", sl_err_text(err));
     }

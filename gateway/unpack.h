@@ -3,7 +3,8 @@
  * unpack.h - an uploaded model archive is opened in child processes, never in ours: one unpacks it,
  * confined to an empty directory; another lays the model out to see whether it holds together.
  *
- *   archive --(child: unpack)--> temporary directory --(child: check)--> report --> renamed
+ *   archive --(child: unpack)--> temporary directory --(child: check)--> report --(keep)-->
+ * directory
  *                                        `-- any failure: removed, nothing is left
  *
  * Threading: sl_unpack_model blocks for as long as the children run: an I/O thread's work.
@@ -20,7 +21,6 @@ struct sl_unpack_request {
     const char *program;   /* This executable: it is started with SL_UNPACK_VERB. */
     int archive_fd;        /* Borrowed, read from its start. */
     const char *temporary; /* Directory to make for the work; must not exist. */
-    const char *directory; /* Where the model shall lie; its parents are made. Must not exist. */
     const char *format;    /* "safetensors", "huggingface" */
     bool is_embedding;     /* Must be an encoder that we can run. */
     uint32_t timeout_s;    /* Of each child; 0: 900 */
@@ -32,13 +32,21 @@ struct sl_unpack_report {
 };
 
 /*
- * On success the model lies in `directory`, durably. SL_EINVAL, SL_EUNAVAIL, SL_ETOOBIG: the
+ * On success the model lies in `temporary`, durably. SL_EINVAL, SL_EUNAVAIL, SL_ETOOBIG: the
  * archive's fault, the cause says why. SL_ETIMEOUT, SL_ECRASHED: a child did not finish.
- * SL_EIO, SL_ENOSPC: ours. On any error neither directory is there.
+ * SL_EIO, SL_ENOSPC: ours. On any error the directory is not there.
  */
 SL_MUST_CHECK enum sl_err sl_unpack_model(const struct sl_unpack_request *request,
                                           struct sl_unpack_report *ret_report,
                                           struct sl_cause *ret_cause);
+
+/*
+ * Give an unpacked model its place, durably; its parents are made. What lies there is replaced: the
+ * caller knows that no row points to it, so that a crash or a failed commit left it. Quick (a
+ * rename and a sync of a directory), so that the store's thread may do it between the check of the
+ * name and the row. On error `temporary` is removed.
+ */
+SL_MUST_CHECK enum sl_err sl_unpack_keep(const char *temporary, const char *directory);
 
 /* Remove a directory and all below it; what is not there is fine. */
 void sl_tree_remove(const char *path);

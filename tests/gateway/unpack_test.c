@@ -75,14 +75,13 @@ unpack(const char *archive, bool is_embedding, struct sl_unpack_report *ret_repo
         .program = "/proc/self/exe",
         .archive_fd = fd,
         .temporary = below("tmp/a"),
-        .directory = below("models/7/ns_a/m_1"),
         .format = "safetensors",
         .is_embedding = is_embedding,
         .timeout_s = 60,
     };
     enum sl_err err = sl_unpack_model(&q, ret_report, ret_cause);
     (void)close(fd);
-    return err;
+    return err == SL_OK ? sl_unpack_keep(q.temporary, below("models/7/ns_a/m_1")) : err;
 }
 
 /* Both places, after a refusal. */
@@ -170,15 +169,16 @@ Test(unpack, lets_no_path_out_of_its_directory)
     check_nothing_left();
 }
 
-Test(unpack, refuses_to_overwrite_a_model)
+Test(unpack, replaces_what_a_crash_left)
 {
     struct sl_unpack_report report = {0};
     struct sl_cause cause = {0};
     struct tiny_model_options options = {0};
     const char *archive = pack_model(&options);
     cr_assert_eq(unpack(archive, true, &report, &cause), SL_OK, "%s", cause.text);
-    cr_assert_neq(unpack(archive, true, &report, &cause), SL_OK);
-    cr_assert(is_there(below("models/7/ns_a/m_1/model.safetensors")));
+    cr_assert_eq(unlink(below("models/7/ns_a/m_1/config.json")), 0);
+    cr_assert_eq(unpack(archive, true, &report, &cause), SL_OK, "%s", cause.text);
+    cr_assert(is_there(below("models/7/ns_a/m_1/config.json")));
     cr_assert_not(is_there(below("tmp/a")));
 }
 
@@ -189,7 +189,6 @@ Test(unpack, reports_a_child_that_cannot_be_started)
     struct sl_unpack_request q = {.program = "/nowhere/sluice",
                                   .archive_fd = 0,
                                   .temporary = below("tmp/a"),
-                                  .directory = below("models/7/ns_a/m_1"),
                                   .format = "safetensors"};
     cr_assert_neq(sl_unpack_model(&q, &report, &cause), SL_OK);
     check_nothing_left();
