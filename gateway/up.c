@@ -480,7 +480,7 @@ int
 sl_up_main(int argc, char **argv)
 {
     struct up u = {.children_lock = -1, .signal_fd = -1};
-    int said = sl_up_options_read(argc - 1, argv + 1, &u.options);
+    int said = sl_up_options_read(argc, argv, &u.options);
     if (said != 0)
         return said - 1;
     prepare_process();
@@ -507,7 +507,7 @@ sl_spawner_verb(int argc, char **argv)
         [SL_CHILD_NODE] = {"node", sl_node_run},
         [SL_CHILD_REPLICA] = {"replica", sl_replica_run},
     };
-    long fd = argc >= 3 ? strtol(argv[2], NULL, 10) : 0;
+    long fd = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
     if (fd <= STDERR_FILENO || fd > INT32_MAX) {
         fputs("sluice spawner: started by `sluice up` only\n", stderr);
         return 2;

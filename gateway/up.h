@@ -6,10 +6,10 @@
 #ifndef SL_GATEWAY_UP_H
 #define SL_GATEWAY_UP_H
 
-/* The verb; argv is the whole command line. Exit codes: 0 stopped as asked, 1 failed, 2 usage. */
+/* The verb; argv[0] is its name. Exit codes: 0 stopped as asked, 1 failed, 2 usage. */
 int sl_up_main(int argc, char **argv);
 
-/* The hidden verb that sl_spawner_start execs: argv[2] is the descriptor of main's socket. */
+/* The hidden verb that sl_spawner_start execs: argv[1] is the descriptor of main's socket. */
 int sl_spawner_verb(int argc, char **argv);
 
 #endif
