@@ -11,12 +11,14 @@
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
-#define BEAT_NS        SL_SECOND_NS
-#define REPLICAS_FIRST 1000 /* Replicas' numbers on the node's links; above any node's. */
-#define MODELS_MAX     64
-#define TOKEN_BEAT     1
-#define TOKEN_PUMP     2
-#define TOKEN_MODEL    3
+#define BEAT_NS SL_SECOND_NS
+#define REPLICAS_FIRST                                                                             \
+    (UINT32_C(1) << 30) /* Replicas' numbers on the node's links; above any node's. */
+#define MODELS_MAX  64
+#define TOKEN_BEAT  1
+#define TOKEN_PUMP  2
+#define TOKEN_MODEL 3
+#define TOKEN_CLOSE 4
 
 enum model_state { MODEL_NONE, MODEL_LOADING, MODEL_READY, MODEL_FAILED };
 
@@ -28,6 +30,7 @@ struct model {
     uint64_t size_bytes;
     char *error;
     struct sl_msg *calls; /* Who waits for it, linked by next. */
+    bool is_dropped;      /* While it was loading: what comes of that is not to be used. */
 };
 
 struct agent {
@@ -108,7 +111,7 @@ on_extraction(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static struct sl_pool *
 pool_of(struct agent *a, const struct sl_work_spec *spec)
 {
-    struct sl_pool *free_pool = NULL;
+    struct sl_pool *free_pool = NULL, *empty = NULL;
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
         struct sl_pool *p = &a->pools[i];
         if (!p->is_used) {
@@ -116,7 +119,13 @@ pool_of(struct agent *a, const struct sl_work_spec *spec)
         } else if (strcmp(p->extractor, spec->extractor) == 0 &&
                    strcmp(p->model, spec->model) == 0 && strcmp(p->index, spec->index) == 0) {
             return p;
+        } else if (sl_pool_is_empty(p)) {
+            empty = p;
         }
+    }
+    if (free_pool == NULL && empty != NULL) {
+        sl_pool_deinit(empty);
+        free_pool = empty;
     }
     if (free_pool != NULL)
         sl_pool_init(free_pool, &a->options.pool, spec);
@@ -219,6 +228,24 @@ load_model(struct agent *a, struct sl_ctx *ctx, struct model *m)
 }
 
 static void
+close_file(void *fd)
+{
+    close((int)(intptr_t)fd);
+}
+
+/*
+ * Close a model's file behind the spawns of this batch, which are held and name it by number: work
+ * is let go after them.
+ */
+static void
+close_later(struct sl_ctx *ctx, struct model *m)
+{
+    if (m->fd >= 0)
+        sl_work(ctx, close_file, (void *)(intptr_t)m->fd, TOKEN_CLOSE);
+    m->fd = -1;
+}
+
+static void
 drop_model(struct model *m)
 {
     if (m->fd >= 0)
@@ -255,11 +282,15 @@ pump(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
     bool has_waiting = p->calls.count + p->tasks.count > 0;
     if (has_waiting && p->model[0] != '\0' && !has_model(a, ctx, p))
         return;
-    if (has_waiting && sl_pool_has_given_up(p))
+    /* Once a pause the next work is a try: what kept replicas from starting may be gone. */
+    if (has_waiting && sl_pool_has_given_up(p) && ctx->now_ns < p->not_before_ns)
         fail_waiting(a, ctx, p);
     sl_pool_pump(p, ctx, &a->replica_next);
-    if (p->calls.count + p->tasks.count > 0 && ctx->now_ns < p->not_before_ns)
-        sl_after(ctx, p->not_before_ns - ctx->now_ns, TOKEN_PUMP);
+    bool is_paused = p->calls.count + p->tasks.count > 0 && ctx->now_ns < p->not_before_ns;
+    if (!is_paused || p->pump_at_ns == p->not_before_ns)
+        return;
+    p->pump_at_ns = p->not_before_ns;
+    sl_after(ctx, p->not_before_ns - ctx->now_ns, TOKEN_PUMP);
 }
 
 static void
@@ -281,24 +312,40 @@ tell_loaded(struct sl_ctx *ctx, const struct model *m, const struct sl_msg *call
 }
 
 static void
+take_build(struct sl_ctx *ctx, struct model *m, struct build *b)
+{
+    if (m->is_dropped) { /* Its files may be others by now. */
+        m->is_dropped = false;
+        if (m->calls == NULL)
+            drop_model(m);
+        else
+            load_model(ctx, m);
+        return;
+    }
+    const char *why = b->cause.text[0] != '\0' ? b->cause.text : sl_err_text(b->err);
+    m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
+    m->fd = b->fd;
+    m->size_bytes = b->size_bytes;
+    m->error = b->err == SL_OK ? NULL : sl_strdup(why);
+    b->fd = -1;
+    for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
+        next = call->next;
+        tell_loaded(ctx, m, call);
+        sl_msg_destroy(&call);
+    }
+    m->calls = NULL;
+}
+
+static void
 on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
+    if (SL_BODY(msg, work_done)->token != TOKEN_MODEL)
+        return;
     struct build *b = (struct build *)(uintptr_t)SL_BODY(msg, work_done)->argument;
     struct model *m = model_of(a, sl_slice_str(b->directory));
-    if (m != NULL && m->state == MODEL_LOADING) {
-        m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
-        m->fd = b->fd;
-        m->size_bytes = b->size_bytes;
-        m->error = b->err == SL_OK ? NULL : sl_strdup(b->cause.text);
-        b->fd = -1;
-        for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
-            next = call->next;
-            tell_loaded(ctx, m, call);
-            sl_msg_destroy(&call);
-        }
-        m->calls = NULL;
-    }
+    if (m != NULL && m->state == MODEL_LOADING)
+        take_build(ctx, m, b);
     sl_report_info("model-built", "directory=%s err=%s bytes=%" PRIu64, b->directory,
                    sl_err_name(b->err), b->size_bytes);
     if (b->fd >= 0)
@@ -346,8 +393,12 @@ on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             sl_pool_stop(&a->pools[i], ctx);
     }
     struct model *m = model_of(a, directory);
-    if (m != NULL && m->state != MODEL_LOADING)
+    if (m != NULL && m->state == MODEL_LOADING) {
+        m->is_dropped = true;
+    } else if (m != NULL) {
+        close_later(ctx, m);
         drop_model(m);
+    }
 }
 
 /* ---- work from the head -------------------------------------------------------------------------
@@ -366,9 +417,12 @@ take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_
     item->spec = spec_lookup(a, number);
     struct sl_pool *p = item->spec == NULL ? NULL : pool_of(a, item->spec);
     if (p == NULL) {
-        struct sl_m_task_failed why = {.kind = SL_FAIL_TRANSIENT,
-                                       .code = sl_slice_str("extractor_unknown"),
-                                       .message = sl_slice_str("this node does not know the work")};
+        bool is_known = item->spec != NULL;
+        struct sl_m_task_failed why = {
+            .kind = SL_FAIL_TRANSIENT,
+            .code = sl_slice_str(is_known ? "node_full" : "extractor_unknown"),
+            .message = sl_slice_str(is_known ? "this node runs as many extractors as it may"
+                                             : "this node does not know the work")};
         report_failure(a, ctx, item, &why);
         free_item(item);
         return;
@@ -494,7 +548,7 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_replica *r = replica_lookup(a, m->tag, &p);
     if (r == NULL)
         return;
-    bool is_stop = r->state == SL_REPLICA_STOPPING && m->signal == 0;
+    bool is_stop = r->state == SL_REPLICA_STOPPING && m->signal == 0 && m->exit_code == 0;
     sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
               "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
               " exit_code=%" PRId64 " in_flight=%u",
@@ -506,6 +560,11 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
                                    .alone = lost.count == 1,
                                    .message = sl_slice_str("the replica died")};
     for (struct sl_item *item; (item = sl_items_pop(&lost)) != NULL;) {
+        /* Told to stop it has answered all, but its end may be heard of before its answers. */
+        if (is_stop) {
+            sl_pool_add(p, item);
+            continue;
+        }
         report_failure(a, ctx, item, &why);
         free_item(item);
     }

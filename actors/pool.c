@@ -12,6 +12,8 @@
 #define BATCH_MAX    256
 #define BATCH_BYTES  (4 * SL_MIB)
 #define START_TRIES  3
+#define START_MAX_NS (120 * SL_SECOND_NS) /* A large model takes its time to be laid out. */
+#define STOP_MAX_NS  (60 * SL_SECOND_NS)  /* The batch under way is finished first. */
 #define PAUSE_NS     (100 * SL_MILLI_NS)
 #define PAUSE_MAX_NS (10 * SL_SECOND_NS)
 
@@ -109,6 +111,12 @@ static uint32_t
 waiting_count(const struct sl_pool *p)
 {
     return p->calls.count + p->tasks.count;
+}
+
+bool
+sl_pool_is_empty(const struct sl_pool *p)
+{
+    return replicas_count(p) == 0 && waiting_count(p) == 0;
 }
 
 static char *
@@ -225,6 +233,19 @@ feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
     }
 }
 
+/* Whether those on their way will have room for all that waits. */
+static bool
+has_started_enough(const struct sl_pool *p)
+{
+    uint64_t room = 0;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        if (r->state == SL_REPLICA_STARTING && !r->is_unwanted)
+            room += 2 * batch_size(p);
+    }
+    return room >= waiting_count(p);
+}
+
 void
 sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
 {
@@ -234,7 +255,7 @@ sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
     }
     bool is_model_there = p->model[0] == '\0' || p->model_fd >= 0;
     bool is_due = ctx->now_ns >= p->not_before_ns;
-    if (waiting_count(p) > 0 && replicas_count(p) < p->options->replicas_max && is_model_there &&
+    if (!has_started_enough(p) && replicas_count(p) < p->options->replicas_max && is_model_there &&
         is_due)
         start_replica(p, ctx, (*number_next)++);
 }
@@ -248,6 +269,15 @@ start_failed(struct sl_pool *p, struct sl_ctx *ctx)
     uint64_t pause_ns = PAUSE_NS << SL_MIN(p->failures, 10u);
     p->failures++;
     p->not_before_ns = ctx->now_ns + SL_MIN(pause_ns, PAUSE_MAX_NS);
+}
+
+static void
+stop_replica(struct sl_ctx *ctx, struct sl_replica *r)
+{
+    struct sl_m_replica_stop stop = {.replica = r->number};
+    sl_send(ctx, sl_at(r->number, 1), SL_M_replica_stop, &stop);
+    r->state = SL_REPLICA_STOPPING;
+    r->stopped_ns = ctx->now_ns;
 }
 
 void
@@ -269,6 +299,8 @@ sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, st
     p->error = NULL;
     sl_report_info("replica-ready", "extractor=%s replica=%u pid=%" PRIu64 " start_ms=%" PRIu64,
                    p->extractor, r->number, r->pid, (ctx->now_ns - r->started_ns) / SL_MILLI_NS);
+    if (r->is_unwanted)
+        stop_replica(ctx, r);
 }
 
 struct sl_item *
@@ -302,12 +334,20 @@ sl_pool_has_given_up(const struct sl_pool *p)
     return p->failures >= START_TRIES;
 }
 
+/* A plugin that hangs would hold its place for ever. */
 static void
-stop_replica(struct sl_ctx *ctx, struct sl_replica *r)
+kill_overdue(const struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
 {
-    struct sl_m_replica_stop stop = {.replica = r->number};
-    sl_send(ctx, sl_at(r->number, 1), SL_M_replica_stop, &stop);
-    r->state = SL_REPLICA_STOPPING;
+    bool is_overdue =
+        (r->state == SL_REPLICA_STARTING && ctx->now_ns - r->started_ns >= START_MAX_NS) ||
+        (r->state == SL_REPLICA_STOPPING && ctx->now_ns - r->stopped_ns >= STOP_MAX_NS);
+    if (!is_overdue || r->is_killed)
+        return;
+    r->is_killed = true;
+    sl_report_warn("replica-overdue", "extractor=%s replica=%u state=%d", p->extractor, r->number,
+                   r->state);
+    struct sl_m_spawn_kill kill = {.tag = r->number, .signal = 9};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
 }
 
 uint64_t
@@ -316,6 +356,7 @@ sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx)
     uint64_t next_ns = UINT64_MAX;
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
+        kill_overdue(p, ctx, r);
         if (r->state != SL_REPLICA_READY || r->in_flight.count > 0)
             continue;
         uint64_t idle_ns = ctx->now_ns - r->used_ns;
@@ -333,6 +374,8 @@ sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         if (p->replicas[i].state == SL_REPLICA_READY)
             stop_replica(ctx, &p->replicas[i]);
+        else if (p->replicas[i].state == SL_REPLICA_STARTING)
+            p->replicas[i].is_unwanted = true;
     }
 }
 

@@ -56,8 +56,10 @@ struct sl_replica {
     enum sl_replica_state state;
     uint32_t number;
     uint64_t pid;
-    uint64_t started_ns, used_ns;
+    uint64_t started_ns, used_ns, stopped_ns;
     uint64_t done;
+    bool is_unwanted; /* Stops as soon as it is ready: its model was dropped meanwhile. */
+    bool is_killed;
     struct sl_items in_flight;
 };
 
@@ -82,6 +84,7 @@ struct sl_pool {
     struct sl_replica replicas[SL_REPLICAS_MAX];
     uint32_t failures;      /* Starts that failed in a row. */
     uint64_t not_before_ns; /* No start before. */
+    uint64_t pump_at_ns;    /* The agent's timer for it. */
     uint64_t item_ns;       /* How long an item takes, smoothed. */
 };
 
@@ -109,7 +112,12 @@ void sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
                      struct sl_items *ret_lost);
 /* Whether the waiting work should be failed now: starts have failed too often. */
 bool sl_pool_has_given_up(const struct sl_pool *p);
-/* Stop replicas that have been idle for long; nanoseconds until the next is due. */
+/* Whether nothing waits and no replica is left: its slot may be given to other work. */
+bool sl_pool_is_empty(const struct sl_pool *p);
+/*
+ * Stop replicas that have been idle for long, and kill those that neither start nor stop in their
+ * time; nanoseconds until the next idle one is due.
+ */
 uint64_t sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx);
 void sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx); /* All of them, once idle or not. */
 void sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w);

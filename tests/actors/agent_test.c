@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "actors/agent.h"
+#include "runtime/report.h"
+#include "runtime/spawn_port.h"
+#include "tests/actors/recorder.h"
+#include "tests/object-store/tiny_model.h"
+
+#define NODE   2
+#define NUMBER 11
+#define SPEC   "{\"extractor\":\"echo\",\"params\":{\"k\":1}}"
+
+static struct recorder r;
+
+static void
+start_with(uint32_t replicas_max)
+{
+    struct sl_agent_options options = {.pool = {.node = NODE,
+                                                .endpoint = "ipc://x",
+                                                .plugin_directories = "/nowhere",
+                                                .blob_directory = "/nowhere",
+                                                .replicas_max = replicas_max,
+                                                .idle_ns = 60 * SL_SECOND_NS}};
+    sl_report_level_set(SL_REPORT_ERROR);
+    recorder_start(&r, &sl_agent_class, sl_at(NODE, SL_ACTOR_AGENT), &options);
+}
+
+static void
+setup(void)
+{
+    start_with(1);
+}
+
+static void
+finish(void)
+{
+    recorder_stop(&r);
+}
+
+TestSuite(agent, .init = setup, .fini = finish, .timeout = 60);
+
+/* ---- what the others say ------------------------------------------------------------------------
+ */
+
+static struct sl_addr
+dispatcher(void)
+{
+    return sl_at(SL_NODE_HEAD, SL_ACTOR_DISPATCHER);
+}
+
+static void
+tell(uint64_t number, const char *spec, const char *model)
+{
+    struct sl_m_extraction m = {
+        .number = number, .spec = sl_slice_str(spec), .model = sl_slice_str(model)};
+    recorder_deliver(&r, dispatcher(), SL_M_extraction, &m);
+}
+
+static void
+run_task(uint64_t task_id, bool is_alone)
+{
+    struct sl_m_run_task m = {.task_id = task_id,
+                              .epoch = task_id + 1000,
+                              .extraction = NUMBER,
+                              .alone = is_alone,
+                              .inputs = sl_slice_str("in")};
+    recorder_deliver(&r, dispatcher(), SL_M_run_task, &m);
+}
+
+/* The number of the replica that the agent asked the spawner for; 0: it asked for none. */
+static uint32_t
+spawned(void)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_spawn);
+    if (msg == NULL)
+        return 0;
+    cr_assert_eq(msg->to.node, SL_NODE_PORT);
+    cr_assert_eq(msg->to.actor, SL_PORT_SPAWNER);
+    cr_assert_eq(SL_BODY(msg, spawn)->kind, SL_CHILD_REPLICA);
+    uint32_t number = (uint32_t)SL_BODY(msg, spawn)->tag;
+    sl_msg_destroy(&msg);
+    return number;
+}
+
+static void
+ready(uint32_t replica, const char *error)
+{
+    struct sl_m_replica_ready m = {.replica = replica, .pid = 5, .error = sl_slice_str(error)};
+    recorder_deliver(&r, sl_at(replica, 1), SL_M_replica_ready, &m);
+}
+
+static void
+exited(uint32_t replica, int exit_code, uint64_t signal)
+{
+    struct sl_m_child_exited m = {
+        .tag = replica, .pid = 5, .exit_code = exit_code, .signal = signal};
+    recorder_deliver(&r, r.self, SL_M_child_exited, &m);
+}
+
+/* Take one item that was sent to a replica; its number, or 0. */
+static uint64_t
+taken_by(uint32_t replica)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_process);
+    if (msg == NULL)
+        return 0;
+    cr_assert_eq(msg->to.node, replica);
+    cr_assert(sl_slice_is(SL_BODY(msg, process)->params, "{\"k\":1}"));
+    cr_assert(sl_slice_is(SL_BODY(msg, process)->inputs, "in"));
+    uint64_t item = SL_BODY(msg, process)->item;
+    sl_msg_destroy(&msg);
+    return item;
+}
+
+static void
+processed(uint32_t replica, uint64_t item, uint64_t kind, uint64_t busy_ns)
+{
+    struct sl_m_processed m = {.item = item,
+                               .kind = kind,
+                               .code = sl_slice_str("c"),
+                               .outputs = sl_slice_str("out"),
+                               .busy_ns = busy_ns};
+    recorder_deliver(&r, sl_at(replica, 1), SL_M_processed, &m);
+}
+
+static void
+expect_done(uint64_t task_id)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_task_done);
+    cr_assert_not_null(msg);
+    cr_assert_eq(msg->to.actor, SL_ACTOR_DISPATCHER);
+    cr_assert_eq(SL_BODY(msg, task_done)->task_id, task_id);
+    cr_assert_eq(SL_BODY(msg, task_done)->epoch, task_id + 1000);
+    cr_assert(sl_slice_is(SL_BODY(msg, task_done)->outputs, "out"));
+    sl_msg_destroy(&msg);
+}
+
+static void
+expect_failed(uint64_t task_id, uint64_t kind, bool is_alone, const char *code)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_task_failed);
+    cr_assert_not_null(msg);
+    const struct sl_m_task_failed *m = SL_BODY(msg, task_failed);
+    cr_assert_eq(m->task_id, task_id);
+    cr_assert_eq(m->epoch, task_id + 1000);
+    cr_assert_eq(m->kind, kind);
+    cr_assert_eq(m->alone, is_alone);
+    cr_assert(sl_slice_is(m->code, code), "%.*s", SL_SLICE_FMT(m->code));
+    sl_msg_destroy(&msg);
+}
+
+static uint32_t
+start_replica(void)
+{
+    uint32_t replica = spawned();
+    cr_assert_neq(replica, 0);
+    ready(replica, "");
+    return replica;
+}
+
+/* ---- joining and one task -----------------------------------------------------------------------
+ */
+
+Test(agent, joins_and_beats)
+{
+    struct sl_msg *join = recorder_take(&r, SL_M_node_join);
+    cr_assert_not_null(join);
+    cr_assert_eq(SL_BODY(join, node_join)->node, NODE);
+    cr_assert_eq(SL_BODY(join, node_join)->room, SL_AGENT_ROOM);
+    sl_msg_destroy(&join);
+    recorder_wait(&r, 5 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_node_beat), 5);
+}
+
+Test(agent, starts_a_replica_for_the_first_task_and_reports_its_end)
+{
+    tell(NUMBER, SPEC, "");
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 0);
+    run_task(1, false);
+    uint32_t replica = spawned();
+    cr_assert_neq(replica, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0, "not before it is ready");
+    ready(replica, "");
+    uint64_t item = taken_by(replica);
+    cr_assert_neq(item, 0);
+    processed(replica, item, 0, SL_MILLI_NS);
+    expect_done(1);
+    run_task(2, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 0, "the replica is still there");
+    processed(replica, taken_by(replica), 2, SL_MILLI_NS);
+    expect_failed(2, SL_FAIL_PERMANENT, false, "c");
+}
+
+Test(agent, refuses_a_task_whose_extraction_it_was_not_told)
+{
+    run_task(1, false);
+    expect_failed(1, SL_FAIL_TRANSIENT, false, "extractor_unknown");
+}
+
+Test(agent, ignores_answers_that_are_late_unknown_or_from_elsewhere)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    uint64_t item = taken_by(replica);
+    processed(replica + 1, item, 0, 1);
+    processed(replica, item + 1, 0, 1);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 0);
+    processed(replica, item, 0, 1);
+    processed(replica, item, 0, 1);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 1);
+    exited(replica, 1, 0);
+    processed(replica, item, 0, 1);
+    ready(replica, "");
+    exited(replica, 1, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 1);
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
+/* ---- batches ------------------------------------------------------------------------------------
+ */
+
+Test(agent, sends_about_as_much_as_takes_two_batch_times)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    /* An item takes 1 ms: 60 are a batch, and two batches are under way. */
+    for (uint64_t i = 2; i < 500; i++)
+        run_task(i, false);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 61, "one more than a batch, then it waits");
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 120, "until half of two are done");
+    /* Items now take 60 ms each: what is under way is enough for long. */
+    for (int i = 0; i < 100; i++)
+        processed(replica, taken_by(replica), 0, 60 * SL_MILLI_NS);
+    cr_assert_leq(recorder_count(&r, SL_M_process), 62);
+    while (recorder_count(&r, SL_M_process) > 0)
+        processed(replica, taken_by(replica), 0, 60 * SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 499, "all of them end");
+}
+
+Test(agent, one_that_must_be_alone_shares_the_replica_with_none)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    uint64_t first = taken_by(replica);
+    run_task(2, true);
+    run_task(3, false);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0, "it waits for an idle replica");
+    processed(replica, first, 0, 1);
+    uint64_t alone = taken_by(replica);
+    cr_assert_neq(alone, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0, "and holds it");
+    processed(replica, alone, 0, 1);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 1);
+}
+
+Test(agent, a_crash_blames_nobody_of_many_and_one_that_was_alone)
+{
+    tell(NUMBER, SPEC, "");
+    for (uint64_t i = 1; i <= 3; i++)
+        run_task(i, false);
+    uint32_t replica = start_replica();
+    cr_assert_eq(recorder_count(&r, SL_M_process), 3);
+    exited(replica, 0, 11);
+    for (uint64_t i = 1; i <= 3; i++)
+        expect_failed(i, SL_FAIL_CRASH, false, "");
+    recorder_forget(&r);
+    run_task(4, true);
+    replica = start_replica();
+    exited(replica, 0, 11);
+    expect_failed(4, SL_FAIL_CRASH, true, "");
+}
+
+/* ---- starts -------------------------------------------------------------------------------------
+ */
+
+static void
+fail_start(uint32_t replica)
+{
+    cr_assert_neq(replica, 0);
+    ready(replica, "no such plugin");
+    exited(replica, 3, 0);
+}
+
+Test(agent, backs_off_after_a_failed_start_and_then_fails_what_waits)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    fail_start(spawned());
+    cr_assert_eq(spawned(), 0, "a pause first");
+    recorder_wait(&r, 100 * SL_MILLI_NS);
+    fail_start(spawned());
+    recorder_wait(&r, 199 * SL_MILLI_NS);
+    cr_assert_eq(spawned(), 0, "the second pause is twice as long");
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+    recorder_wait(&r, SL_MILLI_NS);
+    fail_start(spawned());
+    expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+}
+
+Test(agent, tries_again_once_the_pause_after_giving_up_is_over)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    for (int i = 0; i < 3; i++) {
+        fail_start(spawned());
+        recorder_wait(&r, 200 * SL_MILLI_NS);
+    }
+    expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    run_task(2, false);
+    expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    cr_assert_eq(spawned(), 0);
+    recorder_wait(&r, SL_SECOND_NS);
+    run_task(3, false);
+    uint32_t replica = start_replica();
+    processed(replica, taken_by(replica), 0, 1);
+    expect_done(3);
+    run_task(4, false);
+    cr_assert_neq(taken_by(replica), 0);
+}
+
+Test(agent, starts_no_second_replica_while_one_on_its_way_has_room, .init = NULL)
+{
+    start_with(4);
+    tell(NUMBER, SPEC, "");
+    for (uint64_t i = 1; i <= 100; i++)
+        run_task(i, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 1);
+    for (uint64_t i = 101; i <= 1000; i++)
+        run_task(i, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 4, "as many as it may have");
+}
+
+Test(agent, kills_a_replica_that_never_gets_ready)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = spawned();
+    recorder_wait(&r, 119 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0);
+    recorder_wait(&r, 5 * SL_SECOND_NS);
+    struct sl_msg *kill = recorder_take(&r, SL_M_spawn_kill);
+    cr_assert_not_null(kill);
+    cr_assert_eq(SL_BODY(kill, spawn_kill)->tag, replica);
+    sl_msg_destroy(&kill);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0, "once");
+}
+
+Test(agent, stops_an_idle_replica_and_starts_one_for_new_work)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    uint64_t item = taken_by(replica);
+    recorder_wait(&r, 100 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "it is at work");
+    processed(replica, item, 0, 1);
+    recorder_wait(&r, 62 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1);
+    run_task(2, false);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0, "what stops gets no more");
+    cr_assert_eq(spawned(), 0, "it still has the place");
+    exited(replica, 0, 0);
+    cr_assert_neq(spawned(), 0);
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
+/* More extractors than pools, one after the other: those that are empty make room. */
+Test(agent, gives_the_place_of_an_empty_pool_to_other_work)
+{
+    for (uint64_t i = 0; i < 2 * SL_POOLS_MAX; i++) {
+        char *spec = sl_format("{\"extractor\":\"e%d\"}", (int)i);
+        tell(100 + i, spec, "");
+        sl_free(spec);
+        struct sl_m_run_task m = {.task_id = i, .epoch = i + 1000, .extraction = 100 + i};
+        recorder_deliver(&r, dispatcher(), SL_M_run_task, &m);
+        uint32_t replica = start_replica();
+        struct sl_msg *sent = recorder_take(&r, SL_M_process);
+        cr_assert_not_null(sent);
+        processed(replica, SL_BODY(sent, process)->item, 0, 1);
+        sl_msg_destroy(&sent);
+        expect_done(i);
+        exited(replica, 0, 0);
+    }
+}
+
+/* ---- calls --------------------------------------------------------------------------------------
+ */
+
+Test(agent, a_call_goes_before_tasks_and_its_failure_is_its_answer)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    struct sl_m_embed_run call = {.extraction = NUMBER, .inputs = sl_slice_str("in")};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_embed_run, &call);
+    uint32_t replica = start_replica();
+    uint64_t first = taken_by(replica);
+    processed(replica, first, 2, 1);
+    struct sl_msg *answer = recorder_take(&r, SL_M_embedded);
+    cr_assert_not_null(answer, "the call was first though the task came first");
+    cr_assert_eq(answer->to.actor, SL_ACTOR_ROUTER);
+    cr_assert_eq(answer->request, SL_ACTOR_ROUTER * 1000 + SL_NODE_HEAD);
+    cr_assert_eq(SL_BODY(answer, embedded)->err, SL_EINVAL);
+    sl_msg_destroy(&answer);
+    processed(replica, taken_by(replica), 0, 1);
+    expect_done(1);
+}
+
+/* ---- models -------------------------------------------------------------------------------------
+ */
+
+static void
+load(const char *directory)
+{
+    struct sl_m_model_load m = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_model_load, &m);
+}
+
+static uint64_t
+loaded(void)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_model_loaded);
+    cr_assert_not_null(msg);
+    uint64_t err = SL_BODY(msg, model_loaded)->err;
+    cr_assert_eq(err == SL_OK, SL_BODY(msg, model_loaded)->message.size == 0);
+    sl_msg_destroy(&msg);
+    return err;
+}
+
+Test(agent, a_task_waits_for_its_model_and_its_replica_gets_the_file)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    tell(NUMBER, SPEC, directory);
+    run_task(1, false);
+    run_task(2, false);
+    load(directory);
+    cr_assert_eq(spawned(), 0);
+    cr_assert_eq(r.works_count, 1, "it is built once");
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    struct sl_msg *spawn = recorder_take(&r, SL_M_spawn);
+    cr_assert_not_null(spawn);
+    int fd = (int)SL_BODY(spawn, spawn)->fd;
+    cr_assert_geq(fcntl(fd, F_GETFD), 0);
+    /* Dropped in the batch that spawned: the file must outlive the spawn, which is held. */
+    struct sl_m_model_drop drop = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, dispatcher(), SL_M_model_drop, &drop);
+    cr_assert_geq(fcntl(fd, F_GETFD), 0);
+    recorder_do_work(&r);
+    cr_assert_eq(fcntl(fd, F_GETFD), -1);
+    /* The replica that started with it is not to serve: tasks go to one of the model's next life.
+     */
+    uint32_t replica = (uint32_t)SL_BODY(spawn, spawn)->tag;
+    sl_msg_destroy(&spawn);
+    ready(replica, "");
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1);
+    exited(replica, 0, 0);
+    recorder_do_work(&r);
+    uint32_t next = start_replica();
+    cr_assert_neq(next, replica);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 2);
+    tiny_directory_remove(directory);
+}
+
+Test(agent, a_model_that_cannot_be_loaded_fails_its_calls_and_tasks_with_a_reason)
+{
+    tell(NUMBER, SPEC, "/nowhere/at/all");
+    load("/nowhere/at/all");
+    recorder_do_work(&r);
+    cr_assert_neq(loaded(), SL_OK);
+    run_task(1, false);
+    expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    run_task(2, false); /* The next one tries again. */
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+    recorder_do_work(&r);
+    expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    cr_assert_eq(spawned(), 0);
+}
+
+Test(agent, what_was_built_of_a_model_dropped_meanwhile_is_not_used)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    load(directory);
+    struct sl_m_model_drop drop = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, dispatcher(), SL_M_model_drop, &drop);
+    recorder_do_work(&r);
+    cr_assert_eq(recorder_count(&r, SL_M_model_loaded), 0);
+    cr_assert_eq(r.works_count, 1, "it is built again for the call");
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    tiny_directory_remove(directory);
+}
+
+Test(agent, work_of_a_replica_that_was_told_to_stop_is_run_again_not_blamed)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    (void)taken_by(replica);
+    struct sl_m_model_drop drop = {.directory = sl_slice_str("")};
+    recorder_deliver(&r, dispatcher(), SL_M_model_drop, &drop);
+    exited(replica, 0, 0); /* Its answer is still on the way. */
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+    replica = start_replica();
+    processed(replica, taken_by(replica), 0, 1);
+    expect_done(1);
+}

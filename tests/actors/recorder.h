@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recorder.h - a driver that keeps what an actor does, for tests that deliver messages by hand.
+ * Time is a field. Effects are kept in order until they are taken.
+ */
+#ifndef SL_TESTS_ACTORS_RECORDER_H
+#define SL_TESTS_ACTORS_RECORDER_H
+
+#include <criterion/criterion.h>
+
+#include "actors/cluster.h"
+#include "extractors/replica.h"
+#include "runtime/alloc.h"
+
+struct recorded_timer {
+    uint64_t at_ns, token;
+};
+
+struct recorded_work {
+    void (*work)(void *argument);
+    void *argument;
+    uint64_t token;
+};
+
+struct recorder {
+    struct sl_driver driver;
+    const struct sl_actor_class *class;
+    void *actor;
+    struct sl_addr self;
+    struct sl_random random;
+    struct sl_store *store;
+    uint64_t now_ns, now_ms;
+    struct sl_msg *sent[4096]; /* NULL: taken. */
+    uint32_t sent_count;
+    struct recorded_timer timers[1024];
+    uint32_t timers_count;
+    struct recorded_work works[64];
+    uint32_t works_count;
+};
+
+static inline void
+recorder_send(struct sl_driver *d, struct sl_msg *msg)
+{
+    struct recorder *r = SL_CONTAINER(d, struct recorder, driver);
+    cr_assert_lt(r->sent_count, SL_COUNT_OF(r->sent));
+    r->sent[r->sent_count++] = msg;
+}
+
+static inline void
+recorder_after(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token)
+{
+    struct recorder *r = SL_CONTAINER(d, struct recorder, driver);
+    cr_assert_eq(who.actor, r->self.actor);
+    cr_assert_lt(r->timers_count, SL_COUNT_OF(r->timers));
+    r->timers[r->timers_count++] = (struct recorded_timer){r->now_ns + delay_ns, token};
+}
+
+static inline void
+recorder_work(struct sl_driver *d, struct sl_addr who, void (*work)(void *), void *argument,
+              uint64_t token)
+{
+    struct recorder *r = SL_CONTAINER(d, struct recorder, driver);
+    cr_assert_eq(who.actor, r->self.actor);
+    cr_assert_lt(r->works_count, SL_COUNT_OF(r->works));
+    r->works[r->works_count++] = (struct recorded_work){work, argument, token};
+}
+
+static inline struct sl_ctx
+recorder_ctx(struct recorder *r)
+{
+    return (struct sl_ctx){.self = r->self,
+                           .now_ns = r->now_ns,
+                           .now_ms = r->now_ms,
+                           .random = &r->random,
+                           .store = r->store,
+                           .driver = &r->driver};
+}
+
+static inline void
+recorder_start(struct recorder *r, const struct sl_actor_class *class, struct sl_addr self,
+               const void *argument)
+{
+    static const struct sl_driver_ops ops = {recorder_send, recorder_after, recorder_work};
+    sl_protocol_register(&sl_protocol_replica);
+    sl_protocol_register(&sl_protocol_cluster);
+    r->driver.ops = &ops;
+    r->class = class;
+    r->self = self;
+    r->actor = sl_zalloc(class->state_size);
+    sl_random_seed(&r->random, 1);
+    r->now_ns = SL_SECOND_NS;
+    r->now_ms = UINT64_C(1700000000000);
+    struct sl_ctx ctx = recorder_ctx(r);
+    if (class->init != NULL)
+        class->init(r->actor, &ctx, argument);
+}
+
+/* Drop what was sent and set so far. */
+static inline void
+recorder_forget(struct recorder *r)
+{
+    for (uint32_t i = 0; i < r->sent_count; i++)
+        sl_msg_destroy(&r->sent[i]);
+    r->sent_count = r->timers_count = 0;
+}
+
+static inline void
+recorder_stop(struct recorder *r)
+{
+    recorder_forget(r);
+    if (r->class->deinit != NULL)
+        r->class->deinit(r->actor);
+    sl_free(r->actor);
+}
+
+static inline void
+recorder_deliver(struct recorder *r, struct sl_addr from, uint32_t id, const void *body)
+{
+    struct sl_msg *msg = sl_msg_create(id, body);
+    struct sl_ctx ctx = recorder_ctx(r);
+    msg->from = from;
+    msg->to = r->self;
+    msg->request = from.actor * 1000 + from.node; /* Replies are told apart by it. */
+    r->class->handle(r->actor, &ctx, msg);
+    sl_msg_destroy(&msg);
+}
+
+/* Move time on and fire what is due, in order of deadlines. */
+static inline void
+recorder_wait(struct recorder *r, uint64_t ns)
+{
+    uint64_t until_ns = r->now_ns + ns;
+    for (;;) {
+        uint32_t least = r->timers_count;
+        for (uint32_t i = 0; i < r->timers_count; i++) {
+            if (r->timers[i].at_ns <= until_ns &&
+                (least == r->timers_count || r->timers[i].at_ns < r->timers[least].at_ns))
+                least = i;
+        }
+        if (least == r->timers_count)
+            break;
+        struct recorded_timer t = r->timers[least];
+        r->timers[least] = r->timers[--r->timers_count];
+        uint64_t step_ns = t.at_ns > r->now_ns ? t.at_ns - r->now_ns : 0;
+        r->now_ns += step_ns;
+        r->now_ms += step_ns / SL_MILLI_NS;
+        recorder_deliver(r, r->self, SL_M_timer, &(struct sl_m_timer){t.token});
+    }
+    r->now_ms += (until_ns - r->now_ns) / SL_MILLI_NS;
+    r->now_ns = until_ns;
+}
+
+/* Do the oldest work and deliver its end. */
+static inline void
+recorder_do_work(struct recorder *r)
+{
+    cr_assert_gt(r->works_count, 0);
+    struct recorded_work w = r->works[0];
+    memmove(r->works, r->works + 1, --r->works_count * sizeof(w));
+    w.work(w.argument);
+    recorder_deliver(r, r->self, SL_M_work_done,
+                     &(struct sl_m_work_done){w.token, (uint64_t)(uintptr_t)w.argument});
+}
+
+/* How many messages of that id are kept. */
+static inline uint32_t
+recorder_count(const struct recorder *r, uint32_t id)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->sent_count; i++)
+        count += r->sent[i] != NULL && r->sent[i]->id == id;
+    return count;
+}
+
+/* The oldest message of that id, the caller's now; NULL: none was sent. */
+static inline struct sl_msg *
+recorder_take(struct recorder *r, uint32_t id)
+{
+    for (uint32_t i = 0; i < r->sent_count; i++) {
+        struct sl_msg *msg = r->sent[i];
+        if (msg == NULL || msg->id != id)
+            continue;
+        r->sent[i] = NULL;
+        return msg;
+    }
+    return NULL;
+}
+
+#endif
