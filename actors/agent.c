@@ -312,14 +312,14 @@ tell_loaded(struct sl_ctx *ctx, const struct model *m, const struct sl_msg *call
 }
 
 static void
-take_build(struct sl_ctx *ctx, struct model *m, struct build *b)
+take_build(struct agent *a, struct sl_ctx *ctx, struct model *m, struct build *b)
 {
     if (m->is_dropped) { /* Its files may be others by now. */
         m->is_dropped = false;
         if (m->calls == NULL)
             drop_model(m);
         else
-            load_model(ctx, m);
+            load_model(a, ctx, m);
         return;
     }
     const char *why = b->cause.text[0] != '\0' ? b->cause.text : sl_err_text(b->err);
@@ -345,7 +345,7 @@ on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct build *b = (struct build *)(uintptr_t)SL_BODY(msg, work_done)->argument;
     struct model *m = model_of(a, sl_slice_str(b->directory));
     if (m != NULL && m->state == MODEL_LOADING)
-        take_build(ctx, m, b);
+        take_build(a, ctx, m, b);
     sl_report_info("model-built", "directory=%s err=%s bytes=%" PRIu64, b->directory,
                    sl_err_name(b->err), b->size_bytes);
     if (b->fd >= 0)

@@ -23,7 +23,8 @@ start_with(uint32_t replicas_max)
                                                 .plugin_directories = "/nowhere",
                                                 .blob_directory = "/nowhere",
                                                 .replicas_max = replicas_max,
-                                                .idle_ns = 60 * SL_SECOND_NS}};
+                                                .idle_ns = 60 * SL_SECOND_NS},
+                                       .data_directory = ""};
     sl_report_level_set(SL_REPORT_ERROR);
     recorder_start(&r, &sl_agent_class, sl_at(NODE, SL_ACTOR_AGENT), &options);
 }
