@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/bench.h"
 #include "gateway/unpack.h"
 #include "gateway/up.h"
 #include "gateway/version.h"
@@ -57,6 +58,7 @@ static const struct {
     bool is_hidden;
 } programs[] = {
     {"up", "Run everything on this machine", sl_up_main, false},
+    {"bench", "Measure this machine and this sluice", sl_bench_main, false},
     {"spawner", NULL, sl_spawner_verb, true},
     {SL_UNPACK_VERB, NULL, sl_unpack_main, true},
 };

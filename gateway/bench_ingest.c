@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The suite `ingest`: what sluice costs when it starts and idles, and how fast small objects become
+ * documents. The clock runs from the first byte of the first create until the list of documents
+ * counts them all; memory is all of sluice's processes, compared with before the first byte, when
+ * no replica ran yet. Each run has its own server on an empty directory.
+ */
+#include <stdio.h>
+
+#include "gateway/bench_load.h"
+#include "gateway/bench_server.h"
+#include "runtime/alloc.h"
+#include "runtime/time.h"
+
+#define RUNS           3u
+#define OBJECTS_A_BODY 100u
+#define TEXT_SIZE      200u
+#define CONNECTIONS    4u
+#define SAMPLE_NS      (50 * SL_MILLI_NS)
+#define POLL_NS        (10 * SL_MILLI_NS)
+#define BATCH_MAX_NS   (300 * SL_SECOND_NS)
+#define PAGE_SIZE      1000u
+
+struct times {
+    double objects_per_s, creates_per_s, tasks_per_s, growth_mib;
+};
+
+struct ingest {
+    const struct sl_bench *bench;
+    struct sl_bench_server server;
+    struct sl_bench_client client;
+    uint32_t count;
+    struct sl_buf ids; /* The body of the batch: every object's id. */
+    double before_mib, peak_mib;
+    uint64_t sample_ns; /* When to look at the memory next. */
+};
+
+/* ---- objects ------------------------------------------------------------------------------------
+ */
+
+static void
+sample_memory(void *arg)
+{
+    struct ingest *in = arg;
+    uint64_t now_ns = sl_time_mono_ns();
+    if (now_ns < in->sample_ns)
+        return;
+    in->sample_ns = now_ns + SAMPLE_NS;
+    in->peak_mib = SL_MAX(in->peak_mib, sl_bench_memory_mib(&in->server, SL_BENCH_ALL));
+}
+
+static void
+make_objects(void *arg, uint32_t index, struct sl_buf *body)
+{
+    static const char words[] = "the quick brown fox jumps over the lazy dog and runs away ";
+    (void)arg;
+    sl_buf_append_str(body, "{\"objects\":[");
+    for (uint32_t i = 0; i < OBJECTS_A_BODY; i++) {
+        uint32_t n = index * OBJECTS_A_BODY + i;
+        sl_buf_printf(body, "%s{\"n\":%u,\"text\":\"%08u ", i == 0 ? "" : ",", n, n);
+        for (uint32_t size = 9; size < TEXT_SIZE; size += sizeof(words) - 1)
+            sl_buf_append(body, words, SL_MIN(sizeof(words) - 1, (size_t)(TEXT_SIZE - size)));
+        sl_buf_append_str(body, "\"}");
+    }
+    sl_buf_append_str(body, "]}");
+}
+
+static bool
+take_objects(void *arg, uint32_t index, struct sl_slice reply)
+{
+    struct ingest *in = arg;
+    struct sl_json_doc *doc = NULL;
+    uint32_t count = 0;
+    (void)index;
+    if (sl_json_parse(reply, &doc, NULL) != SL_OK)
+        return false;
+    struct sl_json_iter i = sl_json_iter(sl_json_member(sl_json_root(doc), "succeeded"));
+    while (sl_json_next(&i)) {
+        struct sl_slice id = sl_json_raw(sl_json_member(i.value, "object_id"));
+        if (in->ids.data[in->ids.size - 1] != '[')
+            sl_buf_append_u8(&in->ids, ',');
+        sl_buf_append_slice(&in->ids, id);
+        count += id.size > 0;
+    }
+    sl_json_destroy(&doc);
+    return count == OBJECTS_A_BODY;
+}
+
+static bool
+create_objects(struct ingest *in)
+{
+    struct sl_bench_load load = {.server = &in->server,
+                                 .client = &in->client,
+                                 .path = "/v1/buckets/bench/objects/batch",
+                                 .connections = CONNECTIONS,
+                                 .requests = in->count / OBJECTS_A_BODY,
+                                 .arg = in,
+                                 .make = make_objects,
+                                 .take = take_objects,
+                                 .tick = sample_memory};
+    sl_buf_clear(&in->ids);
+    sl_buf_append_str(&in->ids, "{\"object_ids\":[");
+    bool is_ok = sl_bench_load_run(&load);
+    sl_buf_append_str(&in->ids, "]}");
+    return is_ok;
+}
+
+/* ---- batches ------------------------------------------------------------------------------------
+ */
+
+static bool
+make_collection(struct ingest *in)
+{
+    return sl_bench_ask(&in->client, "/v1/buckets", sl_slice_str("{\"bucket_name\":\"bench\"}")) &&
+           sl_bench_ask(
+               &in->client, "/v1/collections",
+               sl_slice_str("{\"collection_name\":\"texts\",\"source\":{\"type\":\"bucket\","
+                            "\"bucket_ids\":[\"bench\"]},\"feature_extractor\":{"
+                            "\"feature_extractor_name\":\"passthrough_extractor\","
+                            "\"version\":\"v1\",\"input_mappings\":{\"content\":\"text\"},"
+                            "\"field_passthrough\":[{\"source_path\":\"n\"}]}}"));
+}
+
+/* A batch of the ids in `body`; the path to submit it with, owned. NULL: it failed. */
+static char *
+make_batch(struct ingest *in, struct sl_slice body)
+{
+    if (!sl_bench_ask(&in->client, "/v1/buckets/bench/batches", body))
+        return NULL;
+    char *id = sl_bench_text(&in->client, "batch_id");
+    char *path = id == NULL ? NULL : sl_format("/v1/buckets/bench/batches/%s/submit", id);
+    sl_free(id);
+    return path;
+}
+
+/* Submit; the path of its task, owned. NULL: it failed. */
+static char *
+submit(struct ingest *in, const char *path)
+{
+    if (!sl_bench_ask(&in->client, path, sl_slice_str("{}")))
+        return NULL;
+    char *id = sl_bench_text(&in->client, "task_id");
+    char *task = id == NULL ? NULL : sl_format("/v1/tasks/%s", id);
+    sl_free(id);
+    return task;
+}
+
+static bool
+wait_task(struct ingest *in, const char *task)
+{
+    uint64_t until_ns = sl_time_mono_ns() + BATCH_MAX_NS;
+    while (sl_time_mono_ns() < until_ns) {
+        if (!sl_bench_ask(&in->client, task, sl_slice(NULL, 0)))
+            return false;
+        struct sl_json status = sl_json_member(in->client.json, "status");
+        if (sl_json_is(status, "COMPLETED"))
+            return true;
+        if (!sl_json_is(status, "PENDING") && !sl_json_is(status, "IN_PROGRESS"))
+            return sl_bench_fail("the batch ended as %.*s", SL_SLICE_FMT(sl_json_raw(status)));
+        sample_memory(in);
+        sl_time_sleep_ns(POLL_NS);
+    }
+    return sl_bench_fail("the batch did not end");
+}
+
+static bool
+process(struct ingest *in, uint64_t *ret_submit_ns)
+{
+    char *path = make_batch(in, sl_buf_slice(&in->ids)), *task = NULL;
+    *ret_submit_ns = sl_time_mono_ns();
+    if (path != NULL)
+        task = submit(in, path);
+    bool is_ok = task != NULL && wait_task(in, task);
+    sl_free(path);
+    sl_free(task);
+    return is_ok;
+}
+
+/* The list counts all documents. */
+static bool
+check_total(struct ingest *in)
+{
+    uint64_t total = 0;
+    if (!sl_bench_ask(&in->client, "/v1/collections/texts/documents/list?include_total=true",
+                      sl_slice_str("{\"limit\":1}")))
+        return false;
+    struct sl_json pagination = sl_json_member(in->client.json, "pagination");
+    if (sl_json_u64(sl_json_member(pagination, "total"), &total) != SL_OK || total != in->count)
+        return sl_bench_fail("%llu documents were listed, not %u", (unsigned long long)total,
+                             in->count);
+    return true;
+}
+
+/* All pages together have as many documents, each object's number once: outside the clock. */
+static bool
+check_pages(struct ingest *in)
+{
+    uint8_t *seen = sl_zalloc(in->count);
+    char *cursor = sl_strdup("");
+    uint32_t count = 0;
+    bool is_ok = true;
+    while (is_ok && cursor != NULL) {
+        char *path = sl_format("/v1/collections/texts/documents/list?limit=%u%s%s", PAGE_SIZE,
+                               cursor[0] == '\0' ? "" : "&cursor=", cursor);
+        is_ok = sl_bench_ask(&in->client, path, sl_slice_str("{}"));
+        struct sl_json_iter i = sl_json_iter(sl_json_member(in->client.json, "results"));
+        for (uint64_t n = 0; sl_json_next(&i);) {
+            if (sl_json_u64(sl_json_member(i.value, "n"), &n) == SL_OK && n < in->count &&
+                !seen[n]++)
+                count++;
+        }
+        sl_free(path);
+        sl_free(cursor);
+        struct sl_json pagination = sl_json_member(in->client.json, "pagination");
+        cursor = sl_json_strdup(sl_json_member(pagination, "next_cursor"));
+    }
+    sl_free(cursor);
+    sl_free(seen);
+    return is_ok && (count == in->count ||
+                     sl_bench_fail("%u of %u objects are documents", count, in->count));
+}
+
+/* ---- one run ------------------------------------------------------------------------------------
+ */
+
+static bool
+run_objects(struct ingest *in, struct times *ret_times)
+{
+    uint64_t submit_ns = 0;
+    in->before_mib = in->peak_mib = sl_bench_memory_mib(&in->server, SL_BENCH_ALL);
+    in->sample_ns = 0;
+    uint64_t start_ns = sl_time_mono_ns();
+    if (!create_objects(in))
+        return false;
+    uint64_t created_ns = sl_time_mono_ns();
+    if (!process(in, &submit_ns))
+        return false;
+    uint64_t processed_ns = sl_time_mono_ns();
+    if (!check_total(in))
+        return false;
+    uint64_t listed_ns = sl_time_mono_ns();
+    in->sample_ns = 0;
+    sample_memory(in);
+    *ret_times = (struct times){in->count * 1e9 / (double)(listed_ns - start_ns),
+                                in->count * 1e9 / (double)(created_ns - start_ns),
+                                in->count * 1e9 / (double)(processed_ns - submit_ns),
+                                in->peak_mib - in->before_mib};
+    return check_pages(in);
+}
+
+/*
+ * From before the submit is sent until the API says that its task is no longer pending, asked again
+ * and again without a pause: it includes two requests, so the first task ran earlier than this.
+ */
+static bool
+time_submit(struct ingest *in, double *ret_ms)
+{
+    char *path = make_batch(in, sl_buf_slice(&in->ids));
+    uint64_t start_ns = sl_time_mono_ns();
+    char *task = path == NULL ? NULL : submit(in, path);
+    bool is_ok = task != NULL;
+    while (is_ok) {
+        is_ok = sl_bench_ask(&in->client, task, sl_slice(NULL, 0));
+        if (!sl_json_is(sl_json_member(in->client.json, "status"), "PENDING"))
+            break;
+    }
+    *ret_ms = (double)(sl_time_mono_ns() - start_ns) / 1e6;
+    is_ok = is_ok && wait_task(in, task);
+    sl_free(path);
+    sl_free(task);
+    return is_ok;
+}
+
+/* The replica is warm: it has just served the objects. */
+static bool
+run_submits(struct ingest *in, double *ret_p50_ms)
+{
+    double ms[200];
+    uint32_t count = in->bench->is_quick ? 50 : 200;
+    if (!sl_bench_ask(&in->client, "/v1/buckets/bench/objects",
+                      sl_slice_str("{\"n\":0,\"text\":\"one more\"}")))
+        return false;
+    char *id = sl_bench_text(&in->client, "object_id");
+    if (id == NULL)
+        return false;
+    sl_buf_clear(&in->ids);
+    sl_buf_printf(&in->ids, "{\"object_ids\":[\"%s\"]}", id);
+    sl_free(id);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!time_submit(in, &ms[i]))
+            return false;
+    }
+    *ret_p50_ms = sl_bench_median(ms, count);
+    return true;
+}
+
+static bool
+run_once(struct ingest *in, struct times *ret_times, double *ret_p50_ms)
+{
+    if (!sl_bench_server_start(in->bench, &in->server))
+        return false;
+    bool is_ok = sl_bench_client_open(&in->server, &in->client);
+    is_ok =
+        is_ok && make_collection(in) && run_objects(in, ret_times) && run_submits(in, ret_p50_ms);
+    sl_bench_client_close(&in->client);
+    return sl_bench_server_stop(&in->server) && is_ok;
+}
+
+/* ---- start and idle -----------------------------------------------------------------------------
+ */
+
+static bool
+run_idle(const struct sl_bench *bench, const struct sl_bench_server *server)
+{
+    double seconds = bench->is_quick ? 5 : 60;
+    sl_time_sleep_ns(SL_SECOND_NS); /* Until its nodes have joined. */
+    sl_bench_show(bench,
+                  &(struct sl_bench_figure){.name = "up.idle_mib",
+                                            .unit = "MiB",
+                                            .goal = SL_BENCH_AT_MOST,
+                                            .target = 20,
+                                            .value = sl_bench_memory_mib(server, SL_BENCH_MAIN)});
+    double cpu_s = sl_bench_cpu_s(server);
+    uint64_t start_ns = sl_time_mono_ns();
+    sl_time_sleep_ns((uint64_t)seconds * SL_SECOND_NS);
+    double past_s = (double)(sl_time_mono_ns() - start_ns) / 1e9;
+    sl_bench_show(
+        bench, &(struct sl_bench_figure){.name = "up.idle_cpu_percent",
+                                         .unit = "% core",
+                                         .goal = SL_BENCH_AT_MOST,
+                                         .target = 0.2,
+                                         .value = 100 * (sl_bench_cpu_s(server) - cpu_s) / past_s});
+    return true;
+}
+
+static bool
+run_starts(const struct sl_bench *bench)
+{
+    double ms[11];
+    uint32_t count = bench->is_quick ? 5 : SL_COUNT_OF(ms);
+    bool is_ok = true;
+    for (uint32_t i = 0; is_ok && i < count; i++) {
+        struct sl_bench_server server;
+        is_ok = sl_bench_server_start(bench, &server);
+        if (!is_ok)
+            break;
+        ms[i] = server.ready_ms;
+        if (i == count - 1)
+            is_ok = run_idle(bench, &server);
+        is_ok = sl_bench_server_stop(&server) && is_ok;
+    }
+    if (is_ok)
+        sl_bench_show(bench, &(struct sl_bench_figure){.name = "up.ready_ms",
+                                                       .unit = "ms",
+                                                       .goal = SL_BENCH_AT_MOST,
+                                                       .target = 200,
+                                                       .value = sl_bench_median(ms, count)});
+    return is_ok;
+}
+
+/* ---- the suite ----------------------------------------------------------------------------------
+ */
+
+static void
+show(const struct sl_bench *bench, const struct times *times, double *p50_ms)
+{
+    double objects[RUNS], creates[RUNS], tasks[RUNS], growth_mib = 0;
+    for (uint32_t i = 0; i < RUNS; i++) {
+        objects[i] = times[i].objects_per_s;
+        creates[i] = times[i].creates_per_s;
+        tasks[i] = times[i].tasks_per_s;
+        growth_mib = SL_MAX(growth_mib, times[i].growth_mib);
+    }
+    const char *note = bench->is_quick ? "20000 objects" : NULL;
+    struct sl_bench_figure figures[] = {
+        {.name = "ingest.passthrough.objects_per_s",
+         .unit = "1/s",
+         .value = sl_bench_median(objects, RUNS),
+         .note = note},
+        {.name = "ingest.create.objects_per_s",
+         .unit = "1/s",
+         .value = sl_bench_median(creates, RUNS),
+         .note = note},
+        {.name = "ingest.process.tasks_per_s",
+         .unit = "1/s",
+         .value = sl_bench_median(tasks, RUNS),
+         .note = note},
+        {"ingest.memory_growth", "MiB", SL_BENCH_AT_MOST, 64, growth_mib, note},
+        {"ingest.submit_to_running.p50", "ms", SL_BENCH_AT_MOST, 5, sl_bench_median(p50_ms, RUNS),
+         NULL}};
+    for (size_t i = 0; i < SL_COUNT_OF(figures); i++)
+        sl_bench_show(bench, &figures[i]);
+}
+
+bool
+sl_bench_ingest(const struct sl_bench *bench)
+{
+    struct ingest in = {.bench = bench, .count = bench->is_quick ? 20000 : 100000};
+    struct times times[RUNS];
+    double p50_ms[RUNS];
+    bool is_ok = run_starts(bench);
+    for (uint32_t i = 0; is_ok && i < RUNS; i++) {
+        is_ok = run_once(&in, &times[i], &p50_ms[i]);
+        if (is_ok)
+            sl_bench_say(bench, "run %u: %.0f objects/s, %.1f MiB more", i + 1,
+                         times[i].objects_per_s, times[i].growth_mib);
+    }
+    if (is_ok)
+        show(bench, times, p50_ms);
+    sl_buf_deinit(&in.ids);
+    return is_ok;
+}
