@@ -18,7 +18,7 @@ BULK = 100  # Objects in one request.
 MODEL_NAME, MODEL_VERSION = "all-MiniLM-L6-v2", "1.0.0"
 SEARCHES = ("get notified when a file in a directory changes",
             "how do I wait for a child process to finish",
-            "make sure data really reached the disk")
+            "how much free space is left on a file system")
 TERMINAL = ("COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED")
 
 
