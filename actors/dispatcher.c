@@ -388,7 +388,9 @@ on_node_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct dispatcher *d = self;
     const struct sl_m_node_beat *m = SL_BODY(msg, node_beat);
-    sl_queue_extend(d->options.queue, m->node, ctx->now_ns + LEASE_NS);
+    /* An idle node holds none: what it should have got, or sent, was lost with a link. */
+    if (m->in_flight > 0)
+        sl_queue_extend(d->options.queue, m->node, ctx->now_ns + LEASE_NS);
 }
 
 /* The lease behind an end that a node reports, if its epoch is live. */
