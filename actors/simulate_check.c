@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two sources are compared: what the messages tell of leases and ends, and what the store holds.
+ * The first is kept here without asking the queue, so that a queue that is wrong does not vouch for
+ * itself.
+ */
+#include "actors/simulate_world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "actors/count.h"
+#include "actors/job_row.h"
+#include "actors/record.h"
+#include "actors/rows.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+
+#define LEASE_NS  (60 * SL_SECOND_NS) /* The dispatcher's. */
+#define COPY_MARK 77 /* The request number of an end that comes for the second time. */
+
+/* ---- what the messages tell ---------------------------------------------------------------------
+ */
+
+static struct sl_world_task *
+task_next(struct sl_world *w, uint32_t *j, uint32_t *t)
+{
+    while (*j < SL_WORLD_JOBS && *t >= w->jobs[*j].tasks_count) {
+        (*j)++;
+        *t = 0;
+    }
+    return *j == SL_WORLD_JOBS ? NULL : &w->jobs[*j].tasks[(*t)++];
+}
+
+void
+sl_world_void_leases(struct sl_world *w, uint64_t node)
+{
+    uint32_t j = 0, t = 0;
+    for (struct sl_world_task *task; (task = task_next(w, &j, &t)) != NULL;) {
+        if (node == 0 || task->node_live == node)
+            task->epoch_live = task->node_live = 0;
+    }
+}
+
+static struct sl_world_task *
+task_by_id(struct sl_world *w, uint64_t task_id)
+{
+    uint32_t j = 0, t = 0;
+    for (struct sl_world_task *task; (task = task_next(w, &j, &t)) != NULL;) {
+        if (task->task_id == task_id)
+            return task;
+    }
+    return NULL;
+}
+
+static void
+saw_lease(struct sl_world *w, const struct sl_msg *msg)
+{
+    const struct sl_m_run_task *m = SL_BODY(msg, run_task);
+    struct sl_world_task *task = sl_world_task_of(w, m->inputs);
+    struct sl_world_task *before = task_by_id(w, m->task_id);
+    if (task == NULL) {
+        sl_world_fail(w, "a lease of task %" PRIu64 " that nobody submitted", m->task_id);
+        return;
+    }
+    if (task->epoch_live != 0 && sl_sim_now_ns(w->sim) < task->extended_ns + LEASE_NS)
+        sl_world_fail(w, "task %" PRIu64 " is leased to node %u while node %" PRIu64 " holds it",
+                      m->task_id, msg->to.node, task->node_live);
+    if (m->epoch <= task->epoch_last)
+        sl_world_fail(w, "task %" PRIu64 ": epoch %" PRIu64 " comes after %" PRIu64, m->task_id,
+                      m->epoch, task->epoch_last);
+    if (before != NULL && before != task)
+        before->task_id = 0; /* Its submit was lost in a crash, and the number is used again. */
+    task->task_id = m->task_id;
+    task->epoch_last = task->epoch_live = m->epoch;
+    task->node_live = msg->to.node;
+    task->extended_ns = sl_sim_now_ns(w->sim);
+}
+
+static void
+saw_beat(struct sl_world *w, const struct sl_m_node_beat *m)
+{
+    uint32_t j = 0, t = 0;
+    for (struct sl_world_task *task; (task = task_next(w, &j, &t)) != NULL;) {
+        if (task->node_live == m->node && m->in_flight > 0)
+            task->extended_ns = sl_sim_now_ns(w->sim);
+    }
+}
+
+static bool
+nonce_of(struct sl_slice fields, uint64_t *ret_nonce)
+{
+    struct sl_json_doc *doc = NULL;
+    bool is_ok = sl_json_parse(fields, &doc, NULL) == SL_OK &&
+                 sl_json_u64(sl_json_member(sl_json_root(doc), "nonce"), ret_nonce) == SL_OK;
+    sl_json_destroy(&doc);
+    return is_ok;
+}
+
+/* The task whose live lease this is, which ends with it; NULL: the lease is void. */
+static struct sl_world_task *
+end_lease(struct sl_world *w, uint64_t task_id, uint64_t epoch)
+{
+    struct sl_world_task *task = task_by_id(w, task_id);
+    if (task == NULL || task->epoch_live != epoch)
+        return NULL;
+    task->epoch_live = task->node_live = 0;
+    return task;
+}
+
+static void
+saw_done(struct sl_world *w, const struct sl_m_task_done *m)
+{
+    struct sl_reader in = sl_reader(m->outputs);
+    uint64_t nonce;
+    if (end_lease(w, m->task_id, m->epoch) == NULL)
+        return;
+    (void)sl_read_u32(&in);
+    if (nonce_of(sl_read_block(&in), &nonce) && nonce < w->nonces.size)
+        w->nonces.data[nonce] = 1;
+}
+
+static void
+saw_failed(struct sl_world *w, const struct sl_m_task_failed *m)
+{
+    struct sl_world_task *task = end_lease(w, m->task_id, m->epoch);
+    if (task != NULL && (m->kind != SL_FAIL_CRASH || m->alone != 0))
+        task->failures++;
+}
+
+void
+sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const struct sl_msg *msg)
+{
+    struct sl_world *w = world;
+    if (process != w->main)
+        return;
+    if (what == SL_SIM_SENT && msg->id == SL_M_run_task)
+        saw_lease(w, msg);
+    if (what == SL_SIM_SENT && msg->to.node == SL_NODE_PORT && msg->to.actor == SL_WORLD_PORT_ACK)
+        sl_world_may_crash(w);
+    if (what != SL_SIM_DELIVERED || msg->to.actor != SL_ACTOR_DISPATCHER)
+        return;
+    if (msg->id == SL_M_task_done)
+        saw_done(w, SL_BODY(msg, task_done));
+    else if (msg->id == SL_M_task_failed)
+        saw_failed(w, SL_BODY(msg, task_failed));
+    else if (msg->id == SL_M_node_beat)
+        saw_beat(w, SL_BODY(msg, node_beat));
+    else if (msg->id == SL_M_node_lost)
+        sl_world_void_leases(w, SL_BODY(msg, node_lost)->node);
+}
+
+void
+sl_world_tamper(void *world, uint32_t process, struct sl_msg **msg)
+{
+    struct sl_world *w = world;
+    if (process != w->main || (*msg)->id != SL_M_task_done || (*msg)->request == COPY_MARK)
+        return;
+    struct sl_m_task_done m = *SL_BODY(*msg, task_done);
+    const struct sl_world_task *task = task_by_id(w, m.task_id);
+    bool is_stale = task != NULL && task->epoch_live != 0 && task->epoch_live != m.epoch;
+    if (w->options.plant == SL_PLANT_STALE && !is_stale)
+        return;
+    if (w->options.plant == SL_PLANT_STALE)
+        m.epoch = task->epoch_live;
+    struct sl_msg *copy = sl_msg_create(SL_M_task_done, &m);
+    copy->to = (*msg)->to;
+    copy->from = (*msg)->from;
+    if (w->options.plant == SL_PLANT_TWICE) {
+        copy->request = COPY_MARK;
+        sl_sim_post(w->sim, process, SL_ACTOR_DISPATCHER, SL_MILLI_NS, copy);
+        return;
+    }
+    sl_msg_destroy(msg);
+    *msg = copy;
+}
+
+/* ---- what the store holds -----------------------------------------------------------------------
+ */
+
+/* One look at the store. */
+struct look {
+    struct sl_world *w;
+    struct sl_txn *txn;
+    bool is_durable; /* What is seen cannot go away again. */
+    struct sl_buf key, scratch;
+    uint64_t records[SL_WORLD_TENANTS + 1]; /* By scope. */
+    uint64_t done, dead, canceled;
+    uint32_t dead_tasks; /* Of the job looked at: a bit for each. */
+};
+
+static bool
+look_record(struct look *l, uint32_t j, uint32_t t, uint32_t position, struct sl_slice *ret_row)
+{
+    char id[SL_RECORD_ID_SIZE + 1];
+    struct sl_buf source = {0};
+    sl_world_source_key(j, t, &source);
+    struct sl_record_origin origin = {.collection = sl_slice_str(SL_WORLD_COLLECTION),
+                                      .origin = sl_world_origin(j, &l->scratch),
+                                      .source = sl_buf_slice(&source),
+                                      .position = position};
+    sl_record_id(&origin, id);
+    sl_buf_deinit(&source);
+    return sl_txn_get(l->txn, l->w->jobs[j].scope, SL_TABLE_RECORD,
+                      sl_key(&l->key, 2, SL_WORLD_COLLECTION, id), ret_row) == SL_OK;
+}
+
+/* The records of a task are all there or none; whether they are. */
+static bool
+look_records(struct look *l, uint32_t j, uint32_t t)
+{
+    struct sl_world *w = l->w;
+    const struct sl_world_task *task = &w->jobs[j].tasks[t];
+    uint32_t found = 0;
+    uint64_t nonce = 0, first = 0;
+    struct sl_slice row;
+    for (uint32_t i = 0; i < task->records; i++) {
+        struct sl_record record;
+        if (!look_record(l, j, t, i, &row))
+            continue;
+        if (sl_record_decode(row, &record) != SL_OK || !nonce_of(record.fields, &nonce)) {
+            sl_world_fail(w, "job %u task %u: record %u cannot be read", j, t, i);
+            return true;
+        }
+        first = found++ == 0 ? nonce : first;
+        if (nonce != first)
+            sl_world_fail(w, "job %u task %u: its records are of different runs", j, t);
+        if (nonce >= w->nonces.size || w->nonces.data[nonce] == 0)
+            sl_world_fail(w, "job %u task %u: a record is of a run whose lease was void", j, t);
+    }
+    if (found != 0 && found != task->records)
+        sl_world_fail(w, "job %u task %u: %u of %u records are there", j, t, found, task->records);
+    l->records[w->jobs[j].scope.id] += found;
+    return found > 0;
+}
+
+static void
+look_failure(struct look *l, uint32_t j, struct sl_slice value)
+{
+    struct sl_world *w = l->w;
+    struct sl_json_doc *doc = NULL;
+    uint32_t job, t;
+    uint64_t signal = 0;
+    if (sl_json_parse(value, &doc, NULL) != SL_OK) {
+        sl_world_fail(w, "job %u: a failure row cannot be read", j);
+        return;
+    }
+    struct sl_json root = sl_json_root(doc), code = sl_json_member(root, "code");
+    char *source = sl_json_strdup(sl_json_member(root, "source"));
+    bool is_known = source != NULL && sscanf(source, "j%u_t%u", &job, &t) == 2 && job == j &&
+                    t < w->jobs[j].tasks_count;
+    bool has_signal = sl_json_u64(sl_json_member(root, "signal"), &signal) == SL_OK && signal != 0;
+    if (!is_known)
+        sl_world_fail(w, "job %u: a failure row of no task of it", j);
+    else if (sl_json_is(code, "replica_crashed") && !has_signal)
+        sl_world_fail(w, "job %u task %u: crashed, but of no signal", j, t);
+    else if ((l->dead_tasks >> t & 1) != 0)
+        sl_world_fail(w, "job %u task %u: two failure rows", j, t);
+    else
+        l->dead_tasks |= 1u << t;
+    sl_free(source);
+    sl_json_destroy(&doc);
+}
+
+static void
+look_failures(struct look *l, uint32_t j)
+{
+    char job[37];
+    struct sl_scan scan;
+    l->dead_tasks = 0;
+    sl_job_id_format(l->w->jobs[j].id, job);
+    sl_txn_scan(l->txn, l->w->jobs[j].scope, SL_TABLE_FAILURE, sl_key_prefix(&l->key, 1, job),
+                (struct sl_slice){0}, false, &scan);
+    while (sl_scan_next(&scan))
+        look_failure(l, j, scan.value);
+    sl_scan_end(&scan);
+}
+
+/* Whether a task ended as its work and its runs allow. */
+static void
+look_task(struct look *l, uint32_t j, uint32_t t)
+{
+    struct sl_world *w = l->w;
+    struct sl_world_task *task = &w->jobs[j].tasks[t];
+    bool is_done = look_records(l, j, t), is_dead = (l->dead_tasks >> t & 1) != 0;
+    bool must_die = task->work >= SL_WORK_BAD;
+    bool is_at_once = task->work == SL_WORK_BAD || task->work == SL_WORK_MISSING;
+    if (is_done && is_dead)
+        sl_world_fail(w, "job %u task %u is both done and dead", j, t);
+    if (is_done && must_die)
+        sl_world_fail(w, "job %u task %u cannot have been done", j, t);
+    if (is_dead && !is_at_once && task->failures < SL_WORLD_ATTEMPTS)
+        sl_world_fail(w, "job %u task %u is dead after %u counted runs", j, t, task->failures);
+    if ((task->was_done && !is_done) || (task->was_dead && !is_dead))
+        sl_world_fail(w, "job %u task %u had ended and has not any more", j, t);
+    task->was_done = task->was_done || (l->is_durable && is_done);
+    task->was_dead = task->was_dead || (l->is_durable && is_dead);
+    l->done += is_done;
+    l->dead += is_dead;
+}
+
+static void
+look_counts(struct look *l, uint32_t j, const struct sl_job_row *row, bool is_ended)
+{
+    struct sl_world *w = l->w;
+    struct sl_job_info info = {
+        .total = row->total, .done = row->done, .dead = row->dead, .canceled = row->canceled};
+    if (!is_ended && sl_queue_job(w->queue, w->jobs[j].id, &info) != SL_OK) {
+        sl_world_fail(w, "job %u has not ended and is not in the queue", j);
+        return;
+    }
+    if (info.total != w->jobs[j].tasks_count || info.done != l->done || info.dead != l->dead)
+        sl_world_fail(w,
+                      "job %u counts %" PRIu64 " done, %" PRIu64 " dead of %" PRIu64
+                      "; there are %" PRIu64 ", %" PRIu64 " of %u",
+                      j, info.done, info.dead, info.total, l->done, l->dead,
+                      w->jobs[j].tasks_count);
+    if (is_ended && info.done + info.dead + info.canceled != info.total)
+        sl_world_fail(w, "job %u ended, and its counts do not add up", j);
+    if (info.canceled > 0 && !w->jobs[j].is_cancel_wanted)
+        sl_world_fail(w, "job %u: tasks are canceled that nobody canceled", j);
+    l->canceled = info.canceled;
+}
+
+/* SL_OK when the job is there. */
+static void
+look_job(struct look *l, uint32_t j)
+{
+    struct sl_world *w = l->w;
+    struct sl_world_job *job = &w->jobs[j];
+    struct sl_slice value, key = sl_slice(job->id.bytes, sizeof(job->id.bytes));
+    struct sl_job_row row = {0};
+    l->done = l->dead = l->canceled = 0;
+    bool is_there = sl_txn_get(l->txn, job->scope, SL_TABLE_JOB, key, &value) == SL_OK;
+    if (is_there && sl_job_row_decode(value, &row) != SL_OK)
+        sl_world_fail(w, "job %u: its row cannot be read", j);
+    look_failures(l, j);
+    for (uint32_t t = 0; t < job->tasks_count; t++)
+        look_task(l, j, t);
+    bool is_ended = is_there && row.state >= SL_JOB_SUCCEEDED;
+    if (job->is_acked && !is_there)
+        sl_world_fail(w, "job %u was acknowledged and is lost", j);
+    if (job->was_ended && !is_ended)
+        sl_world_fail(w, "job %u had ended and has not any more", j);
+    if (is_there)
+        look_counts(l, j, &row, is_ended);
+    else if (l->done + l->dead > 0)
+        sl_world_fail(w, "job %u is not there, but ends of its tasks are", j);
+    job->was_ended = job->was_ended || (l->is_durable && is_ended);
+}
+
+static uint64_t
+count_rows(struct look *l, struct sl_scope scope, uint8_t table)
+{
+    struct sl_scan scan;
+    uint64_t count = 0;
+    sl_txn_scan(l->txn, scope, table, (struct sl_slice){0}, (struct sl_slice){0}, false, &scan);
+    while (sl_scan_next(&scan))
+        count++;
+    sl_scan_end(&scan);
+    return count;
+}
+
+/* No record that no task accounts for, and each with its vector, its index entry and its count. */
+static void
+look_scope(struct look *l, struct sl_scope scope)
+{
+    struct sl_counter counter = {
+        .scope = scope, .what = SL_COUNT_RECORDS, .parent = SL_WORLD_COLLECTION};
+    uint64_t want = l->records[scope.id], records = count_rows(l, scope, SL_TABLE_RECORD),
+             vectors = count_rows(l, scope, SL_TABLE_VECTOR),
+             documents = count_rows(l, scope, SL_TABLE_DOCUMENT);
+    int64_t counted = sl_count(l->txn, counter);
+    if (records != want || vectors != want || documents != want || counted != (int64_t)want)
+        sl_world_fail(l->w,
+                      "scope %" PRIu64 ": %" PRIu64 " records are due; there are %" PRIu64
+                      ", %" PRIu64 " vectors, %" PRIu64 " ids, and %" PRId64 " are counted",
+                      scope.id, want, records, vectors, documents, counted);
+}
+
+void
+sl_world_check(struct sl_world *w)
+{
+    struct look l = {
+        .w = w, .txn = sl_store_begin(w->store), .is_durable = !sl_store_is_dirty(w->store)};
+    uint64_t done = 0, dead = 0, canceled = 0;
+    for (uint32_t j = 0; j < SL_WORLD_JOBS; j++) {
+        look_job(&l, j);
+        done += l.done;
+        dead += l.dead;
+        canceled += l.canceled;
+    }
+    for (uint64_t scope = 1; scope <= SL_WORLD_TENANTS; scope++)
+        look_scope(&l, (struct sl_scope){scope});
+    sl_txn_abort(&l.txn);
+    sl_buf_deinit(&l.key);
+    sl_buf_deinit(&l.scratch);
+    w->result->done = done;
+    w->result->dead = dead;
+    w->result->canceled = canceled;
+}
+
+static uint32_t
+count_nodes(const struct sl_world *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->children_count; i++)
+        count += !w->children[i].is_gone && w->children[i].kind == SL_CHILD_NODE;
+    return count;
+}
+
+bool
+sl_world_is_at_rest(const struct sl_world *w)
+{
+    for (uint32_t j = 0; j < SL_WORLD_JOBS; j++) {
+        const struct sl_world_job *job = &w->jobs[j];
+        if (!job->is_acked || !job->was_ended || (job->is_cancel_wanted && !job->is_cancel_acked))
+            return false;
+    }
+    return w->main != 0 && count_nodes(w) == SL_WORLD_NODES;
+}
+
+void
+sl_world_check_end(struct sl_world *w)
+{
+    struct sl_queue_depth depth;
+    sl_world_check(w);
+    for (uint32_t j = 0; j < SL_WORLD_JOBS; j++) {
+        const struct sl_world_job *job = &w->jobs[j];
+        if (!job->is_acked)
+            sl_world_fail(w, "job %u was never acknowledged", j);
+        else if (!job->was_ended)
+            sl_world_fail(w, "job %u never ends", j);
+    }
+    if (w->main != 0 && count_nodes(w) != SL_WORLD_NODES)
+        sl_world_fail(w, "%u nodes run, and %u are wanted", count_nodes(w), SL_WORLD_NODES);
+    if (sl_queue_depths(w->queue, &depth, 1) != 0)
+        sl_world_fail(w, "all jobs have ended, and tasks wait");
+}

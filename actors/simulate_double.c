@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The doubles stand for what talks to the actors under test: the gateway's actor, which writes jobs
+ * into the store, together with a client that asks again until it has an answer; and a replica.
+ */
+#include "actors/simulate_world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "actors/extraction.h"
+#include "actors/job_row.h"
+#include "actors/rows.h"
+#include "extractors/replica.h"
+#include "runtime/alloc.h"
+#include "runtime/spawn_port.h"
+
+/* ---- the plan -----------------------------------------------------------------------------------
+ */
+
+static enum sl_world_work
+pick_work(struct sl_random *random)
+{
+    static const enum sl_world_work works[] = {
+        SL_WORK_GOOD, SL_WORK_GOOD,  SL_WORK_GOOD, SL_WORK_GOOD, SL_WORK_GOOD,   SL_WORK_GOOD,
+        SL_WORK_GOOD, SL_WORK_FLAKY, SL_WORK_SLOW, SL_WORK_BAD,  SL_WORK_POISON, SL_WORK_MISSING};
+    return works[sl_random_below(random, SL_COUNT_OF(works))];
+}
+
+void
+sl_world_plan(struct sl_world *w)
+{
+    struct sl_random *random = sl_sim_random(w->sim);
+    for (uint32_t i = 0; i < SL_WORLD_JOBS; i++) {
+        struct sl_world_job *job = &w->jobs[i];
+        job->id.bytes[0] = (uint8_t)(i + 1);
+        job->scope.id = 1 + i % SL_WORLD_TENANTS;
+        job->tasks_count = (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_TASKS);
+        job->is_cancel_wanted = sl_random_below(random, 6) == 0;
+        for (uint32_t t = 0; t < job->tasks_count; t++) {
+            job->tasks[t].work = pick_work(random);
+            job->tasks[t].records = (uint32_t)sl_sim_between(w->sim, 1, 3);
+        }
+    }
+}
+
+void
+sl_world_source_key(uint32_t job, uint32_t task, struct sl_buf *out)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "j%u_t%u", job, task);
+    (void)sl_key(out, 2, SL_WORLD_BUCKET, name);
+}
+
+struct sl_slice
+sl_world_origin(uint32_t job, struct sl_buf *out)
+{
+    sl_buf_clear(out);
+    sl_buf_printf(out, "batch%u", job);
+    return sl_buf_slice(out);
+}
+
+struct sl_world_task *
+sl_world_task_of(struct sl_world *w, struct sl_slice inputs)
+{
+    struct sl_reader in = sl_reader(inputs);
+    (void)sl_read_block(&in);
+    (void)sl_read_block(&in);
+    struct sl_slice text = sl_read_block(&in);
+    char copy[32];
+    uint32_t job, task;
+    snprintf(copy, sizeof(copy), "%.*s", SL_SLICE_FMT(text));
+    if (in.is_bad || sscanf(copy, "%u %u", &job, &task) != 2 || job >= SL_WORLD_JOBS ||
+        task >= w->jobs[job].tasks_count)
+        return NULL;
+    return &w->jobs[job].tasks[task];
+}
+
+/* ---- the gateway and its client -----------------------------------------------------------------
+ */
+
+struct gateway {
+    struct sl_world *world;
+};
+
+static struct sl_slice
+id_slice(const struct sl_world_job *job)
+{
+    return sl_slice(job->id.bytes, sizeof(job->id.bytes));
+}
+
+static void
+put_source(struct sl_world *w, struct sl_txn *txn, uint32_t j, uint32_t t)
+{
+    const struct sl_world_job *job = &w->jobs[j];
+    struct sl_buf key = {0}, fields = {0}, row = {0};
+    sl_world_source_key(j, t, &key);
+    if (job->tasks[t].work == SL_WORK_MISSING)
+        sl_buf_append_str(&fields, "{}");
+    else
+        sl_buf_printf(&fields, "{\"content\":\"%u %u\"}", j, t);
+    struct sl_source source = {
+        .fields = sl_buf_slice(&fields), .blobs = sl_slice_str("[]"), .extra = sl_slice_str("{}")};
+    sl_source_encode(&source, &row);
+    sl_txn_put(txn, job->scope, SL_TABLE_SOURCE, sl_buf_slice(&key), sl_buf_slice(&row));
+    sl_buf_deinit(&key);
+    sl_buf_deinit(&fields);
+    sl_buf_deinit(&row);
+}
+
+static void
+put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
+{
+    const struct sl_world_job *job = &w->jobs[j];
+    struct sl_buf event = {0}, payload = {0}, key = {0}, origin = {0}, row = {0};
+    struct sl_enqueue enqueue = {.job = job->id,
+                                 .class = (enum sl_class)(j % 2),
+                                 .priority = (uint8_t)(j % (SL_QUEUE_PRIORITY_MAX + 1)),
+                                 .created_ms = ctx->now_ms,
+                                 .not_before_ms = j % 5 == 0 ? ctx->now_ms + 3000 : 0};
+    sl_queue_event_enqueue(&event, &enqueue);
+    for (uint32_t t = 0; t < job->tasks_count; t++) {
+        put_source(w, txn, j, t);
+        sl_world_source_key(j, t, &key);
+        struct sl_task_payload p = {.origin = sl_world_origin(j, &origin),
+                                    .collection = sl_slice_str(SL_WORLD_COLLECTION),
+                                    .source = sl_buf_slice(&key)};
+        sl_buf_clear(&payload);
+        sl_task_payload_encode(&p, &payload);
+        sl_queue_event_task(&event, sl_buf_slice(&payload));
+    }
+    sl_job_row_encode(&(struct sl_job_row){.state = SL_JOB_PENDING,
+                                           .created_ms = ctx->now_ms,
+                                           .total = job->tasks_count,
+                                           .kind = sl_slice_str("batch"),
+                                           .about = sl_slice_str("{}")},
+                      &row);
+    sl_txn_put(txn, job->scope, SL_TABLE_JOB, id_slice(job), sl_buf_slice(&row));
+    sl_txn_event(txn, SL_PROJECTION_QUEUE, job->scope, sl_buf_slice(&event));
+    sl_buf_deinit(&event);
+    sl_buf_deinit(&payload);
+    sl_buf_deinit(&key);
+    sl_buf_deinit(&origin);
+    sl_buf_deinit(&row);
+}
+
+static void
+acknowledge(struct sl_ctx *ctx, uint32_t job, enum sl_world_ack ack)
+{
+    struct sl_m_wake wake = {.reason = (uint64_t)job << 8 | ack};
+    sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_wake, &wake);
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_WORLD_PORT_ACK), SL_M_wake, &wake);
+}
+
+static void
+submit(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
+{
+    struct sl_slice row;
+    struct sl_txn *txn = sl_store_begin(ctx->store);
+    bool is_known =
+        sl_txn_get(txn, w->jobs[j].scope, SL_TABLE_JOB, id_slice(&w->jobs[j]), &row) == SL_OK;
+    if (!is_known)
+        put_job(w, ctx, txn, j);
+    if (sl_txn_commit(&txn) == SL_OK)
+        acknowledge(ctx, j, SL_ACK_SUBMIT);
+    sl_txn_abort(&txn);
+}
+
+static void
+cancel(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
+{
+    const struct sl_world_job *job = &w->jobs[j];
+    struct sl_buf event = {0}, row = {0};
+    struct sl_job_info info;
+    if (sl_queue_job(w->queue, job->id, &info) == SL_OK && info.state < SL_JOB_SUCCEEDED) {
+        struct sl_txn *txn = sl_store_begin(ctx->store);
+        struct sl_job_row ended = {.state = SL_JOB_CANCELED,
+                                   .created_ms = info.created_ms,
+                                   .ended_ms = ctx->now_ms,
+                                   .total = info.total,
+                                   .done = info.done,
+                                   .dead = info.dead,
+                                   .canceled = info.total - info.done - info.dead};
+        sl_queue_event_cancel(&event, job->id);
+        sl_txn_event(txn, SL_PROJECTION_QUEUE, job->scope, sl_buf_slice(&event));
+        sl_job_row_encode(&ended, &row);
+        sl_txn_put(txn, job->scope, SL_TABLE_JOB, id_slice(job), sl_buf_slice(&row));
+        enum sl_err err = sl_txn_commit(&txn);
+        if (err == SL_OK)
+            acknowledge(ctx, j, SL_ACK_CANCEL);
+    } else {
+        acknowledge(ctx, j, SL_ACK_CANCEL); /* It has ended, which is what was wanted. */
+    }
+    sl_buf_deinit(&event);
+    sl_buf_deinit(&row);
+}
+
+static void
+gateway_timer(struct gateway *g, struct sl_ctx *ctx)
+{
+    struct sl_world *w = g->world;
+    uint32_t j = (uint32_t)sl_random_below(ctx->random, SL_WORLD_JOBS);
+    if (!w->jobs[j].is_acked)
+        submit(w, ctx, j);
+    else if (w->jobs[j].is_cancel_wanted && !w->jobs[j].is_cancel_acked)
+        cancel(w, ctx, j);
+    sl_after(ctx, (1 + sl_random_below(ctx->random, 1500)) * SL_MILLI_NS, 0);
+}
+
+static void
+gateway_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct gateway *g = self;
+    if (msg->id == SL_M_timer) {
+        gateway_timer(g, ctx);
+        return;
+    }
+    if (msg->id != SL_M_job_ended)
+        return;
+    struct sl_slice id = SL_BODY(msg, job_ended)->job;
+    struct sl_m_wake wake = {.reason = (uint64_t)(id.data[0] - 1) << 8 | SL_ACK_ENDED};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_WORLD_PORT_ACK), SL_M_wake, &wake);
+}
+
+static void
+gateway_init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    struct gateway *g = self;
+    g->world = (struct sl_world *)(uintptr_t)argument;
+    sl_after(ctx, SL_MILLI_NS, 0);
+}
+
+const struct sl_actor_class sl_world_gateway = {
+    .name = "gateway",
+    .state_size = sizeof(struct gateway),
+    .init = gateway_init,
+    .handle = gateway_handle,
+};
+
+/* ---- a replica ----------------------------------------------------------------------------------
+ */
+
+#define TOKEN_READY 1
+#define TOKEN_WORK  2
+
+struct replica {
+    struct sl_world_replica_options options;
+    struct sl_msg *oldest, **tail; /* What it was given, in order. */
+    bool is_stopping, is_busy;
+};
+
+static void
+end_self(struct sl_ctx *ctx, uint64_t signal)
+{
+    struct sl_m_spawn_kill end = {.signal = signal};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &end);
+}
+
+static void
+begin_next(struct replica *r, struct sl_ctx *ctx)
+{
+    if (r->is_busy)
+        return;
+    if (r->oldest == NULL) {
+        if (r->is_stopping)
+            end_self(ctx, 0);
+        return;
+    }
+    const struct sl_world_task *task =
+        sl_world_task_of(r->options.world, SL_BODY(r->oldest, process)->inputs);
+    uint64_t most_ms = task != NULL && task->work == SL_WORK_SLOW ? 15000 : 300;
+    r->is_busy = true;
+    sl_after(ctx, (1 + sl_random_below(ctx->random, most_ms)) * SL_MILLI_NS, TOKEN_WORK);
+}
+
+/* Each run marks what it makes with a number of its own, so that whose it is can be told later. */
+static void
+append_outputs(struct sl_world *w, const struct sl_world_task *task, struct sl_buf *out)
+{
+    static const float vector[SL_WORLD_DIMENSIONS] = {1, 2, 3, 4};
+    struct sl_buf fields = {0};
+    size_t nonce = w->nonces.size;
+    sl_buf_append_u8(&w->nonces, 0);
+    sl_buf_append_u32(out, task->records);
+    for (uint32_t i = 0; i < task->records; i++) {
+        sl_buf_clear(&fields);
+        sl_buf_printf(&fields, "{\"nonce\":%zu}", nonce);
+        sl_buf_append_block(out, sl_buf_slice(&fields));
+        sl_buf_append_u32(out, 1);
+        sl_buf_append_block(out, sl_slice_str(SL_WORLD_INDEX));
+        sl_buf_append_block(out, sl_slice(vector, sizeof(vector)));
+    }
+    sl_buf_deinit(&fields);
+}
+
+static void
+finish(struct replica *r, struct sl_ctx *ctx)
+{
+    struct sl_world *w = r->options.world;
+    struct sl_msg *msg = r->oldest;
+    r->oldest = msg->next;
+    if (r->oldest == NULL)
+        r->tail = &r->oldest;
+    r->is_busy = false;
+    const struct sl_world_task *task = sl_world_task_of(w, SL_BODY(msg, process)->inputs);
+    enum sl_world_work work = task == NULL ? SL_WORK_BAD : task->work;
+    struct sl_buf outputs = {0};
+    struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
+                               .busy_ns = (1 + sl_random_below(ctx->random, 40)) * SL_MILLI_NS};
+    bool is_passing = work == SL_WORK_FLAKY || (sl_world_has_fault(w, SL_FAULT_WORK) &&
+                                                sl_random_below(ctx->random, 20) == 0);
+    if (work == SL_WORK_BAD) {
+        m.kind = SL_FAIL_PERMANENT;
+    } else if (is_passing && sl_random_below(ctx->random, 2) == 0) {
+        m.kind = SL_FAIL_TRANSIENT;
+    } else {
+        append_outputs(w, task, &outputs);
+        m.outputs = sl_buf_slice(&outputs);
+    }
+    m.code = sl_slice_str(m.kind == 0 ? "" : "double");
+    m.message = sl_slice_str(m.kind == 0 ? "" : "as planned");
+    if (work == SL_WORK_POISON)
+        end_self(ctx, 11);
+    else
+        sl_send(ctx, sl_at(r->options.agent, SL_ACTOR_AGENT), SL_M_processed, &m);
+    sl_buf_deinit(&outputs);
+    sl_msg_destroy(&msg);
+    if (work != SL_WORK_POISON)
+        begin_next(r, ctx);
+}
+
+static void
+replica_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct replica *r = self;
+    if (msg->id == SL_M_timer && SL_BODY(msg, timer)->token == TOKEN_READY) {
+        struct sl_m_replica_ready ready = {.replica = r->options.number, .pid = 1};
+        sl_send(ctx, sl_at(r->options.agent, SL_ACTOR_AGENT), SL_M_replica_ready, &ready);
+    } else if (msg->id == SL_M_timer) {
+        finish(r, ctx);
+    } else if (msg->id == SL_M_process) {
+        struct sl_msg *copy = sl_msg_create(msg->id, msg->body);
+        *r->tail = copy;
+        r->tail = &copy->next;
+        begin_next(r, ctx);
+    } else if (msg->id == SL_M_replica_stop) {
+        r->is_stopping = true;
+        begin_next(r, ctx);
+    }
+}
+
+static void
+replica_init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    struct replica *r = self;
+    r->options = *(const struct sl_world_replica_options *)argument;
+    r->tail = &r->oldest;
+    sl_after(ctx, (1 + sl_random_below(ctx->random, 400)) * SL_MILLI_NS, TOKEN_READY);
+}
+
+static void
+replica_deinit(void *self)
+{
+    struct replica *r = self;
+    for (struct sl_msg *msg = r->oldest, *next; msg != NULL; msg = next) {
+        next = msg->next;
+        sl_msg_destroy(&msg);
+    }
+}
+
+const struct sl_actor_class sl_world_replica = {
+    .name = "replica",
+    .state_size = sizeof(struct replica),
+    .init = replica_init,
+    .handle = replica_handle,
+    .deinit = replica_deinit,
+};
