@@ -11,6 +11,7 @@
 #include "actors/settle.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
+#include "runtime/limits.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
 
@@ -20,6 +21,7 @@
 #define TOKEN_DRAIN  2
 #define TICK_BUSY_NS (500 * SL_MILLI_NS)
 #define DRAIN_NS     (10 * SL_MILLI_NS)
+#define REFUSED_NS   SL_SECOND_NS /* No leases for so long after the store refused a commit. */
 
 struct node {
     uint32_t number; /* 0: a free slot. */
@@ -44,9 +46,11 @@ struct dispatcher {
     struct spec specs[SPECS_MAX];
     uint64_t uses;
     struct sl_dispatcher_counts counts;
+    uint64_t lease_after_ns;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
     struct sl_buf row, inputs;
     bool is_draining;
+    bool is_woken; /* Since the last tick. */
 };
 
 static struct sl_settle
@@ -161,25 +165,46 @@ tell_spec(struct sl_ctx *ctx, struct node *n, const struct spec *s)
 /* ---- ending tasks -------------------------------------------------------------------------------
  */
 
-static void
-must(enum sl_err err, const char *what)
+/*
+ * A commit the store refuses leaves the task leased, and beats would extend that for ever: it goes
+ * back to its queue, and nothing is leased for a while, so that a full disk costs no core.
+ */
+static bool
+is_settled(struct dispatcher *d, const struct sl_ctx *ctx, const struct sl_lease *lease,
+           enum sl_err err)
 {
-    /* A commit that fails leaves the task leased; its lease lapses and it is tried again. */
-    if (err != SL_OK)
-        sl_report_error("settle-failed", "what=%s err=%s", what, sl_err_name(err));
+    if (err == SL_OK)
+        return true;
+    sl_report_error("settle-failed", "task=%" PRIu64 " err=%s", lease->task_id, sl_err_name(err));
+    d->lease_after_ns = ctx->now_ns + REFUSED_NS;
+    if (sl_queue_release(d->options.queue, lease->task_id, lease->epoch) != SL_OK)
+        sl_report_error("release-failed", "task=%" PRIu64, lease->task_id);
+    return false;
+}
+
+/* An ended job's final row; whoever waits for it is told. False: the store refused, a tick tries
+   again. */
+static bool
+end_job(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_job_info *info)
+{
+    struct sl_settle settle = settle_of(d, ctx);
+    enum sl_err err = sl_settle_job(&settle, info);
+    if (err != SL_OK) {
+        sl_report_error("settle-failed", "what=job err=%s", sl_err_name(err));
+        return false;
+    }
+    struct sl_m_job_ended ended = {.scope = info->scope.id,
+                                   .job = sl_slice(info->id.bytes, sizeof(info->id.bytes))};
+    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
+    return true;
 }
 
 static void
 finish_job(struct dispatcher *d, struct sl_ctx *ctx, struct sl_job_id id)
 {
     struct sl_job_info info;
-    if (sl_queue_job(d->options.queue, id, &info) != SL_OK || info.state < SL_JOB_SUCCEEDED)
-        return;
-    struct sl_settle settle = settle_of(d, ctx);
-    must(sl_settle_job(&settle, &info), "job");
-    struct sl_m_job_ended ended = {.scope = info.scope.id,
-                                   .job = sl_slice(info.id.bytes, sizeof(info.id.bytes))};
-    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
+    if (sl_queue_job(d->options.queue, id, &info) == SL_OK && info.state >= SL_JOB_SUCCEEDED)
+        (void)end_job(d, ctx, &info);
 }
 
 static void
@@ -187,8 +212,7 @@ finish_ended_jobs(struct dispatcher *d, struct sl_ctx *ctx)
 {
     struct sl_job_info info;
     while (sl_queue_ended(d->options.queue, &info)) {
-        struct sl_settle settle = settle_of(d, ctx);
-        if (sl_settle_job(&settle, &info) != SL_OK)
+        if (!end_job(d, ctx, &info))
             return;
     }
 }
@@ -199,8 +223,9 @@ fail_task(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease
 {
     struct sl_settle settle = settle_of(d, ctx);
     struct sl_job_id job = lease->job;
+    if (!is_settled(d, ctx, lease, sl_settle_dead(&settle, lease, failure)))
+        return;
     d->counts.dead++;
-    must(sl_settle_dead(&settle, lease, failure), "dead");
     finish_job(d, ctx, job);
 }
 
@@ -221,8 +246,7 @@ retry_or_fail(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *l
     struct sl_settle settle = settle_of(d, ctx);
     retry->task_id = lease->task_id;
     retry->not_before_ms = delay_ms == 0 ? 0 : ctx->now_ms + delay_ms;
-    d->counts.retried++;
-    must(sl_settle_retry(&settle, lease, retry), "retry");
+    d->counts.retried += is_settled(d, ctx, lease, sl_settle_retry(&settle, lease, retry));
 }
 
 /* ---- leasing ------------------------------------------------------------------------------------
@@ -246,8 +270,9 @@ end_orphan(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *leas
     static const uint8_t no_outputs[4];
     struct sl_settle settle = settle_of(d, ctx);
     struct sl_job_id job = lease->job;
-    must(sl_settle_done(&settle, lease, (struct sl_json){0}, sl_slice(no_outputs, 4)), "orphan");
-    finish_job(d, ctx, job);
+    enum sl_err err = sl_settle_done(&settle, lease, (struct sl_json){0}, sl_slice(no_outputs, 4));
+    if (is_settled(d, ctx, lease, err))
+        finish_job(d, ctx, job);
 }
 
 /* Send a lease to its node; false: it ended here instead. */
@@ -278,6 +303,10 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
     if (err != SL_OK) {
         fail_unresolved(d, ctx, lease, why == NULL ? sl_err_text(err) : why);
         sl_free(why);
+        return false;
+    }
+    if (d->inputs.size > SL_LIMIT_INPUTS_BYTES) {
+        fail_unresolved(d, ctx, lease, "the inputs are larger than a task's may be");
         return false;
     }
     tell_spec(ctx, n, spec);
@@ -311,7 +340,7 @@ static void
 pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
     bool has_leased = !d->is_draining;
-    while (has_leased) {
+    while (has_leased && ctx->now_ns >= d->lease_after_ns) {
         has_leased = false;
         for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
             struct node *n = &d->nodes[i];
@@ -332,9 +361,10 @@ set_tick(struct dispatcher *d, struct sl_ctx *ctx)
 {
     uint64_t next_ms = sl_queue_next_ms(d->options.queue), delay_ns = UINT64_MAX;
     if (next_ms != UINT64_MAX)
-        delay_ns = next_ms <= ctx->now_ms ? SL_MILLI_NS : (next_ms - ctx->now_ms) * SL_MILLI_NS;
+        /* What is due and was not leased just now waits for room, not for time. */
+        delay_ns = next_ms <= ctx->now_ms ? TICK_BUSY_NS : (next_ms - ctx->now_ms) * SL_MILLI_NS;
     struct sl_queue_depth any;
-    if (sl_queue_depths(d->options.queue, &any, 1) > 0)
+    if (d->is_woken || sl_queue_depths(d->options.queue, &any, 1) > 0)
         delay_ns = SL_MIN(delay_ns, TICK_BUSY_NS);
     if (delay_ns == UINT64_MAX || ctx->now_ns + delay_ns >= d->tick_at_ns)
         return;
@@ -361,6 +391,8 @@ on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     (void)ctx;
     struct dispatcher *d = self;
     const struct sl_m_node_up *m = SL_BODY(msg, node_up);
+    if (node_lookup(d, m->node) != NULL)
+        return; /* Told twice. */
     for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
         if (d->nodes[i].number == 0) {
             d->nodes[i] = (struct node){.number = (uint32_t)m->node, .room = m->room};
@@ -508,7 +540,12 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         on_drain(self, ctx, msg);
         return;
     }
+    /* An earlier tick was set after this one: were it to set another, ticks would only ever grow.
+     */
+    if (ctx->now_ns < d->tick_at_ns)
+        return;
     d->tick_at_ns = UINT64_MAX;
+    d->is_woken = false;
     while (sl_queue_expire(d->options.queue, ctx->now_ns, &task_id))
         sl_report_warn("lease-expired", "task=%" PRIu64, task_id);
     finish_ended_jobs(d, ctx);
@@ -517,7 +554,10 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_wake(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)self, (void)ctx, (void)msg; /* Every message ends with a pump. */
+    (void)ctx, (void)msg;
+    /* Every message ends with a pump. A job may have ended where we do not see it, by a cancel: the
+       next tick finds it. */
+    ((struct dispatcher *)self)->is_woken = true;
 }
 
 static const struct sl_on table[] = {

@@ -89,9 +89,17 @@ lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
     sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_lost, &lost);
     sl_free(n->replicas);
     *n = (struct node){0};
-    /* A node that cannot live must not cost a core: pauses double, and a join resets them. */
+    /* A node that cannot live must not cost a core: pauses double until one has lived for a beat.
+     */
     sl_after(ctx, h->pause_ns, TOKEN_START);
     h->pause_ns = SL_MIN(h->pause_ns * 2, PAUSE_MAX_NS);
+}
+
+static void
+kill_node(struct sl_ctx *ctx, uint64_t number)
+{
+    struct sl_m_spawn_kill kill = {.tag = number, .signal = 9};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
 }
 
 static void
@@ -102,13 +110,13 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct node *n = node_lookup(h, m->node);
     if (n == NULL || msg->from.node != m->node) {
         sl_report_warn("node-refused", "node=%" PRIu64 " from=%u", m->node, msg->from.node);
+        kill_node(ctx, msg->from.node); /* One that was given up lives: it must not stay. */
         return;
     }
     n->state = NODE_ALIVE;
     n->pid = m->pid;
     n->room = m->room;
     n->heard_ns = ctx->now_ns;
-    h->pause_ns = PAUSE_FIRST_NS;
     sl_report_info("node-joined", "node=%u pid=%" PRIu64 " room=%" PRIu64, n->number, n->pid,
                    n->room);
     struct sl_m_node_up up = {.node = n->number, .room = n->room};
@@ -119,16 +127,20 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
+    struct head *h = self;
     const struct sl_m_node_beat *m = SL_BODY(msg, node_beat);
-    struct node *n = node_lookup(self, msg->from.node);
+    struct node *n = node_lookup(h, msg->from.node);
     if (n == NULL || n->state != NODE_ALIVE)
         return;
     n->heard_ns = ctx->now_ns;
+    h->pause_ns = PAUSE_FIRST_NS;
     n->in_flight = m->in_flight;
     sl_free(n->replicas);
     n->replicas = sl_strndup(m->replicas.data, m->replicas.size);
     /* Heartbeats carry the leases too. */
-    sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_beat, m);
+    struct sl_m_node_beat beat = *m;
+    beat.node = n->number; /* It speaks for itself alone. */
+    sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_beat, &beat);
 }
 
 static void
@@ -161,13 +173,6 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
-kill_node(struct sl_ctx *ctx, const struct node *n)
-{
-    struct sl_m_spawn_kill kill = {.tag = n->number, .signal = 9};
-    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
-}
-
-static void
 check_silence(struct head *h, struct sl_ctx *ctx)
 {
     for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
@@ -175,7 +180,7 @@ check_silence(struct head *h, struct sl_ctx *ctx)
         uint64_t limit_ns = n->state == NODE_STARTING ? START_NS : SILENCE_NS;
         if (n->state == NODE_FREE || ctx->now_ns - n->heard_ns < limit_ns)
             continue;
-        kill_node(ctx, n);
+        kill_node(ctx, n->number);
         lose_node(h, ctx, n, "silent");
     }
 }

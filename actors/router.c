@@ -161,7 +161,10 @@ static void
 on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
+    bool is_known = false;
+    for (uint32_t i = 0; i < SL_NODES_MAX; i++)
+        is_known = is_known || r->nodes[i].number == SL_BODY(msg, node_up)->node;
+    for (uint32_t i = 0; i < SL_NODES_MAX && !is_known; i++) {
         if (r->nodes[i].number != 0)
             continue;
         r->nodes[i] = (struct node){.number = (uint32_t)SL_BODY(msg, node_up)->node};

@@ -134,6 +134,7 @@ sl_task_cancel(struct sl_call *call, const struct sl_task_view *v)
     sl_txn_event(call->txn, SL_PROJECTION_QUEUE, call->who.scope, sl_buf_slice(&event));
     sl_buf_deinit(&event);
     sl_task_put_canceled(call, v);
+    sl_call_wake_dispatcher(call); /* It ends the job, and tells who waits. */
 }
 
 void

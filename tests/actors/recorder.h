@@ -95,13 +95,21 @@ recorder_start(struct recorder *r, const struct sl_actor_class *class, struct sl
         class->init(r->actor, &ctx, argument);
 }
 
+/* Drop what was sent so far. */
+static inline void
+recorder_forget_sent(struct recorder *r)
+{
+    for (uint32_t i = 0; i < r->sent_count; i++)
+        sl_msg_destroy(&r->sent[i]);
+    r->sent_count = 0;
+}
+
 /* Drop what was sent and set so far. */
 static inline void
 recorder_forget(struct recorder *r)
 {
-    for (uint32_t i = 0; i < r->sent_count; i++)
-        sl_msg_destroy(&r->sent[i]);
-    r->sent_count = r->timers_count = 0;
+    recorder_forget_sent(r);
+    r->timers_count = 0;
 }
 
 static inline void
