@@ -471,6 +471,13 @@ prepare_process(void)
     sl_report_role_set("main");
     /* One arena a thread would keep tens of megabytes of freed memory apart. */
     mallopt(M_ARENA_MAX, 2);
+    /*
+     * Bodies, batches and log records of megabytes get mappings of their own, which go back when
+     * they are freed. Left alone the threshold rises to the largest block ever freed, and then the
+     * heap keeps them for good.
+     */
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
     sl_protocol_register(&sl_protocol_api);

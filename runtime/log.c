@@ -176,7 +176,7 @@ write_pending(struct sl_log *log)
         return err;
     log->offset += log->pending.size;
     log->is_dirty = true;
-    if (log->pending.capacity > 2 * PENDING_MAX)
+    if (log->pending.capacity > SL_MIB) /* One large request must not cost memory for good. */
         sl_buf_deinit(&log->pending);
     sl_buf_clear(&log->pending);
     return SL_OK;
