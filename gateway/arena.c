@@ -103,3 +103,30 @@ sl_arena_defer(struct sl_arena *arena, void (*destroy)(void *thing), void *thing
     d->thing = thing;
     arena->deferred = d;
 }
+
+struct sl_arena_mark
+sl_arena_mark(const struct sl_arena *arena)
+{
+    sl_assert(arena != NULL && arena->magic == ARENA_MAGIC);
+    return (struct sl_arena_mark){arena->blocks, arena->deferred, arena->blocks->used};
+}
+
+void
+sl_arena_rewind(struct sl_arena *arena, struct sl_arena_mark mark)
+{
+    sl_assert(arena != NULL && arena->magic == ARENA_MAGIC);
+    while (arena->deferred != mark.deferred) {
+        struct deferred *d = arena->deferred;
+        sl_assert(d != NULL); /* Else the mark is none of this arena, or was rewound past. */
+        arena->deferred = d->next;
+        d->destroy(d->thing);
+    }
+    while (arena->blocks != mark.block) {
+        struct block *block = arena->blocks;
+        sl_assert(block->next != NULL);
+        arena->blocks = block->next;
+        sl_free(block);
+    }
+    sl_assert(mark.used <= arena->blocks->used);
+    arena->blocks->used = mark.used;
+}

@@ -22,4 +22,15 @@ void *sl_arena_alloc(struct sl_arena *arena, size_t size);
  */
 void sl_arena_defer(struct sl_arena *arena, void (*destroy)(void *thing), void *thing);
 
+/*
+ * A place to go back to: a loop over many rows gives back what one row took. rewind runs what was
+ * deferred since the mark and frees what was taken since; marks nest.
+ */
+struct sl_arena_mark {
+    const void *block, *deferred;
+    size_t used;
+};
+struct sl_arena_mark sl_arena_mark(const struct sl_arena *arena);
+void sl_arena_rewind(struct sl_arena *arena, struct sl_arena_mark mark);
+
 #endif

@@ -2,6 +2,7 @@
 /* Batches: api.md 2.4. */
 #include "gateway/batch.h"
 
+#include "gateway/arena.h"
 #include "gateway/ask.h"
 #include "gateway/batch_row.h"
 #include "gateway/list.h"
@@ -70,9 +71,12 @@ take_id(struct sl_call *call, const char *bucket, bool is_checked, struct sl_sli
     struct sl_slice value;
     const char *text = sl_call_identifier(call, id);
     bool is_good = text != NULL && memchr(id.data, '\n', id.size) == NULL;
-    if (is_good && is_checked)
+    if (is_good && is_checked) {
+        struct sl_arena_mark mark = sl_arena_mark(call->arena); /* There may be 100,000 keys. */
         is_good = sl_txn_get(call->txn, call->who.scope, SL_TABLE_SOURCE,
                              sl_object_key(call, bucket, text), &value) == SL_OK;
+        sl_arena_rewind(call->arena, mark);
+    }
     if (!is_good) {
         if (ids->missing_count++ < MISSING_SHOWN_MAX)
             sl_jsonw_slice(&ids->w, id);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/arena.h"
 #include "runtime/alloc.h"
 
 /* A sort value in a cursor is cut to this: rows that agree so far are told apart by their keys. */
@@ -185,7 +186,7 @@ needs_view(const struct walk *k)
 
 /* Render the row into k->row; true when it is one that was asked for. */
 static bool
-take_row(struct walk *k, struct sl_slice key, struct sl_slice value)
+read_row(struct walk *k, struct sl_slice key, struct sl_slice value)
 {
     struct sl_jsonw w;
     sl_buf_clear(&k->row);
@@ -204,6 +205,17 @@ take_row(struct walk *k, struct sl_slice key, struct sl_slice value)
     if (k->source->visit != NULL && !k->is_visited)
         k->source->visit(k->source->arg, row);
     return true;
+}
+
+/* What rendering took from the call's arena goes back: a list may walk a million rows. */
+static bool
+take_row(struct walk *k, struct sl_slice key, struct sl_slice value)
+{
+    struct sl_arena_mark mark = sl_arena_mark(k->call->arena);
+    bool is_wanted = read_row(k, key, value);
+    if (!sl_call_has_failed(k->call)) /* Else it holds the message. */
+        sl_arena_rewind(k->call->arena, mark);
+    return is_wanted;
 }
 
 static struct sl_slice
