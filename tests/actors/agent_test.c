@@ -327,8 +327,9 @@ Test(agent, tries_again_once_the_pause_after_giving_up_is_over)
     cr_assert_neq(taken_by(replica), 0);
 }
 
-Test(agent, starts_no_second_replica_while_one_on_its_way_has_room, .init = NULL)
+Test(agent, starts_no_second_replica_while_one_on_its_way_has_room)
 {
+    recorder_stop(&r);
     start_with(4);
     tell(NUMBER, SPEC, "");
     for (uint64_t i = 1; i <= 100; i++)

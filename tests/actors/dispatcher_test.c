@@ -403,20 +403,32 @@ Test(dispatcher, a_lost_node_voids_its_leases)
     expect_job_ended(SL_JOB_SUCCEEDED, 2, 0);
 }
 
-Test(dispatcher, a_lease_lapses_without_beats_and_not_with_them)
+static void
+beat_for(int seconds, uint64_t in_flight)
+{
+    struct sl_m_node_beat beat = {.node = 2, .in_flight = in_flight};
+    for (int i = 0; i < seconds; i++) {
+        recorder_deliver(&r, head(), SL_M_node_beat, &beat);
+        recorder_wait(&r, SL_SECOND_NS);
+    }
+}
+
+Test(dispatcher, a_lease_lives_by_the_beats_of_a_node_at_work)
 {
     submit(1);
     node_up(2, 4);
     struct run a = expect_run();
-    for (int i = 0; i < 90; i++) {
-        recorder_deliver(&r, head(), SL_M_node_beat, &(struct sl_m_node_beat){.node = 2});
-        recorder_wait(&r, SL_SECOND_NS);
-    }
+    beat_for(90, 1);
     cr_assert_eq(recorder_count(&r, SL_M_run_task), 0);
     recorder_wait(&r, 61 * SL_SECOND_NS);
     struct run b = expect_run();
     cr_assert_eq(b.task_id, a.task_id);
     cr_assert_neq(b.epoch, a.epoch);
+    beat_for(90, 0); /* The node knows of no work: the message was lost. */
+    struct run c = expect_run();
+    cr_assert_neq(c.epoch, b.epoch);
+    done(c);
+    expect_job_ended(SL_JOB_SUCCEEDED, 1, 0);
 }
 
 Test(dispatcher, a_draining_one_leases_nothing_more_and_says_so)
