@@ -14,6 +14,7 @@
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
+#include "runtime/limits.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
@@ -50,8 +51,8 @@ struct batch {
     struct sluice_item items[BATCH_MAX];
     struct sluice_input *inputs[BATCH_MAX];
     uint32_t count;
-    struct mapping mappings[BATCH_MAX];
-    uint32_t mappings_count;
+    struct mapping *mappings; /* Grows; kept from batch to batch. */
+    uint32_t mappings_count, mappings_capacity;
 };
 
 static uint32_t
@@ -152,7 +153,7 @@ map_blob(struct replica *r, struct batch *b, struct sl_slice id, struct sl_slice
 {
     char hex[SL_BLOB_ID_SIZE];
     struct stat st;
-    if (id.size != sizeof(hex) - 1 || r->blobs == NULL || b->mappings_count == BATCH_MAX)
+    if (id.size != sizeof(hex) - 1 || r->blobs == NULL)
         return false;
     memcpy(hex, id.data, id.size);
     hex[id.size] = '\0';
@@ -169,6 +170,11 @@ map_blob(struct replica *r, struct batch *b, struct sl_slice id, struct sl_slice
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         is_ok = data != MAP_FAILED;
         if (is_ok) {
+            if (b->mappings_count == b->mappings_capacity) {
+                b->mappings_capacity = SL_MAX(2 * b->mappings_capacity, 64u);
+                b->mappings =
+                    sl_realloc(b->mappings, b->mappings_capacity * sizeof(b->mappings[0]));
+            }
             b->mappings[b->mappings_count++] = (struct mapping){data, (size_t)st.st_size};
             *ret_bytes = sl_slice(data, (size_t)st.st_size);
         }
@@ -177,35 +183,69 @@ map_blob(struct replica *r, struct batch *b, struct sl_slice id, struct sl_slice
     return is_ok;
 }
 
-/* Names are C strings for the plugin: they are short, and live as long as the batch. */
-static uint32_t
+/*
+ * Names are C strings for the plugin: they are short, and live as long as the batch. The result is
+ * NULL, or why the item cannot be run: a plugin must never take a blob's name for its bytes.
+ */
+static const char *
 read_inputs(struct replica *r, struct batch *b, struct sl_slice encoded,
-            struct sluice_input *inputs)
+            struct sluice_input *inputs, uint32_t *ret_count)
 {
     struct sl_reader in = sl_reader(encoded);
-    uint32_t count = 0;
-    while (in.at != in.end && !in.is_bad && count < INPUTS_MAX) {
+    while (in.at != in.end) {
         struct sl_slice name = sl_read_block(&in), type = sl_read_block(&in),
                         bytes = sl_read_block(&in);
         if (in.is_bad)
-            break;
-        if (sl_slice_is(type, "blob") && !map_blob(r, b, bytes, &bytes))
+            return "the inputs cannot be read";
+        if (*ret_count == INPUTS_MAX)
+            return "the item has too many inputs";
+        if (sl_slice_is(type, "blob") && !map_blob(r, b, bytes, &bytes)) {
             sl_report_warn("blob-missing", "blob=%.*s", SL_SLICE_FMT(bytes));
-        inputs[count++] = (struct sluice_input){.size = sizeof(struct sluice_input),
-                                                .name = sl_strndup(name.data, name.size),
-                                                .type = sl_slice_is(type, "json") ? "object" : NULL,
-                                                .data = bytes.data,
-                                                .data_bytes = bytes.size};
+            return "a blob that it needs is not there";
+        }
+        inputs[(*ret_count)++] =
+            (struct sluice_input){.size = sizeof(struct sluice_input),
+                                  .name = sl_strndup(name.data, name.size),
+                                  .type = sl_slice_is(type, "json") ? "object" : NULL,
+                                  .data = bytes.data,
+                                  .data_bytes = bytes.size};
     }
-    return count;
+    return NULL;
 }
 
+static void
+free_inputs(struct sluice_input *inputs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        sl_free((void *)(uintptr_t)inputs[i].name);
+    sl_free(inputs);
+}
+
+static void
+refuse(struct replica *r, const struct sl_msg *msg, const char *code, const char *why)
+{
+    struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
+                               .kind = SLUICE_ERROR_PERMANENT,
+                               .code = sl_slice_str(code),
+                               .message = sl_slice_str(why)};
+    send_message(r, SL_M_processed, &m);
+}
+
+/* Take a message into the batch, or answer it at once when its inputs are no good. */
 static void
 batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
 {
     const struct sl_m_process *m = SL_BODY(msg, process);
     struct sluice_input *inputs = sl_zalloc(INPUTS_MAX * sizeof(*inputs));
-    uint32_t count = read_inputs(r, b, m->inputs, inputs);
+    uint32_t count = 0;
+    const char *why = read_inputs(r, b, m->inputs, inputs, &count);
+    if (why != NULL) {
+        free_inputs(inputs, count);
+        refuse(r, msg, "input_missing", why);
+        sl_links_flush(r->links);
+        sl_msg_destroy(&msg);
+        return;
+    }
     b->messages[b->count] = msg;
     b->inputs[b->count] = inputs;
     b->items[b->count] = (struct sluice_item){.size = sizeof(struct sluice_item),
@@ -221,9 +261,7 @@ static void
 batch_clear(struct batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
-        for (uint32_t j = 0; j < b->items[i].input_count; j++)
-            sl_free((void *)(uintptr_t)b->inputs[i][j].name);
-        sl_free(b->inputs[i]);
+        free_inputs(b->inputs[i], b->items[i].input_count);
         sl_msg_destroy(&b->messages[i]);
     }
     for (uint32_t i = 0; i < b->mappings_count; i++)
@@ -262,8 +300,12 @@ answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result 
                                .message = sl_slice_str(result->message),
                                .outputs = sl_buf_slice(scratch),
                                .busy_ns = busy_ns};
-    if (m.kind != 0)
+    if (m.kind != 0) {
         m.outputs = (struct sl_slice){0};
+    } else if (scratch->size > SL_LIMIT_OUTPUTS_BYTES) {
+        refuse(r, msg, "outputs_too_large", "the item makes more than one message may carry");
+        return;
+    }
     send_message(r, SL_M_processed, &m);
 }
 
@@ -322,6 +364,7 @@ serve(struct replica *r)
             poll(&polled, 1, -1);
         }
     }
+    sl_free(b->mappings);
     sl_free(b);
 }
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extractors/replica.h"
+
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/alloc.h"
+#include "runtime/link.h"
+#include "runtime/report.h"
+
+#define AGENT   2
+#define REPLICA 1000
+
+static char directory[64];
+static struct sl_links *agent;
+static pid_t child;
+
+/* The replica runs in a child, forked before this process has any thread. */
+static void
+start(const char *extractor)
+{
+    snprintf(directory, sizeof(directory), "/tmp/sluice-replica-XXXXXX");
+    cr_assert_not_null(mkdtemp(directory));
+    sl_report_level_set(SL_REPORT_ERROR);
+    char *text = sl_format("{\"endpoint\":\"ipc://%s/a\",\"agent\":%d,\"actor\":16,\"replica\":%d,"
+                           "\"extractor\":\"%s\",\"plugins\":\"%s/lib/sluice-test\",\"blobs\":"
+                           "\"%s\",\"threads\":1,\"params\":{}}",
+                           directory, AGENT, REPLICA, extractor, SL_BINARY_DIR, directory);
+    fflush(NULL);
+    child = fork();
+    if (child == 0)
+        _exit(sl_replica_run(&(struct sl_child){.text = text, .spawner_fd = -1}));
+    sl_free(text);
+    sl_protocol_register(&sl_protocol_replica);
+    char *endpoint = sl_format("ipc://%s/a", directory);
+    agent = sl_links_create(AGENT);
+    cr_assert_eq(sl_links_listen(agent, endpoint), SL_OK);
+    sl_free(endpoint);
+}
+
+static void
+finish(int want_exit_code)
+{
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status));
+    cr_assert_eq(WEXITSTATUS(status), want_exit_code);
+    sl_links_destroy(&agent);
+    char *command = sl_format("rm -rf %s", directory);
+    cr_assert_eq(system(command), 0);
+    sl_free(command);
+}
+
+TestSuite(replica, .timeout = 60);
+
+static struct sl_msg *
+next(uint32_t id)
+{
+    for (;;) {
+        struct sl_msg *msg = sl_links_receive(agent);
+        int fd;
+        if (msg == NULL) {
+            cr_assert_eq(sl_links_fds(agent, &fd, 1), 1);
+            cr_assert_eq(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 30000), 1);
+            continue;
+        }
+        cr_assert_eq(msg->id, id);
+        cr_assert_eq(msg->from.node, REPLICA);
+        cr_assert_eq(msg->to.actor, 16);
+        return msg;
+    }
+}
+
+static void
+send_to_replica(uint32_t id, const void *body)
+{
+    struct sl_msg *msg = sl_msg_create(id, body);
+    msg->to = (struct sl_addr){REPLICA, 1};
+    cr_assert_eq(sl_links_add(agent, msg), SL_OK);
+    sl_links_flush(agent);
+    sl_msg_destroy(&msg);
+}
+
+static void
+process(uint64_t item, const char *type, const char *bytes)
+{
+    struct sl_buf inputs = {0};
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str(type));
+    sl_buf_append_block(&inputs, sl_slice_str(bytes));
+    struct sl_m_process m = {
+        .item = item, .params = sl_slice_str("{}"), .inputs = sl_buf_slice(&inputs)};
+    send_to_replica(SL_M_process, &m);
+    sl_buf_deinit(&inputs);
+}
+
+static void
+expect_processed(uint64_t item, uint64_t kind, const char *code)
+{
+    struct sl_msg *msg = next(SL_M_processed);
+    const struct sl_m_processed *m = SL_BODY(msg, processed);
+    cr_assert_eq(m->item, item);
+    cr_assert_eq(m->kind, kind, "%.*s", SL_SLICE_FMT(m->message));
+    cr_assert(sl_slice_is(m->code, code), "%.*s", SL_SLICE_FMT(m->code));
+    cr_assert_eq(m->outputs.size > 0, kind == 0);
+    sl_msg_destroy(&msg);
+}
+
+static void
+expect_ready(bool is_fit)
+{
+    struct sl_msg *msg = next(SL_M_replica_ready);
+    cr_assert_eq(SL_BODY(msg, replica_ready)->error.size == 0, is_fit);
+    cr_assert_eq(SL_BODY(msg, replica_ready)->pid, child);
+    sl_msg_destroy(&msg);
+}
+
+Test(replica, answers_each_item_and_ends_when_told)
+{
+    start("crash_extractor");
+    expect_ready(true);
+    process(1, "text", "hello");
+    expect_processed(1, 0, "");
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
+/* It once got the blob's name as its text. */
+Test(replica, an_item_whose_blob_is_not_there_fails_and_its_neighbours_do_not)
+{
+    start("crash_extractor");
+    sl_report_level_set(SL_REPORT_ERROR);
+    expect_ready(true);
+    process(1, "blob", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    expect_processed(1, 2, "input_missing");
+    process(2, "blob", "../../etc/passwd");
+    expect_processed(2, 2, "input_missing");
+    process(3, "text", "hello");
+    expect_processed(3, 0, "");
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
+Test(replica, tells_why_it_does_not_start_and_ends)
+{
+    start("no_such_extractor");
+    expect_ready(false);
+    finish(3);
+}
