@@ -3,6 +3,7 @@
 #include "actors/record.h"
 #include "gateway/ask.h"
 #include "gateway/bucket.h"
+#include "gateway/document_id.h"
 #include "gateway/list.h"
 
 struct shown { /* What of a document a client asked to see. */
@@ -43,7 +44,7 @@ write_internal(struct sl_call *call, const struct shown *s, const char *id,
     sl_jsonw_name(w, "_internal");
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "namespace_id", call->namespace_id);
-    sl_jsonw_member_str(w, "document_id", id);
+    sl_document_id_write(w, sl_slice_str(id));
     sl_jsonw_member_str(w, "collection_id", s->collection);
     sl_jsonw_member_time(w, "created_at", r->created_ms);
     sl_jsonw_member_time(w, "updated_at", r->updated_ms);
@@ -125,7 +126,7 @@ write_document(struct sl_call *call, const struct shown *s, const char *id,
     struct sl_buf scratch = {0};
     struct sl_slice names = r->vectors, name;
     sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "document_id", id);
+    sl_document_id_write(w, sl_slice_str(id));
     sl_jsonw_member_str(w, "collection_id", s->collection);
     sl_jsonw_member_raw(w, "document_blobs", sl_slice_str("[]"));
     for (struct sl_json_iter i = sl_json_iter(sl_call_parse(call, r->fields)); sl_json_next(&i);) {
@@ -180,10 +181,10 @@ static bool
 find_record(struct sl_call *call, const char *collection, struct sl_slice id, const char **ret_id,
             struct sl_record *ret_record)
 {
-    struct sl_slice value;
-    const char *text = sl_call_identifier(call, id);
+    struct sl_slice value, bare = sl_document_id_read(id);
+    const char *text = sl_call_identifier(call, bare);
     uint64_t number;
-    if (text == NULL || sl_record_number(id, &number) != SL_OK ||
+    if (text == NULL || sl_record_number(bare, &number) != SL_OK ||
         sl_txn_get(call->txn, call->who.scope, SL_TABLE_RECORD, record_key(call, collection, text),
                    &value) != SL_OK ||
         SL_BUG(sl_record_decode(sl_call_copy(call, value), ret_record) != SL_OK)) {
@@ -218,7 +219,7 @@ sl_api_get_any_document(struct sl_call *call)
     struct sl_record r;
     struct sl_resource collection;
     struct sl_slice value;
-    const char *id = sl_call_identifier(call, call->params[0]);
+    const char *id = sl_call_identifier(call, sl_document_id_read(call->params[0]));
     /* Of another namespace is not here: the collection is looked up in this one. */
     if (id == NULL ||
         sl_txn_get(call->txn, call->who.scope, SL_TABLE_DOCUMENT, sl_slice_str(id), &value) !=

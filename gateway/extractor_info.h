@@ -12,11 +12,8 @@
 #include "runtime/base.h"
 #include "runtime/json.h"
 
+#include "extractors/text_hash.h" /* What text_extractor makes while there is no model. */
 #include "gateway/call.h"
-
-/* Vectors of text_extractor while a namespace has no embedding model: hashed words. */
-#define SL_TEXT_HASH_INDEX      "text_hash_v1"
-#define SL_TEXT_HASH_DIMENSIONS 384
 
 struct sl_extractor_index {
     const char *name;   /* The last part of the feature URI. */

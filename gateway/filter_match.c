@@ -288,6 +288,24 @@ matches(const struct filter_node *n, struct sl_json row)
     return n->kind != FILTER_OR || n->children_count == 0;
 }
 
+static bool
+reads(const struct filter_node *n, const char *field)
+{
+    if (n->kind == FILTER_CONDITION)
+        return sl_slice_is(n->field, field);
+    for (uint32_t i = 0; i < n->children_count; i++) {
+        if (reads(&n->children[i], field))
+            return true;
+    }
+    return false;
+}
+
+bool
+sl_filter_reads(const struct sl_filter *filter, const char *field)
+{
+    return filter != NULL && reads(&filter->root, field);
+}
+
 bool
 sl_filter_matches(const struct sl_filter *filter, struct sl_json row)
 {

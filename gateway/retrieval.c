@@ -3,6 +3,7 @@
 
 #include "actors/record.h"
 #include "actors/rows.h"
+#include "gateway/document_id.h"
 #include "gateway/feature_uri.h"
 #include "gateway/resource.h"
 #include "gateway/template.h"
@@ -105,7 +106,7 @@ sl_found_write(const char *collection, struct sl_slice id, const struct sl_recor
                                        NULL};
     struct sl_json_doc *doc = NULL;
     sl_jsonw_object(w);
-    sl_jsonw_member_slice(w, "document_id", id);
+    sl_document_id_write(w, id);
     sl_jsonw_member_str(w, "collection_id", collection);
     sl_jsonw_member_slice(w, "source_object_id", sl_key_part(record->source, 1));
     if (sl_json_parse(record->fields, &doc, NULL) == SL_OK)

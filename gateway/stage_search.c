@@ -6,6 +6,7 @@
 #include "actors/index.h"
 #include "actors/record.h"
 #include "actors/rows.h"
+#include "gateway/document_id.h"
 #include "gateway/filter.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
@@ -28,6 +29,7 @@ struct wanted {
     struct sl_retrieval *r;
     uint32_t collection;
     const struct sl_filter *filter;
+    bool needs_row; /* The filter reads more than the record's own fields. */
 };
 
 /* ---- reading the parameters ---------------------------------------------------------------------
@@ -81,8 +83,8 @@ read_document(struct sl_retrieval *r, struct sl_json ref, struct search *s)
 {
     struct sl_call *call = r->call;
     struct sl_slice collection = sl_call_text(call, sl_json_member(ref, "collection_id"));
-    const char *document =
-        sl_call_identifier(call, sl_call_text(call, sl_json_member(ref, "document_id")));
+    struct sl_slice sent = sl_call_text(call, sl_json_member(ref, "document_id"));
+    const char *document = sl_call_identifier(call, sl_document_id_read(sent));
     struct sl_resource found;
     struct sl_buf key = {0};
     struct sl_slice value, row;
@@ -105,7 +107,7 @@ read_document(struct sl_retrieval *r, struct sl_json ref, struct search *s)
     }
     sl_buf_deinit(&key);
     if (s->vector == NULL)
-        sl_call_not_found(call, "document", sl_slice_str(document));
+        sl_call_not_found(call, "document", sent);
     return s->vector != NULL;
 }
 
@@ -179,6 +181,22 @@ read_search(struct sl_retrieval *r, struct sl_json v, struct search *s)
  */
 
 static bool
+holds_for_row(const struct wanted *w, struct sl_slice id, const struct sl_record *record)
+{
+    struct sl_buf text = {0};
+    struct sl_json_doc *doc = NULL;
+    struct sl_jsonw out;
+    sl_jsonw_init(&out, &text);
+    sl_found_write(w->r->collections[w->collection].id, id, record, &out);
+    sl_jsonw_done(&out);
+    bool holds = sl_json_parse(sl_buf_slice(&text), &doc, NULL) == SL_OK &&
+                 sl_filter_matches(w->filter, sl_json_root(doc));
+    sl_json_destroy(&doc);
+    sl_buf_deinit(&text);
+    return holds;
+}
+
+static bool
 is_wanted(void *arg, uint64_t number)
 {
     const struct wanted *w = arg;
@@ -192,9 +210,12 @@ is_wanted(void *arg, uint64_t number)
     bool holds =
         sl_txn_get(call->txn, call->who.scope, SL_TABLE_RECORD,
                    sl_key(&key, 2, w->r->collections[w->collection].id, id), &value) == SL_OK &&
-        sl_record_decode(value, &record) == SL_OK &&
-        sl_json_parse(record.fields, &doc, NULL) == SL_OK &&
-        sl_filter_matches(w->filter, sl_json_root(doc));
+        sl_record_decode(value, &record) == SL_OK;
+    if (holds && w->needs_row)
+        holds = holds_for_row(w, sl_slice_str(id), &record);
+    else if (holds) /* No copy for most filters: this runs for each record of an index. */
+        holds = sl_json_parse(record.fields, &doc, NULL) == SL_OK &&
+                sl_filter_matches(w->filter, sl_json_root(doc));
     sl_json_destroy(&doc);
     sl_buf_deinit(&key);
     return holds;
@@ -260,6 +281,9 @@ run_search(struct sl_retrieval *r, struct search *s, const struct sl_filter *fil
     bool is_known = false;
     for (uint32_t i = 0; i < r->collections_count && !s->is_skipped; i++) {
         struct wanted w = {.r = r, .collection = i, .filter = filter};
+        w.needs_row = sl_filter_reads(filter, "document_id") ||
+                      sl_filter_reads(filter, "collection_id") ||
+                      sl_filter_reads(filter, "source_object_id");
         if (!sl_collection_has_feature(&r->collections[i], s->uri))
             continue;
         is_known = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Documents and failures, over rows as the dispatcher writes them. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "actors/count.h"
@@ -11,7 +12,8 @@
 
 static struct harness h;
 static char *collection;
-static char id[SL_RECORD_ID_SIZE + 1];
+static char id[SL_RECORD_ID_SIZE + 1]; /* The row's. */
+static char shown_id[SL_RECORD_ID_SIZE + 5];
 
 static void
 put_record(void)
@@ -20,6 +22,7 @@ put_record(void)
     float vector[2] = {0.5f, -1};
     struct sl_txn *txn = sl_store_begin(h.gateway.store);
     sl_record_id_of_number(77, id);
+    snprintf(shown_id, sizeof(shown_id), "doc_%s", id);
     sl_record_encode(&(struct sl_record){.created_ms = 1000,
                                          .updated_ms = 1000,
                                          .source = sl_slice("bkt_1\0obj_1", 11),
@@ -72,7 +75,7 @@ Test(document, is_listed_and_shown_with_its_vectors_when_asked)
                               "{\"return_vectors\":true,\"return_vector_names\":true}"),
                  200, "%s", h.text);
     cr_assert_eq(harness_number(&h, "total_documents"), 1);
-    cr_assert(harness_is(&h, "results.0.document_id", id));
+    cr_assert(harness_is(&h, "results.0.document_id", shown_id));
     cr_assert(harness_is(&h, "results.0._vectors.0", "text_hash_v1"));
     cr_assert_not_null(strstr(h.text, "\"text_extractor_v1_embedding\":[0.5,-1"), "%s", h.text);
     cr_assert_not_null(strstr(h.text, "1.50"));
@@ -88,13 +91,42 @@ Test(document, is_listed_and_shown_with_its_vectors_when_asked)
     sl_free(path);
 }
 
+Test(document, has_an_id_with_a_prefix_that_may_be_left_out)
+{
+    const char *const forms[] = {shown_id, id};
+    for (size_t i = 0; i < SL_COUNT_OF(forms); i++) {
+        char *one = sl_format("/v1/collections/texts/documents/%s", forms[i]);
+        char *any = sl_format("/v1/documents/%s", forms[i]);
+        cr_assert_eq(harness_call(&h, "GET", one, NULL), 200, "%s", h.text);
+        cr_assert(harness_is(&h, "document_id", shown_id));
+        cr_assert(harness_is(&h, "_internal.document_id", shown_id));
+        cr_assert_eq(harness_call(&h, "GET", any, NULL), 200, "%s", h.text);
+        cr_assert_eq(harness_call(&h, "PATCH", one, "{\"n\":2}"), 200, "%s", h.text);
+        sl_free(one);
+        sl_free(any);
+    }
+    char *twice = sl_format("/v1/documents/doc_%s", shown_id);
+    cr_assert_eq(harness_call(&h, "GET", twice, NULL), 404);
+    cr_assert_eq(harness_call(&h, "GET", "/v1/documents/doc_", NULL), 404);
+    sl_free(twice);
+    char *body = sl_format("{\"filters\":{\"document_id\":\"%s\"}}", shown_id);
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/texts/documents/list", body), 200);
+    cr_assert(harness_is(&h, "results.0.document_id", shown_id));
+    cr_assert_eq(harness_call(&h, "DELETE", "/v1/collections/texts/documents/doc_1", NULL), 404);
+    char *path = sl_format("/v1/collections/texts/documents/%s", shown_id);
+    cr_assert_eq(harness_call(&h, "DELETE", path, NULL), 200, "%s", h.text);
+    cr_assert_eq(harness_call(&h, "GET", path, NULL), 404);
+    sl_free(path);
+    sl_free(body);
+}
+
 Test(document, is_changed_and_deleted)
 {
     char *path = sl_format("/v1/collections/texts/documents/%s", id);
     cr_assert_eq(harness_call(&h, "PATCH", path, "{\"text\":\"shoes\",\"document_id\":\"x\"}"), 200,
                  "%s", h.text);
     cr_assert(harness_is(&h, "text", "shoes"));
-    cr_assert(harness_is(&h, "document_id", id));
+    cr_assert(harness_is(&h, "document_id", shown_id));
     cr_assert_eq(harness_call(&h, "PATCH", path, "{\"text_extractor_v1_embedding\":[1]}"), 422);
     cr_assert_eq(harness_call(&h, "DELETE", path, NULL), 200);
     cr_assert_eq(harness_call(&h, "GET", path, NULL), 404);

@@ -236,6 +236,30 @@ Test(retriever, runs_ad_hoc_with_given_vectors_and_fuses)
     sl_buf_deinit(&body);
 }
 
+Test(retriever, takes_document_ids_as_it_gives_them)
+{
+    create(CREATE(SEARCH("")));
+    cr_assert_eq(harness_call(&h, "POST", "/v1/retrievers/find/execute",
+                              "{\"inputs\":{\"query\":\"green\"}}"),
+                 200, "%s", h.text);
+    char *id = harness_text(&h, "documents.1.document_id");
+    cr_assert_eq(strncmp(id, "doc_", 4), 0, "%s", id);
+    cr_assert_eq(strlen(id), 28);
+    for (size_t skipped = 0; skipped <= 4; skipped += 4) {
+        char *body =
+            sl_format("{\"inputs\":{},\"stages\":[{\"config\":{\"stage_id\":\"feature_search\","
+                      "\"parameters\":{\"searches\":[{\"feature_uri\":\"" URI "\",\"query\":{"
+                      "\"input_mode\":\"document\",\"document_ref\":{\"collection_id\":\"%s\","
+                      "\"document_id\":\"%s\"}}}]},\"pre_filters\":{\"document_id\":\"%s\"}}}]}",
+                      collection, id + skipped, id);
+        cr_assert_eq(harness_call(&h, "POST", "/v1/retrievers/execute", body), 200, "%s", h.text);
+        cr_assert_eq(harness_number(&h, "pagination.total"), 1, "%s", h.text);
+        cr_assert(harness_is(&h, "documents.0.document_id", id));
+        sl_free(body);
+    }
+    sl_free(id);
+}
+
 Test(retriever, is_cloned_explained_and_deleted)
 {
     create(CREATE(SEARCH("")));
