@@ -9,7 +9,7 @@
 #include "runtime/spawn_port.h"
 
 #define BEAT_NS        SL_SECOND_NS
-#define SILENCE_NS     (10 * SL_SECOND_NS) /* Longer than any stall of an overloaded small machine. */
+#define SILENCE_NS     (10 * SL_SECOND_NS) /* Longer than a small machine's worst stalls. */
 #define START_NS       (30 * SL_SECOND_NS)
 #define PAUSE_FIRST_NS (20 * SL_MILLI_NS)
 #define PAUSE_MAX_NS   (5 * SL_SECOND_NS)
