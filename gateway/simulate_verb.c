@@ -154,6 +154,7 @@ tell_failure(const struct sl_simulate_options *options)
     sl_simulate(&again, &result);
     printf("seed %" PRIu64 " failed: %s\nthe last events:\n%.*s", options->seed, result.failure,
            SL_SLICE_FMT(sl_buf_slice(&result.trace)));
+    (void)fflush(stdout); /* A long run may be ended before its end. */
     sl_simulate_result_deinit(&result);
 }
 
