@@ -181,6 +181,39 @@ write_tier(const struct sl_batch *b, struct sl_jsonw *w)
     sl_jsonw_end(w);
 }
 
+/* The one word that newer clients need beside the status. */
+static const char *
+lifecycle(const struct sl_batch *b)
+{
+    static const struct {
+        const char *status, *word;
+    } words[] = {{"DRAFT", "accepted"},
+                 {"PENDING", "queued"},
+                 {"IN_PROGRESS", "extracting"},
+                 {"COMPLETED", "indexed"},
+                 {"COMPLETED_WITH_ERRORS", "indexed"},
+                 {"FAILED", "failed"},
+                 {"CANCELED", "canceled"}};
+    for (size_t i = 0; i < SL_COUNT_OF(words); i++) {
+        if (strcmp(sl_batch_status(b), words[i].status) == 0)
+            return words[i].word;
+    }
+    return NULL;
+}
+
+/* A batch is never submitted anew by itself: lost work goes back to its queue, task by task. */
+static void
+write_lifecycle(const struct sl_batch *b, struct sl_jsonw *w)
+{
+    sl_jsonw_member_str(w, "lifecycle", lifecycle(b));
+    if (b->has_task && b->task.row.error.size > 0)
+        sl_jsonw_member_slice(w, "lifecycle_reason", b->task.row.error);
+    else
+        sl_jsonw_member_null(w, "lifecycle_reason");
+    sl_jsonw_member_u64(w, "max_node_death_resubmits", 0);
+    sl_jsonw_member_u64(w, "max_deploy_resubmits", 0);
+}
+
 void
 sl_batch_write(struct sl_call *call, const struct sl_batch *b, uint64_t ids_max, struct sl_jsonw *w)
 {
@@ -204,6 +237,7 @@ sl_batch_write(struct sl_call *call, const struct sl_batch *b, uint64_t ids_max,
     sl_jsonw_end(w);
     if (b->has_task && b->task.row.error.size > 0)
         sl_jsonw_member_slice(w, "error", b->task.row.error);
+    write_lifecycle(b, w);
     sl_jsonw_end(w);
 }
 

@@ -308,6 +308,7 @@ sl_api_get_features(struct sl_call *call)
     for (struct sl_json_iter i = sl_json_iter(indexes); sl_json_next(&i); is_first = false) {
         sl_jsonw_object(w);
         sl_jsonw_member_value(w, "feature_address", sl_json_member(i.value, "feature_uri"));
+        sl_jsonw_member_value(w, "feature_uri", sl_json_member(i.value, "feature_uri"));
         sl_jsonw_member_value(w, "feature_extractor_name",
                               sl_json_member(extractor, "feature_extractor_name"));
         sl_jsonw_member_value(w, "version", sl_json_member(extractor, "version"));

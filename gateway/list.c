@@ -55,14 +55,27 @@ sl_list_number(struct sl_call *call, const char *name, const char *alias, uint32
     return fallback;
 }
 
+/* Newer clients have three names for it. */
+static struct sl_slice
+cursor_text(struct sl_call *call)
+{
+    static const char *const names[] = {"cursor", "next_cursor", "after"};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        struct sl_slice text = sl_call_query(call, names[i]);
+        if (text.data == NULL)
+            text = sl_call_text(call, sl_json_member(call->body, names[i]));
+        if (text.size > 0)
+            return text;
+    }
+    return sl_slice(NULL, 0);
+}
+
 static void
 read_cursor(struct sl_call *call, struct sl_list *list)
 {
-    struct sl_slice text = sl_call_query(call, "cursor");
+    struct sl_slice text = cursor_text(call);
     struct sl_buf memory = {0};
     struct sl_slice key, sort;
-    if (text.data == NULL)
-        text = sl_call_text(call, sl_json_member(call->body, "cursor"));
     if (text.size == 0)
         return;
     if (sl_cursor_decode(text, &memory, &key, &sort) != SL_OK) {
@@ -112,13 +125,27 @@ read_sort(struct sl_call *call, struct sl_list *list)
         sl_call_invalid(call, "body.sort.direction", "enum", "direction must be asc or desc");
 }
 
+/* `page` from 1, as newer clients count; where there is no `offset`. */
+static uint32_t
+read_page_offset(struct sl_call *call, uint32_t limit)
+{
+    uint32_t page = sl_list_number(call, "page", NULL, 1, SL_LIST_OFFSET_MAX, 1);
+    uint64_t offset = (uint64_t)(page - 1) * limit;
+    if (offset <= SL_LIST_OFFSET_MAX)
+        return (uint32_t)offset;
+    sl_call_invalid(call, "query.page", "out_of_range", "pages end at row %d; use a cursor",
+                    SL_LIST_OFFSET_MAX);
+    return 0;
+}
+
 bool
 sl_list_begin(struct sl_call *call, uint32_t limit_default, struct sl_list *ret_list)
 {
     *ret_list = (struct sl_list){0};
     ret_list->limit =
         sl_list_number(call, "limit", "page_size", 1, SL_LIST_LIMIT_MAX, limit_default);
-    ret_list->offset = sl_list_number(call, "offset", NULL, 0, SL_LIST_OFFSET_MAX, 0);
+    ret_list->offset = sl_list_number(call, "offset", NULL, 0, SL_LIST_OFFSET_MAX,
+                                      read_page_offset(call, ret_list->limit));
     ret_list->include_total = sl_call_query_bool(
         call, "include_total", sl_json_bool(sl_json_member(call->body, "include_total"), false));
     ret_list->search = sl_call_query(call, "search");

@@ -79,6 +79,54 @@ write_retriever(struct sl_call *call, const char *id, struct sl_json source,
     sl_jsonw_end(w);
 }
 
+/* How the first search joins its lists; null: no stage searches. */
+static void
+write_fusion(struct sl_json stages, struct sl_jsonw *w)
+{
+    for (struct sl_json_iter i = sl_json_iter(stages); sl_json_next(&i);) {
+        struct sl_json config = sl_json_member(i.value, "config");
+        if (!sl_json_is(sl_json_member(config, "stage_id"), "feature_search"))
+            continue;
+        write_or(w, "fusion", sl_json_path(config, sl_slice_str("parameters.fusion")), "\"rrf\"");
+        return;
+    }
+    sl_jsonw_member_null(w, "fusion");
+}
+
+/*
+ * Members of a retriever as clients see it. Newer clients need what they sent under the names they
+ * sent it with, and each stage's parameters beside its config.
+ */
+static void
+write_shown(struct sl_json row, struct sl_jsonw *w)
+{
+    static const char *const rewritten[] = {"stages", NULL};
+    static const char *const mirrored[] = {"parameters", NULL};
+    struct sl_json stages = sl_json_member(row, "stages");
+    sl_write_except(w, row, rewritten);
+    sl_jsonw_member_value(w, "collection_identifiers", sl_json_member(row, "collection_ids"));
+    write_fusion(stages, w);
+    sl_jsonw_name(w, "stages");
+    sl_jsonw_array(w);
+    for (struct sl_json_iter i = sl_json_iter(stages); sl_json_next(&i);) {
+        sl_jsonw_object(w);
+        sl_write_except(w, i.value, mirrored);
+        sl_jsonw_member_value(w, "parameters",
+                              sl_json_path(i.value, sl_slice_str("config.parameters")));
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+}
+
+static void
+write_wrapped(struct sl_json row, struct sl_jsonw *w)
+{
+    sl_jsonw_name(w, "retriever");
+    sl_jsonw_object(w);
+    write_shown(row, w);
+    sl_jsonw_end(w);
+}
+
 /* Check the body and store a new retriever. NONE: the call has failed. */
 static struct sl_json
 create(struct sl_call *call, struct sl_json source, const char **ret_id)
@@ -120,14 +168,13 @@ out:
 void
 sl_api_create_retriever(struct sl_call *call)
 {
-    static const char *const none[] = {NULL};
     const char *id;
     struct sl_json row = create(call, (struct sl_json){0}, &id);
     if (!sl_json_has(row))
         return;
     sl_jsonw_object(&call->out);
-    sl_jsonw_member_value(&call->out, "retriever", row);
-    sl_write_except(&call->out, row, none);
+    write_wrapped(row, &call->out);
+    write_shown(row, &call->out);
     sl_jsonw_end(&call->out);
 }
 
@@ -142,7 +189,7 @@ sl_api_clone_retriever(struct sl_call *call)
     if (!sl_json_has(row))
         return;
     sl_jsonw_object(&call->out);
-    sl_jsonw_member_value(&call->out, "retriever", row);
+    write_wrapped(row, &call->out);
     sl_jsonw_member_str(&call->out, "source_retriever_id", source.id);
     sl_jsonw_end(&call->out);
 }
@@ -151,18 +198,22 @@ void
 sl_api_get_retriever(struct sl_call *call)
 {
     struct sl_resource found;
-    if (sl_resource_find(call, &sl_kind_retriever, call->namespace_id, call->params[0], &found))
-        sl_jsonw_value(&call->out, found.row);
+    if (!sl_resource_find(call, &sl_kind_retriever, call->namespace_id, call->params[0], &found))
+        return;
+    sl_jsonw_object(&call->out);
+    write_shown(found.row, &call->out);
+    sl_jsonw_end(&call->out);
 }
 
 static bool
 render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,
        struct sl_jsonw *w)
 {
-    (void)call;
     (void)arg;
     (void)key;
-    sl_jsonw_raw(w, value);
+    sl_jsonw_object(w);
+    write_shown(sl_call_parse(call, value), w);
+    sl_jsonw_end(w);
     return true;
 }
 
@@ -216,7 +267,7 @@ sl_api_patch_retriever(struct sl_call *call)
     sl_row_patched(call, found.row, has_name ? with_name : mutable, &row);
     sl_resource_put(call, &sl_kind_retriever, call->namespace_id, found.id, &row);
     sl_jsonw_object(&call->out);
-    sl_jsonw_member_raw(&call->out, "retriever", sl_buf_slice(&row));
+    write_wrapped(sl_call_parse(call, sl_buf_slice(&row)), &call->out);
     sl_jsonw_end(&call->out);
     sl_buf_deinit(&row);
 }
