@@ -421,7 +421,8 @@ sl_batch_count(struct sl_call *call, const char *bucket, struct sl_batch_stats *
 static void
 write_failure(struct sl_call *call, struct sl_json row, struct sl_jsonw *w)
 {
-    uint64_t attempts = 0, at_ms = 0;
+    uint64_t attempts = 0, at_ms = 0, signal = 0;
+    (void)!sl_json_u64(sl_json_member(row, "signal"), &signal);
     (void)!sl_json_u64(sl_json_member(row, "attempts"), &attempts);
     (void)!sl_json_u64(sl_json_member(row, "at_ms"), &at_ms);
     (void)call;
@@ -431,6 +432,12 @@ write_failure(struct sl_call *call, struct sl_json row, struct sl_jsonw *w)
     sl_jsonw_member_value(w, "collection_id", sl_json_member(row, "collection"));
     sl_jsonw_member_u64(w, "tier_num", 0);
     sl_jsonw_member_value(w, "error_type", sl_json_member(row, "error_type"));
+    sl_jsonw_member_value(w, "code", sl_json_member(row, "code"));
+    sl_jsonw_name(w, "signal"); /* That its replica died of. */
+    if (signal > 0)
+        sl_jsonw_u64(w, signal);
+    else
+        sl_jsonw_null(w);
     sl_jsonw_member_value(w, "message", sl_json_member(row, "message"));
     sl_jsonw_member_bool(w, "transient", sl_json_bool(sl_json_member(row, "transient"), false));
     sl_jsonw_member_u64(w, "retry_count", attempts > 0 ? attempts - 1 : 0);

@@ -93,7 +93,9 @@ write_input(struct sl_call *call, const struct sl_collection_config *c, struct s
             struct sl_slice path, struct sl_jsonw *w)
 {
     struct sl_json inputs = sl_call_parse(call, sl_slice_str(c->info->inputs));
-    if (!sl_json_has(sl_json_member_slice(inputs, input))) {
+    /* What a custom one reads is between its author and the operator. */
+    bool is_free = c->info->is_custom && input.size > 0 && input.size <= 128;
+    if (!is_free && !sl_json_has(sl_json_member_slice(inputs, input))) {
         sl_call_invalid(call, "body.feature_extractor.input_mappings", "value_error",
                         "%s has no input %.*s", c->info->name, SL_SLICE_FMT(input));
         return false;
@@ -191,6 +193,9 @@ read_inputs(struct sl_call *call, struct sl_collection_config *c)
             struct sl_slice input = sl_call_text(call, i.value);
             is_good = write_input(call, c, input, default_path(call, c, input), &w);
         }
+        struct sl_slice input = sl_slice_str("content");
+        if (is_good && c->info->is_custom && sl_json_count(required) == 0)
+            is_good = write_input(call, c, input, default_path(call, c, input), &w);
     }
     for (struct sl_json_iter i = sl_json_iter(mappings); is_good && sl_json_next(&i);) {
         is_good =
@@ -288,6 +293,11 @@ choose_model(struct sl_call *call, struct sl_collection_config *c)
     struct sl_scan scan = {0};
     if (c->info->indexes_count == 0)
         return true;
+    if (c->info->is_custom) { /* It makes what the catalogue says, however it does. */
+        c->index = sl_slice_str(c->info->indexes[0].name);
+        c->dimensions = c->info->indexes[0].dimensions;
+        return true;
+    }
     if (name.size > 0 && !sl_slice_is(name, SL_TEXT_HASH_INDEX))
         return take_named_model(call, c, name);
     c->index = sl_slice_str(SL_TEXT_HASH_INDEX);

@@ -102,7 +102,7 @@ write_common(const struct sl_extractor_info *info, struct sl_jsonw *w)
     sl_jsonw_member_str(w, "feature_extractor_id", info->id);
     sl_jsonw_member_str(w, "description", info->description);
     sl_jsonw_member_str(w, "icon", info->icon);
-    sl_jsonw_member_str(w, "source", "builtin");
+    sl_jsonw_member_str(w, "source", info->is_custom ? "custom" : "builtin");
     member_schema(w, "input_schema", info->inputs, info->inputs_required);
     member_schema(w, "output_schema", info->outputs, NULL);
     member_schema(w, "parameter_schema", info->parameters, NULL);

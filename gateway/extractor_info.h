@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * extractor_info.h - the catalogue of feature extractors: what each takes, gives and costs, as one
- * static table (extractor_table.c), and the JSON that clients see of it (api.md 3).
+ * static table (extractor_table.c) that installed plugins are added to (extractor_plugins.c), and
+ * the JSON that clients see of it (api.md 3).
  *
  * Those that nothing backs here are listed with available:false and a reason, and refused on use.
- * Threading: constants.
+ * Threading: constants once sl_extractor_infos_install has returned.
  */
 #ifndef SL_GATEWAY_EXTRACTOR_INFO_H
 #define SL_GATEWAY_EXTRACTOR_INFO_H
@@ -26,6 +27,7 @@ struct sl_extractor_info {
     const char *name, *version, *id; /* text_extractor, v1, text_extractor_v1 */
     const char *description, *icon;
     const char *unavailable_reason; /* NULL: it is available. */
+    bool is_custom;                 /* A plugin that the operator installed. */
 
     /* JSON texts. Maps of field -> {"type","description"...}: JSON Schema and BucketSchema alike.
      */
@@ -41,8 +43,17 @@ struct sl_extractor_info {
     uint32_t indexes_count;
 };
 
+#define SL_EXTRACTORS_MAX 64
+
 /* All of them, in the order they are listed. */
 const struct sl_extractor_info *sl_extractor_infos(uint32_t *ret_count);
+/* Those of the table. */
+const struct sl_extractor_info *sl_extractor_infos_builtin(uint32_t *ret_count);
+/*
+ * Add the plugins of these directories (':' between). Once, before threads start; what it adds
+ * lives as long as the process. One of a listed extractor's name makes it available.
+ */
+void sl_extractor_infos_install(const char *directories);
 
 /* NULL: there is none. `version` empty: the first that has the name. */
 const struct sl_extractor_info *sl_extractor_info_lookup(struct sl_slice name,

@@ -101,6 +101,8 @@ sl_extractor_params_check(const struct sl_extractor_info *info, struct sl_json p
         sl_call_invalid(call, loc, "type", "parameters must be an object");
         return;
     }
+    if (info->is_custom)
+        return; /* Its own create checks them. */
     const char *const types[] = {info->name, NULL};
     check_choice(&c, "extractor_type", types);
     if (sl_slice_is(sl_slice_str(info->name), "text_extractor"))

@@ -325,7 +325,7 @@ static const struct sl_extractor_info infos[] = {
 /* clang-format on */
 
 const struct sl_extractor_info *
-sl_extractor_infos(uint32_t *ret_count)
+sl_extractor_infos_builtin(uint32_t *ret_count)
 {
     *ret_count = SL_COUNT_OF(infos);
     return infos;

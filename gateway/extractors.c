@@ -30,8 +30,7 @@ sl_api_list_namespace_extractors(struct sl_call *call)
     struct sl_resource namespace;
     struct sl_slice source = sl_call_query(call, "source");
     bool is_disabled_wanted = sl_call_query_bool(call, "include_disabled", false);
-    bool is_builtin_wanted = !sl_slice_is(source, "custom");
-    uint32_t count, shown = 0;
+    uint32_t count, shown[2] = {0}; /* Built in, custom. */
     const struct sl_extractor_info *infos = sl_extractor_infos(&count);
     if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
         return;
@@ -40,17 +39,19 @@ sl_api_list_namespace_extractors(struct sl_call *call)
     sl_jsonw_member_bool(w, "success", true);
     sl_jsonw_name(w, "extractors");
     sl_jsonw_array(w);
-    for (uint32_t i = 0; i < count && is_builtin_wanted; i++) {
-        if (!is_disabled_wanted && !sl_extractor_info_is_available(&infos[i]))
+    for (uint32_t i = 0; i < count; i++) {
+        const char *from = infos[i].is_custom ? "custom" : "builtin";
+        if ((!is_disabled_wanted && !sl_extractor_info_is_available(&infos[i])) ||
+            (source.size > 0 && !sl_slice_is(source, "all") && !sl_slice_is(source, from)))
             continue;
         sl_extractor_info_write_ns(&infos[i], w);
-        shown++;
+        shown[infos[i].is_custom]++;
     }
     sl_jsonw_end(w);
-    sl_jsonw_member_u64(w, "total", shown);
+    sl_jsonw_member_u64(w, "total", shown[0] + shown[1]);
     sl_jsonw_member_str(w, "namespace_id", namespace.id);
-    sl_jsonw_member_u64(w, "builtin_count", shown);
-    sl_jsonw_member_u64(w, "custom_count", 0); /* No plugins are served here yet. */
+    sl_jsonw_member_u64(w, "builtin_count", shown[0]);
+    sl_jsonw_member_u64(w, "custom_count", shown[1]);
     sl_jsonw_end(w);
 }
 

@@ -26,6 +26,7 @@
 #include "extractors/replica.h"
 #include "gateway/api.h"
 #include "gateway/dashboard.h"
+#include "gateway/extractor_info.h"
 #include "gateway/front.h"
 #include "gateway/status.h"
 #include "gateway/up_options.h"
@@ -180,6 +181,21 @@ make_run_directory(struct up *u)
     return fail(u->run_directory, sl_err_from_errno(errno));
 }
 
+/* Built-in plugins lie beside the program: bin/sluice and lib/sluice. */
+static char *
+plugin_directories(const char *more)
+{
+    char program[512];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    program[SL_MAX(size, (ssize_t)0)] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(program, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    return sl_format("%s%s%s/lib/sluice", more, more[0] == '\0' ? "" : ":", program);
+}
+
 static bool
 open_gateway(struct up *u)
 {
@@ -196,6 +212,9 @@ open_gateway(struct up *u)
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .unpack_program = "/proc/self/exe"};
+    char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
+    sl_extractor_infos_install(plugins);
+    sl_free(plugins);
     err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
     if (err == SL_OK)
         err = sl_store_sync(u->store);
@@ -204,21 +223,6 @@ open_gateway(struct up *u)
 
 /* ---- actors -------------------------------------------------------------------------------------
  */
-
-/* Built-in plugins lie beside the program: bin/sluice and lib/sluice. */
-static char *
-plugin_directories(const char *more)
-{
-    char program[512];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
-    program[SL_MAX(size, (ssize_t)0)] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(program, '/');
-        if (slash != NULL)
-            *slash = '\0';
-    }
-    return sl_format("%s%s%s/lib/sluice", more, more[0] == '\0' ? "" : ":", program);
-}
 
 static char *
 node_text(const struct up *u, const char *endpoint)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "gateway/extractor_info.h"
 
 static void
@@ -104,4 +108,39 @@ Test(extractor_info, names_a_collections_index_after_its_model)
     sl_vector_index_uri(&index, &out);
     cr_assert_str_eq(sl_buf_text(&out), "mixpeek://text_extractor@v1/all_minilm_l6_v2");
     sl_buf_deinit(&out);
+}
+
+Test(extractor_info, takes_in_the_plugins_of_a_directory)
+{
+    static const char *const files[] = {"mine.so",  "image_extractor.so", "text_extractor.so",
+                                        "Upper.so", "notes.txt",          ".so",
+                                        "a b.so",   "mine.so.old"};
+    char directory[] = "/tmp/sl-plugins-XXXXXX", path[128];
+    uint32_t before, after;
+    (void)sl_extractor_infos(&before);
+    cr_assert_not_null(mkdtemp(directory));
+    for (size_t i = 0; i < SL_COUNT_OF(files); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
+        FILE *file = fopen(path, "we");
+        cr_assert_not_null(file);
+        fclose(file);
+    }
+    snprintf(path, sizeof(path), "%s::/nowhere/at/all", directory);
+    sl_extractor_infos_install(path);
+    (void)sl_extractor_infos(&after);
+    cr_assert_eq(after, before + 1);
+    const struct sl_extractor_info *mine = sl_extractor_info_by_id(sl_slice_str("mine_v1"));
+    cr_assert_not_null(mine);
+    cr_assert(mine->is_custom && sl_extractor_info_is_available(mine));
+    cr_assert_not_null(sl_extractor_info_lookup(sl_slice_str("mine"), sl_slice_str("v1")));
+    cr_assert_null(sl_extractor_info_lookup(sl_slice_str("mine"), sl_slice_str("v2")));
+    const struct sl_extractor_info *image =
+        sl_extractor_info_by_id(sl_slice_str("image_extractor_v1"));
+    cr_assert(image->is_custom && sl_extractor_info_is_available(image));
+    cr_assert_not(sl_extractor_info_by_id(sl_slice_str("text_extractor_v1"))->is_custom);
+    for (size_t i = 0; i < SL_COUNT_OF(files); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
+        unlink(path);
+    }
+    rmdir(directory);
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crash_plugin.c - stands in for passthrough_extractor: it dies of SIGSEGV on an input that says
- * CRASH, and finishes every other. Built and configured by crash_test.py.
+ * CRASH, and finishes every other. Built and configured by crash_test.py, also under another name.
  */
 #include <signal.h>
 #include <string.h>
 
 #include "sluice/extractor.h"
+
+#ifndef PLUGIN_NAME
+#define PLUGIN_NAME "passthrough_extractor"
+#endif
 
 static int instance_of_nothing;
 
@@ -61,7 +65,7 @@ sluice_extractor_entry(void)
     static const struct sluice_extractor extractor = {
         .size = sizeof(extractor),
         .abi = SLUICE_EXTRACTOR_ABI,
-        .name = "passthrough_extractor",
+        .name = PLUGIN_NAME,
         .version = "v1",
         .description = "Dies on request.",
         .create = create,

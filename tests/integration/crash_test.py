@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A replica that crashes on one document: it is retried, then reported with its signal; all others
-complete. The crash is a plugin's that takes the place of passthrough_extractor."""
+complete. The crash is a plugin's that takes the place of passthrough_extractor; under a name of its
+own it is an extractor that collections may use."""
 import os
 import subprocess
 import tempfile
@@ -12,14 +13,34 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def build_plugin(folder):
-    subprocess.run(["cc", "-std=gnu17", "-shared", "-fPIC", "-D_GNU_SOURCE",
-                    "-I", os.path.join(lib.ROOT, "extractors/include"),
-                    os.path.join(HERE, "crash_plugin.c"),
-                    "-o", os.path.join(folder, "passthrough_extractor.so")], check=True)
+    for name in ("passthrough_extractor", "mine_extractor"):
+        subprocess.run(["cc", "-std=gnu17", "-shared", "-fPIC", "-D_GNU_SOURCE",
+                        f'-DPLUGIN_NAME="{name}"',
+                        "-I", os.path.join(lib.ROOT, "extractors/include"),
+                        os.path.join(HERE, "crash_plugin.c"),
+                        "-o", os.path.join(folder, f"{name}.so")], check=True)
     config = os.path.join(folder, "sluice.yaml")
     with open(config, "w", encoding="ascii") as file:
         file.write(f"plugins: {folder}\nretry:\n  attempts: 3\n  base: 10ms\n  cap: 50ms\n")
     return config
+
+
+def check_custom(client, bucket):
+    with lib.check("a plugin under its own name is listed as custom"):
+        reply = client.get(f"/v1/namespaces/{client.namespace}/extractors?source=custom").expect(200)
+        lib.equal([item["feature_extractor_id"] for item in reply["extractors"]],
+                  ["mine_extractor_v1"])
+        lib.equal(reply["custom_count"], 1)
+    with lib.check("a collection uses it"):
+        client.make("collection", "mine", source={"type": "bucket", "bucket_ids": [bucket]},
+                    feature_extractor={"feature_extractor_name": "mine_extractor", "version": "v1",
+                                       "input_mappings": {"whatever": "content"}})
+        ids = client.make_objects(bucket, [lib.text_object("one")])
+        batch = client.post(f"/v1/buckets/{bucket}/batches", {"object_ids": ids}).expect(200)
+        path = f"/v1/buckets/{bucket}/batches/{batch['batch_id']}/submit"
+        task = client.post(path, {"collection_ids": ["mine"]}).expect(200)
+        lib.equal(client.wait_task(task["task_id"])["status"], "COMPLETED")
+        lib.equal([item["was"] for item in client.documents("mine")], ["processed"])
 
 
 def main():
@@ -50,6 +71,9 @@ def main():
             lib.equal(one["object_id"], ids[17])
             assert "SIGSEGV" in one["message"] or "signal 11" in one["message"], one
             lib.equal(one["retry_count"], 2, "retries after the first attempt")
+            lib.equal((one["signal"], one["code"], one["document_id"]),
+                      (11, "replica_crashed", None))
+        check_custom(client, bucket)
         with lib.check("sluice itself is alive, and stops when asked"):
             lib.equal(server.stop(), 0, "the exit status")
     lib.finish()

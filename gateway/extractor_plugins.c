@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The catalogue of extractors with what the operator has installed: each NAME.so in the plugin
+ * directories is an extractor NAME, version v1, as the replica will look for it. Only names are
+ * read: a plugin's code is loaded by replicas alone, never by the process that holds the store.
+ */
+#include <dirent.h>
+
+#include "gateway/extractor_info.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+#define NAME_SIZE_MAX 64
+
+static struct sl_extractor_info all[SL_EXTRACTORS_MAX];
+static uint32_t all_count;
+
+const struct sl_extractor_info *
+sl_extractor_infos(uint32_t *ret_count)
+{
+    if (all_count == 0)
+        return sl_extractor_infos_builtin(ret_count);
+    *ret_count = all_count;
+    return all;
+}
+
+/* NAME of "NAME.so"; empty: not the name of an extractor. */
+static struct sl_slice
+extractor_name(const char *file)
+{
+    size_t size = strlen(file);
+    if (size <= 3 || size - 3 > NAME_SIZE_MAX || strcmp(file + size - 3, ".so") != 0)
+        return (struct sl_slice){0};
+    for (size_t i = 0; i < size - 3; i++) {
+        bool is_letter = file[i] >= 'a' && file[i] <= 'z';
+        bool is_digit = file[i] >= '0' && file[i] <= '9';
+        if (!is_letter && !(i > 0 && (is_digit || file[i] == '_')))
+            return (struct sl_slice){0};
+    }
+    return sl_slice(file, size - 3);
+}
+
+static void
+add(struct sl_slice name)
+{
+    for (uint32_t i = 0; i < all_count; i++) {
+        if (!sl_slice_is(name, all[i].name) || strcmp(all[i].version, "v1") != 0)
+            continue;
+        /* Known, but nothing backed it. One that takes a built-in's place needs no word here. */
+        if (all[i].unavailable_reason != NULL)
+            all[i].is_custom = true;
+        all[i].unavailable_reason = NULL;
+        return;
+    }
+    if (all_count == SL_EXTRACTORS_MAX) {
+        sl_report_warn("plugin-skipped", "name=%.*s why=\"more than %d extractors\"",
+                       SL_SLICE_FMT(name), SL_EXTRACTORS_MAX);
+        return;
+    }
+    all[all_count++] = (struct sl_extractor_info){
+        .name = sl_strndup(name.data, name.size),
+        .version = "v1",
+        .id = sl_format("%.*s_v1", SL_SLICE_FMT(name)),
+        .description = "An extractor that the operator installed",
+        .icon = "puzzle",
+        .is_custom = true,
+        .inputs = "{\"content\":{\"type\":\"string\",\"description\":\"What it reads when "
+                  "nothing is mapped; other names go to the plugin as they are\"}}",
+        .inputs_required = "[]",
+        .input_types = "[\"text\",\"string\",\"image\",\"audio\",\"video\",\"pdf\"]",
+        .inputs_max = "{}",
+        .parameters = "{}",
+        .defaults = "{}",
+        .outputs = "{}",
+        .costs = "{\"tier\":1,\"tier_label\":\"SIMPLE\",\"rates\":[]}",
+        .position_fields = "[]",
+    };
+}
+
+static void
+add_directory(const char *path)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL) {
+        sl_report_warn("plugins-unreadable", "directory=%s", path);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        struct sl_slice name = extractor_name(entry->d_name);
+        if (name.size > 0)
+            add(name);
+    }
+    closedir(directory);
+}
+
+void
+sl_extractor_infos_install(const char *directories)
+{
+    uint32_t count;
+    const struct sl_extractor_info *builtin = sl_extractor_infos_builtin(&count);
+    sl_assert(count <= SL_EXTRACTORS_MAX);
+    sl_assert(all_count == 0); /* Once, before any thread could look. */
+    for (; all_count < count; all_count++)
+        all[all_count] = builtin[all_count];
+    while (*directories != '\0') {
+        size_t size = strcspn(directories, ":");
+        char *path = sl_strndup(directories, size);
+        if (size > 0)
+            add_directory(path);
+        sl_free(path);
+        directories += size + (directories[size] == ':');
+    }
+}
