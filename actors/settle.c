@@ -284,13 +284,16 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
         if (sl_job_row_decode(sl_buf_slice(&copy), &job) != SL_OK)
             job = (struct sl_job_row){.created_ms = info->created_ms};
     }
+    bool was_canceled = job.state == SL_JOB_CANCELED && info->state == SL_JOB_CANCELED;
     job.state = info->state;
     job.total = info->total;
     job.done = info->done;
     job.dead = info->dead;
     job.canceled = info->canceled;
     job.started_ms = info->started_ms;
-    job.ended_ms = s->now_ms;
+    /* A cancelled one was told to have ended then, though its last leases ended just now. */
+    if (!was_canceled || job.ended_ms == 0)
+        job.ended_ms = s->now_ms;
     struct sl_slice count_key = job_count_key(&count, info->id);
     job.records = (uint64_t)sl_txn_counter(txn, info->scope, SL_TABLE_COUNT, count_key);
     sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
