@@ -16,7 +16,8 @@ static const struct suite {
     bool (*run)(const struct sl_bench *bench); /* NULL: not built yet. */
 } suites[] = {
     {"ingest", "start, idle costs, objects through an extractor", sl_bench_ingest},
-    {"encoder", "texts through the encoder, against the machine's matrix product", NULL},
+    {"encoder", "texts through the encoder, against the machine's matrix product",
+     sl_bench_encoder},
     {"queue", "the queue in memory and with its log", sl_bench_queue},
     {"object-store", "vector search and attaching a model", sl_bench_object_store},
     {"actor", "messages between actors", NULL},
@@ -74,12 +75,11 @@ is_met(const struct sl_bench_figure *f)
     return f->goal == SL_BENCH_AT_LEAST ? f->value >= f->target : f->value <= f->target;
 }
 
-/* As many digits as a reader can use. */
+/* As many digits as a reader can use; a number in JSON, too. */
 static void
 format_value(double value, char ret_text[static 32])
 {
-    int decimals = value >= 1000 ? 0 : value >= 100 ? 1 : value >= 1 ? 2 : 4;
-    (void)snprintf(ret_text, 32, "%.*f", decimals, value);
+    (void)snprintf(ret_text, 32, value >= 1000 ? "%.0f" : "%.4g", value);
 }
 
 static void

@@ -181,8 +181,12 @@ write_model(const char *directory)
                    "\"vocab_size\":%d,\"max_position_embeddings\":%d,\"type_vocab_size\":%d,"
                    "\"layer_norm_eps\":1e-12,\"hidden_act\":\"gelu\"}",
                    HIDDEN, LAYERS, WIDE, VOCABULARY, POSITIONS, TYPES);
-    return write_text(directory, "config.json", config) && write_vocabulary(directory) &&
-           write_weights(directory);
+    return write_text(directory, "config.json", config) &&
+           write_text(directory, "modules.json",
+                      "[{\"type\":\"sentence_transformers.models.Transformer\"},"
+                      "{\"type\":\"sentence_transformers.models.Pooling\"},"
+                      "{\"type\":\"sentence_transformers.models.Normalize\"}]") &&
+           write_vocabulary(directory) && write_weights(directory);
 }
 
 int

@@ -22,8 +22,10 @@
 #define GROUP         64u
 #define SLICES        12u
 #define SLICE_COMMITS 50u
+#define RAW_SIZE_MAX  512u
 #define RAW_BYTES     (4 * SL_MIB)
 #define PAYLOAD_SIZE  40u
+#define RECORD_SIZE   128u /* About what one enqueue is in the log. */
 
 static const struct sl_scope scope = {7};
 
@@ -122,7 +124,7 @@ time_groups(struct bed *b, uint32_t groups, double *ret_per_s)
 static bool
 raw_write(struct bed *b, size_t size)
 {
-    uint8_t bytes[512] = {0};
+    uint8_t bytes[RAW_SIZE_MAX];
     sl_assert(size <= sizeof(bytes));
     memset(bytes, (int)b->raw_at | 1, sizeof(bytes));
     if (b->raw_at + size > RAW_BYTES)
@@ -139,17 +141,19 @@ static bool
 time_lone(struct bed *b, double *ret_ratio, double *ret_us)
 {
     double ours[SLICE_COMMITS], bare[SLICE_COMMITS];
-    /* A record's header, the event's and the enqueue's: what the log writes for one. */
-    size_t size = 24 + 16 + 34 + 4 + PAYLOAD_SIZE;
+    uint64_t before = sl_log_bytes(sl_store_log(b->store));
     for (uint32_t i = 0; i < SLICE_COMMITS; i++) {
         uint64_t start_ns = sl_time_mono_ns();
         if (!enqueue(b) || !sync_store(b))
             return false;
         ours[i] = (double)(sl_time_mono_ns() - start_ns);
     }
+    /* What the log has written for one; a checkpoint in between can only have made it less. */
+    uint64_t after = sl_log_bytes(sl_store_log(b->store));
+    size_t size = after > before ? (size_t)((after - before) / SLICE_COMMITS) : RECORD_SIZE;
     for (uint32_t i = 0; i < SLICE_COMMITS; i++) {
         uint64_t start_ns = sl_time_mono_ns();
-        if (!raw_write(b, size))
+        if (!raw_write(b, SL_MIN(size, (size_t)RAW_SIZE_MAX)))
             return false;
         bare[i] = (double)(sl_time_mono_ns() - start_ns);
     }
