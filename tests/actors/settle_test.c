@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/settle.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "actors/job_row.h"
+#include "actors/rows.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+static const struct sl_scope scope = {3};
+static const struct sl_job_id job = {{1, 2, 3}};
+
+static char path[64];
+static struct sl_store *store;
+static struct sl_queue *queue;
+
+static void
+setup(void)
+{
+    sl_report_level_set(SL_REPORT_ERROR);
+    snprintf(path, sizeof(path), "/tmp/sluice-settle-XXXXXX");
+    cr_assert_not_null(mkdtemp(path));
+    queue = sl_queue_create();
+    struct sl_projection projection = {.id = SL_PROJECTION_QUEUE,
+                                       .name = "queue",
+                                       .self = queue,
+                                       .apply = sl_queue_apply,
+                                       .snapshot = sl_queue_snapshot,
+                                       .restore = sl_queue_restore};
+    struct sl_store_options options = {
+        .directory = path, .projections = &projection, .projections_count = 1, .is_sync_off = true};
+    cr_assert_eq(sl_store_open(&options, &store), SL_OK);
+}
+
+static void
+finish(void)
+{
+    sl_store_close(&store);
+    sl_queue_destroy(&queue);
+    char *command = sl_format("rm -rf %s", path);
+    cr_assert_eq(system(command), 0);
+    sl_free(command);
+}
+
+TestSuite(settle, .init = setup, .fini = finish, .timeout = 60);
+
+/* Settle a job whose row is `before` at 900 ms; the row after it. */
+static struct sl_job_row
+settle(const struct sl_job_row *before, enum sl_job_state state)
+{
+    struct sl_buf row = {0};
+    struct sl_slice key = sl_slice(job.bytes, sizeof(job.bytes)), value;
+    struct sl_job_row after;
+    struct sl_txn *txn = sl_store_begin(store);
+    sl_job_row_encode(before, &row);
+    sl_txn_put(txn, scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+    sl_buf_deinit(&row);
+
+    struct sl_settle s = {.store = store, .now_ms = 900};
+    struct sl_job_info info = {.id = job,
+                               .scope = scope,
+                               .state = state,
+                               .total = 10,
+                               .done = 4,
+                               .canceled = 6,
+                               .started_ms = 200};
+    cr_assert_eq(sl_settle_job(&s, &info), SL_OK);
+    txn = sl_store_begin(store);
+    cr_assert_eq(sl_txn_get(txn, scope, SL_TABLE_JOB, key, &value), SL_OK);
+    cr_assert_eq(sl_job_row_decode(value, &after), SL_OK);
+    after.kind = after.about = after.error = (struct sl_slice){0}; /* They end with the read. */
+    sl_txn_abort(&txn);
+    return after;
+}
+
+Test(settle, a_canceled_job_keeps_the_time_it_was_canceled_at_and_takes_the_queues_counts)
+{
+    struct sl_job_row after = settle(&(struct sl_job_row){.state = SL_JOB_CANCELED,
+                                                          .created_ms = 100,
+                                                          .ended_ms = 500,
+                                                          .total = 10,
+                                                          .done = 2,
+                                                          .canceled = 8},
+                                     SL_JOB_CANCELED);
+    cr_assert_eq(after.ended_ms, 500);
+    cr_assert_eq(after.created_ms, 100);
+    cr_assert_eq(after.done, 4);
+    cr_assert_eq(after.canceled, 6);
+}
+
+Test(settle, any_other_job_ends_now)
+{
+    struct sl_job_row after =
+        settle(&(struct sl_job_row){.state = SL_JOB_PENDING, .created_ms = 100}, SL_JOB_SUCCEEDED);
+    cr_assert_eq(after.ended_ms, 900);
+    after = settle(&(struct sl_job_row){.state = SL_JOB_PENDING, .ended_ms = 0}, SL_JOB_CANCELED);
+    cr_assert_eq(after.ended_ms, 900);
+}
