@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "runtime/random.h"
+#include "runtime/time.h"
+
+Test(time, formats_as_the_c_library_does_and_reads_it_back)
+{
+    struct sl_random random;
+    sl_random_seed(&random, 1);
+    for (int i = 0; i < 20000; i++) {
+        uint64_t ms = sl_random_below(&random, UINT64_C(253402300800000)), back = 0;
+        char text[SL_TIME_TEXT_SIZE], want[64];
+        struct tm parts;
+        time_t seconds = (time_t)(ms / 1000);
+        gmtime_r(&seconds, &parts);
+        size_t used = strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S", &parts);
+        snprintf(want + used, sizeof(want) - used, ".%03uZ", (unsigned)(ms % 1000));
+        sl_time_format(ms, text);
+        cr_assert_str_eq(text, want);
+        cr_assert_eq(sl_time_parse(sl_slice_str(text), &back), SL_OK);
+        cr_assert_eq(back, ms);
+    }
+}
+
+Test(time, a_time_past_the_year_9999_is_its_last_millisecond)
+{
+    char text[SL_TIME_TEXT_SIZE];
+    sl_time_format(UINT64_MAX, text);
+    cr_assert_str_eq(text, "9999-12-31T23:59:59.999Z");
+    sl_time_format(0, text);
+    cr_assert_str_eq(text, "1970-01-01T00:00:00.000Z");
+}
