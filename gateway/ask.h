@@ -28,7 +28,7 @@ void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_h
 /* Load a model into the object store of a node (or drop it), then `then`. */
 void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
                         struct sl_slice model_id, const char *directory, sl_handler_fn *then);
-/* How the wait ended: SL_OK, SL_ETIMEOUT, SL_EUNAVAIL, SL_EFULL...; with a message (may be NULL). */
+/* How the wait ended: SL_OK, SL_ETIMEOUT, SL_EUNAVAIL, SL_EFULL... `ret_message` may be NULL. */
 enum sl_err sl_call_wait_error(const struct sl_call *call, struct sl_slice *ret_message);
 /* Turn the wait's error into the reply: 503 (with Retry-After) for EUNAVAIL/EFULL/ETIMEOUT, else
  * 500/422. */

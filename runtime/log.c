@@ -23,7 +23,7 @@
 #define LOG_MAGIC          0x6c6f6721u
 #define SEGMENT_SIZE       (64 * SL_MIB)
 #define SEGMENT_SIZE_FIRST (4 * SL_MIB)
-#define PENDING_MAX        (8 * SL_MIB) /* Above this an append writes (without syncing) by itself. */
+#define PENDING_MAX        (8 * SL_MIB) /* Above this an append writes, without syncing. */
 #define FREE_MAX           2            /* Released segments that are kept. */
 
 struct list {

@@ -27,7 +27,8 @@ def build_plugin(folder):
 
 def check_custom(client, bucket):
     with lib.check("a plugin under its own name is listed as custom"):
-        reply = client.get(f"/v1/namespaces/{client.namespace}/extractors?source=custom").expect(200)
+        path = f"/v1/namespaces/{client.namespace}/extractors?source=custom"
+        reply = client.get(path).expect(200)
         lib.equal([item["feature_extractor_id"] for item in reply["extractors"]],
                   ["mine_extractor_v1"])
         lib.equal(reply["custom_count"], 1)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Print wordpiece.inc: what the `tokenizers` package makes of some awkward texts.
 
-    pip install tokenizers; tests/extractors/golden/wordpiece.py > tests/extractors/golden/wordpiece.inc
+    pip install tokenizers
+    cd tests/extractors/golden && ./wordpiece.py > wordpiece.inc
 """
 from tokenizers import BertWordPieceTokenizer
 
