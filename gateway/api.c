@@ -106,6 +106,20 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
 }
 
 static void
+send_drop(struct sl_call *call, void *arg)
+{
+    struct api *a = call->internal;
+    struct sl_m_model_drop m = {.directory = sl_slice_str(arg)};
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_model_drop, &m);
+}
+
+void
+sl_call_model_drop(struct sl_call *call, const char *directory)
+{
+    sl_call_after_commit(call, send_drop, sl_call_format(call, "%s", directory));
+}
+
+static void
 run_work(void *argument)
 {
     struct waiting *w = argument;

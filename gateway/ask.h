@@ -25,7 +25,9 @@ const float *sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensi
  */
 void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then);
 
-/* Load a model into the object store of a node (or drop it), then `then`. */
+/* After the commit: have all nodes forget a model. `directory` as for sl_call_model_load, copied. */
+void sl_call_model_drop(struct sl_call *call, const char *directory);
+/* Load a model into the object store of a node, then `then`. */
 void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
                         struct sl_slice model_id, const char *directory, sl_handler_fn *then);
 /* How the wait ended: SL_OK, SL_ETIMEOUT, SL_EUNAVAIL, SL_EFULL... `ret_message` may be NULL. */

@@ -307,10 +307,13 @@ sl_api_delete_model(struct sl_call *call)
     const char *directory = sl_member_str(call, model.row, "directory");
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace.id, model.id));
     sl_buf_deinit(&key);
-    if (directory != NULL)
+    if (directory != NULL) {
+        /* A later model of the same name lies in the same place: no node may know this one then. */
+        sl_call_model_drop(call, directory);
         sl_call_after_commit(
             call, remove_files,
             sl_call_format(call, "%s/%s", sl_call_data_directory(call), directory));
+    }
     sl_jsonw_object(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
     sl_jsonw_member_str(&call->out, "model_id", model.id);

@@ -29,6 +29,7 @@
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
 #include "gateway/status.h"
+#include "gateway/sweep.h"
 #include "gateway/up_options.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
@@ -218,7 +219,13 @@ open_gateway(struct up *u)
     err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
     if (err == SL_OK)
         err = sl_store_sync(u->store);
-    return err == SL_OK || fail("bootstrap", err);
+    if (err != SL_OK)
+        return fail("bootstrap", err);
+    struct sl_sweep swept = sl_gateway_sweep(&u->gateway, SL_SWEEP_SOURCES_MAX);
+    if (swept.unpacked + swept.models + swept.blobs > 0 || swept.are_blobs_skipped)
+        sl_report_info("swept", "uploads=%u models=%u blobs=%" PRIu64 " skipped=%s", swept.unpacked,
+                       swept.models, swept.blobs, swept.are_blobs_skipped ? "blobs" : "none");
+    return true;
 }
 
 /* ---- actors -------------------------------------------------------------------------------------

@@ -356,3 +356,61 @@ sl_blob_remove(struct sl_blobs *blobs, const char *id)
         return sl_err_from_errno(errno);
     return SL_OK;
 }
+
+/* ---- sweeping ---------------------------------------------------------------------------------
+ */
+
+/* SL_EIO: the directory cannot be listed. */
+static enum sl_err
+list_directory(int parent_fd, const char *name, DIR **ret_directory)
+{
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return sl_err_from_errno(errno);
+    *ret_directory = fdopendir(fd);
+    if (*ret_directory != NULL)
+        return SL_OK;
+    enum sl_err err = sl_err_from_errno(errno);
+    (void)close(fd);
+    return err;
+}
+
+static enum sl_err
+sweep_shard(const struct sl_blobs *b, const char *shard, sl_blob_is_kept_fn *is_kept, void *arg,
+            uint64_t *removed)
+{
+    DIR *directory;
+    enum sl_err err = list_directory(b->root_fd, shard, &directory);
+    if (err != SL_OK)
+        return err;
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (!sl_blob_is_id(entry->d_name) || is_kept(arg, entry->d_name))
+            continue;
+        if (unlinkat(dirfd(directory), entry->d_name, 0) == 0)
+            ++*removed;
+    }
+    (void)closedir(directory);
+    return SL_OK;
+}
+
+enum sl_err
+sl_blobs_sweep(struct sl_blobs *blobs, sl_blob_is_kept_fn *is_kept, void *arg,
+               uint64_t *ret_removed)
+{
+    check(blobs);
+    sl_assert(is_kept != NULL && ret_removed != NULL);
+    DIR *root;
+    *ret_removed = 0;
+    enum sl_err err = list_directory(blobs->root_fd, ".", &root);
+    if (err != SL_OK)
+        return err;
+    for (const struct dirent *entry; (entry = readdir(root)) != NULL;) {
+        const char *name = entry->d_name;
+        if (strlen(name) != 2 || strspn(name, "0123456789abcdef") != 2)
+            continue;
+        enum sl_err one = sweep_shard(blobs, name, is_kept, arg, ret_removed);
+        err = err == SL_OK ? one : err;
+    }
+    (void)closedir(root);
+    return err;
+}

@@ -62,4 +62,13 @@ SL_MUST_CHECK enum sl_err sl_blob_size(const struct sl_blobs *blobs, const char 
 /* Readers that have it open keep it. Absent: SL_OK. */
 SL_MUST_CHECK enum sl_err sl_blob_remove(struct sl_blobs *blobs, const char *id);
 
+/*
+ * Remove each blob that `is_kept` says no to, while nobody writes: one that is being made would be
+ * taken for garbage. The first error of listing is returned; what was removed is counted all the
+ * same. A file that cannot be removed stays.
+ */
+typedef bool sl_blob_is_kept_fn(void *arg, const char *id);
+SL_MUST_CHECK enum sl_err sl_blobs_sweep(struct sl_blobs *blobs, sl_blob_is_kept_fn *is_kept,
+                                         void *arg, uint64_t *ret_removed);
+
 #endif

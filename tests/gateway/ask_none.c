@@ -29,6 +29,12 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
 }
 
 void
+sl_call_model_drop(struct sl_call *call, const char *directory)
+{
+    (void)call, (void)directory;
+}
+
+void
 sl_call_wake_dispatcher(struct sl_call *call)
 {
     (void)call;

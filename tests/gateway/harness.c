@@ -67,6 +67,15 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
     sl_call_work(call, unavailable, then);
 }
 
+char harness_dropped[128];
+
+void
+sl_call_model_drop(struct sl_call *call, const char *directory)
+{
+    (void)call;
+    snprintf(harness_dropped, sizeof(harness_dropped), "%s", directory);
+}
+
 void
 sl_call_wake_dispatcher(struct sl_call *call)
 {

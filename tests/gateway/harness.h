@@ -25,6 +25,9 @@ struct harness {
 /* What stands for an embedding model; NULL: none is to be had. Fills `dimensions` numbers. */
 extern void (*harness_embed)(struct sl_slice text, float *ret_vector, uint32_t dimensions);
 
+/* The directory of the model that was dropped last. */
+extern char harness_dropped[128];
+
 void harness_init(struct harness *h);   /* Opens, and runs the first start. */
 void harness_reopen(struct harness *h); /* As after a restart. */
 void harness_deinit(struct harness *h);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/sweep.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "actors/rows.h"
+#include "gateway/unpack.h"
+#include "object-store/blob.h"
+#include "runtime/alloc.h"
+
+#define DIGITS (SL_BLOB_ID_SIZE - 1)
+
+/* What is known of the blobs that objects name: the first 64 bits of each id. Two ids that share
+ * them keep each other, which does no harm. */
+struct marks {
+    struct sl_gateway *gateway;
+    uint64_t *items;
+    size_t count, capacity;
+    uint64_t sources, sources_max;
+    bool is_read, is_too_much;
+};
+
+/* ---- tenants ------------------------------------------------------------------------------------
+ */
+
+typedef void each_scope_fn(void *arg, struct sl_txn *txn, struct sl_scope scope);
+
+static void
+each_scope(struct sl_gateway *g, each_scope_fn *then, void *arg)
+{
+    struct sl_scan scan = {0};
+    uint64_t *scopes = NULL;
+    size_t count = 0;
+    struct sl_txn *txn = sl_store_begin(g->store);
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_slice(NULL, 0), sl_slice(NULL, 0), false,
+                &scan);
+    while (sl_scan_next(&scan)) {
+        struct sl_json_doc *doc = NULL;
+        uint64_t scope = 0;
+        if (sl_json_parse(scan.value, &doc, NULL) == SL_OK &&
+            sl_json_u64(sl_json_member(sl_json_root(doc), "scope"), &scope) == SL_OK) {
+            scopes = sl_realloc(scopes, (count + 1) * sizeof(*scopes));
+            scopes[count++] = scope;
+        }
+        sl_json_destroy(&doc);
+    }
+    sl_scan_end(&scan);
+    for (size_t i = 0; i < count; i++)
+        then(arg, txn, (struct sl_scope){scopes[i]});
+    sl_txn_abort(&txn);
+    sl_free(scopes);
+}
+
+/* ---- blobs --------------------------------------------------------------------------------------
+ */
+
+static uint64_t
+number_of(const uint8_t *id)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < 16; i++)
+        number = number << 4 | (uint64_t)(id[i] <= '9' ? id[i] - '0' : id[i] - 'a' + 10);
+    return number;
+}
+
+static void
+mark(struct marks *m, const uint8_t *id)
+{
+    if (m->count == m->capacity) {
+        m->capacity = SL_MAX(m->capacity * 2, (size_t)256);
+        m->items = sl_realloc(m->items, m->capacity * sizeof(*m->items));
+    }
+    m->items[m->count++] = number_of(id);
+}
+
+/* Each place with 64 hex digits, whatever the row is: a row that cannot be decoded keeps its own.
+ */
+static void
+mark_row(struct marks *m, struct sl_slice row)
+{
+    size_t run = 0;
+    for (size_t i = 0; i < row.size; i++) {
+        uint8_t c = row.data[i];
+        run = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ? run + 1 : 0;
+        if (run >= DIGITS)
+            mark(m, row.data + i + 1 - DIGITS);
+    }
+}
+
+static void
+mark_scope(void *arg, struct sl_txn *txn, struct sl_scope scope)
+{
+    struct marks *m = arg;
+    struct sl_scan scan = {0};
+    sl_txn_scan(txn, scope, SL_TABLE_SOURCE, sl_slice(NULL, 0), sl_slice(NULL, 0), false, &scan);
+    while (!m->is_too_much && sl_scan_next(&scan)) {
+        m->is_too_much = ++m->sources > m->sources_max;
+        mark_row(m, scan.value);
+    }
+    sl_scan_end(&scan);
+}
+
+static int
+order(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static bool
+is_named(void *arg, const char *id)
+{
+    struct marks *m = arg;
+    if (!m->is_read) { /* Most directories hold no blob: then no row is read. */
+        m->is_read = true;
+        each_scope(m->gateway, mark_scope, m);
+        if (m->count > 0)
+            qsort(m->items, m->count, sizeof(*m->items), order);
+    }
+    uint64_t number = number_of((const uint8_t *)id);
+    return m->is_too_much ||
+           (m->count > 0 && bsearch(&number, m->items, m->count, sizeof(number), order) != NULL);
+}
+
+/* ---- models -------------------------------------------------------------------------------------
+ */
+
+/* Call `then` for each directory in `path`, with its path and name. */
+static void
+each_directory(const char *path, void (*then)(void *arg, const char *path, const char *name),
+               void *arg)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        char *below = sl_format("%s/%s", path, entry->d_name);
+        if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
+            then(arg, below, entry->d_name);
+        sl_free(below);
+    }
+    closedir(directory);
+}
+
+struct models {
+    struct sl_gateway *gateway;
+    struct sl_scope scope;
+    const char *namespace_id;
+    struct sl_sweep *sweep;
+};
+
+static void
+sweep_unpacked(void *arg, const char *path, const char *name)
+{
+    (void)name;
+    sl_tree_remove(path);
+    ((struct models *)arg)->sweep->unpacked++;
+}
+
+static void
+sweep_model(void *arg, const char *path, const char *name)
+{
+    const struct models *m = arg;
+    struct sl_buf key = {0};
+    struct sl_slice row;
+    struct sl_txn *txn = sl_store_begin(m->gateway->store);
+    enum sl_err err =
+        sl_txn_get(txn, m->scope, SL_TABLE_MODEL, sl_key(&key, 2, m->namespace_id, name), &row);
+    sl_txn_abort(&txn);
+    sl_buf_deinit(&key);
+    if (err != SL_ENOTFOUND)
+        return;
+    sl_tree_remove(path);
+    m->sweep->models++;
+}
+
+static void
+sweep_namespace(void *arg, const char *path, const char *name)
+{
+    struct models *m = arg;
+    m->namespace_id = name;
+    each_directory(path, sweep_model, m);
+}
+
+static void
+sweep_tenant(void *arg, const char *path, const char *name)
+{
+    struct models *m = arg;
+    char *end;
+    m->scope = (struct sl_scope){strtoull(name, &end, 10)};
+    if (*end == '\0' && m->scope.id != 0) /* "tmp" and strangers are not ours to judge. */
+        each_directory(path, sweep_namespace, m);
+}
+
+struct sl_sweep
+sl_gateway_sweep(struct sl_gateway *g, uint64_t sources_max)
+{
+    struct sl_sweep sweep = {0};
+    struct models models = {.gateway = g, .sweep = &sweep};
+    struct marks marks = {.gateway = g, .sources_max = sources_max};
+    char *path = sl_format("%s/models/tmp", g->data_directory);
+    each_directory(path, sweep_unpacked, &models);
+    path[strlen(path) - strlen("/tmp")] = '\0';
+    each_directory(path, sweep_tenant, &models);
+    sl_free(path);
+    if (g->blobs != NULL)
+        sweep.are_blobs_skipped =
+            sl_blobs_sweep(g->blobs, is_named, &marks, &sweep.blobs) != SL_OK || marks.is_too_much;
+    sl_free(marks.items);
+    return sweep;
+}
