@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,6 +58,8 @@ show_complaints(const char *directory)
 SL_NORETURN static void
 become(const char *program, const char *directory, int out)
 {
+    /* It follows the thread that forked: here that is the main thread, which lives to the end. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     char *data = sl_format("%s/data", directory);
     char *log = sl_format("%s/stderr", directory);
     int err = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
