@@ -348,6 +348,7 @@ copy_headers(struct sl_request *request)
     struct sl_slice key = sl_request_header(request, "Idempotency-Key");
     if (namespace.data != NULL)
         call->namespace_header = sl_call_copy(call, namespace);
+    call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,
                      "an Idempotency-Key is 1 to 255 printable ASCII characters");

@@ -203,3 +203,24 @@ Test(client, a_page_has_every_name_that_clients_know)
     cr_assert_eq(harness_call(&h, "GET", "/v1/buckets?page=0", NULL), 422);
     cr_assert_eq(harness_call(&h, "GET", "/v1/buckets?page=1000&limit=1000", NULL), 422);
 }
+
+Test(client, a_copy_has_the_status_that_the_client_knows)
+{
+    static const struct {
+        const char *agent;
+        int status;
+    } agents[] = {{NULL, 201},
+                  {"curl/8", 201},
+                  {"OpenAPI-Generator/", 201},
+                  {"OpenAPI-Generator/0.81.1/python", 201},
+                  {"OpenAPI-Generator/1.3.783/python", 200}};
+    expect("POST", "/v1/retrievers", RETRIEVER);
+    for (size_t i = 0; i < SL_COUNT_OF(agents); i++) {
+        char *body = sl_format("{\"retriever_name\":\"copy%zu\"}", i);
+        h.user_agent = agents[i].agent;
+        cr_assert_eq(harness_call(&h, "POST", "/v1/retrievers/find/clone", body), agents[i].status,
+                     "%s: %s", agents[i].agent, h.text);
+        sl_free(body);
+    }
+    h.user_agent = NULL;
+}

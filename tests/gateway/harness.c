@@ -227,6 +227,7 @@ harness_call(struct harness *h, const char *method, const char *target, const ch
     call->now_ms = h->now_ms;
     call->status = call->route->success;
     call->namespace_header = sl_slice_str(h->namespace_id);
+    call->user_agent = sl_slice_str(h->user_agent);
     call->body_text = sl_slice_str(body == NULL ? "{}" : body);
     cr_assert_eq(sl_json_parse(call->body_text, &call->body_doc, NULL), SL_OK, "%s", body);
     call->body = sl_json_root(call->body_doc);

@@ -13,6 +13,7 @@ struct harness {
     struct sl_gateway gateway;
     struct sl_identity who;   /* Who calls next; the operator at first. */
     const char *namespace_id; /* X-Namespace of the next calls; NULL: none. */
+    const char *user_agent;   /* NULL: none. */
     uint64_t now_ms;
     char directory[64];
     /* Of the last call; the reply lives until the next. */
