@@ -15,9 +15,10 @@
 
 enum sl_table {
     /* system scope */
-    SL_TABLE_SYSTEM = 1, /* name -> counter: "boot", "next_scope" */
-    SL_TABLE_TENANT = 2, /* tenant_id -> JSON; "scope" is its scope's number */
-    SL_TABLE_KEY = 3,    /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
+    SL_TABLE_SYSTEM = 1,  /* name -> counter: "boot", "next_scope" */
+    SL_TABLE_TENANT = 2,  /* tenant_id -> JSON; "scope" is its scope's number */
+    SL_TABLE_KEY = 3,     /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
+    SL_TABLE_GARBAGE = 4, /* scope (8 bytes), table, prefix of keys -> task id or nothing */
 
     /* a tenant's scope: what actors/ knows */
     SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket |

@@ -6,6 +6,7 @@
 #include "actors/dispatcher.h"
 #include "actors/rows.h"
 #include "gateway/ask.h"
+#include "gateway/purge.h"
 #include "gateway/runner.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -16,6 +17,10 @@
 #include "runtime/message_table.h"
 
 #define SWEEP_ROWS     1000
+#define TOKEN_SWEEP    0
+#define TOKEN_PURGE    1
+#define PURGE_NEXT_NS  (2 * SL_MILLI_NS) /* Calls run between slices. */
+#define PURGE_AGAIN_NS SL_SECOND_NS      /* After a failed commit. */
 #define SWEEP_NEXT_NS  SL_SECOND_NS
 #define SWEEP_ROUND_NS (600 * SL_SECOND_NS)
 
@@ -34,6 +39,7 @@ struct api {
     struct waiting *waiting;
     uint32_t waiting_count;
     uint64_t serial_last;
+    bool is_purging;                       /* Its timer is set. */
     struct sl_buf sweep_tenant, sweep_row; /* Where the sweep of expired replies goes on. */
 };
 
@@ -153,8 +159,18 @@ sl_call_wake_dispatcher(struct sl_call *call)
  */
 
 static void
+start_purge(struct api *a, uint64_t delay_ns)
+{
+    if (!a->options.gateway->has_garbage || a->is_purging)
+        return;
+    a->is_purging = true;
+    sl_after(a->ctx, delay_ns, TOKEN_PURGE);
+}
+
+static void
 finish(struct api *a, struct sl_call *call)
 {
+    start_purge(a, PURGE_NEXT_NS);
     if (call->is_waiting)
         return;
     struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
@@ -273,14 +289,29 @@ next_tenant(struct api *a, struct sl_txn *txn, struct sl_scope *ret_scope)
     return has_next;
 }
 
+static void
+purge(struct api *a, struct sl_ctx *ctx)
+{
+    bool is_more = false;
+    enum sl_err err = sl_purge_step(a->options.gateway, ctx->now_ms, SL_PURGE_ROWS, &is_more);
+    if (err != SL_OK)
+        sl_report_warn("purge-failed", "err=%s action=\"it is tried again\"", sl_err_name(err));
+    a->is_purging = false;
+    a->options.gateway->has_garbage = is_more;
+    start_purge(a, err == SL_OK ? PURGE_NEXT_NS : PURGE_AGAIN_NS);
+}
+
 /* Stored replies outlive their day by the time a round of all tenants takes: nobody waits for it.
  */
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)msg;
     struct api *a = self;
     struct sl_scope scope;
+    if (SL_BODY(msg, timer)->token == TOKEN_PURGE) {
+        purge(a, ctx);
+        return;
+    }
     struct sl_txn *txn = sl_store_begin(ctx->store);
     bool has_tenant = next_tenant(a, txn, &scope);
     sl_txn_abort(&txn);
@@ -290,7 +321,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         err = sl_runner_sweep(a->options.gateway, scope, ctx->now_ms, SWEEP_ROWS, &a->sweep_row);
     if (err != SL_OK)
         sl_report_warn("sweep-failed", "scope=%" PRIu64 " err=%s", scope.id, sl_err_name(err));
-    sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, 0);
+    sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, TOKEN_SWEEP);
 }
 
 static const struct sl_on table[] = {
@@ -316,8 +347,13 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 init(void *self, struct sl_ctx *ctx, const void *argument)
 {
-    ((struct api *)self)->options = *(const struct sl_api_options *)argument;
-    sl_after(ctx, SWEEP_ROUND_NS, 0);
+    struct api *a = self;
+    a->options = *(const struct sl_api_options *)argument;
+    a->ctx = ctx;
+    a->options.gateway->has_garbage = true; /* Perhaps: of a run before this one. */
+    start_purge(a, SL_SECOND_NS);
+    a->ctx = NULL;
+    sl_after(ctx, SWEEP_ROUND_NS, TOKEN_SWEEP);
 }
 
 static void

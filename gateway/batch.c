@@ -295,13 +295,13 @@ sl_api_cancel_batch(struct sl_call *call)
 }
 
 static void
-delete_rows(struct sl_call *call, const struct sl_batch *b, uint64_t *left)
+delete_rows(struct sl_call *call, const struct sl_batch *b, struct sl_purge *purge)
 {
     struct sl_buf prefix = {0};
     struct sl_slice key = sl_object_key(call, b->bucket, b->id);
     const char *task_id = sl_member_str(call, b->row, "task_id");
     if (*task_id != '\0')
-        sl_rows_delete(call, SL_TABLE_FAILURE, sl_key_prefix(&prefix, 1, task_id), left);
+        sl_rows_delete(call, SL_TABLE_FAILURE, sl_key_prefix(&prefix, 1, task_id), purge);
     sl_buf_deinit(&prefix);
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_BATCH, key);
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_BATCH_OBJECTS, key);
@@ -312,7 +312,7 @@ void
 sl_api_delete_batch(struct sl_call *call)
 {
     struct sl_batch b;
-    uint64_t left = SL_ROWS_DELETE_MAX;
+    struct sl_purge purge = sl_purge_begin();
     if (!find(call, &b))
         return;
     if (sl_batch_runs(&b)) {
@@ -320,7 +320,7 @@ sl_api_delete_batch(struct sl_call *call)
                      sl_batch_status(&b));
         return;
     }
-    delete_rows(call, &b, &left);
+    delete_rows(call, &b, &purge);
     if (sl_call_has_failed(call))
         return;
     sl_jsonw_object(&call->out);
@@ -390,12 +390,12 @@ sl_batch_cancel_all(struct sl_call *call, const char *bucket)
 }
 
 void
-sl_batch_delete_all(struct sl_call *call, const char *bucket, uint64_t *left)
+sl_batch_delete_all(struct sl_call *call, const char *bucket, struct sl_purge *purge)
 {
     struct sl_batch *batches;
     uint32_t count = all_of(call, bucket, &batches);
     for (uint32_t b = 0; b < count && !sl_call_has_failed(call); b++)
-        delete_rows(call, &batches[b], left);
+        delete_rows(call, &batches[b], purge);
 }
 
 void

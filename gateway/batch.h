@@ -6,6 +6,7 @@
 #define SL_GATEWAY_BATCH_H
 
 #include "gateway/call.h"
+#include "gateway/purge.h"
 #include "gateway/task.h"
 
 /* Does a batch of this bucket run (collection NULL: any; else one that feeds this collection)? */
@@ -13,7 +14,7 @@ bool sl_batch_is_active(struct sl_call *call, const char *bucket, const char *co
 /* Stage the cancel of every batch of the bucket that has not ended. */
 void sl_batch_cancel_all(struct sl_call *call, const char *bucket);
 /* Stage the delete of every batch's rows. */
-void sl_batch_delete_all(struct sl_call *call, const char *bucket, uint64_t *left);
+void sl_batch_delete_all(struct sl_call *call, const char *bucket, struct sl_purge *purge);
 /* How many there are, how many run, how many ended well and badly. */
 struct sl_batch_stats {
     uint64_t total, active, completed, failed;

@@ -149,15 +149,15 @@ sl_api_patch_bucket(struct sl_call *call)
 }
 
 void
-sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, uint64_t *left)
+sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, struct sl_purge *purge)
 {
     const char *ns = sl_member_str(call, bucket->row, "namespace_id");
     struct sl_counter sources = sl_counter(call, SL_COUNT_SOURCES, bucket->id);
     struct sl_buf prefix = {0};
     sl_batch_cancel_all(call, bucket->id);
-    sl_batch_delete_all(call, bucket->id, left);
-    sl_rows_delete(call, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, bucket->id), left);
-    sl_rows_delete(call, SL_TABLE_UNIQUE, sl_key_prefix(&prefix, 1, bucket->id), left);
+    sl_batch_delete_all(call, bucket->id, purge);
+    sl_rows_delete(call, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, bucket->id), purge);
+    sl_rows_delete(call, SL_TABLE_UNIQUE, sl_key_prefix(&prefix, 1, bucket->id), purge);
     sl_buf_deinit(&prefix);
     if (sl_call_has_failed(call))
         return;
@@ -172,19 +172,18 @@ void
 sl_api_delete_bucket(struct sl_call *call)
 {
     struct sl_resource bucket;
-    uint64_t left = SL_ROWS_DELETE_MAX;
+    struct sl_purge purge = sl_purge_with_task(call);
     if (!sl_bucket_find(call, &bucket))
         return;
     int64_t count = sl_count(call->txn, sl_counter(call, SL_COUNT_SOURCES, bucket.id));
-    sl_bucket_delete(call, &bucket, &left);
+    sl_bucket_delete(call, &bucket, &purge);
     if (sl_call_has_failed(call))
         return;
     const char *about = sl_call_format(call, "{\"bucket_id\":\"%s\"}", bucket.id);
-    const char *task_id =
-        sl_task_put_done(call, sl_slice_str("api_buckets_delete"), sl_slice_str(about));
+    const char *status = sl_purge_task(call, &purge, "api_buckets_delete", about);
     sl_jsonw_object(&call->out);
-    sl_jsonw_member_str(&call->out, "task_id", task_id);
-    sl_jsonw_member_str(&call->out, "status", "COMPLETED");
+    sl_jsonw_member_str(&call->out, "task_id", purge.task_id);
+    sl_jsonw_member_str(&call->out, "status", status);
     sl_jsonw_member_str(&call->out, "bucket_id", bucket.id);
     sl_jsonw_member_value(&call->out, "bucket_name", sl_json_member(bucket.row, "bucket_name"));
     sl_jsonw_member_i64(&call->out, "object_count", count);

@@ -10,10 +10,11 @@
 /* The bucket of the path's first parameter in the call's namespace. False: 404. */
 bool sl_bucket_find(struct sl_call *call, struct sl_resource *ret_bucket);
 /* Stage the delete of a bucket and all in it but the records made from it. */
-void sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, uint64_t *left);
+void sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket,
+                      struct sl_purge *purge);
 /* The same for a collection, its records, vectors and (after the commit) indexes. */
 void sl_collection_delete(struct sl_call *call, const struct sl_resource *collection,
-                          uint64_t *left);
+                          struct sl_purge *purge);
 
 /* Rows of a kind in the call's namespace or another: ids, copied, at most `max`; how many. */
 uint32_t sl_resource_ids(struct sl_call *call, const struct sl_resource_kind *kind,

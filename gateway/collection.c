@@ -329,31 +329,14 @@ after_delete(struct sl_call *call, void *arg)
     sl_index_drop(sl_call_indexes(call), call->who.scope, sl_slice_str(arg));
 }
 
-static void
-delete_document_keys(struct sl_call *call, const char *id)
-{
-    struct sl_buf prefix = {0}, ids = {0};
-    struct sl_scan scan = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_RECORD, sl_key_prefix(&prefix, 1, id),
-                sl_slice(NULL, 0), false, &scan);
-    while (sl_scan_next(&scan))
-        sl_buf_append_block(&ids, sl_key_part(scan.key, 1));
-    sl_scan_end(&scan);
-    struct sl_reader r = sl_reader(sl_buf_slice(&ids));
-    while (!sl_reader_is_done(&r))
-        sl_txn_del(call->txn, call->who.scope, SL_TABLE_DOCUMENT, sl_read_block(&r));
-    sl_buf_deinit(&ids);
-    sl_buf_deinit(&prefix);
-}
-
 void
-sl_collection_delete(struct sl_call *call, const struct sl_resource *collection, uint64_t *left)
+sl_collection_delete(struct sl_call *call, const struct sl_resource *collection,
+                     struct sl_purge *purge)
 {
     const char *ns = sl_member_str(call, collection->row, "namespace_id");
     struct sl_buf prefix = {0};
-    delete_document_keys(call, collection->id);
-    sl_rows_delete(call, SL_TABLE_RECORD, sl_key_prefix(&prefix, 1, collection->id), left);
-    sl_rows_delete(call, SL_TABLE_VECTOR, sl_key_prefix(&prefix, 1, collection->id), left);
+    sl_rows_delete(call, SL_TABLE_RECORD, sl_key_prefix(&prefix, 1, collection->id), purge);
+    sl_rows_delete(call, SL_TABLE_VECTOR, sl_key_prefix(&prefix, 1, collection->id), purge);
     sl_buf_deinit(&prefix);
     if (sl_call_has_failed(call))
         return;
@@ -369,7 +352,7 @@ void
 sl_api_delete_collection(struct sl_call *call)
 {
     struct sl_resource collection;
-    uint64_t left = SL_ROWS_DELETE_MAX;
+    struct sl_purge purge = sl_purge_begin();
     if (!find(call, &collection))
         return;
     struct sl_json ids = sl_json_member(sl_json_member(collection.row, "source"), "bucket_ids");
@@ -380,7 +363,7 @@ sl_api_delete_collection(struct sl_call *call)
         sl_call_fail(call, SL_API_CONFLICT, "a batch is running on collection %s", collection.id);
         return;
     }
-    sl_collection_delete(call, &collection, &left);
+    sl_collection_delete(call, &collection, &purge);
     if (sl_call_has_failed(call))
         return;
     sl_jsonw_object(&call->out);

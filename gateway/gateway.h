@@ -18,6 +18,7 @@ struct sl_gateway {
     const char *data_directory;
     struct sl_call *running;  /* Calls that wait with an Idempotency-Key: see idempotency.h. */
     struct sl_blobs *blobs;   /* Large values and archives; NULL: none can be stored. */
+    bool has_garbage;         /* Rows wait for sl_purge_step. */
     char unpack_program[256]; /* This executable, for the child that opens archives. */
 };
 

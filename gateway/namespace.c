@@ -222,27 +222,39 @@ sl_api_patch_namespace(struct sl_call *call)
 /* ---- delete -------------------------------------------------------------------------------------
  */
 
+/* Every child is taken, or none: what would be left could never be found again. */
+static uint32_t
+children(struct sl_call *call, const struct sl_resource_kind *kind, const char *id,
+         const char **ret_ids)
+{
+    uint32_t count = sl_resource_ids(call, kind, id, ret_ids, CHILDREN_MAX);
+    if (count == CHILDREN_MAX)
+        sl_call_fail(call, SL_API_CONFLICT, "the namespace holds %d %ss or more: delete some first",
+                     CHILDREN_MAX, kind->noun);
+    return count;
+}
+
 static void
-delete_children(struct sl_call *call, const char *id, uint64_t *left)
+delete_children(struct sl_call *call, const char *id, struct sl_purge *purge)
 {
     const char **ids = sl_call_alloc(call, CHILDREN_MAX * sizeof(*ids));
     struct sl_resource child;
-    uint32_t count = sl_resource_ids(call, &sl_kind_bucket, id, ids, CHILDREN_MAX);
+    uint32_t count = children(call, &sl_kind_bucket, id, ids);
     for (uint32_t i = 0; i < count && !sl_call_has_failed(call); i++) {
         if (sl_resource_find(call, &sl_kind_bucket, id, sl_slice_str(ids[i]), &child))
-            sl_bucket_delete(call, &child, left);
+            sl_bucket_delete(call, &child, purge);
     }
-    count = sl_resource_ids(call, &sl_kind_collection, id, ids, CHILDREN_MAX);
+    count = children(call, &sl_kind_collection, id, ids);
     for (uint32_t i = 0; i < count && !sl_call_has_failed(call); i++) {
         if (sl_resource_find(call, &sl_kind_collection, id, sl_slice_str(ids[i]), &child))
-            sl_collection_delete(call, &child, left);
+            sl_collection_delete(call, &child, purge);
     }
-    count = sl_resource_ids(call, &sl_kind_retriever, id, ids, CHILDREN_MAX);
+    count = children(call, &sl_kind_retriever, id, ids);
     for (uint32_t i = 0; i < count && !sl_call_has_failed(call); i++) {
         if (!sl_resource_find(call, &sl_kind_retriever, id, sl_slice_str(ids[i]), &child))
             return;
         struct sl_buf prefix = {0};
-        sl_rows_delete(call, SL_TABLE_EXECUTION, sl_key_prefix(&prefix, 1, ids[i]), left);
+        sl_rows_delete(call, SL_TABLE_EXECUTION, sl_key_prefix(&prefix, 1, ids[i]), purge);
         sl_buf_deinit(&prefix);
         sl_resource_delete(call, &sl_kind_retriever, id, &child);
     }
@@ -266,7 +278,7 @@ sl_api_delete_namespace(struct sl_call *call)
     static const char *const counts[] = {SL_COUNT_BUCKETS, SL_COUNT_COLLECTIONS, SL_COUNT_SOURCES};
     struct sl_resource ns;
     struct sl_buf prefix = {0};
-    uint64_t left = SL_ROWS_DELETE_MAX;
+    struct sl_purge purge = sl_purge_with_task(call);
     if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &ns))
         return;
     if (!sl_call_query_bool(call, "force", false) && has_active_batches(call, ns.id)) {
@@ -274,8 +286,8 @@ sl_api_delete_namespace(struct sl_call *call)
                      "batches of the namespace are running; cancel them or use force=true");
         return;
     }
-    delete_children(call, ns.id, &left);
-    sl_rows_delete(call, SL_TABLE_MODEL, sl_key_prefix(&prefix, 1, ns.id), &left);
+    delete_children(call, ns.id, &purge);
+    sl_rows_delete(call, SL_TABLE_MODEL, sl_key_prefix(&prefix, 1, ns.id), &purge);
     sl_buf_deinit(&prefix);
     if (sl_call_has_failed(call))
         return;
@@ -284,11 +296,10 @@ sl_api_delete_namespace(struct sl_call *call)
     sl_resource_delete(call, &sl_kind_namespace, "", &ns);
 
     const char *about = sl_call_format(call, "{\"namespace_id\":\"%s\"}", ns.id);
-    const char *task_id =
-        sl_task_put_done(call, sl_slice_str("api_namespaces_delete"), sl_slice_str(about));
+    const char *status = sl_purge_task(call, &purge, "api_namespaces_delete", about);
     sl_jsonw_object(&call->out);
-    sl_jsonw_member_str(&call->out, "task_id", task_id);
-    sl_jsonw_member_str(&call->out, "status", "COMPLETED");
+    sl_jsonw_member_str(&call->out, "task_id", purge.task_id);
+    sl_jsonw_member_str(&call->out, "status", status);
     sl_jsonw_member_str(&call->out, "namespace_id", ns.id);
     sl_jsonw_member_str(&call->out, "message", "the namespace and all that was in it is deleted");
     sl_jsonw_end(&call->out);

@@ -292,30 +292,6 @@ sl_member_str(struct sl_call *call, struct sl_json object, const char *name)
 }
 
 /* Keys are collected first: a delete would end the scan's guarantee. */
-void
-sl_rows_delete(struct sl_call *call, uint8_t table, struct sl_slice prefix, uint64_t *left)
-{
-    struct sl_scan scan = {0};
-    struct sl_buf keys = {0};
-    uint64_t count = 0;
-    sl_txn_scan(call->txn, call->who.scope, table, prefix, sl_slice(NULL, 0), false, &scan);
-    while (count < *left && sl_scan_next(&scan)) {
-        sl_buf_append_block(&keys, scan.key);
-        count++;
-    }
-    bool is_more = count == *left && sl_scan_next(&scan);
-    sl_scan_end(&scan);
-
-    struct sl_reader r = sl_reader(sl_buf_slice(&keys));
-    for (uint64_t i = 0; i < count; i++)
-        sl_txn_del(call->txn, call->who.scope, table, sl_read_block(&r));
-    sl_buf_deinit(&keys);
-    *left -= count;
-    if (is_more)
-        sl_call_fail(call, SL_API_CONFLICT, "it holds more than %d rows: delete its contents first",
-                     SL_ROWS_DELETE_MAX);
-}
-
 uint32_t
 sl_resource_ids(struct sl_call *call, const struct sl_resource_kind *kind, const char *parent,
                 const char **ret_ids, uint32_t max)

@@ -11,6 +11,7 @@
 
 #include "actors/count.h"
 #include "actors/rows.h"
+#include "gateway/purge.h"
 
 struct sl_resource_kind {
     const char *noun; /* "bucket": of messages, and of SL_TABLE_NAME */
@@ -80,11 +81,6 @@ sl_counter(const struct sl_call *call, const char *what, const char *parent)
 {
     return (struct sl_counter){.scope = call->who.scope, .what = what, .parent = parent};
 }
-
-/* Delete every row of a table with this prefix, at most `left` of all; counts down. */
-void sl_rows_delete(struct sl_call *call, uint8_t table, struct sl_slice prefix, uint64_t *left);
-/* The call fails when more rows than one transaction can hold were to be deleted. */
-#define SL_ROWS_DELETE_MAX 200000
 
 struct sl_list_source;
 /* The whole reply of a list: results, pagination, total_count, stats. */

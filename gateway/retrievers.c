@@ -278,11 +278,11 @@ sl_api_delete_retriever(struct sl_call *call)
 {
     struct sl_resource found;
     struct sl_buf prefix = {0};
-    uint64_t left = SL_ROWS_DELETE_MAX;
+    struct sl_purge purge = sl_purge_begin();
     if (!sl_resource_find(call, &sl_kind_retriever, call->namespace_id, call->params[0], &found))
         return;
     sl_resource_delete(call, &sl_kind_retriever, call->namespace_id, &found);
-    sl_rows_delete(call, SL_TABLE_EXECUTION, sl_key_prefix(&prefix, 1, found.id), &left);
+    sl_rows_delete(call, SL_TABLE_EXECUTION, sl_key_prefix(&prefix, 1, found.id), &purge);
     sl_buf_deinit(&prefix);
     if (sl_call_has_failed(call))
         return;
