@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signed feature hashing. The features of a text are its words, cut to their stems, what two
- * neighbours make together, and the letters a word is made of, four in a row. Each adds its weight
- * to two places of the vector, with a sign, all three drawn from its hash: two features that meet
- * in one place seldom meet in the other. How often a feature occurs counts by its square root.
+ * Signed feature hashing. The features of a text are the stems of its words, the classes of words
+ * that mean much the same (text_hash_concepts.txt), what two neighbours make when written as one
+ * ("file system"), and the letters a word is made of, four in a row. Each adds its weight to two
+ * places of the vector, with a sign, all three drawn from its hash: two features that meet in one
+ * place seldom meet in the other.
+ *
+ * A stem weighs the less the more texts have it, by a table made once. What comes early in a text
+ * counts for more than what comes late: most texts begin by saying what they are about, and a
+ * question is so short that all of it counts.
  */
 #include "extractors/text_hash.h"
 
@@ -11,29 +16,47 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "extractors/text_stem.h"
 #include "extractors/unicode.h"
 #include "runtime/alloc.h"
 
-#define WORD_CHARACTERS_MAX 40 /* Of a longer word, the first. */
-#define FEATURES_MAX        (1u << 20)
+#define FEATURES_MAX (1u << 20)
 
-/* Weights, in 1/256 of a long word's. Found by trying 142 questions on the names and
- * one-line descriptions of 1633 reference pages: the right one was among the first three for 85 %.
+/*
+ * Weights, in 1/255 of a rare word's. Found on 123 questions about Debian's manual pages, half of
+ * them in other words than the page's: 73 had it in the first three. Of 124 others 74 had.
  */
 enum {
-    WEIGHT_COMMON = 20,    /* A word of the first list below. */
-    WEIGHT_FREQUENT = 170, /* A stem of the second, at most. */
-    WEIGHT_PAIR = 80,      /* Two neighbours. */
-    WEIGHT_GRAMS = 200,    /* All letter runs of one word together, before the square root. */
+    WEIGHT_COMMON = 25,    /* A word of the list below. */
+    WEIGHT_PAIR = 140,     /* Two neighbours. */
+    WEIGHT_CONCEPTS = 320, /* All classes of one word together, in 1/256 of the word's. */
+    WEIGHT_GRAMS = 25,     /* All its letter runs likewise. */
+    WEIGHT_FULL = 255,
+    WEIGHT_MIN = 8,
     GRAM_SIZE = 4,
-    PLACES_BITS = 10
+    WORD_SIZE_MAX = 40, /* Of a longer word, its first letters. */
+    PLACES_BITS = 10,
+    SHARE_FULL = 256, /* What an occurrence counts among the first words, */
+    SHARE_MIN = 60,   /* and what it comes down to far behind, */
+    SHARE_FULL_WORDS = 20,
+    SHARE_HALF_WORDS = 30 /* half-way this many words after those. */
 };
 
 static_assert(SL_TEXT_HASH_DIMENSIONS == 1 << PLACES_BITS, "a place is that many bits of a hash");
+static_assert(2 * WORD_SIZE_MAX + 2 + SL_UNICODE_FOLD_MAX <= SL_TEXT_WORD_MAX, "a pair is a word");
+
+struct entry {
+    const char *stem; /* Or two, with a space between them. */
+    uint32_t value;
+};
+
+/* Both sorted by stem. frequent: its weight. concepts: a class, of several entries a stem. */
+#include "extractors/text_hash_tables.inc"
 
 struct feature {
     uint64_t hash;
     uint32_t weight;
+    uint32_t share; /* How much this occurrence counts. */
 };
 
 struct features {
@@ -41,44 +64,29 @@ struct features {
     uint32_t count, capacity;
 };
 
-struct word {
-    uint32_t letters[WORD_CHARACTERS_MAX + SL_UNICODE_FOLD_MAX];
-    uint32_t count;
-};
-
 /* What the words of a text leave behind for the next one. */
 struct state {
     struct features features;
-    uint64_t last_hash; /* Of the last word that is not common; 0: none. */
+    struct sl_text_word last, last_stem; /* The last word; empty: none. */
+    bool is_last_common;
+    uint32_t words_count;
+    uint32_t share;
 };
 
 /* Words that say little of what a text is about; sorted, for a binary search. */
 static const char *const common_words[] = {
-    "a",     "about", "after",  "all",   "also",    "am",    "an",    "and",     "any",
-    "are",   "as",    "at",     "be",    "because", "been",  "being", "between", "both",
-    "but",   "by",    "can",    "could", "did",     "do",    "does",  "each",    "for",
-    "from",  "get",   "given",  "had",   "has",     "have",  "he",    "her",     "here",
-    "him",   "his",   "how",    "i",     "if",      "in",    "into",  "is",      "it",
-    "its",   "just",  "let",    "like",  "made",    "make",  "many",  "may",     "me",
-    "more",  "most",  "much",   "must",  "my",      "need",  "no",    "not",     "of",
-    "off",   "on",    "one",    "only",  "or",      "other", "our",   "out",     "over",
-    "shall", "she",   "should", "so",    "some",    "such",  "than",  "that",    "the",
-    "their", "them",  "then",   "there", "these",   "they",  "this",  "those",   "through",
-    "to",    "too",   "up",     "us",    "use",     "used",  "uses",  "using",   "very",
-    "via",   "want",  "was",    "way",   "we",      "were",  "what",  "when",    "where",
-    "which", "while", "who",    "whose", "why",     "will",  "with",  "without", "would",
-    "you",   "your",
-};
-
-/* Stems that every other technical text has, sorted: each says a little of what it is about. */
-static const char *const frequent_stems[] = {
-    "argu",    "avail",   "bas",      "cal",      "command", "creat",  "current", "data",
-    "default", "describ", "descript", "displa",   "exampl",  "exit",   "fil",     "first",
-    "follow",  "form",    "format",   "help",     "inform",  "input",  "lin",     "list",
-    "long",    "nam",     "new",      "number",   "option",  "output", "print",   "process",
-    "program", "provid",  "read",     "run",      "same",    "see",    "set",     "short",
-    "show",    "specif",  "specifi",  "standard", "support", "system", "tool",    "typ",
-    "user",    "util",    "valu",     "vers",     "work",    "writ",
+    "a",       "about", "after", "all",     "also", "am",     "an",      "and",   "any",   "are",
+    "as",      "at",    "be",    "because", "been", "being",  "between", "both",  "but",   "by",
+    "can",     "could", "did",   "do",      "does", "each",   "for",     "from",  "get",   "given",
+    "had",     "has",   "have",  "he",      "her",  "here",   "him",     "his",   "how",   "i",
+    "if",      "in",    "into",  "is",      "it",   "its",    "just",    "let",   "like",  "made",
+    "make",    "many",  "may",   "me",      "more", "most",   "much",    "must",  "my",    "need",
+    "no",      "not",   "of",    "off",     "on",   "one",    "only",    "or",    "other", "our",
+    "out",     "over",  "own",   "shall",   "she",  "should", "so",      "some",  "such",  "than",
+    "that",    "the",   "their", "them",    "then", "there",  "these",   "they",  "this",  "those",
+    "through", "to",    "too",   "up",      "us",   "use",    "used",    "uses",  "using", "very",
+    "via",     "want",  "was",   "way",     "we",   "were",   "what",    "when",  "where", "which",
+    "while",   "who",   "whose", "why",     "will", "with",   "without", "would", "you",   "your",
 };
 
 static uint64_t
@@ -89,34 +97,25 @@ mix(uint64_t h, uint64_t v)
 }
 
 static void
-add(struct features *f, uint64_t hash, uint32_t weight)
+add(struct state *s, uint64_t hash, uint32_t weight)
 {
-    if (f->count == FEATURES_MAX)
+    struct features *f = &s->features;
+    if (f->count == FEATURES_MAX || weight == 0)
         return;
     if (f->count == f->capacity) {
         f->capacity = SL_MAX(256, f->capacity * 2);
         f->items = sl_realloc(f->items, f->capacity * sizeof(*f->items));
     }
-    f->items[f->count++] = (struct feature){.hash = hash, .weight = weight};
+    f->items[f->count++] = (struct feature){.hash = hash, .weight = weight, .share = s->share};
 }
 
 /* ---- words ------------------------------------------------------------------------------------
  */
 
-static bool
-is_ascii(const struct word *w)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (w->letters[i] >= 0x80)
-            return false;
-    }
-    return true;
-}
-
 static int
 compare_letters(const void *word, const void *entry)
 {
-    const struct word *w = word;
+    const struct sl_text_word *w = word;
     const char *text = *(const char *const *)entry;
     for (uint32_t i = 0; i < w->count; i++) {
         int other = (unsigned char)text[i];
@@ -127,77 +126,16 @@ compare_letters(const void *word, const void *entry)
 }
 
 static bool
-is_common(const struct word *w)
+is_common(const struct sl_text_word *w)
 {
     return bsearch(w, common_words, SL_COUNT_OF(common_words), sizeof(common_words[0]),
                    compare_letters) != NULL;
 }
 
-static bool
-is_frequent(const struct word *stem)
+static int
+compare_entry(const void *word, const void *entry)
 {
-    return bsearch(stem, frequent_stems, SL_COUNT_OF(frequent_stems), sizeof(frequent_stems[0]),
-                   compare_letters) != NULL;
-}
-
-static bool
-ends_in(const struct word *w, const char *suffix)
-{
-    uint32_t size = (uint32_t)strlen(suffix);
-    if (w->count < size)
-        return false;
-    for (uint32_t i = 0; i < size; i++) {
-        if (w->letters[w->count - size + i] != (unsigned char)suffix[i])
-            return false;
-    }
-    return true;
-}
-
-static bool
-is_vowel(uint32_t c)
-{
-    return c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == 'y';
-}
-
-/* Cut the suffix if at least `rest_min` letters with a vowel among them stay. */
-static bool
-cut(struct word *w, const char *suffix, uint32_t rest_min)
-{
-    uint32_t size = (uint32_t)strlen(suffix);
-    bool has_vowel = false;
-    if (!ends_in(w, suffix) || w->count - size < rest_min)
-        return false;
-    for (uint32_t i = 0; i < w->count - size; i++)
-        has_vowel = has_vowel || is_vowel(w->letters[i]);
-    if (has_vowel)
-        w->count -= size;
-    return has_vowel;
-}
-
-/*
- * Cut an English word to what its forms share: compress for compresses, compressed, compressing,
- * compressor. It is enough that forms of one word meet; the stem need not be a word.
- */
-static void
-stem(struct word *w)
-{
-    if (w->count < 4 || !is_ascii(w))
-        return;
-    if (ends_in(w, "ies") && w->count > 4)
-        w->count -= 2;
-    else if (ends_in(w, "s") && !ends_in(w, "ss") && !ends_in(w, "us") && !ends_in(w, "is"))
-        w->count--;
-    bool was_cut = cut(w, "ing", 3) || cut(w, "edly", 3) || cut(w, "ed", 3) || cut(w, "ers", 4) ||
-                   cut(w, "er", 4) || cut(w, "or", 4) || cut(w, "ation", 4) || cut(w, "ion", 4) ||
-                   cut(w, "ment", 4) || cut(w, "able", 4) || cut(w, "ly", 4);
-    uint32_t n = w->count;
-    if (was_cut && n > 3 && w->letters[n - 1] == w->letters[n - 2] &&
-        !is_vowel(w->letters[n - 1]) && w->letters[n - 1] != 's' && w->letters[n - 1] != 'l')
-        w->count--; /* stopp(ing) */
-    if (w->count > 3 && (ends_in(w, "e") || ends_in(w, "i")))
-        w->count--; /* mov(e), copi(es) */
-    else if (w->count > 3 && ends_in(w, "y"))
-        w->count--; /* cop(y) */
+    return compare_letters(word, &((const struct entry *)entry)->stem);
 }
 
 static uint64_t
@@ -209,19 +147,26 @@ hash_letters(const uint32_t *letters, uint32_t count, uint64_t seed)
     return mix(h, count);
 }
 
-/* Short words are frequent ones, more often than not. */
 static uint32_t
-weight_of(const struct word *w)
+weight_of(const struct sl_text_word *stem)
 {
-    static const uint32_t by_length[] = {0, 60, 130, 190, 220, 240};
-    return w->count < SL_COUNT_OF(by_length) ? by_length[w->count] : 256;
+    const struct entry *e =
+        bsearch(stem, frequent, SL_COUNT_OF(frequent), sizeof(frequent[0]), compare_entry);
+    return e == NULL ? WEIGHT_FULL : SL_MAX(e->value, (uint32_t)WEIGHT_MIN);
+}
+
+/* `weight` for each of `count` features, so that together they are as long as one of `weight`. */
+static uint32_t
+weight_of_each(uint32_t weight, uint32_t count)
+{
+    return weight * 16 / (uint32_t)sqrt(256.0 * count);
 }
 
 /* The runs of letters in a word, its start and end marked. */
 static void
-add_grams(struct features *f, const struct word *w, uint32_t weight)
+add_grams(struct state *s, const struct sl_text_word *w, uint32_t weight)
 {
-    uint32_t letters[WORD_CHARACTERS_MAX + SL_UNICODE_FOLD_MAX + 2];
+    uint32_t letters[SL_TEXT_WORD_MAX + 2];
     uint32_t count = w->count + 2;
     if (count < GRAM_SIZE + 1)
         return;
@@ -229,37 +174,86 @@ add_grams(struct features *f, const struct word *w, uint32_t weight)
     memcpy(letters + 1, w->letters, w->count * sizeof(letters[0]));
     letters[count - 1] = '$';
     uint32_t grams_count = count - GRAM_SIZE + 1;
-    uint32_t each = weight * WEIGHT_GRAMS / 256 * 16 / (uint32_t)sqrt(256.0 * grams_count);
+    uint32_t each = weight_of_each(weight * WEIGHT_GRAMS / 256, grams_count);
     for (uint32_t i = 0; i < grams_count; i++)
-        add(f, hash_letters(letters + i, GRAM_SIZE, 2), each);
+        add(s, hash_letters(letters + i, GRAM_SIZE, 2), each);
 }
 
 static void
-end_word(struct state *s, struct word *w)
+add_concepts(struct state *s, const struct sl_text_word *stem, uint32_t weight)
+{
+    const struct entry *end = concepts + SL_COUNT_OF(concepts);
+    const struct entry *first =
+        bsearch(stem, concepts, SL_COUNT_OF(concepts), sizeof(concepts[0]), compare_entry);
+    if (first == NULL)
+        return;
+    while (first > concepts && strcmp(first[-1].stem, first->stem) == 0)
+        first--;
+    const struct entry *next = first + 1;
+    while (next < end && strcmp(next->stem, first->stem) == 0)
+        next++;
+    uint32_t each = weight_of_each(weight * WEIGHT_CONCEPTS / 256, (uint32_t)(next - first));
+    for (; first < next; first++)
+        add(s, mix(3, first->value), each);
+}
+
+/* Put `b` behind `a`, both at most WORD_SIZE_MAX long. */
+static void
+append(struct sl_text_word *a, const struct sl_text_word *b)
+{
+    memcpy(a->letters + a->count, b->letters, b->count * sizeof(a->letters[0]));
+    a->count += b->count;
+}
+
+/* "turn off" may be in the list of concepts; "time stamp" is a timestamp. */
+static void
+add_neighbours(struct state *s, const struct sl_text_word *word, const struct sl_text_word *stem)
+{
+    struct sl_text_word phrase = s->last_stem, pair = s->last;
+    if (s->last.count == 0)
+        return;
+    phrase.letters[phrase.count++] = ' ';
+    append(&phrase, stem);
+    add_concepts(s, &phrase, WEIGHT_FULL);
+    if (s->is_last_common || is_common(word))
+        return;
+    append(&pair, word);
+    sl_text_stem(&pair);
+    add(s, hash_letters(pair.letters, pair.count, 1), WEIGHT_PAIR);
+}
+
+static uint32_t
+share_at(uint32_t words_count)
+{
+    uint32_t late = words_count > SHARE_FULL_WORDS ? words_count - SHARE_FULL_WORDS : 0;
+    return SHARE_MIN + (SHARE_FULL - SHARE_MIN) * SHARE_HALF_WORDS / (SHARE_HALF_WORDS + late);
+}
+
+static void
+end_word(struct state *s, struct sl_text_word *w)
 {
     if (w->count == 0)
         return;
-    if (is_common(w)) {
-        add(&s->features, hash_letters(w->letters, w->count, 1), WEIGHT_COMMON);
-        w->count = 0;
-        return;
+    struct sl_text_word stem = *w;
+    stem.count = w->count = SL_MIN(w->count, (uint32_t)WORD_SIZE_MAX);
+    sl_text_stem(&stem);
+    bool is_w_common = is_common(w);
+    uint32_t weight = is_w_common ? WEIGHT_COMMON : weight_of(&stem);
+    s->share = share_at(s->words_count++);
+    add(s, hash_letters(stem.letters, stem.count, 1), weight);
+    add_neighbours(s, w, &stem);
+    if (!is_w_common) {
+        add_grams(s, w, weight);
+        add_concepts(s, &stem, weight);
     }
-    uint32_t weight = weight_of(w);
-    struct word whole = *w;
-    stem(w);
-    if (is_frequent(w))
-        weight = SL_MIN(weight, (uint32_t)WEIGHT_FREQUENT);
-    add_grams(&s->features, &whole, weight);
-    uint64_t hash = hash_letters(w->letters, w->count, 1);
-    add(&s->features, hash, weight);
-    if (s->last_hash != 0)
-        add(&s->features, mix(s->last_hash, hash), WEIGHT_PAIR);
-    s->last_hash = hash;
+    s->last = *w;
+    s->last_stem = stem;
+    s->is_last_common = is_w_common;
     w->count = 0;
 }
 
 static void
-take(struct state *s, struct word *w, uint32_t c)
+take(struct state *s, struct sl_text_word *w, uint32_t c)
 {
     uint32_t folded[SL_UNICODE_FOLD_MAX];
     enum sl_unicode_class kind = sl_unicode_class(c);
@@ -270,7 +264,7 @@ take(struct state *s, struct word *w, uint32_t c)
     if (kind == SL_UNICODE_SPACE || kind == SL_UNICODE_PUNCT)
         return;
     size_t count = sl_unicode_fold(c, folded);
-    for (size_t i = 0; i < count && w->count < WORD_CHARACTERS_MAX; i++)
+    for (size_t i = 0; i < count && w->count < WORD_SIZE_MAX; i++)
         w->letters[w->count++] = folded[i];
     if (kind != SL_UNICODE_WORD || sl_unicode_is_cjk(c))
         end_word(s, w);
@@ -288,11 +282,13 @@ compare_features(const void *a, const void *b)
     return (x->weight > y->weight) - (x->weight < y->weight);
 }
 
-/* The weight of what was seen `count` times: by the square root, in 1/16. */
+/* The weight of what was seen `share` times: by the power 3/4 of that, in 1/16. Square roots are
+ * the same on every machine, pow() is not. */
 static int64_t
-damped(uint32_t weight, uint32_t count)
+damped(uint32_t weight, uint64_t share)
 {
-    return (int64_t)weight * (int64_t)(16.0 * sqrt((double)count));
+    double root = sqrt((double)share / SHARE_FULL);
+    return (int64_t)weight * (int64_t)(16.0 * root * sqrt(root));
 }
 
 static void
@@ -301,10 +297,14 @@ accumulate(struct features *f, int64_t *sums)
     if (f->count > 0) /* qsort takes no NULL, even of nothing. */
         qsort(f->items, f->count, sizeof(*f->items), compare_features);
     for (uint32_t i = 0, next; i < f->count; i = next) {
-        for (next = i + 1; next < f->count && f->items[next].hash == f->items[i].hash;)
-            next++;
+        uint64_t share = f->items[i].share;
+        uint32_t weight_max = f->items[i].weight;
+        for (next = i + 1; next < f->count && f->items[next].hash == f->items[i].hash; next++) {
+            share += f->items[next].share;
+            weight_max = SL_MAX(weight_max, f->items[next].weight);
+        }
         uint64_t h = mix(f->items[i].hash, 0x53454544);
-        int64_t weight = damped(f->items[i].weight, next - i);
+        int64_t weight = damped(weight_max, share);
         const uint32_t mask = SL_TEXT_HASH_DIMENSIONS - 1;
         sums[h & mask] += h >> 62 & 1 ? weight : -weight;
         sums[h >> PLACES_BITS & mask] += h >> 63 ? weight : -weight;
@@ -315,7 +315,7 @@ void
 sl_text_hash(struct sl_slice text, float ret_vector[static SL_TEXT_HASH_DIMENSIONS])
 {
     struct state s = {0};
-    struct word w = {.count = 0};
+    struct sl_text_word w = {.count = 0};
     int64_t sums[SL_TEXT_HASH_DIMENSIONS] = {0};
     double squares = 0;
     const uint8_t *at = text.data, *end = at + text.size;

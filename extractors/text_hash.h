@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * text_hash.h - the built-in embedder, for when no model is deployed: texts that share words, word
- * stems or parts of words get vectors that point the same way. It knows no meaning: "car" and
- * "automobile" are strangers to it. It needs no state, so vectors made anywhere can be compared.
+ * stems or parts of words get vectors that point the same way. Of meaning it knows a few hundred
+ * classes of English and computing words ("folder" and "directory", "delete" and "remove"); other
+ * words for one thing are strangers. It is made for short passages and for questions about them:
+ * the first words of a text count most. It needs no state, so vectors made anywhere can be
+ * compared.
  *
  * Weights are integers until the last division and square root, so a text has one vector, bit by
  * bit, on every machine. A change of what comes out is a new index name.
