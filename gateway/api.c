@@ -22,7 +22,8 @@
 #define PURGE_NEXT_NS  (2 * SL_MILLI_NS) /* Calls run between slices. */
 #define PURGE_AGAIN_NS SL_SECOND_NS      /* After a failed commit. */
 #define SWEEP_NEXT_NS  SL_SECOND_NS
-#define SWEEP_ROUND_NS (600 * SL_SECOND_NS)
+#define SWEEP_ROUND_NS (60 * SL_SECOND_NS) /* Between rounds of all tenants. */
+#define EXPIRED_MAX    16                  /* Namespaces of a tenant that end in one sweep. */
 
 /* One ask under way. */
 struct waiting {
@@ -290,6 +291,27 @@ next_tenant(struct api *a, struct sl_txn *txn, struct sl_scope *ret_scope)
 }
 
 static void
+expire_namespaces(struct api *a, struct sl_ctx *ctx, struct sl_scope scope)
+{
+    const char *id = "";
+    for (uint32_t i = 0; id != NULL && i < EXPIRED_MAX; i++) {
+        struct sl_call *call = sl_call_create();
+        call->who.scope = scope;
+        call->now_ms = ctx->now_ms;
+        call->random = ctx->random;
+        call->internal = a;
+        enum sl_err err = sl_runner_expire(a->options.gateway, call, &id);
+        if (id != NULL)
+            sl_report_info("namespace-expired", "scope=%" PRIu64 " namespace=%s err=%s", scope.id,
+                           id, sl_err_name(err));
+        if (err != SL_OK)
+            id = NULL; /* The next round tries again. */
+        sl_call_destroy(&call);
+    }
+    start_purge(a, PURGE_NEXT_NS);
+}
+
+static void
 purge(struct api *a, struct sl_ctx *ctx)
 {
     bool is_more = false;
@@ -319,6 +341,8 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     enum sl_err err = SL_OK;
     if (has_tenant)
         err = sl_runner_sweep(a->options.gateway, scope, ctx->now_ms, SWEEP_ROWS, &a->sweep_row);
+    if (has_tenant)
+        expire_namespaces(a, ctx, scope);
     if (err != SL_OK)
         sl_report_warn("sweep-failed", "scope=%" PRIu64 " err=%s", scope.id, sl_err_name(err));
     sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, TOKEN_SWEEP);

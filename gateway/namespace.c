@@ -4,6 +4,8 @@
 #include "gateway/bucket.h"
 #include "gateway/extractor_info.h"
 #include "gateway/list.h"
+#include "gateway/namespace.h"
+#include "runtime/time.h"
 
 #define CHILDREN_MAX 4096 /* Buckets, or collections, that one delete takes along. */
 
@@ -272,12 +274,24 @@ has_active_batches(struct sl_call *call, const char *id)
     return false;
 }
 
+/* Stage the end of a namespace and of all in it. The call may have failed afterwards. */
+static void
+delete_namespace(struct sl_call *call, const struct sl_resource *ns, struct sl_purge *purge)
+{
+    static const char *const counts[] = {SL_COUNT_BUCKETS, SL_COUNT_COLLECTIONS, SL_COUNT_SOURCES};
+    struct sl_buf prefix = {0};
+    delete_children(call, ns->id, purge);
+    sl_rows_delete(call, SL_TABLE_MODEL, sl_key_prefix(&prefix, 1, ns->id), purge);
+    sl_buf_deinit(&prefix);
+    for (size_t i = 0; i < SL_COUNT_OF(counts); i++)
+        sl_count_forget(call->txn, sl_counter(call, counts[i], ns->id));
+    sl_resource_delete(call, &sl_kind_namespace, "", ns);
+}
+
 void
 sl_api_delete_namespace(struct sl_call *call)
 {
-    static const char *const counts[] = {SL_COUNT_BUCKETS, SL_COUNT_COLLECTIONS, SL_COUNT_SOURCES};
     struct sl_resource ns;
-    struct sl_buf prefix = {0};
     struct sl_purge purge = sl_purge_with_task(call);
     if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &ns))
         return;
@@ -286,14 +300,9 @@ sl_api_delete_namespace(struct sl_call *call)
                      "batches of the namespace are running; cancel them or use force=true");
         return;
     }
-    delete_children(call, ns.id, &purge);
-    sl_rows_delete(call, SL_TABLE_MODEL, sl_key_prefix(&prefix, 1, ns.id), &purge);
-    sl_buf_deinit(&prefix);
+    delete_namespace(call, &ns, &purge);
     if (sl_call_has_failed(call))
         return;
-    for (size_t i = 0; i < SL_COUNT_OF(counts); i++)
-        sl_count_forget(call->txn, sl_counter(call, counts[i], ns.id));
-    sl_resource_delete(call, &sl_kind_namespace, "", &ns);
 
     const char *about = sl_call_format(call, "{\"namespace_id\":\"%s\"}", ns.id);
     const char *status = sl_purge_task(call, &purge, "api_namespaces_delete", about);
@@ -303,4 +312,45 @@ sl_api_delete_namespace(struct sl_call *call)
     sl_jsonw_member_str(&call->out, "namespace_id", ns.id);
     sl_jsonw_member_str(&call->out, "message", "the namespace and all that was in it is deleted");
     sl_jsonw_end(&call->out);
+}
+
+/* ---- time to live -------------------------------------------------------------------------------
+ */
+
+static bool
+is_expired(struct sl_slice text, uint64_t now_ms)
+{
+    struct sl_json_doc *doc = NULL;
+    struct sl_buf memory = {0};
+    struct sl_slice created;
+    uint64_t seconds, created_ms;
+    if (sl_json_parse(text, &doc, NULL) != SL_OK)
+        return false;
+    struct sl_json row = sl_json_root(doc);
+    bool is_over = sl_json_u64(sl_json_member(row, "ttl_seconds"), &seconds) == SL_OK &&
+                   sl_json_text(sl_json_member(row, "created_at"), &memory, &created) == SL_OK &&
+                   sl_time_parse(created, &created_ms) == SL_OK && seconds <= UINT32_MAX &&
+                   created_ms + seconds * 1000 <= now_ms;
+    sl_buf_deinit(&memory);
+    sl_json_destroy(&doc);
+    return is_over;
+}
+
+const char *
+sl_namespace_expire(struct sl_call *call)
+{
+    struct sl_scan scan = {0};
+    struct sl_resource ns;
+    const char *id = NULL;
+    struct sl_purge purge = sl_purge_begin();
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_NAMESPACE, sl_slice(NULL, 0),
+                sl_slice(NULL, 0), false, &scan);
+    while (id == NULL && sl_scan_next(&scan)) {
+        if (is_expired(scan.value, call->now_ms))
+            id = (const char *)sl_call_copy(call, sl_key_part(scan.key, 0)).data;
+    }
+    sl_scan_end(&scan);
+    if (id != NULL && sl_resource_find(call, &sl_kind_namespace, "", sl_slice_str(id), &ns))
+        delete_namespace(call, &ns, &purge);
+    return id;
 }

@@ -4,6 +4,7 @@
 #include "actors/rows.h"
 #include "gateway/idempotency.h"
 #include "gateway/route.h"
+#include "gateway/namespace.h"
 
 #define IDENTIFIER_BYTES_MAX 128
 
@@ -166,6 +167,22 @@ sl_runner_continue(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *th
     call->is_waiting = false;
     call->txn = sl_store_begin(g->store);
     run_handler(g, call, then);
+}
+
+enum sl_err
+sl_runner_expire(struct sl_gateway *g, struct sl_call *call, const char **ret_id)
+{
+    sl_assert(call->txn == NULL);
+    call->gateway = g;
+    call->txn = sl_store_begin(g->store);
+    *ret_id = sl_namespace_expire(call);
+    enum sl_err err = sl_call_has_failed(call) ? SL_EBUSY : SL_OK;
+    if (*ret_id != NULL && err == SL_OK)
+        err = sl_txn_commit(&call->txn);
+    if (call->txn != NULL)
+        sl_txn_abort(&call->txn);
+    sl_call_run_after(call, *ret_id != NULL && err == SL_OK);
+    return err;
 }
 
 enum sl_err

@@ -24,6 +24,14 @@ void sl_runner_run(struct sl_gateway *g, struct sl_call *call);
 void sl_runner_continue(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *then);
 
 /*
+ * Delete one namespace whose time is over, in the scope of `call`, which carries no request: its
+ * who.scope, now_ms, random and internal are set. *ret_id NULL: there is none. It lives as long as
+ * the call. Errors: the commit's, and SL_EBUSY when it holds more than can be deleted.
+ */
+SL_MUST_CHECK enum sl_err sl_runner_expire(struct sl_gateway *g, struct sl_call *call,
+                                           const char **ret_id);
+
+/*
  * Forget stored replies of one scope that have expired: looks at up to `rows_max` rows that follow
  * `cursor` (a key; empty: from the start) and moves it on; empty again when the end was reached.
  * SL_ENOSPC and the store's other errors: nothing was removed.

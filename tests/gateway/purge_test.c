@@ -6,6 +6,7 @@
 
 #include "actors/count.h"
 #include "actors/rows.h"
+#include "gateway/runner.h"
 #include "runtime/alloc.h"
 #include "tests/gateway/harness.h"
 
@@ -156,4 +157,37 @@ Test(purge, a_namespace_goes_with_all_that_is_in_it)
     sl_free(path);
     sl_free(task);
     sl_free(bucket);
+}
+
+/* What the api actor does in its sweep; the id of the namespace that ended, owned, or NULL. */
+static char *
+expire(uint64_t now_ms)
+{
+    const char *id;
+    struct sl_call *call = sl_call_create();
+    call->who.scope = h.who.scope;
+    call->now_ms = now_ms;
+    cr_assert_eq(sl_runner_expire(&h.gateway, call, &id), SL_OK);
+    char *copy = id == NULL ? NULL : sl_strdup(id);
+    sl_call_destroy(&call);
+    return copy;
+}
+
+Test(purge, a_namespace_with_a_ttl_ends_when_it_elapses_and_not_before)
+{
+    h.namespace_id = NULL;
+    cr_assert_eq(harness_call(&h, "POST", "/v1/namespaces",
+                              "{\"namespace_name\":\"brief\",\"ttl_seconds\":60,"
+                              "\"feature_extractors\":[{\"feature_extractor_name\":"
+                              "\"text_extractor\",\"version\":\"v1\"}]}"),
+                 200, "%s", h.text);
+    char *id = harness_text(&h, "namespace_id");
+    cr_assert_null(expire(h.now_ms + 59999));
+    char *ended = expire(h.now_ms + 60000);
+    cr_assert_str_eq(ended, id);
+    cr_assert_null(expire(h.now_ms + 60000));
+    cr_assert_eq(harness_call(&h, "GET", "/v1/namespaces/brief", NULL), 404);
+    cr_assert_eq(harness_call(&h, "GET", "/v1/namespaces/shop", NULL), 200);
+    sl_free(ended);
+    sl_free(id);
 }
