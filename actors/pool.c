@@ -390,7 +390,7 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_object(w);
         sl_jsonw_member_str(w, "extractor", p->extractor);
         sl_jsonw_member_str(w, "index", p->index);
-        sl_jsonw_member_u64(w, "replica", r->number);
+        sl_jsonw_member_u64(w, "id", r->number);
         sl_jsonw_member_u64(w, "pid", r->pid);
         sl_jsonw_member_str(w, "state", names[r->state]);
         sl_jsonw_member_u64(w, "ongoing", r->in_flight.count);

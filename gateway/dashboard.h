@@ -9,7 +9,7 @@
  *    "queues":[{"queue","ready","delayed","leased","oldest_ms"}],
  *    "jobs":[{"id","tenant","state","done","failed","total"}],
  *    "models":[{"id","namespace","state","bytes"}],
- *    "objects":{"count","bytes"},"requests":{"in_flight","total"}}
+ *    "objects":{"count","bytes","documents"},"requests":{"in_flight","total"}}
  */
 #ifndef SL_GATEWAY_DASHBOARD_H
 #define SL_GATEWAY_DASHBOARD_H

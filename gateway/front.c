@@ -235,6 +235,7 @@ post(struct sl_request *request)
     request->call = NULL;
     request->stage = SL_STAGE_POSTED;
     atomic_fetch_add(&front->in_flight, 1);
+    atomic_fetch_add(&front->posted, 1);
     front->options.post(front->options.arg, call);
 }
 
@@ -551,6 +552,12 @@ uint32_t
 sl_front_in_flight(const struct sl_front *front)
 {
     return atomic_load(&front->in_flight);
+}
+
+uint64_t
+sl_front_posted(const struct sl_front *front)
+{
+    return atomic_load(&front->posted);
 }
 
 void

@@ -40,6 +40,7 @@ uint16_t sl_front_port(const struct sl_front *front);
 /* New requests get 503 "draining" from now on; those under way go on. */
 void sl_front_drain(struct sl_front *front);
 uint32_t sl_front_in_flight(const struct sl_front *front); /* Posted and not yet answered. */
+uint64_t sl_front_posted(const struct sl_front *front);    /* All calls since the start. */
 /* Answer and free the call. Any thread. */
 void sl_front_reply(struct sl_front *front, struct sl_call **call);
 /* Stop; every posted call must have been answered. What is half read is dropped. */

@@ -62,6 +62,7 @@ struct sl_front {
     atomic_bool has_settled;
     atomic_bool is_asleep; /* The front's thread is in poll: wake it. */
     atomic_uint in_flight;
+    atomic_ullong posted;
     _Atomic(struct sl_call *) replied; /* Any thread pushes; the front's takes all. */
 
     pthread_mutex_t settle_lock; /* Guards the three below. */

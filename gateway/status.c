@@ -3,16 +3,22 @@
 
 #include <stdio.h>
 
+#include "actors/count.h"
 #include "actors/dispatcher.h"
 #include "actors/head.h"
+#include "actors/job_row.h"
 #include "actors/rows.h"
 #include "gateway/api.h"
 #include "queue/queue.h"
 #include "runtime/alloc.h"
 #include "runtime/handoff.h"
 
-#define DEPTHS_MAX 64
-#define WAIT_NS    SL_SECOND_NS
+#define DEPTHS_MAX   64
+#define TENANTS_MAX  64 /* The page is for a look, not for a census. */
+#define JOBS_MAX     32
+#define MODELS_MAX   64
+#define COUNTERS_MAX 1000
+#define WAIT_NS      SL_SECOND_NS
 
 struct sl_status {
     struct sl_status_sources sources;
@@ -62,16 +68,84 @@ anonymous_bytes(void)
     return kib * SL_KIB;
 }
 
+/* ---- tenants -----------------------------------------------------------------------------------
+ */
+
+struct tenant {
+    struct sl_scope scope;
+    char id[64];
+};
+
+struct tenants {
+    struct tenant items[TENANTS_MAX];
+    uint32_t count;
+};
+
 static void
-write_queues(struct sl_jsonw *w, const struct sl_queue *queue)
+read_tenants(struct sl_txn *txn, struct tenants *t)
+{
+    struct sl_scan scan = {0};
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, (struct sl_slice){0}, (struct sl_slice){0},
+                false, &scan);
+    while (t->count < TENANTS_MAX && sl_scan_next(&scan)) {
+        struct sl_json_doc *doc = NULL;
+        struct tenant *tenant = &t->items[t->count];
+        if (sl_json_parse(scan.value, &doc, NULL) != SL_OK)
+            continue;
+        if (sl_json_u64(sl_json_member(sl_json_root(doc), "scope"), &tenant->scope.id) == SL_OK) {
+            snprintf(tenant->id, sizeof(tenant->id), "%.*s", SL_SLICE_FMT(scan.key));
+            t->count++;
+        }
+        sl_json_destroy(&doc);
+    }
+    sl_scan_end(&scan);
+}
+
+static const char *
+tenant_id(const struct tenants *t, struct sl_scope scope)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->items[i].scope.id == scope.id)
+            return t->items[i].id;
+    }
+    return "(more)";
+}
+
+/* ---- parts of the page -------------------------------------------------------------------------
+ */
+
+/* Nodes as the head knows them, and their replicas in one list. */
+static void
+write_nodes(struct sl_jsonw *w, struct sl_live *live)
+{
+    struct sl_buf nodes = {0};
+    struct sl_json_doc *doc = NULL;
+    sl_head_status(sl_live_state(live, SL_ACTOR_HEAD), &nodes);
+    if (sl_json_parse(sl_buf_slice(&nodes), &doc, NULL) == SL_OK) {
+        sl_jsonw_member_raw(w, "nodes", sl_buf_slice(&nodes));
+        sl_jsonw_name(w, "replicas");
+        sl_jsonw_array(w);
+        for (struct sl_json_iter n = sl_json_iter(sl_json_root(doc)); sl_json_next(&n);) {
+            struct sl_json replicas = sl_json_member(n.value, "replicas");
+            for (struct sl_json_iter r = sl_json_iter(replicas); sl_json_next(&r);)
+                sl_jsonw_value(w, r.value);
+        }
+        sl_jsonw_end(w);
+    }
+    sl_json_destroy(&doc);
+    sl_buf_deinit(&nodes);
+}
+
+static void
+write_queues(struct sl_jsonw *w, const struct sl_queue *queue, const struct tenants *tenants)
 {
     struct sl_queue_depth depths[DEPTHS_MAX];
     uint32_t count = sl_queue_depths(queue, depths, DEPTHS_MAX);
     sl_jsonw_name(w, "queues");
     sl_jsonw_array(w);
     for (uint32_t i = 0; i < count; i++) {
-        char name[64];
-        snprintf(name, sizeof(name), "%llu:%s", (unsigned long long)depths[i].scope.id,
+        char name[96];
+        snprintf(name, sizeof(name), "%s:%s", tenant_id(tenants, depths[i].scope),
                  sl_class_name(depths[i].class));
         sl_jsonw_object(w);
         sl_jsonw_member_str(w, "queue", name);
@@ -81,6 +155,103 @@ write_queues(struct sl_jsonw *w, const struct sl_queue *queue)
         sl_jsonw_member_u64(w, "oldest_ms", depths[i].oldest_ms);
         sl_jsonw_end(w);
     }
+    sl_jsonw_end(w);
+}
+
+static void
+write_jobs(struct sl_jsonw *w, const struct sl_queue *queue, const struct tenants *tenants)
+{
+    static const char *const states[] = {"pending", "running", "succeeded",
+                                         "partial", "failed",  "canceled"};
+    struct sl_job_info jobs[JOBS_MAX];
+    uint32_t count = sl_queue_jobs(queue, jobs, JOBS_MAX);
+    sl_jsonw_name(w, "jobs");
+    sl_jsonw_array(w);
+    for (uint32_t i = 0; i < count; i++) {
+        char id[37];
+        sl_job_id_format(jobs[i].id, id);
+        sl_jsonw_object(w);
+        sl_jsonw_member_str(w, "id", id);
+        sl_jsonw_member_str(w, "tenant", tenant_id(tenants, jobs[i].scope));
+        sl_jsonw_member_str(w, "state", states[jobs[i].state]);
+        sl_jsonw_member_u64(w, "done", jobs[i].done);
+        sl_jsonw_member_u64(w, "failed", jobs[i].dead);
+        sl_jsonw_member_u64(w, "total", jobs[i].total);
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+}
+
+static void
+write_model(struct sl_jsonw *w, struct sl_slice namespace, struct sl_json row)
+{
+    bool is_deployed = sl_json_bool(sl_json_member(row, "deployed"), false);
+    sl_jsonw_object(w);
+    sl_jsonw_member_value(w, "id", sl_json_member(row, "model_id"));
+    sl_jsonw_member_slice(w, "namespace", namespace);
+    sl_jsonw_member_str(w, "state", is_deployed ? "deployed" : "pending");
+    sl_jsonw_member_value(w, "bytes", sl_json_member(row, "size_bytes"));
+    sl_jsonw_end(w);
+}
+
+static void
+write_models(struct sl_jsonw *w, struct sl_txn *txn, const struct tenants *tenants)
+{
+    uint32_t count = 0;
+    sl_jsonw_name(w, "models");
+    sl_jsonw_array(w);
+    for (uint32_t i = 0; i < tenants->count; i++) {
+        struct sl_scan scan = {0};
+        sl_txn_scan(txn, tenants->items[i].scope, SL_TABLE_MODEL, (struct sl_slice){0},
+                    (struct sl_slice){0}, false, &scan);
+        for (; count < MODELS_MAX && sl_scan_next(&scan); count++) {
+            struct sl_json_doc *doc = NULL;
+            if (sl_json_parse(scan.value, &doc, NULL) == SL_OK)
+                write_model(w, sl_key_part(scan.key, 0), sl_json_root(doc));
+            sl_json_destroy(&doc);
+        }
+        sl_scan_end(&scan);
+    }
+    sl_jsonw_end(w);
+}
+
+/* The sum of a tenant's counters of one name, over at most COUNTERS_MAX parents of a kind of id. */
+static int64_t
+sum_counters(struct sl_txn *txn, struct sl_scope scope, const char *name, const char *kind)
+{
+    struct sl_buf prefix = {0}, keys = {0};
+    struct sl_scan scan = {0};
+    uint32_t count = 0;
+    (void)sl_key_prefix(&prefix, 1, name);
+    sl_buf_append_str(&prefix, kind);
+    sl_txn_scan(txn, scope, SL_TABLE_COUNT, sl_buf_slice(&prefix), (struct sl_slice){0}, false,
+                &scan);
+    for (; count < COUNTERS_MAX && sl_scan_next(&scan); count++)
+        sl_buf_append_block(&keys, scan.key);
+    sl_scan_end(&scan);
+    int64_t sum = 0;
+    struct sl_reader reader = sl_reader(sl_buf_slice(&keys));
+    for (uint32_t i = 0; i < count; i++)
+        sum += sl_txn_counter(txn, scope, SL_TABLE_COUNT, sl_read_block(&reader));
+    sl_buf_deinit(&prefix);
+    sl_buf_deinit(&keys);
+    return sum;
+}
+
+static void
+write_objects(struct sl_jsonw *w, struct sl_txn *txn, const struct tenants *tenants)
+{
+    int64_t objects = 0, bytes = 0, documents = 0;
+    for (uint32_t i = 0; i < tenants->count; i++) {
+        objects += sum_counters(txn, tenants->items[i].scope, SL_COUNT_SOURCES, "bkt_");
+        bytes += sum_counters(txn, tenants->items[i].scope, SL_COUNT_BYTES, "bkt_");
+        documents += sum_counters(txn, tenants->items[i].scope, SL_COUNT_RECORDS, "col_");
+    }
+    sl_jsonw_name(w, "objects");
+    sl_jsonw_object(w);
+    sl_jsonw_member_i64(w, "count", objects);
+    sl_jsonw_member_i64(w, "bytes", bytes);
+    sl_jsonw_member_i64(w, "documents", documents);
     sl_jsonw_end(w);
 }
 
@@ -101,32 +272,49 @@ write_tasks(struct sl_jsonw *w, struct sl_live *live)
 }
 
 static void
+write_main(struct sl_jsonw *w, const struct sl_status *s, uint64_t now_ms)
+{
+    const struct sl_front *front = *s->sources.front;
+    const void *head = sl_live_state(s->sources.live, SL_ACTOR_HEAD);
+    sl_jsonw_member_str(w, "version", s->sources.version);
+    sl_jsonw_member_u64(w, "uptime_s", (now_ms - s->sources.started_ms) / 1000);
+    sl_jsonw_name(w, "node");
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "id", "head");
+    sl_jsonw_member_str(w, "state", sl_head_has_node(head) ? "ready" : "starting");
+    sl_jsonw_end(w);
+    sl_jsonw_name(w, "memory");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "anonymous_bytes", anonymous_bytes());
+    sl_jsonw_member_u64(w, "shared_bytes", sl_index_bytes(s->sources.gateway->indexes));
+    sl_jsonw_end(w);
+    sl_jsonw_name(w, "requests");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "in_flight", front == NULL ? 0 : sl_front_in_flight(front));
+    sl_jsonw_member_u64(w, "total", front == NULL ? 0 : sl_front_posted(front));
+    sl_jsonw_end(w);
+}
+
+static void
 write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
 {
-    struct sl_buf nodes = {0};
-    const void *head = sl_live_state(s->sources.live, SL_ACTOR_HEAD);
-    sl_head_status(head, &nodes);
+    struct tenants *tenants = sl_zalloc(sizeof(*tenants));
+    struct sl_txn *txn = sl_store_begin(ctx->store);
     struct sl_jsonw w;
+    read_tenants(txn, tenants);
     sl_jsonw_init(&w, out);
     sl_jsonw_object(&w);
-    sl_jsonw_member_str(&w, "version", s->sources.version);
-    sl_jsonw_member_u64(&w, "uptime_s", (ctx->now_ms - s->sources.started_ms) / 1000);
-    sl_jsonw_name(&w, "node");
-    sl_jsonw_object(&w);
-    sl_jsonw_member_str(&w, "id", "head");
-    sl_jsonw_member_str(&w, "state", sl_head_has_node(head) ? "ready" : "starting");
-    sl_jsonw_end(&w);
-    sl_jsonw_name(&w, "memory");
-    sl_jsonw_object(&w);
-    sl_jsonw_member_u64(&w, "anonymous_bytes", anonymous_bytes());
-    sl_jsonw_member_u64(&w, "vectors_bytes", sl_index_bytes(s->sources.gateway->indexes));
-    sl_jsonw_end(&w);
-    sl_jsonw_member_raw(&w, "nodes", sl_buf_slice(&nodes));
-    write_queues(&w, s->sources.gateway->queue);
+    write_main(&w, s, ctx->now_ms);
+    write_nodes(&w, s->sources.live);
+    write_queues(&w, s->sources.gateway->queue, tenants);
     write_tasks(&w, s->sources.live);
+    write_jobs(&w, s->sources.gateway->queue, tenants);
+    write_models(&w, txn, tenants);
+    write_objects(&w, txn, tenants);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
-    sl_buf_deinit(&nodes);
+    sl_txn_abort(&txn);
+    sl_free(tenants);
 }
 
 void

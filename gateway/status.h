@@ -5,6 +5,7 @@
 #ifndef SL_GATEWAY_STATUS_H
 #define SL_GATEWAY_STATUS_H
 
+#include "gateway/front.h"
 #include "gateway/gateway.h"
 #include "runtime/live.h"
 
@@ -13,6 +14,7 @@ struct sl_status;
 struct sl_status_sources { /* Borrowed for the status's life. */
     struct sl_live *live;
     struct sl_gateway *gateway;
+    struct sl_front *const *front; /* Where the front will be; NULL there: not yet. */
     const char *version;
     uint64_t started_ms;
 };

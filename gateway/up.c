@@ -272,6 +272,7 @@ spawn_actors(struct up *u, const char *endpoint)
 
     u->status = sl_status_create(&(struct sl_status_sources){.live = u->live,
                                                              .gateway = &u->gateway,
+                                                             .front = &u->front,
                                                              .version = SL_VERSION,
                                                              .started_ms = sl_time_wall_ms()});
     struct sl_api_options api = {

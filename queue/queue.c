@@ -285,3 +285,15 @@ sl_queue_ended(const struct sl_queue *q, struct sl_job_info *ret_info)
         job = job->next;
     return job != NULL && sl_queue_job(q, job->id, ret_info) == SL_OK;
 }
+
+uint32_t
+sl_queue_jobs(const struct sl_queue *q, struct sl_job_info *ret_infos, uint32_t max)
+{
+    sl_queue_assert(q);
+    uint32_t count = 0;
+    for (const struct sl_job *job = q->last_job; job != NULL && count < max; job = job->prev) {
+        if (sl_queue_job(q, job->id, &ret_infos[count]) == SL_OK)
+            count++;
+    }
+    return count;
+}

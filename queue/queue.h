@@ -123,6 +123,8 @@ enum sl_err sl_queue_job(const struct sl_queue *q, struct sl_job_id job,
                          struct sl_job_info *ret_info); /* SL_ENOTFOUND. */
 /* The oldest job that has ended and is not forgotten; false: there is none. Walks all jobs. */
 bool sl_queue_ended(const struct sl_queue *q, struct sl_job_info *ret_info);
+/* Jobs that are not forgotten, newest first: at most `max`, returns how many. */
+uint32_t sl_queue_jobs(const struct sl_queue *q, struct sl_job_info *ret_infos, uint32_t max);
 struct sl_queue_depth {
     struct sl_scope scope;
     enum sl_class class;
