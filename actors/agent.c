@@ -553,12 +553,18 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
               "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
               " exit_code=%" PRId64 " in_flight=%u",
               p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count);
+    bool is_timeout = r->state == SL_REPLICA_READY && r->is_killed;
     struct sl_items lost;
     sl_pool_on_exit(p, ctx, r, &lost);
     struct sl_m_task_failed why = {.kind = SL_FAIL_CRASH,
                                    .signal = m->signal,
                                    .alone = lost.count == 1,
                                    .message = sl_slice_str("the replica died")};
+    if (is_timeout && lost.count == 1) { /* With others about, nobody knows who held it up. */
+        why.kind = SL_FAIL_TRANSIENT;
+        why.code = sl_slice_str("timeout");
+        why.message = sl_slice_str("it took longer than tasks.timeout; its replica was killed");
+    }
     for (struct sl_item *item; (item = sl_items_pop(&lost)) != NULL;) {
         /* Told to stop it has answered all, but its end may be heard of before its answers. */
         if (is_stop) {

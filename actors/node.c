@@ -62,7 +62,8 @@ run(struct sl_json text, const struct sl_child *child)
                      .blob_directory = blobs,
                      .threads = number_member(text, "threads", 0),
                      .replicas_max = SL_MIN(number_member(text, "replicas", 1), SL_REPLICAS_MAX),
-                     .idle_ns = number_member(text, "idle_ms", 600000) * SL_MILLI_NS},
+                     .idle_ns = number_member(text, "idle_ms", 600000) * SL_MILLI_NS,
+                     .task_ns = number_member(text, "task_ms", 600000) * SL_MILLI_NS},
             .pid = (uint64_t)getpid()};
         sl_live_spawn(live, SL_ACTOR_AGENT, &sl_agent_class, &agent);
         is_ok = sl_live_run(live) == SL_OK;

@@ -197,6 +197,8 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
                              .params = sl_slice_str(item->spec->params),
                              .inputs = inputs_of(item)};
     sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
+    if (r->in_flight.count == 0)
+        r->heard_ns = ctx->now_ns;
     sl_items_push(&r->in_flight, item);
     r->used_ns = ctx->now_ns;
 }
@@ -310,7 +312,7 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
     struct sl_item *item = sl_items_take(&r->in_flight, serial);
     if (item == NULL)
         return NULL;
-    r->used_ns = ctx->now_ns;
+    r->used_ns = r->heard_ns = ctx->now_ns;
     r->done++;
     p->item_ns = (p->item_ns * 7 + busy_ns) / 8;
     return item;
@@ -338,7 +340,10 @@ sl_pool_has_given_up(const struct sl_pool *p)
 static void
 kill_overdue(const struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
 {
+    bool is_hung = r->state == SL_REPLICA_READY && r->in_flight.count > 0 &&
+                   p->options->task_ns > 0 && ctx->now_ns - r->heard_ns >= p->options->task_ns;
     bool is_overdue =
+        is_hung ||
         (r->state == SL_REPLICA_STARTING && ctx->now_ns - r->started_ns >= START_MAX_NS) ||
         (r->state == SL_REPLICA_STOPPING && ctx->now_ns - r->stopped_ns >= STOP_MAX_NS);
     if (!is_overdue || r->is_killed)

@@ -11,7 +11,7 @@
  * A batch is as many items as take about BATCH_NS by what the last ones took; two batches are under
  * way at a replica, so it never waits for the next. After a crash nobody knows which item did it:
  * the head sends those again one at a time (alone), and an item that kills its replica alone is to
- * blame.
+ * blame. One that answers nothing for task_ns hangs: it is killed, and treated the same.
  */
 #ifndef SL_ACTORS_POOL_H
 #define SL_ACTORS_POOL_H
@@ -57,9 +57,10 @@ struct sl_replica {
     uint32_t number;
     uint64_t pid;
     uint64_t started_ns, used_ns, stopped_ns;
+    uint64_t heard_ns; /* When it last answered, or was given work while it had none. */
     uint64_t done;
     bool is_unwanted; /* Stops as soon as it is ready: its model was dropped meanwhile. */
-    bool is_killed;
+    bool is_killed;   /* It took too long; READY: over its work. */
     struct sl_items in_flight;
 };
 
@@ -71,6 +72,7 @@ struct sl_pool_options { /* The agent's, borrowed. */
     uint32_t threads;      /* A replica may use. */
     uint32_t replicas_max; /* Of one pool. */
     uint64_t idle_ns;      /* A replica without work ends after this. */
+    uint64_t task_ns;      /* One with work that answers nothing for so long is killed; 0: never. */
 };
 
 struct sl_pool {
@@ -115,8 +117,8 @@ bool sl_pool_has_given_up(const struct sl_pool *p);
 /* Whether nothing waits and no replica is left: its slot may be given to other work. */
 bool sl_pool_is_empty(const struct sl_pool *p);
 /*
- * Stop replicas that have been idle for long, and kill those that neither start nor stop in their
- * time; nanoseconds until the next idle one is due.
+ * Stop replicas that have been idle for long, and kill those that do not start, answer or stop in
+ * their time; nanoseconds until the next idle one is due.
  */
 uint64_t sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx);
 void sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx); /* All of them, once idle or not. */

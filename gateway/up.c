@@ -247,6 +247,8 @@ node_text(const struct up *u, const char *endpoint)
     sl_jsonw_member_i64(&w, "replicas", sl_config_int(u->options.config, SL_UP_replicas));
     sl_jsonw_member_u64(&w, "idle_ms",
                         sl_config_duration_ns(u->options.config, SL_UP_idle) / SL_MILLI_NS);
+    sl_jsonw_member_u64(&w, "task_ms",
+                        sl_config_duration_ns(u->options.config, SL_UP_task_timeout) / SL_MILLI_NS);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     text.size--; /* The head adds the node's number and closes it. */

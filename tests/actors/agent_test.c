@@ -23,7 +23,8 @@ start_with(uint32_t replicas_max)
                                                 .plugin_directories = "/nowhere",
                                                 .blob_directory = "/nowhere",
                                                 .replicas_max = replicas_max,
-                                                .idle_ns = 60 * SL_SECOND_NS},
+                                                .idle_ns = 60 * SL_SECOND_NS,
+                                                .task_ns = 600 * SL_SECOND_NS},
                                        .data_directory = ""};
     sl_report_level_set(SL_REPORT_ERROR);
     recorder_start(&r, &sl_agent_class, sl_at(NODE, SL_ACTOR_AGENT), &options);
@@ -353,6 +354,63 @@ Test(agent, kills_a_replica_that_never_gets_ready)
     cr_assert_eq(SL_BODY(kill, spawn_kill)->tag, replica);
     sl_msg_destroy(&kill);
     cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0, "once");
+}
+
+/* Whether the replica, and no other, is told to die. */
+static bool
+is_killed(uint32_t replica)
+{
+    struct sl_msg *kill = recorder_take(&r, SL_M_spawn_kill);
+    if (kill == NULL)
+        return false;
+    cr_assert_eq(SL_BODY(kill, spawn_kill)->tag, replica);
+    cr_assert_eq(SL_BODY(kill, spawn_kill)->signal, 9);
+    sl_msg_destroy(&kill);
+    return true;
+}
+
+Test(agent, kills_a_replica_that_hangs_and_its_only_task_has_timed_out)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, true);
+    uint32_t replica = start_replica();
+    recorder_wait(&r, 595 * SL_SECOND_NS);
+    cr_assert(!is_killed(replica));
+    recorder_wait(&r, 10 * SL_SECOND_NS);
+    cr_assert(is_killed(replica));
+    cr_assert(!is_killed(replica), "once");
+    exited(replica, 0, 9);
+    expect_failed(1, SL_FAIL_TRANSIENT, true, "timeout");
+}
+
+Test(agent, a_hang_blames_nobody_of_many)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    run_task(2, false);
+    uint32_t replica = start_replica();
+    recorder_wait(&r, 605 * SL_SECOND_NS);
+    cr_assert(is_killed(replica));
+    exited(replica, 0, 9);
+    expect_failed(1, SL_FAIL_CRASH, false, "");
+    expect_failed(2, SL_FAIL_CRASH, false, "");
+}
+
+Test(agent, lets_a_replica_live_that_answers_now_and_then_or_has_no_work)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    run_task(2, false);
+    uint32_t replica = start_replica();
+    uint64_t first = taken_by(replica), second = taken_by(replica);
+    recorder_wait(&r, 500 * SL_SECOND_NS);
+    processed(replica, first, 0, 1);
+    recorder_wait(&r, 500 * SL_SECOND_NS);
+    processed(replica, second, 0, 1);
+    recorder_wait(&r, 59 * SL_SECOND_NS);
+    run_task(3, false);
+    recorder_wait(&r, 595 * SL_SECOND_NS);
+    cr_assert(!is_killed(replica));
 }
 
 Test(agent, stops_an_idle_replica_and_starts_one_for_new_work)
