@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/spawn_port.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +9,10 @@
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 #include "runtime/spawner.h"
+#include "runtime/time.h"
+
+#define STOP_NS      (2 * SL_SECOND_NS)
+#define STOP_POLL_MS 5
 
 struct sl_spawn_port {
     struct sl_spawn_port_options options;
@@ -131,6 +136,22 @@ sl_spawn_port_open(const struct sl_spawn_port_options *options, struct sl_spawn_
     return SL_OK;
 }
 
+/* A spawner that does not end by itself (stopped, say) is killed, so that a stop never hangs. */
+static void
+await_end(int pid)
+{
+    uint64_t deadline_ns = sl_time_mono_ns() + STOP_NS;
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (sl_time_mono_ns() >= deadline_ns) {
+            sl_report_warn("spawner-overdue", "pid=%d action=kill", pid);
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+            return;
+        }
+        poll(NULL, 0, STOP_POLL_MS);
+    }
+}
+
 void
 sl_spawn_port_close(struct sl_spawn_port **port)
 {
@@ -142,7 +163,7 @@ sl_spawn_port_close(struct sl_spawn_port **port)
         close(p->fd); /* The spawner ends when its last client's socket closes. */
     }
     if (p->pid > 0)
-        waitpid(p->pid, NULL, 0);
+        await_end(p->pid);
     sl_free(p);
     *port = NULL;
 }

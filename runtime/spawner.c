@@ -229,6 +229,18 @@ reap(struct spawner *s)
     }
 }
 
+/* The lifeline ends all that run; a stopped or traced one would not notice. */
+static void
+end_all(struct spawner *s)
+{
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        if (s->children[i].pid != 0)
+            kill(s->children[i].pid, SIGKILL);
+    }
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
 static bool
 spawner_init(struct spawner *s)
 {
@@ -267,8 +279,10 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
                 return 1;
             continue;
         }
-        if (polls[CHILDREN_MAX].revents != 0 && !serve(&s, main_fd))
-            return 0; /* Main is gone: our lifeline's closing ends all children. */
+        if (polls[CHILDREN_MAX].revents != 0 && !serve(&s, main_fd)) {
+            end_all(&s); /* Main is gone. */
+            return 0;
+        }
         for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
             if (polls[i].revents != 0 && !serve(&s, polls[i].fd))
                 s.children[i].is_silent = true;

@@ -290,6 +290,17 @@ Test(spawner, all_end_when_main_closes_its_socket)
     wait_until_gone(spawner_pid);
 }
 
+Test(spawner, a_stopped_child_ends_as_well_and_before_the_spawner)
+{
+    ask(1, "sleep");
+    int child = expect_started(1);
+    cr_assert_eq(kill(child, SIGSTOP), 0);
+    close(spawner);
+    spawner = -1;
+    wait_until_gone(spawner_pid);
+    cr_assert(!is_alive(child));
+}
+
 Test(spawner, stays_one_thread_and_small_and_leaks_no_descriptor)
 {
     char pid[16];
