@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "runtime/alloc.h"
@@ -163,6 +164,15 @@ disk_list(void *self, struct sl_buf *names)
     return SL_OK;
 }
 
+static uint64_t
+disk_room(void *self)
+{
+    struct statvfs fs;
+    if (fstatvfs(disk_of(self)->fd, &fs) != 0)
+        return UINT64_MAX;
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
 enum sl_err
 sl_disk_open(const char *directory, struct sl_disk *ret_disk)
 {
@@ -184,6 +194,7 @@ sl_disk_open(const char *directory, struct sl_disk *ret_disk)
         .rename = disk_rename,
         .remove = disk_remove,
         .list = disk_list,
+        .room = disk_room,
     };
     return SL_OK;
 }

@@ -27,6 +27,8 @@ struct sl_disk {
     enum sl_err (*remove)(void *self, const char *path);
     /* Names in the directory, sorted, '\n'-separated, appended to *names. */
     enum sl_err (*list)(void *self, struct sl_buf *names);
+    /* Bytes that may still be written; NULL, UINT64_MAX: not known. */
+    uint64_t (*room)(void *self);
 };
 
 /* The real disk at `directory`, made (0700) when absent. Errors: of mkdir and open. */

@@ -47,6 +47,7 @@ struct sl_log {
     struct sl_segment *prepared; /* Made by sl_log_prepare, not yet in `free`. */
     uint64_t number;             /* Of the next file name. */
     bool is_preparing;
+    bool has_failed_to_prepare; /* Not again before the next switch: it fills a full disk. */
 };
 
 static void
@@ -110,6 +111,7 @@ take_segment(struct sl_log *log, uint64_t size, struct sl_segment **ret_segment)
     if (log->prepared != NULL)
         list_add(&log->free, log->prepared);
     log->prepared = NULL;
+    log->has_failed_to_prepare = false;
     pthread_mutex_unlock(&log->lock);
     for (uint32_t i = 0; i < log->free.count; i++) {
         if (log->free.items[i]->size >= need) {
@@ -488,10 +490,18 @@ sl_log_wants_prepare(const struct sl_log *log)
     /* The lock is not const; nothing else about the log changes. */
     pthread_mutex_t *lock = (pthread_mutex_t *)&log->lock;
     pthread_mutex_lock(lock);
-    bool has_next = log->prepared != NULL || log->is_preparing;
+    bool has_next = log->prepared != NULL || log->is_preparing || log->has_failed_to_prepare;
     pthread_mutex_unlock(lock);
     return !has_next && log->free.count == 0 && log->failed == SL_OK &&
            log->offset > active(log)->size / 4;
+}
+
+/* What is made ahead must not take the last room: the catalogue needs some now. */
+static bool
+has_room(const struct sl_log *log)
+{
+    const struct sl_disk *disk = &log->options.disk;
+    return disk->room == NULL || disk->room(disk->self) / 2 >= log->options.segment_size_bytes;
 }
 
 enum sl_err
@@ -505,9 +515,11 @@ sl_log_prepare(struct sl_log *log)
     pthread_mutex_unlock(&log->lock);
     if (!is_needed)
         return SL_OK;
-    enum sl_err err = make_segment(log, log->options.segment_size_bytes, &segment);
+    enum sl_err err =
+        has_room(log) ? make_segment(log, log->options.segment_size_bytes, &segment) : SL_ENOSPC;
     pthread_mutex_lock(&log->lock);
     log->is_preparing = false;
+    log->has_failed_to_prepare = err != SL_OK;
     log->prepared = segment;
     pthread_mutex_unlock(&log->lock);
     return err;

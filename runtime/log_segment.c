@@ -34,7 +34,11 @@ sl_segment_create(const struct sl_disk *disk, const char *name, uint64_t size,
     if (err == SL_OK)
         err = disk->rename(disk->self, temp, name);
     if (err != SL_OK) {
+        bool is_made = s->file != NULL;
         sl_segment_close(disk, &s);
+        /* What a full disk took of it is room that others need. */
+        enum sl_err ignored = is_made ? disk->remove(disk->self, temp) : SL_OK;
+        (void)ignored;
         return err;
     }
     *ret_segment = s;

@@ -155,6 +155,70 @@ Test(log, recycles_released_segments_and_does_not_replay_them)
     sl_sim_disk_destroy(&disk);
 }
 
+/* A disk that has room up to `full_at` of each file. */
+static enum sl_err (*real_write)(struct sl_file *f, uint64_t offset, const void *data, size_t size);
+static uint64_t full_at, room;
+
+static enum sl_err
+write_or_full(struct sl_file *f, uint64_t offset, const void *data, size_t size)
+{
+    return offset + size > full_at ? SL_ENOSPC : real_write(f, offset, data, size);
+}
+
+static uint64_t
+tell_room(void *self)
+{
+    (void)self;
+    return room;
+}
+
+static uint32_t
+count_files(const struct sl_disk *disk)
+{
+    struct sl_buf names = {0};
+    uint32_t count = 0;
+    cr_assert_eq(disk->list(disk->self, &names), SL_OK);
+    for (size_t i = 0; i < names.size; i++)
+        count += names.data[i] == '\n';
+    sl_buf_deinit(&names);
+    return count;
+}
+
+Test(log, a_segment_that_finds_no_room_leaves_none_taken_and_is_not_tried_again_at_once)
+{
+    struct sl_sim_disk *sim = sl_sim_disk_create();
+    struct sl_log_options options = {.disk = sl_sim_disk_ops(sim), .segment_size_bytes = SEGMENT};
+    struct seen seen = {0};
+    struct sl_log *log;
+    real_write = options.disk.write;
+    options.disk.write = write_or_full;
+    options.disk.room = tell_room;
+    full_at = room = UINT64_MAX;
+    cr_assert_eq(sl_log_open(&options, 0, note, &seen, &log), SL_OK);
+    uint32_t files = count_files(&options.disk);
+    while (!sl_log_wants_prepare(log)) {
+        append(log, 1000);
+        cr_assert_eq(sl_log_sync(log), SL_OK);
+    }
+    full_at = SEGMENT / 2;
+    cr_assert_eq(sl_log_prepare(log), SL_ENOSPC);
+    cr_assert_eq(count_files(&options.disk), files);
+    cr_assert_not(sl_log_wants_prepare(log));
+
+    full_at = UINT64_MAX;
+    for (int i = 0; i < 2 * SEGMENT / 1000; i++) /* Past the end of the active one. */
+        append(log, 1000);
+    cr_assert_eq(sl_log_sync(log), SL_OK, "what is needed now is made all the same");
+    while (!sl_log_wants_prepare(log))
+        append(log, 1000);
+    room = 2 * SEGMENT - 2;
+    files = count_files(&options.disk);
+    cr_assert_eq(sl_log_prepare(log), SL_ENOSPC, "it would leave too little");
+    cr_assert_eq(count_files(&options.disk), files);
+    sl_log_close(&log);
+    sl_sim_disk_destroy(&sim);
+}
+
 Test(log, skips_positions_and_replays_across_the_gap)
 {
     struct sl_sim_disk *disk = sl_sim_disk_create();
