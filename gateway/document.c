@@ -10,7 +10,6 @@ struct shown { /* What of a document a client asked to see. */
     const char *collection;
     struct sl_slice output; /* Name of the field that vectors are shown under. */
     bool has_vectors, has_vector_names;
-    struct sl_json select;
 };
 
 static bool
@@ -104,21 +103,6 @@ write_vector(struct sl_call *call, const struct shown *s, const char *id, struct
     sl_jsonw_end(w);
 }
 
-static bool
-is_selected(struct sl_json select, struct sl_json name)
-{
-    if (!sl_json_has(select))
-        return true;
-    struct sl_slice raw = sl_json_raw(name);
-    for (struct sl_json_iter i = sl_json_iter(select); sl_json_next(&i);) {
-        struct sl_slice path = sl_json_raw(i.value); /* "a.b" shows the whole of a. */
-        if (path.size >= raw.size && memcmp(path.data, raw.data, raw.size - 1) == 0 &&
-            (path.data[raw.size - 1] == '"' || path.data[raw.size - 1] == '.'))
-            return true;
-    }
-    return false;
-}
-
 static void
 write_document(struct sl_call *call, const struct shown *s, const char *id,
                const struct sl_record *r, struct sl_jsonw *w)
@@ -131,8 +115,7 @@ write_document(struct sl_call *call, const struct shown *s, const char *id,
     sl_jsonw_member_raw(w, "document_blobs", sl_slice_str("[]"));
     for (struct sl_json_iter i = sl_json_iter(sl_call_parse(call, r->fields)); sl_json_next(&i);) {
         sl_buf_clear(&scratch);
-        if (is_own(i.name) || !is_selected(s->select, i.name) ||
-            sl_json_text(i.name, &scratch, &name) != SL_OK)
+        if (is_own(i.name) || sl_json_text(i.name, &scratch, &name) != SL_OK)
             continue;
         sl_jsonw_name_slice(w, name);
         sl_jsonw_value(w, i.value);
@@ -162,7 +145,6 @@ find_collection(struct sl_call *call, struct sl_slice identifier, struct shown *
         return false;
     *ret_shown = (struct shown){
         .collection = collection.id,
-        .select = sl_json_member(call->body, "select"),
         .has_vectors =
             sl_call_query_bool(call, "return_vectors",
                                sl_json_bool(sl_json_member(call->body, "return_vectors"), false)),
@@ -344,6 +326,10 @@ sl_api_list_documents(struct sl_call *call)
     struct sl_list list;
     if (!find_collection(call, call->params[0], &s))
         return;
+    const char *const keeps[] = {
+        "document_id", "collection_id", "document_blobs",
+        "_vectors",    "_internal",     s.output.size > 0 ? (const char *)s.output.data : NULL,
+        NULL};
     if (sl_json_has(sl_json_member(call->body, "group_by"))) {
         sl_call_invalid(call, "body.group_by", "value_error", "the field is not indexed");
         return;
@@ -356,6 +342,7 @@ sl_api_list_documents(struct sl_call *call)
                                              .prefix = sl_key_prefix(&prefix, 1, s.collection),
                                              .render = render,
                                              .arg = &s,
+                                             .select_keeps = keeps,
                                              .search_fields = search})) {
         struct sl_counter counter = sl_counter(call, SL_COUNT_RECORDS, s.collection);
         sl_jsonw_object(&call->out);

@@ -151,6 +151,7 @@ sl_list_begin(struct sl_call *call, uint32_t limit_default, struct sl_list *ret_
     ret_list->search = sl_call_query(call, "search");
     if (ret_list->search.data == NULL)
         ret_list->search = sl_call_text(call, sl_json_member(call->body, "search"));
+    ret_list->select = sl_json_member(call->body, "select");
     read_cursor(call, ret_list);
     read_filters(call, ret_list);
     read_sort(call, ret_list);
@@ -205,10 +206,16 @@ is_found(const struct walk *k, struct sl_json row)
 }
 
 static bool
+has_select(const struct walk *k)
+{
+    return k->source->select_keeps != NULL && sl_json_count(k->list->select) > 0;
+}
+
+static bool
 needs_view(const struct walk *k)
 {
     return k->list->filter != NULL || k->list->search.size > 0 || k->list->sort_field.size > 0 ||
-           k->source->visit != NULL;
+           k->source->visit != NULL || has_select(k);
 }
 
 /* Render the row into k->row; true when it is one that was asked for. */
@@ -259,11 +266,47 @@ order_keys(struct sl_slice a, struct sl_slice b)
     return order != 0 ? order : a.size == b.size ? 0 : a.size < b.size ? -1 : 1;
 }
 
+static bool
+is_selected(const struct walk *k, struct sl_json name)
+{
+    struct sl_slice raw = sl_json_raw(name);
+    for (const char *const *at = k->source->select_keeps; *at != NULL; at++) {
+        if (sl_json_is(name, *at))
+            return true;
+    }
+    for (struct sl_json_iter i = sl_json_iter(k->list->select); sl_json_next(&i);) {
+        struct sl_slice path = sl_json_raw(i.value); /* "a.b" shows the whole of a. */
+        if (path.size >= raw.size && memcmp(path.data, raw.data, raw.size - 1) == 0 &&
+            (path.data[raw.size - 1] == '"' || path.data[raw.size - 1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static void
+write_selected(struct walk *k)
+{
+    sl_jsonw_object(&k->page);
+    for (struct sl_json_iter i = sl_json_iter(sl_json_root(k->doc)); sl_json_next(&i);) {
+        struct sl_buf memory = {0};
+        struct sl_slice name;
+        if (is_selected(k, i.name) && sl_json_text(i.name, &memory, &name) == SL_OK) {
+            sl_jsonw_name_slice(&k->page, name);
+            sl_jsonw_value(&k->page, i.value);
+        }
+        sl_buf_deinit(&memory);
+    }
+    sl_jsonw_end(&k->page);
+}
+
 /* Put the row in k->row on the page. */
 static void
 emit(struct walk *k, struct sl_slice rest, struct sl_slice sort)
 {
-    sl_jsonw_raw(&k->page, sl_buf_slice(&k->row));
+    if (has_select(k))
+        write_selected(k);
+    else
+        sl_jsonw_raw(&k->page, sl_buf_slice(&k->row));
     k->list->count++;
     sl_buf_clear(&k->last_key);
     sl_buf_append_slice(&k->last_key, rest);

@@ -38,6 +38,7 @@ struct sl_list {
     struct sl_slice search;     /* Empty: none. */
     struct sl_slice sort_field; /* Empty: by key. */
     bool is_descending;
+    struct sl_json select; /* Paths; the whole of a path's first member is shown. */
 
     /* What sl_list_run found. */
     struct sl_buf rows; /* A JSON array: the page. */
@@ -58,6 +59,9 @@ struct sl_list_source {
     void *arg;
     bool needs_total;                 /* total_count is a required member of the reply. */
     const char *const *search_fields; /* Members that `search` looks in; NULL-terminated. */
+    /* `select` of the body shows these members and the named ones; NULL: it is not looked at. A
+     * NULL-terminated list. Filters, search and sort see the whole row. */
+    const char *const *select_keeps;
     /* Called for each row that matches, before the page is cut; NULL: none. For stats. */
     void (*visit)(void *arg, struct sl_json row);
 };

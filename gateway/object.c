@@ -383,6 +383,7 @@ sl_api_list_objects(struct sl_call *call)
 {
     static const char *const search[] = {"object_id",   "name",       "title",
                                          "description", "key_prefix", NULL};
+    static const char *const keeps[] = {"object_id", "bucket_id", "status", NULL};
     struct sl_object_target target;
     struct sl_buf prefix = {0};
     if (!find_target(call, &target))
@@ -393,6 +394,7 @@ sl_api_list_objects(struct sl_call *call)
                                               .prefix = sl_key_prefix(&prefix, 1, target.bucket),
                                               .render = render,
                                               .arg = (void *)target.bucket,
+                                              .select_keeps = keeps,
                                               .search_fields = search});
     sl_buf_deinit(&prefix);
 }
