@@ -413,18 +413,6 @@ sl_call_run_after(struct sl_call *call, bool is_committed)
         after->then(call, after->arg);
 }
 
-/* "OpenAPI-Generator/1.3.783/python" */
-void
-sl_call_succeed_copied(struct sl_call *call)
-{
-    static const char name[] = "OpenAPI-Generator/";
-    struct sl_slice agent = call->user_agent;
-    size_t at = sizeof(name) - 1;
-    bool is_generated = agent.size > at && memcmp(agent.data, name, at) == 0;
-    bool is_new = is_generated && agent.data[at] >= '1' && agent.data[at] <= '9';
-    call->status = is_new ? 200 : 201;
-}
-
 /* ---- shared ---- */
 
 struct sl_queue *

@@ -72,11 +72,10 @@ struct sl_call {
     struct sl_buf body_buf; /* Holds body_text when it was sent as it is. */
     struct sl_slice body_text;
     struct sl_json_doc *body_doc;
-    struct sl_json body;              /* Root; an empty body reads as {}. */
-    struct sl_slice namespace_header; /* X-Namespace as sent; empty: none. */
-    struct sl_slice user_agent;       /* As sent; empty: none. */
-    struct sl_slice idempotency_key;
-    char namespace_id[20]; /* Resolved, for routes that need one. */
+    struct sl_json body;                         /* Root; an empty body reads as {}. */
+    struct sl_slice namespace_header;            /* X-Namespace as sent; empty: none. */
+    struct sl_slice idempotency_key, user_agent; /* As sent; empty: none. */
+    char namespace_id[20];                       /* Resolved, for routes that need one. */
     uint64_t now_ms;
 
     /* ---- what a handler works with ---- */
@@ -107,12 +106,6 @@ struct sl_call {
 /* An empty call with its arena. Owned by the caller; destroy frees all that hangs on it. */
 struct sl_call *sl_call_create(void);
 void sl_call_destroy(struct sl_call **call);
-
-/*
- * The reply is about a copy that was made: 201, which generated clients before 1.0 know, or 200,
- * which those since know. Each drops the reply that has the other status.
- */
-void sl_call_succeed_copied(struct sl_call *call);
 
 /* ---- reading ---- */
 /* Value of a query parameter or form field; empty slice with data NULL when absent. */

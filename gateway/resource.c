@@ -332,3 +332,15 @@ sl_resource_list(struct sl_call *call, const struct sl_list_source *source)
         sl_list_end(&list);
     }
 }
+
+/* "OpenAPI-Generator/1.3.783/python" */
+void
+sl_resource_copied(struct sl_call *call)
+{
+    static const char name[] = "OpenAPI-Generator/";
+    struct sl_slice agent = call->user_agent;
+    size_t at = sizeof(name) - 1;
+    bool is_generated = agent.size > at && memcmp(agent.data, name, at) == 0;
+    bool is_new = is_generated && agent.data[at] >= '1' && agent.data[at] <= '9';
+    call->status = is_new ? 200 : 201;
+}

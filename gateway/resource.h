@@ -86,4 +86,10 @@ struct sl_list_source;
 /* The whole reply of a list: results, pagination, total_count, stats. */
 void sl_resource_list(struct sl_call *call, const struct sl_list_source *source);
 
+/*
+ * The reply is about a copy that was made: 201, which generated clients before 1.0 know, or 200,
+ * which those since know. Each drops the reply that has the other status.
+ */
+void sl_resource_copied(struct sl_call *call);
+
 #endif

@@ -192,7 +192,7 @@ sl_api_clone_retriever(struct sl_call *call)
     write_wrapped(row, &call->out);
     sl_jsonw_member_str(&call->out, "source_retriever_id", source.id);
     sl_jsonw_end(&call->out);
-    sl_call_succeed_copied(call);
+    sl_resource_copied(call);
 }
 
 void

@@ -6,6 +6,8 @@ Run by scripts/test-more with the interpreters of venvs that have PyPI's `mixpee
 which parses every reply into strict models, and the high-level one, which has spellings of its own.
 What is compared is what was sent, so that a reply that parses but says nothing fails.
 """
+import os
+import re
 import time
 
 import mixpeek
@@ -16,15 +18,17 @@ EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 # 0.81 knows only one status of a copy, later ones only the other.
 COPIED = 201 if mixpeek.__version__.startswith("0.") else 200
+# Rows of docs/api.md that name a refusal: verb, path, status.
+REFUSAL = re.compile(r"^\| (\w+) `([^`]+)` \|(?: \w+ \| refused,)? (\d+) \|", re.M)
 TEXTS = ("Waterproof hiking boots, size 42", "A red bicycle for children", "Green tea, loose",
          "A spare part that nobody wants")
 
 
 def find_stage(query, **parameters):
+    search = {"feature_uri": URI, "top_k": 50, "query": {"input_mode": "text", "value": query}}
     return {"stage_name": "search", "stage_type": "filter", "config": {
-        "stage_id": "feature_search", "parameters": {
-            "final_top_k": 3, **parameters, "searches": [{"feature_uri": URI, "top_k": 50, "query": {
-                "input_mode": "text", "value": query}}]}}}
+        "stage_id": "feature_search",
+        "parameters": {"final_top_k": 3, **parameters, "searches": [search]}}}
 
 
 def ok(operation, *arguments, status=200, **options):
@@ -85,8 +89,9 @@ class Flow:
 
     def buckets(self):
         api = mixpeek.BucketsApi(self.api)
-        made = ok(api.create_bucket, make("BucketCreateRequest", bucket_name="items", bucket_schema={
-            "properties": {"content": {"type": "text"}, "sku": {"type": "string"}}}))
+        schema = {"properties": {"content": {"type": "text"}, "sku": {"type": "string"}}}
+        made = ok(api.create_bucket, make("BucketCreateRequest", bucket_name="items",
+                                          bucket_schema=schema))
         self.bucket = made.bucket_id
         lib.equal(sorted(made.bucket_schema.properties), ["content", "sku"])
         lib.equal((made.object_count, made.total_size_bytes), (0, 0))
@@ -355,8 +360,24 @@ class Flow:
             lib.equal(wrong.data.error.type, "ValidationError")
         other = mixpeek.ApiClient(mixpeek.Configuration(host=self.url))
         other.set_default_header("Authorization", "Bearer sk_wrong")
-        refused(mixpeek.exceptions.UnauthorizedException, mixpeek.NamespacesApi(other).get_namespace,
-                "shop")
+        refused(mixpeek.exceptions.UnauthorizedException,
+                mixpeek.NamespacesApi(other).get_namespace, "shop")
+
+    def not_served(self):
+        """docs/api.md says with which status; a generated client must raise, not return None."""
+        direct = lib.Client(self.server.port, self.key, self.space)
+        with open(os.path.join(lib.ROOT, "docs/api.md"), encoding="utf-8") as file:
+            rows = REFUSAL.findall(file.read())
+        assert len(rows) > 20, rows
+        for method, path, status in rows:
+            path = re.sub(r"{[^}]*}", "none", path).removesuffix("/*")
+            direct.call("POST" if method == "any" else method, path).expect(int(status))
+        try:
+            ok(mixpeek.TaxonomiesApi(self.api).get_taxonomy_taxonomies, "none")
+        except mixpeek.exceptions.ServiceException as error:
+            lib.equal(error.status, 501)
+        else:
+            raise AssertionError("a refused family did not raise")
 
     def delete(self):
         collections, buckets = mixpeek.CollectionsApi(self.api), mixpeek.BucketsApi(self.api)
@@ -373,7 +394,7 @@ class Flow:
 STEPS = ("namespaces", "buckets", "create_objects", "change_objects", "collections", "batches",
          "submit", "after_submit", "list_documents", "change_documents", "create_retriever",
          "execute_retriever", "clone_retriever", "adhoc", "catalogue", "catalogue_of_namespace",
-         "inference", "custom_models", "organization", "errors", "delete")
+         "inference", "custom_models", "organization", "errors", "not_served", "delete")
 
 
 class HighLevel:
