@@ -339,7 +339,8 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
 static void
 pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
-    bool has_leased = !d->is_draining;
+    /* On a full disk work waits for room, rather than run and lose its results. */
+    bool has_leased = !d->is_draining && !sl_store_is_low(ctx->store);
     while (has_leased && ctx->now_ns >= d->lease_after_ns) {
         has_leased = false;
         for (uint32_t i = 0; i < SL_NODES_MAX; i++) {

@@ -96,7 +96,14 @@ fail_commit(struct sl_call *call, enum sl_err err)
 static void
 commit(struct sl_call *call)
 {
-    enum sl_err err = sl_txn_commit(&call->txn);
+    /* Deletes go on: they are how room is made. */
+    bool is_refused = call->route->method != SL_DELETE && !sl_txn_is_empty(call->txn) &&
+                      sl_store_is_low(call->gateway->store);
+    enum sl_err err = SL_ENOSPC;
+    if (is_refused)
+        sl_txn_abort(&call->txn);
+    else
+        err = sl_txn_commit(&call->txn);
     if (err != SL_OK)
         fail_commit(call, err);
     sl_call_run_after(call, err == SL_OK);

@@ -36,6 +36,8 @@
 #define BUCKETS_MIN    64
 #define BUCKETS_KEPT   4096
 #define NO_OP          UINT32_MAX
+/* Room for the ends of all tasks that run, a small segment and the catalogue's pages. */
+#define ROOM_MIN (32 * SL_MIB)
 
 struct staged {
     size_t offset;  /* In the record. */
@@ -706,6 +708,14 @@ sl_txn_commit(struct sl_txn **txn)
 
 /* ---- durability -------------------------------------------------------------------------------
  */
+
+bool
+sl_store_is_low(const struct sl_store *store)
+{
+    check(store);
+    const struct sl_disk *disk = &store->log_disk;
+    return disk->room != NULL && disk->room(disk->self) < ROOM_MIN;
+}
 
 bool
 sl_store_is_dirty(const struct sl_store *store)

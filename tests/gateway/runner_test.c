@@ -7,6 +7,7 @@
 #include "gateway/idempotency.h"
 #include "gateway/route.h"
 #include "gateway/runner.h"
+#include "runtime/sim_disk.h"
 
 static const struct sl_scope scope = {5};
 static struct sl_gateway g;
@@ -156,6 +157,39 @@ Test(runner, a_success_is_committed_and_a_failure_is_not)
     cr_assert_eq(run(&plain, "{\"n\":\"b\",\"fail\":true}", NULL), 409);
     cr_assert_not(is_stored("b"));
     cr_assert_eq(afters, 1);
+}
+
+static uint64_t room;
+
+static uint64_t
+tell_room(void *self)
+{
+    (void)self;
+    return room;
+}
+
+Test(runner, a_disk_that_is_nearly_full_refuses_new_rows_takes_deletes_and_recovers)
+{
+    struct sl_sim_disk *sim = sl_sim_disk_create();
+    struct sl_disk disk = sl_sim_disk_ops(sim);
+    disk.room = tell_room;
+    sl_store_close(&g.store);
+    struct sl_store_options options = {
+        .directory = directory, .disk = &disk, .map_size_bytes = 16 * SL_MIB, .is_sync_off = true};
+    room = SL_MIB;
+    cr_assert_eq(sl_store_open(&options, &g.store), SL_OK);
+    cr_assert_eq(run(&plain, "{\"n\":\"a\"}", "k"), 503);
+    cr_assert_not_null(strstr(text, "full"));
+    cr_assert_not(is_stored("a"));
+    cr_assert_eq(afters, 0);
+    struct sl_route deleting = plain;
+    deleting.method = SL_DELETE;
+    cr_assert_eq(run(&deleting, "{\"n\":\"b\"}", NULL), 202, "that is how room is made");
+    room = UINT64_MAX;
+    cr_assert_eq(run(&plain, "{\"n\":\"a\"}", "k"), 202);
+    cr_assert(is_stored("a"));
+    sl_store_close(&g.store);
+    sl_sim_disk_destroy(&sim);
 }
 
 Test(runner, a_body_that_does_not_fit_never_reaches_the_handler)
