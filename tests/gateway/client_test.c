@@ -2,6 +2,7 @@
 /* What the public clients need in replies, in both generations of their models. */
 #include <criterion/criterion.h>
 
+#include "queue/queue.h"
 #include "runtime/alloc.h"
 #include "tests/gateway/harness.h"
 
@@ -223,4 +224,52 @@ Test(client, a_copy_has_the_status_that_the_client_knows)
         sl_free(body);
     }
     h.user_agent = NULL;
+}
+
+Test(client, a_trigger_submits_one_batch_of_what_feeds_the_collection)
+{
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/trigger", NULL), 400, "%s",
+                 h.text); /* Nothing is there. */
+    expect("POST", "/v1/buckets/items/objects/batch",
+           "{\"objects\":[{\"shelf\":1},{\"shelf\":2},{\"shelf\":2}]}");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/trigger", NULL), 202, "%s",
+                 h.text);
+    cr_assert_eq(harness_number(&h, "object_count"), 3);
+    char *batch = harness_text(&h, "batch_id"), *task = harness_text(&h, "task_id");
+    cr_assert_eq(sl_queue_ready_count(h.gateway.queue, SL_CLASS_CPU), 3);
+    char *target = sl_format("/v1/buckets/items/batches/%s", batch);
+    expect("GET", target, NULL);
+    cr_assert(harness_is(&h, "task_id", task));
+    cr_assert(harness_is(&h, "status", "PENDING"));
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/trigger",
+                              "{\"include_buckets\":[\"items\"],\"source_filters\":{\"field\":"
+                              "\"shelf\",\"operator\":\"eq\",\"value\":2}}"),
+                 202, "%s", h.text);
+    cr_assert_eq(harness_number(&h, "object_count"), 2);
+    sl_free(batch);
+    sl_free(task);
+    sl_free(target);
+}
+
+Test(client, a_trigger_that_cannot_be_changes_nothing)
+{
+    static const struct {
+        const char *target, *body;
+        int status;
+    } wrong[] = {
+        {"/v1/collections/none/trigger", NULL, 404},
+        {"/v1/collections/items_text/trigger", "{\"include_buckets\":[\"none\"]}", 422},
+        {"/v1/collections/items_text/trigger", "{\"include_collections\":[\"items_text\"]}", 422},
+        {"/v1/collections/items_text/trigger", "{\"source_filters\":{\"AND\":3}}", 422},
+        {"/v1/collections/items_text/trigger", "{\"source_filters\":{\"shelf\":9}}", 400},
+    };
+    expect("POST", "/v1/buckets/items/objects", "{\"shelf\":1}");
+    uint64_t before = harness_digest(&h);
+    for (size_t i = 0; i < SL_COUNT_OF(wrong); i++) {
+        cr_assert_eq(harness_call(&h, "POST", wrong[i].target, wrong[i].body), wrong[i].status,
+                     "%s: %s", wrong[i].body, h.text);
+        cr_assert_eq(harness_digest(&h), before);
+    }
+    expect("PATCH", "/v1/collections/items_text", "{\"enabled\":false}");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/trigger", NULL), 400);
 }

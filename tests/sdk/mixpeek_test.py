@@ -214,6 +214,22 @@ class Flow:
         lib.equal(ok(api.cancel_batch_buckets_batches, "items", self.batch).status, "COMPLETED")
         lib.equal(ok(mixpeek.TasksApi(self.api).kill_task, self.task).success, True)
 
+    def trigger(self):
+        api, tasks = mixpeek.CollectionsApi(self.api), mixpeek.TasksApi(self.api)
+        filters = {"field": "sku", "operator": "eq", "value": "S-2"}
+        done = ok(api.trigger_collection, "items_text", status=202, trigger_collection_request=make(
+            "TriggerCollectionRequest", source_filters=filters))
+        lib.equal((done.collection_id, done.source_bucket_ids, done.object_count, done.total_tiers),
+                  (self.collection, [self.bucket], 1, 1))
+        direct = lib.Client(self.server.port, self.key)
+        lib.equal(direct.wait_task(done.task_id)["status"], "COMPLETED")
+        lib.equal(ok(tasks.get_task, done.task_id).additional_data["batch_id"], done.batch_id)
+        found = ok(mixpeek.CollectionDocumentsApi(self.api).list_documents, "items_text").results
+        lib.equal(sorted(plain(item)["sku"] for item in found),
+                  ["S-0 again", "S-1", "S-2", "S-2"])
+        spare = [item.document_id for item in found if plain(item)["sku"] == "S-2"][0]
+        ok(mixpeek.CollectionDocumentsApi(self.api).delete_document, "items_text", spare)
+
     def list_documents(self):
         api = mixpeek.CollectionDocumentsApi(self.api)
         found = ok(api.list_documents, "items_text").results
@@ -392,7 +408,7 @@ class Flow:
 
 
 STEPS = ("namespaces", "buckets", "create_objects", "change_objects", "collections", "batches",
-         "submit", "after_submit", "list_documents", "change_documents", "create_retriever",
+         "submit", "after_submit", "trigger", "list_documents", "change_documents", "create_retriever",
          "execute_retriever", "clone_retriever", "adhoc", "catalogue", "catalogue_of_namespace",
          "inference", "custom_models", "organization", "errors", "not_served", "delete")
 

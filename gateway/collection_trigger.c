@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trigger a collection: one batch of all that feeds it, submitted at once (api.md 2.6). */
+#include "gateway/arena.h"
+#include "gateway/batch_row.h"
+#include "gateway/collection.h"
+#include "gateway/filter.h"
+#include "gateway/object.h"
+#include "runtime/alloc.h"
+
+#define TRIGGER_OBJECTS_MAX 100000
+
+struct trigger {
+    struct sl_resource collection;
+    const char *bucket;
+    struct sl_filter *filter;
+    struct sl_buf ids; /* '\n' between. */
+    uint64_t count;
+};
+
+static bool
+is_named(struct sl_call *call, struct sl_json names, const struct sl_resource *bucket)
+{
+    struct sl_slice name = sl_member_text(call, bucket->row, "bucket_name");
+    for (struct sl_json_iter i = sl_json_iter(names); sl_json_next(&i);) {
+        struct sl_slice text = sl_call_text(call, i.value);
+        if (sl_slice_is(text, bucket->id) || sl_slice_equal(text, name))
+            return true;
+    }
+    return false;
+}
+
+/* A batch is of one bucket: find which. */
+static bool
+find_source(struct sl_call *call, struct trigger *t)
+{
+    struct sl_json names = sl_json_member(call->body, "include_buckets");
+    struct sl_json ids = sl_json_path(t->collection.row, sl_slice_str("source.bucket_ids"));
+    struct sl_resource bucket;
+    uint32_t found = 0;
+    for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
+        if (!sl_resource_find(call, &sl_kind_bucket, call->namespace_id,
+                              sl_call_text(call, i.value), &bucket))
+            return false;
+        if (sl_json_count(names) > 0 && !is_named(call, names, &bucket))
+            continue;
+        t->bucket = bucket.id;
+        found++;
+    }
+    if (sl_json_count(sl_json_member(call->body, "include_collections")) > 0)
+        sl_call_invalid(call, "body.include_collections", "value_error",
+                        "no collection feeds this one");
+    else if (found == 0)
+        sl_call_invalid(call, "body.include_buckets", "value_error",
+                        "no such bucket feeds the collection");
+    else if (found > 1)
+        sl_call_invalid(call, "body.include_buckets", "value_error",
+                        "%u buckets feed the collection: name the one to process", found);
+    return !sl_call_has_failed(call);
+}
+
+/* Does the object, as clients see it, hold? */
+static bool
+is_wanted(struct sl_call *call, const struct trigger *t, const char *id, struct sl_slice value)
+{
+    struct sl_object object = {.id = id};
+    struct sl_buf shown = {0};
+    struct sl_jsonw w;
+    if (t->filter == NULL)
+        return true;
+    if (SL_BUG(sl_source_decode(value, &object.source) != SL_OK))
+        return false;
+    sl_jsonw_init(&w, &shown);
+    sl_object_write(call, t->bucket, &object, &w);
+    sl_jsonw_done(&w);
+    bool is_held = sl_filter_matches(t->filter, sl_call_parse(call, sl_buf_slice(&shown)));
+    sl_buf_deinit(&shown);
+    return is_held;
+}
+
+static bool
+collect(struct sl_call *call, struct trigger *t)
+{
+    struct sl_buf prefix = {0};
+    struct sl_scan scan = {0};
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, t->bucket),
+                sl_slice(NULL, 0), false, &scan);
+    while (t->count <= TRIGGER_OBJECTS_MAX && sl_scan_next(&scan)) {
+        struct sl_arena_mark mark = sl_arena_mark(call->arena); /* What one row took. */
+        struct sl_slice id = sl_call_copy(call, sl_key_part(scan.key, 1));
+        if (is_wanted(call, t, (const char *)id.data, scan.value)) {
+            if (t->count++ > 0)
+                sl_buf_append_u8(&t->ids, '\n');
+            sl_buf_append_slice(&t->ids, id);
+        }
+        sl_arena_rewind(call->arena, mark);
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    if (t->count == 0)
+        sl_call_fail(call, SL_API_BAD_REQUEST, "no object feeds the collection");
+    else if (t->count > TRIGGER_OBJECTS_MAX)
+        sl_call_fail(call, SL_API_BAD_REQUEST,
+                     "more than %d objects feed the collection: filter them, or make batches",
+                     TRIGGER_OBJECTS_MAX);
+    return !sl_call_has_failed(call);
+}
+
+static void
+submit(struct sl_call *call, const struct trigger *t)
+{
+    const char *only = sl_call_format(call, "[\"%s\"]", t->collection.id);
+    struct sl_jsonw *w = &call->out;
+    struct sl_batch b;
+    sl_batch_make(call, t->bucket, sl_buf_slice(&t->ids), &b);
+    if (!sl_batch_submit(call, &b, sl_call_parse(call, sl_slice_str(only))))
+        return;
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "batch_id", b.id);
+    sl_jsonw_member_value(w, "task_id", sl_json_member(b.row, "task_id"));
+    sl_jsonw_member_str(w, "collection_id", t->collection.id);
+    sl_jsonw_name(w, "source_bucket_ids");
+    sl_jsonw_array(w);
+    sl_jsonw_str(w, t->bucket);
+    sl_jsonw_end(w);
+    sl_jsonw_member_raw(w, "source_collection_ids", sl_slice_str("[]"));
+    sl_jsonw_member_u64(w, "object_count", t->count);
+    sl_jsonw_member_u64(w, "total_tiers", 1);
+    sl_jsonw_member_str(w, "message", "the collection is being processed");
+    sl_jsonw_end(w);
+}
+
+void
+sl_api_trigger_collection(struct sl_call *call)
+{
+    struct trigger t = {0};
+    char *why = NULL;
+    if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id, call->params[0],
+                          &t.collection))
+        return;
+    if (!sl_json_bool(sl_json_member(t.collection.row, "enabled"), true)) {
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the collection is disabled");
+        return;
+    }
+    if (sl_filter_compile(sl_json_member(call->body, "source_filters"), NULL, &t.filter, &why) !=
+        SL_OK)
+        sl_call_invalid(call, "body.source_filters", "filter", "%s", why);
+    sl_free(why);
+    if (!sl_call_has_failed(call) && find_source(call, &t) && collect(call, &t))
+        submit(call, &t);
+    sl_filter_destroy(&t.filter);
+    sl_buf_deinit(&t.ids);
+}
