@@ -180,8 +180,9 @@ write_collection(struct sl_call *call, const char *id, struct sl_json row, struc
 /* ---- handlers -----------------------------------------------------------------------------------
  */
 
-void
-sl_api_create_collection(struct sl_call *call)
+/* Check call->body and store a new collection. Returns its row; NONE: the call has failed. */
+static struct sl_json
+create(struct sl_call *call, const char **ret_id)
 {
     struct sl_collection_config *config = sl_call_alloc(call, sizeof(*config));
     struct sl_slice name = sl_call_text(call, sl_call_member(call, "collection_name", "name"));
@@ -190,13 +191,13 @@ sl_api_create_collection(struct sl_call *call)
     struct sl_jsonw w;
     sl_bucket_schema_check(call, sl_json_member(call->body, "input_schema"), "body.input_schema");
     if (sl_call_has_failed(call) || !sl_collection_config_read(call, config))
-        return;
+        return (struct sl_json){0};
     const char *id = sl_call_id(call, "col_", 10);
     if (!sl_name_take(call, &(struct sl_name){.kind = &sl_kind_collection,
                                               .parent = call->namespace_id,
                                               .id = id,
                                               .name = name}))
-        return;
+        return (struct sl_json){0};
     sl_jsonw_init(&w, &row);
     sl_collection_config_extraction(call, config, is_enabled, &w);
     sl_txn_put(call->txn, call->who.scope, SL_TABLE_EXTRACTION, sl_slice_str(id),
@@ -206,8 +207,64 @@ sl_api_create_collection(struct sl_call *call)
     write_row(call, config, id, name, &w);
     sl_resource_put(call, &sl_kind_collection, call->namespace_id, id, &row);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_COLLECTIONS, call->namespace_id), 1);
-    write_collection(call, id, sl_call_parse(call, sl_buf_slice(&row)), &call->out);
+    struct sl_json parsed = sl_call_parse(call, sl_buf_slice(&row));
     sl_buf_deinit(&row);
+    *ret_id = id;
+    return parsed;
+}
+
+void
+sl_api_create_collection(struct sl_call *call)
+{
+    const char *id;
+    struct sl_json row = create(call, &id);
+    if (sl_json_has(row))
+        write_collection(call, id, row, &call->out);
+}
+
+/* The body of a create: what is sent, and the source's where nothing is. */
+static struct sl_json
+merged(struct sl_call *call, struct sl_json source)
+{
+    static const char *const copied[] = {
+        "source",       "feature_extractor", "description", "enabled",
+        "input_schema", "metadata",          "schedule",    NULL};
+    bool has_extractors = sl_json_has(sl_json_member(call->body, "feature_extractors"));
+    struct sl_buf body = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &body);
+    sl_jsonw_object(&w);
+    sl_write_except(&w, call->body, copied);
+    for (size_t i = 0; copied[i] != NULL; i++) {
+        struct sl_json sent = sl_json_member(call->body, copied[i]);
+        if (!sl_json_has(sent) && !(has_extractors && strcmp(copied[i], "feature_extractor") == 0))
+            sent = sl_json_member(source, copied[i]);
+        if (sl_json_has(sent))
+            sl_jsonw_member_value(&w, copied[i], sent);
+    }
+    sl_jsonw_end(&w);
+    struct sl_json parsed = sl_call_parse(call, sl_buf_slice(&body));
+    sl_buf_deinit(&body);
+    return parsed;
+}
+
+void
+sl_api_clone_collection(struct sl_call *call)
+{
+    struct sl_resource source;
+    const char *id;
+    if (!find(call, &source))
+        return;
+    call->body = merged(call, source.row);
+    struct sl_json row = create(call, &id);
+    if (!sl_json_has(row))
+        return;
+    sl_jsonw_object(&call->out);
+    sl_jsonw_name(&call->out, "collection");
+    write_collection(call, id, row, &call->out);
+    sl_jsonw_member_str(&call->out, "source_collection_id", source.id);
+    sl_jsonw_end(&call->out);
+    sl_resource_copied(call);
 }
 
 static bool

@@ -273,3 +273,30 @@ Test(client, a_trigger_that_cannot_be_changes_nothing)
     expect("PATCH", "/v1/collections/items_text", "{\"enabled\":false}");
     cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/trigger", NULL), 400);
 }
+
+Test(client, a_copy_of_a_collection_takes_what_is_not_sent_from_its_source)
+{
+    expect("PATCH", "/v1/collections/items_text",
+           "{\"description\":\"Texts\",\"metadata\":{\"team\":\"a\"}}");
+    char *source = harness_text(&h, "collection_id");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/clone",
+                              "{\"collection_name\":\"copy_text\",\"description\":\"Copy\"}"),
+                 201, "%s", h.text);
+    cr_assert(harness_is(&h, "source_collection_id", source));
+    cr_assert(harness_is(&h, "collection.description", "Copy"));
+    cr_assert(harness_is(&h, "collection.metadata.team", "a"));
+    cr_assert(harness_is(&h, "collection.feature_extractor.input_mappings.text", "content"));
+    cr_assert(harness_is(&h, "collection.vector_indexes.0.feature_uri", URI));
+    expect("GET", "/v1/collections/copy_text", NULL);
+    cr_assert(!harness_is(&h, "collection_id", source));
+    uint64_t before = harness_digest(&h);
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/clone",
+                              "{\"collection_name\":\"copy_text\"}"),
+                 409);
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections/items_text/clone", "{}"), 422);
+    cr_assert_eq(
+        harness_call(&h, "POST", "/v1/collections/none/clone", "{\"collection_name\":\"more\"}"),
+        404);
+    cr_assert_eq(harness_digest(&h), before);
+    sl_free(source);
+}

@@ -165,6 +165,15 @@ class Flow:
         if hasattr(api, "list_collections_get"):
             lib.equal(ok(api.list_collections_get, search="items").total_count, 1)
 
+    def clone_collection(self):
+        api = mixpeek.CollectionsApi(self.api)
+        copy = ok(api.clone_collection, "items_text", make(
+            "CloneCollectionRequest", collection_name="copy_text"), status=COPIED)
+        lib.equal((copy.source_collection_id, copy.collection.collection_name),
+                  (self.collection, "copy_text"))
+        lib.equal(copy.collection.feature_extractor.field_passthrough[0].source_path, "sku")
+        ok(api.delete_collection, "copy_text")
+
     def batches(self):
         api = mixpeek.BucketBatchesApi(self.api)
         made = ok(api.create_batch_buckets_batches, "items", models.CreateBatchRequest(
@@ -407,10 +416,11 @@ class Flow:
         refused(mixpeek.exceptions.NotFoundException, spaces.get_namespace, "shop")
 
 
-STEPS = ("namespaces", "buckets", "create_objects", "change_objects", "collections", "batches",
-         "submit", "after_submit", "trigger", "list_documents", "change_documents", "create_retriever",
-         "execute_retriever", "clone_retriever", "adhoc", "catalogue", "catalogue_of_namespace",
-         "inference", "custom_models", "organization", "errors", "not_served", "delete")
+STEPS = ("namespaces", "buckets", "create_objects", "change_objects", "collections",
+         "clone_collection", "batches", "submit", "after_submit", "trigger", "list_documents",
+         "change_documents", "create_retriever", "execute_retriever", "clone_retriever", "adhoc",
+         "catalogue", "catalogue_of_namespace", "inference", "custom_models", "organization",
+         "errors", "not_served", "delete")
 
 
 class HighLevel:
