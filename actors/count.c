@@ -23,6 +23,14 @@ sl_count(struct sl_txn *t, struct sl_counter counter)
     return count;
 }
 
+const char *
+sl_count_of_job(enum sl_job_state state)
+{
+    if (state == SL_JOB_SUCCEEDED || state == SL_JOB_PARTIAL)
+        return SL_COUNT_JOBS_DONE;
+    return state == SL_JOB_FAILED ? SL_COUNT_JOBS_FAILED : SL_COUNT_JOBS_CANCELED;
+}
+
 void
 sl_count_forget(struct sl_txn *t, struct sl_counter counter)
 {

@@ -6,6 +6,7 @@
 #ifndef SL_ACTORS_COUNT_H
 #define SL_ACTORS_COUNT_H
 
+#include "queue/queue.h"
 #include "runtime/base.h"
 #include "runtime/store.h"
 
@@ -15,6 +16,13 @@
 #define SL_COUNT_BYTES       "bytes"       /* of sources of a bucket */
 #define SL_COUNT_BUCKETS     "buckets"     /* of a namespace */
 #define SL_COUNT_COLLECTIONS "collections" /* of a namespace */
+#define SL_COUNT_BATCHES     "batches"     /* of a bucket */
+/* Jobs of what their `about` names as "counted_under": who submits one adds to the first, its end
+ * adds to one of the others. */
+#define SL_COUNT_JOBS          "jobs"
+#define SL_COUNT_JOBS_DONE     "jobs-done" /* With errors too. */
+#define SL_COUNT_JOBS_FAILED   "jobs-failed"
+#define SL_COUNT_JOBS_CANCELED "jobs-canceled"
 
 struct sl_counter {
     struct sl_scope scope;
@@ -22,6 +30,8 @@ struct sl_counter {
 };
 void sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta);
 int64_t sl_count(struct sl_txn *t, struct sl_counter counter);
+/* Which of the three an ended job counts in. */
+const char *sl_count_of_job(enum sl_job_state state);
 /* Set back to nothing: its parent is gone. */
 void sl_count_forget(struct sl_txn *t, struct sl_counter counter);
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "actors/count.h"
 #include "actors/extraction.h"
 #include "actors/job_row.h"
 #include "actors/record.h"
@@ -272,6 +273,23 @@ sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
     return err;
 }
 
+static void
+count_job(struct sl_txn *txn, const struct sl_job_info *info, const struct sl_job_row *row)
+{
+    struct sl_json_doc *about = NULL;
+    if (row->about.size == 0 || sl_json_parse(row->about, &about, NULL) != SL_OK)
+        return;
+    char *parent = sl_json_strdup(sl_json_member(sl_json_root(about), "counted_under"));
+    sl_json_destroy(&about);
+    if (parent == NULL)
+        return;
+    sl_count_add(txn,
+                 (struct sl_counter){
+                     .scope = info->scope, .what = sl_count_of_job(info->state), .parent = parent},
+                 1);
+    sl_free(parent);
+}
+
 enum sl_err
 sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
 {
@@ -297,6 +315,7 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
     struct sl_slice count_key = job_count_key(&count, info->id);
     job.records = (uint64_t)sl_txn_counter(txn, info->scope, SL_TABLE_COUNT, count_key);
     sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
+    count_job(txn, info, &job);
     sl_job_row_encode(&job, &row);
     sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
     sl_queue_event_forget(&event, info->id);

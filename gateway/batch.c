@@ -321,6 +321,11 @@ sl_api_delete_batch(struct sl_call *call)
         return;
     }
     delete_rows(call, &b, &purge);
+    sl_count_add(call->txn, sl_counter(call, SL_COUNT_BATCHES, b.bucket), -1);
+    if (sl_json_is(sl_json_member(b.row, "state"), "SUBMITTED") && b.has_task) {
+        sl_count_add(call->txn, sl_counter(call, SL_COUNT_JOBS, b.bucket), -1);
+        sl_count_add(call->txn, sl_counter(call, sl_count_of_job(b.task.state), b.bucket), -1);
+    }
     if (sl_call_has_failed(call))
         return;
     sl_jsonw_object(&call->out);
@@ -401,18 +406,26 @@ sl_batch_delete_all(struct sl_call *call, const char *bucket, struct sl_purge *p
 void
 sl_batch_count(struct sl_call *call, const char *bucket, struct sl_batch_stats *ret_stats)
 {
-    struct sl_batch *batches;
-    struct sl_batch_stats stats = {.total = all_of(call, bucket, &batches)};
-    for (uint32_t b = 0; b < stats.total; b++) {
-        enum sl_job_state state = batches[b].task.state;
-        if (sl_batch_runs(&batches[b]))
-            stats.active++;
-        else if (batches[b].has_task && (state == SL_JOB_SUCCEEDED || state == SL_JOB_PARTIAL))
-            stats.completed++;
-        else if (batches[b].has_task && state == SL_JOB_FAILED)
-            stats.failed++;
-    }
-    *ret_stats = stats;
+    static const char *const names[] = {SL_COUNT_BATCHES, SL_COUNT_JOBS_DONE, SL_COUNT_JOBS_FAILED,
+                                        SL_COUNT_JOBS, SL_COUNT_JOBS_CANCELED};
+    uint64_t n[SL_COUNT_OF(names)];
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) /* Below 0: deleted before its job ended. */
+        n[i] =
+            (uint64_t)SL_MAX(sl_count(call->txn, sl_counter(call, names[i], bucket)), INT64_C(0));
+    uint64_t ended = n[1] + n[2] + n[4];
+    *ret_stats = (struct sl_batch_stats){.total = n[0],
+                                         .completed = n[1],
+                                         .failed = n[2],
+                                         .active = n[3] > ended ? n[3] - ended : 0};
+}
+
+void
+sl_batch_count_forget(struct sl_call *call, const char *bucket)
+{
+    static const char *const names[] = {SL_COUNT_BATCHES, SL_COUNT_JOBS, SL_COUNT_JOBS_DONE,
+                                        SL_COUNT_JOBS_FAILED, SL_COUNT_JOBS_CANCELED};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++)
+        sl_count_forget(call->txn, sl_counter(call, names[i], bucket));
 }
 
 /* ---- what failed, what happened -----------------------------------------------------------------

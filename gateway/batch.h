@@ -20,6 +20,8 @@ struct sl_batch_stats {
     uint64_t total, active, completed, failed;
 };
 void sl_batch_count(struct sl_call *call, const char *bucket, struct sl_batch_stats *ret_stats);
+/* The bucket is deleted: so are its counters. */
+void sl_batch_count_forget(struct sl_call *call, const char *bucket);
 
 /*
  * Make a batch of these objects ('\n' between) and submit it at once. False: the call has failed.

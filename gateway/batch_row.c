@@ -155,6 +155,7 @@ sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
                sl_slice_str(bucket));
     (void)sl_batch_read(call, bucket, id, sl_buf_slice(&row), ret_batch);
     sl_batch_objects_put(call, ret_batch, ids);
+    sl_count_add(call->txn, sl_counter(call, SL_COUNT_BATCHES, bucket), 1);
     sl_buf_deinit(&row);
 }
 
@@ -328,6 +329,7 @@ about(struct sl_call *call, const struct sl_batch *b, struct sl_json collections
     sl_jsonw_object(&w);
     sl_jsonw_member_str(&w, "batch_id", b->id);
     sl_jsonw_member_str(&w, "bucket_id", b->bucket);
+    sl_jsonw_member_str(&w, "counted_under", b->bucket); /* See count.h. */
     sl_jsonw_member_str(&w, "namespace_id", call->namespace_id);
     sl_jsonw_member_u64(&w, "total_tiers", 1);
     sl_jsonw_member_u64(&w, "current_tier", 0);
@@ -378,6 +380,7 @@ sl_batch_submit(struct sl_call *call, struct sl_batch *b, struct sl_json only)
     sl_batch_put(call, b,
                  &(struct sl_batch_change){
                      .state = "SUBMITTED", .task_id = task_id, .collection_ids = collections});
+    sl_count_add(call->txn, sl_counter(call, SL_COUNT_JOBS, b->bucket), 1);
     sl_call_wake_dispatcher(call);
     return true;
 }

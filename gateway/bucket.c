@@ -164,6 +164,7 @@ sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, struct 
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, ns), -sl_count(call->txn, sources));
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BUCKETS, ns), -1);
     sl_count_forget(call->txn, sources);
+    sl_batch_count_forget(call, bucket->id);
     sl_count_forget(call->txn, sl_counter(call, SL_COUNT_BYTES, bucket->id));
     sl_resource_delete(call, &sl_kind_bucket, ns, bucket);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "actors/count.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "runtime/alloc.h"
@@ -99,4 +100,30 @@ Test(settle, any_other_job_ends_now)
     cr_assert_eq(after.ended_ms, 900);
     after = settle(&(struct sl_job_row){.state = SL_JOB_PENDING, .ended_ms = 0}, SL_JOB_CANCELED);
     cr_assert_eq(after.ended_ms, 900);
+}
+
+static int64_t
+counted(const char *what, const char *parent)
+{
+    struct sl_txn *txn = sl_store_begin(store);
+    int64_t count =
+        sl_count(txn, (struct sl_counter){.scope = scope, .what = what, .parent = parent});
+    sl_txn_abort(&txn);
+    return count;
+}
+
+Test(settle, an_ended_job_is_counted_under_what_its_row_names)
+{
+    struct sl_job_row before = {.state = SL_JOB_PENDING,
+                                .about = sl_slice_str("{\"counted_under\":\"bkt_1\"}")};
+    settle(&before, SL_JOB_PARTIAL);
+    settle(&before, SL_JOB_SUCCEEDED);
+    settle(&before, SL_JOB_FAILED);
+    settle(&before, SL_JOB_CANCELED);
+    cr_assert_eq(counted(SL_COUNT_JOBS_DONE, "bkt_1"), 2);
+    cr_assert_eq(counted(SL_COUNT_JOBS_FAILED, "bkt_1"), 1);
+    cr_assert_eq(counted(SL_COUNT_JOBS_CANCELED, "bkt_1"), 1);
+    before.about = sl_slice_str("not json");
+    settle(&before, SL_JOB_SUCCEEDED);
+    cr_assert_eq(counted(SL_COUNT_JOBS_DONE, "bkt_1"), 2);
 }

@@ -215,12 +215,18 @@ Test(resources, a_submitted_batch_takes_nothing_more_and_is_canceled_before_it_i
     cr_assert_eq(call_path("POST", "/v1/buckets/items/batches/%s/submit", id, NULL), 200, "%s",
                  h.text);
     cr_expect_eq(call_path("POST", "/v1/buckets/items/batches/%s/submit", id, NULL), 409);
+    cr_expect_eq(harness_call(&h, "GET", "/v1/buckets/items", NULL), 200);
+    cr_expect_eq(harness_number(&h, "batch_stats.total"), 1);
+    cr_expect_eq(harness_number(&h, "batch_stats.active"), 1);
     cr_expect_eq(call_path("POST", "/v1/buckets/items/batches/%s/objects", id, body), 409);
     cr_expect_eq(call_path("DELETE", "/v1/buckets/items/batches/%s", id, NULL), 409);
     cr_assert_eq(call_path("POST", "/v1/buckets/items/batches/%s/cancel", id, NULL), 200, "%s",
                  h.text);
     cr_expect(harness_is(&h, "status", "CANCELED"));
     cr_expect_eq(call_path("DELETE", "/v1/buckets/items/batches/%s", id, NULL), 200, "%s", h.text);
+    cr_expect_eq(harness_call(&h, "GET", "/v1/buckets/items", NULL), 200);
+    cr_expect_eq(harness_number(&h, "batch_stats.total"), 0);
+    cr_expect_eq(harness_number(&h, "batch_stats.active"), 0);
     sl_free(body);
     sl_free(object);
     sl_free(id);
