@@ -194,11 +194,11 @@ sl_api_get_document(struct sl_call *call)
         write_document(call, &s, id, &r, &call->out);
 }
 
-void
-sl_api_get_any_document(struct sl_call *call)
+/* A document of the namespace, whatever its collection. False: 404 is on the call. */
+static bool
+find_any(struct sl_call *call, struct shown *ret_shown, const char **ret_id,
+         struct sl_record *ret_record)
 {
-    struct shown s;
-    struct sl_record r;
     struct sl_resource collection;
     struct sl_slice value;
     const char *id = sl_call_identifier(call, sl_document_id_read(call->params[0]));
@@ -209,30 +209,34 @@ sl_api_get_any_document(struct sl_call *call)
         !sl_resource_lookup(call, &sl_kind_collection, call->namespace_id,
                             sl_call_copy(call, value), &collection)) {
         sl_call_not_found(call, "document", call->params[0]);
-        return;
+        return false;
     }
-    if (find_collection(call, sl_slice_str(collection.id), &s) &&
-        find_record(call, s.collection, call->params[0], &id, &r))
-        write_document(call, &s, id, &r, &call->out);
+    return find_collection(call, sl_slice_str(collection.id), ret_shown) &&
+           find_record(call, ret_shown->collection, call->params[0], ret_id, ret_record);
 }
 
 void
-sl_api_patch_document(struct sl_call *call)
+sl_api_get_any_document(struct sl_call *call)
 {
     struct shown s;
     struct sl_record r;
     const char *id;
+    if (find_any(call, &s, &id, &r))
+        write_document(call, &s, id, &r, &call->out);
+}
+
+static void
+patch(struct sl_call *call, const struct shown *s, const char *id, struct sl_record *r)
+{
     struct sl_buf fields = {0}, row = {0}, scratch = {0};
     struct sl_jsonw w;
-    if (!find(call, &s, &id, &r))
-        return;
-    if (s.output.size > 0 && sl_json_has(sl_json_member_slice(call->body, s.output))) {
+    if (s->output.size > 0 && sl_json_has(sl_json_member_slice(call->body, s->output))) {
         sl_call_invalid(call, "body", "value_error", "vectors cannot be changed");
         return;
     }
     sl_jsonw_init(&w, &fields);
     sl_jsonw_object(&w);
-    for (struct sl_json_iter i = sl_json_iter(sl_call_parse(call, r.fields)); sl_json_next(&i);) {
+    for (struct sl_json_iter i = sl_json_iter(sl_call_parse(call, r->fields)); sl_json_next(&i);) {
         struct sl_slice name = sl_call_text(call, i.name);
         if (sl_json_kind(sl_json_member_slice(call->body, name)) != SL_JSON_NONE)
             continue;
@@ -246,15 +250,35 @@ sl_api_patch_document(struct sl_call *call)
         sl_jsonw_value(&w, i.value);
     }
     sl_jsonw_end(&w);
-    r.fields = sl_call_copy(call, sl_buf_slice(&fields));
-    r.updated_ms = call->now_ms;
-    sl_record_encode(&r, &row);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_RECORD, record_key(call, s.collection, id),
+    r->fields = sl_call_copy(call, sl_buf_slice(&fields));
+    r->updated_ms = call->now_ms;
+    sl_record_encode(r, &row);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_RECORD, record_key(call, s->collection, id),
                sl_buf_slice(&row));
-    write_document(call, &s, id, &r, &call->out);
+    write_document(call, s, id, r, &call->out);
     sl_buf_deinit(&fields);
     sl_buf_deinit(&row);
     sl_buf_deinit(&scratch);
+}
+
+void
+sl_api_patch_document(struct sl_call *call)
+{
+    struct shown s;
+    struct sl_record r;
+    const char *id;
+    if (find(call, &s, &id, &r))
+        patch(call, &s, id, &r);
+}
+
+void
+sl_api_patch_any_document(struct sl_call *call)
+{
+    struct shown s;
+    struct sl_record r;
+    const char *id;
+    if (find_any(call, &s, &id, &r))
+        patch(call, &s, id, &r);
 }
 
 struct removed {

@@ -120,6 +120,21 @@ Test(document, has_an_id_with_a_prefix_that_may_be_left_out)
     sl_free(body);
 }
 
+Test(document, is_changed_without_its_collection)
+{
+    char *any = sl_format("/v1/documents/%s", shown_id);
+    char *one = sl_format("/v1/collections/texts/documents/%s", shown_id);
+    cr_assert_eq(harness_call(&h, "PATCH", any, "{\"color\":\"red\"}"), 200, "%s", h.text);
+    cr_assert(harness_is(&h, "color", "red"));
+    cr_assert_eq(harness_call(&h, "PUT", any, "{\"color\":\"blue\"}"), 200, "%s", h.text);
+    cr_assert_eq(harness_call(&h, "GET", one, NULL), 200);
+    cr_assert(harness_is(&h, "color", "blue"));
+    cr_assert_eq(harness_call(&h, "PATCH", any, "{\"text_extractor_v1_embedding\":[1]}"), 422);
+    cr_assert_eq(harness_call(&h, "PATCH", "/v1/documents/doc_none", "{}"), 404);
+    sl_free(any);
+    sl_free(one);
+}
+
 Test(document, is_changed_and_deleted)
 {
     char *path = sl_format("/v1/collections/texts/documents/%s", id);

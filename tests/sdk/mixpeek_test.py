@@ -265,7 +265,9 @@ class Flow:
                   "red")
         lib.equal(plain(ok(api.update_document, "items_text", one, {"color": "blue"}))["color"],
                   "blue")
-        lib.equal(plain(ok(api.get_document, "items_text", one))["color"], "blue")
+        lib.equal(plain(ok(anywhere.patch_document_ns, one, {"shelf": 3}))["shelf"], 3)
+        lib.equal(plain(ok(anywhere.update_document_ns, one, {"shelf": 4}))["color"], "blue")
+        lib.equal(plain(ok(api.get_document, "items_text", one))["shelf"], 4)
         lib.equal(ok(api.delete_document, "items_text", one).success, True)
         refused(mixpeek.exceptions.NotFoundException, api.get_document, "items_text", one)
 
