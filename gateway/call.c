@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "gateway/arena.h"
 #include "gateway/gateway.h"
@@ -16,6 +17,7 @@ sl_call_create(void)
     struct sl_call *call = sl_arena_alloc(arena, sizeof(*call));
     call->arena = arena;
     call->status = 200;
+    call->upload.fd = -1;
     sl_jsonw_init(&call->out, &call->reply);
     return call;
 }
@@ -30,6 +32,8 @@ sl_call_destroy(struct sl_call **call)
     *call = NULL;
     if (dead->state != NULL && dead->state_free != NULL)
         dead->state_free(dead->state);
+    if (dead->upload.fd >= 0)
+        (void)close(dead->upload.fd);
     sl_json_destroy(&dead->body_doc);
     sl_buf_deinit(&dead->body_buf);
     sl_buf_deinit(&dead->reply);

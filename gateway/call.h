@@ -35,7 +35,8 @@ struct sl_pair {
     struct sl_slice name, value; /* Percent-decoded. */
 };
 
-struct sl_upload { /* A file part that was streamed to blob storage. */
+struct sl_upload { /* A file part that was streamed to disk. */
+    int fd;        /* The file, which has no name; closed with the call. -1: there is none. */
     char blob[65]; /* SHA-256, hex; "" when there is none. */
     uint64_t size_bytes;
     struct sl_slice filename;

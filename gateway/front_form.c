@@ -7,6 +7,7 @@
 #include "gateway/front_state.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
@@ -21,6 +22,7 @@ struct sl_form {
     struct sl_request *request;
     struct sl_blob_writer *writer; /* NULL: no file yet, or settled. */
     struct sl_blob blob;
+    int fd; /* Of what was settled, until the call has it. */
     enum sl_err settle_err;
     struct sl_buf field; /* The value under way, of form[form_count - 1]. */
     struct sl_slice filename;
@@ -128,6 +130,7 @@ sl_form_create(struct sl_request *request)
     }
     struct sl_form *form = sl_zalloc(sizeof(*form));
     form->request = request;
+    form->fd = -1;
     form->parser = MHD_create_post_processor(request->connection, PARSER_BYTES, on_part, form);
     if (form->parser == NULL) {
         sl_call_fail(request->call, SL_API_BAD_REQUEST, "the multipart boundary cannot be read");
@@ -146,6 +149,8 @@ sl_form_destroy(struct sl_form **form)
     if (dead->parser != NULL)
         MHD_destroy_post_processor(dead->parser);
     sl_blob_writer_abort(&dead->writer);
+    if (dead->fd >= 0)
+        (void)close(dead->fd);
     sl_buf_deinit(&dead->field);
     sl_free(dead);
 }
@@ -186,13 +191,14 @@ sl_form_has_upload(const struct sl_form *form)
 void
 sl_form_settle(struct sl_request *request)
 {
-    request->form->settle_err = sl_blob_writer_finish(&request->form->writer, &request->form->blob);
+    struct sl_form *form = request->form;
+    form->settle_err = sl_blob_writer_detach(&form->writer, &form->blob, &form->fd);
 }
 
 void
 sl_form_publish(struct sl_request *request)
 {
-    const struct sl_form *form = request->form;
+    struct sl_form *form = request->form;
     struct sl_call *call = request->call;
     if (form->settle_err != SL_OK) {
         fail_write(call, form->settle_err);
@@ -201,5 +207,7 @@ sl_form_publish(struct sl_request *request)
     static_assert(sizeof(call->upload.blob) == sizeof(form->blob.id), "both are a SHA-256 in hex");
     memcpy(call->upload.blob, form->blob.id, sizeof(call->upload.blob));
     call->upload.size_bytes = form->blob.size_bytes;
+    call->upload.fd = form->fd;
+    form->fd = -1;
     call->upload.filename = form->filename;
 }

@@ -177,23 +177,10 @@ static void
 work(struct sl_call *call)
 {
     struct upload *u = call->state;
-    struct sl_blobs *blobs = call->gateway->blobs;
-    if (!u->is_refused) {
-        int fd = -1;
-        uint64_t size_bytes;
-        u->err = sl_blob_open(blobs, call->upload.blob, &fd, &size_bytes);
-        if (u->err == SL_OK) {
-            u->request.archive_fd = fd;
-            u->err = sl_unpack_model(&u->request, &u->report, &u->cause);
-            (void)close(fd);
-        } else {
-            (void)sl_cause_set(&u->cause, u->err, "the upload cannot be read");
-        }
-    }
-    /* The archive is not needed any more: what it held lies unpacked, or was refused. */
-    if (call->upload.blob[0] != '\0' && blobs != NULL &&
-        sl_blob_remove(blobs, call->upload.blob) != SL_OK)
-        sl_report_warn("upload-left", "blob=%s", call->upload.blob);
+    if (u->is_refused)
+        return;
+    u->request.archive_fd = call->upload.fd;
+    u->err = sl_unpack_model(&u->request, &u->report, &u->cause);
 }
 
 /* ---- afterwards ---------------------------------------------------------------------------------

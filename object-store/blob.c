@@ -270,6 +270,29 @@ sl_blob_writer_finish(struct sl_blob_writer **writer, struct sl_blob *ret_blob)
     return err;
 }
 
+enum sl_err
+sl_blob_writer_detach(struct sl_blob_writer **writer, struct sl_blob *ret_blob, int *ret_fd)
+{
+    sl_assert(writer != NULL);
+    struct sl_blob_writer *w = *writer;
+    check_writer(w);
+    uint8_t digest[SL_SHA256_SIZE];
+    int fd = -1;
+    if (w->err == SL_OK) {
+        fd = openat(w->blobs->tmp_fd, w->name, O_RDONLY | O_CLOEXEC);
+        w->err = fd < 0 ? sl_err_from_errno(errno) : SL_OK;
+    }
+    enum sl_err err = w->err;
+    if (err == SL_OK) {
+        sl_sha256_finish(&w->hash, digest);
+        *ret_blob = (struct sl_blob){.size_bytes = w->size_bytes};
+        sl_hex(sl_slice(digest, sizeof(digest)), ret_blob->id);
+        *ret_fd = fd;
+    }
+    sl_blob_writer_abort(writer); /* The name goes, the file stays as long as it is open. */
+    return err;
+}
+
 void
 sl_blob_writer_abort(struct sl_blob_writer **writer)
 {

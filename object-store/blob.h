@@ -48,6 +48,13 @@ uint64_t sl_blob_writer_size(const struct sl_blob_writer *w);
 /* Make the blob durable and destroy the writer, whatever is returned; on error nothing is left. */
 SL_MUST_CHECK enum sl_err sl_blob_writer_finish(struct sl_blob_writer **writer,
                                                 struct sl_blob *ret_blob);
+/*
+ * End with an open file that has no name: what one request brings for itself alone, so that no
+ * other blob of the same bytes is touched when it goes. *ret_fd reads from the start and is the
+ * caller's. Nothing is made durable. Destroys the writer, whatever is returned.
+ */
+SL_MUST_CHECK enum sl_err sl_blob_writer_detach(struct sl_blob_writer **writer,
+                                                struct sl_blob *ret_blob, int *ret_fd);
 void sl_blob_writer_abort(struct sl_blob_writer **writer); /* NULL inside is fine. */
 
 /* All of it in one call. */

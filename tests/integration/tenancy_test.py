@@ -111,6 +111,18 @@ def try_to_write(owner, reader):
     return tried
 
 
+def try_to_destroy(owner, other):
+    """An upload of the very bytes that another tenant keeps, refused and thrown away."""
+    text = "words that two tenants have. " * 5000
+    bucket = owner.names["bucket_identifier"]
+    objects = owner.client.make_objects(bucket, [lib.text_object(text)])
+    path = f"/v1/namespaces/{other.client.namespace}/models"
+    other.client.upload(path, text.encode(), name="m", version="1.0.0",
+                        model_format="safetensors").expect(422)
+    _, task = owner.client.submit(bucket, objects)
+    lib.equal(owner.client.wait_task(task)["status"], "COMPLETED")
+
+
 def main():
     server = lib.Server()
     server.start()
@@ -129,6 +141,8 @@ def main():
         reply.expect(403)
     with lib.check("and nothing has changed"):
         lib.equal(owner.snapshot(), before)
+    with lib.check("an upload takes nothing from who keeps the same bytes"):
+        try_to_destroy(owner, other)
     lib.equal(server.stop(), 0, "the exit status")
     lib.finish()
 
