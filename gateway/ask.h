@@ -25,7 +25,8 @@ const float *sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensi
  */
 void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then);
 
-/* After the commit: have all nodes forget a model. `directory` as for sl_call_model_load, copied. */
+/* After the commit: have all nodes forget a model. `directory` as for sl_call_model_load, copied.
+ */
 void sl_call_model_drop(struct sl_call *call, const char *directory);
 /* Load a model into the object store of a node, then `then`. */
 void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
