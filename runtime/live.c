@@ -47,10 +47,6 @@ struct watch {
     void *arg;
 };
 
-struct queue { /* First in, first out, intrusive. */
-    struct sl_msg *oldest, **tail;
-};
-
 struct held_work {
     struct held_work *next;
     struct sl_io_work work;
@@ -64,9 +60,9 @@ struct sl_live {
     struct sl_iopool *pool;
     struct sl_timers timers;
     struct sl_random random;
-    struct sl_mailbox inbox; /* From other threads. */
-    struct queue local;      /* To our own actors; part of this batch. */
-    struct queue held;       /* To the outside; after the sync. */
+    struct sl_mailbox inbox;  /* From other threads. */
+    struct sl_msg_list local; /* To our own actors; part of this batch. */
+    struct sl_msg_list held;  /* To the outside; after the sync. */
     struct held_work *work_oldest, **work_tail;
     struct actor actors[ACTORS_MAX];
     struct port ports[PORTS_MAX];
@@ -79,33 +75,6 @@ struct sl_live {
     uint64_t now_ns, now_ms;
     uint64_t store_tick_ns;
 };
-
-static void
-queue_init(struct queue *q)
-{
-    q->oldest = NULL;
-    q->tail = &q->oldest;
-}
-
-static void
-queue_push(struct queue *q, struct sl_msg *msg)
-{
-    msg->next = NULL;
-    *q->tail = msg;
-    q->tail = &msg->next;
-}
-
-static struct sl_msg *
-queue_pop(struct queue *q)
-{
-    struct sl_msg *msg = q->oldest;
-    if (msg != NULL) {
-        q->oldest = msg->next;
-        if (q->oldest == NULL)
-            q->tail = &q->oldest;
-    }
-    return msg;
-}
 
 /* ---- effects ------------------------------------------------------------------------------------
  */
@@ -126,7 +95,7 @@ static void
 effect_send(struct sl_driver *d, struct sl_msg *msg)
 {
     struct sl_live *live = live_of(d);
-    queue_push(is_local(live, msg->to) ? &live->local : &live->held, msg);
+    sl_msg_list_push(is_local(live, msg->to) ? &live->local : &live->held, msg);
 }
 
 static void
@@ -183,21 +152,14 @@ sl_live_create(const struct sl_live_options *options)
     live->links = sl_links_create(options->node);
     live->pool = sl_iopool_create(options->io_threads == 0 ? 2 : options->io_threads);
     sl_random_seed_secret(&live->random);
-    queue_init(&live->local);
-    queue_init(&live->held);
+    sl_msg_list_init(&live->local);
+    sl_msg_list_init(&live->held);
     live->work_tail = &live->work_oldest;
     live->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sl_assert(live->wake_fd >= 0);
     live->now_ns = sl_time_mono_ns();
     live->now_ms = sl_time_wall_ms();
     return live;
-}
-
-static void
-queue_destroy(struct queue *q)
-{
-    for (struct sl_msg *msg; (msg = queue_pop(q)) != NULL;)
-        sl_msg_destroy(&msg);
 }
 
 void
@@ -214,8 +176,8 @@ sl_live_destroy(struct sl_live **live)
             l->actors[i].class->deinit(l->actors[i].state);
         sl_free(l->actors[i].state);
     }
-    queue_destroy(&l->local);
-    queue_destroy(&l->held);
+    sl_msg_list_clear(&l->local);
+    sl_msg_list_clear(&l->held);
     for (struct sl_msg *msg = sl_mailbox_take(&l->inbox), *next; msg != NULL; msg = next) {
         next = msg->next;
         sl_msg_destroy(&msg);
@@ -344,7 +306,7 @@ take_inbox(struct sl_live *live)
 {
     for (struct sl_msg *msg = sl_mailbox_take(&live->inbox), *next; msg != NULL; msg = next) {
         next = msg->next;
-        queue_push(&live->local, msg);
+        sl_msg_list_push(&live->local, msg);
     }
 }
 
@@ -355,7 +317,7 @@ take_timers(struct sl_live *live)
     for (struct sl_timer t; sl_timers_pop(&live->timers, live->now_ns, &t);) {
         struct sl_msg *msg = sl_msg_create(SL_M_timer, &(struct sl_m_timer){.token = t.token});
         msg->to = msg->from = t.who;
-        queue_push(&live->local, msg);
+        sl_msg_list_push(&live->local, msg);
     }
 }
 
@@ -370,7 +332,7 @@ run_batch(struct sl_live *live)
 
     uint32_t ran = 0;
     for (struct sl_msg *msg; ran < BATCH_MAX; ran++) {
-        msg = queue_pop(&live->local);
+        msg = sl_msg_list_pop(&live->local);
         if (msg == NULL)
             msg = sl_links_receive(live->links);
         if (msg == NULL)
@@ -407,7 +369,7 @@ release_held(struct sl_live *live)
     struct sl_msg *msg = live->held.oldest, *next;
     struct held_work *work = live->work_oldest, *next_work;
     bool had_any = msg != NULL || work != NULL;
-    queue_init(&live->held);
+    sl_msg_list_init(&live->held);
     live->work_oldest = NULL;
     live->work_tail = &live->work_oldest;
     for (; msg != NULL; msg = next) {

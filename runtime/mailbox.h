@@ -2,6 +2,7 @@
 /*
  * mailbox.h - many producers, one consumer, first in first out: an intrusive stack of messages that
  * the consumer takes whole and turns round. A push is one compare-and-swap; taking is one exchange.
+ * Beside it, the plain list that such a take is turned into.
  * Threading: push on any thread, take on the owner's.
  */
 #ifndef SL_RUNTIME_MAILBOX_H
@@ -40,6 +41,46 @@ sl_mailbox_take(struct sl_mailbox *m)
         newest = next;
     }
     return oldest;
+}
+
+/* A plain first in, first out list of messages, of one owner. Zeroed is not enough: init it. */
+struct sl_msg_list {
+    struct sl_msg *oldest, **tail;
+};
+
+static inline void
+sl_msg_list_init(struct sl_msg_list *l)
+{
+    l->oldest = NULL;
+    l->tail = &l->oldest;
+}
+
+static inline void
+sl_msg_list_push(struct sl_msg_list *l, struct sl_msg *msg)
+{
+    msg->next = NULL;
+    *l->tail = msg;
+    l->tail = &msg->next;
+}
+
+static inline struct sl_msg *
+sl_msg_list_pop(struct sl_msg_list *l)
+{
+    struct sl_msg *msg = l->oldest;
+    if (msg != NULL) {
+        l->oldest = msg->next;
+        if (l->oldest == NULL)
+            l->tail = &l->oldest;
+    }
+    return msg;
+}
+
+/* Destroy all that is in it. */
+static inline void
+sl_msg_list_clear(struct sl_msg_list *l)
+{
+    for (struct sl_msg *msg; (msg = sl_msg_list_pop(l)) != NULL;)
+        sl_msg_destroy(&msg);
 }
 
 #endif

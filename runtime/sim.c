@@ -12,6 +12,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
+#include "runtime/mailbox.h"
 #include "runtime/report.h"
 #include "runtime/timers.h"
 
@@ -47,10 +48,6 @@ struct sim_link {
     bool is_lossy;
 };
 
-struct queue {
-    struct sl_msg *oldest, **tail;
-};
-
 struct held_work {
     struct held_work *next;
     void (*work)(void *argument);
@@ -69,7 +66,7 @@ struct process {
     uint32_t actors_count;
     struct sim_link *links;
     uint32_t links_count;
-    struct queue inbox, local, held;
+    struct sl_msg_list inbox, local, held;
     struct held_work *work_oldest, **work_tail;
     uint64_t stalled_until_ns;
     uint64_t killed_ns, lost_after_ns; /* Once dead: what it sent later than this is lost. */
@@ -96,40 +93,6 @@ struct sl_sim {
 
 /* ---- small parts --------------------------------------------------------------------------------
  */
-
-static void
-queue_init(struct queue *q)
-{
-    q->oldest = NULL;
-    q->tail = &q->oldest;
-}
-
-static void
-queue_push(struct queue *q, struct sl_msg *msg)
-{
-    msg->next = NULL;
-    *q->tail = msg;
-    q->tail = &msg->next;
-}
-
-static struct sl_msg *
-queue_pop(struct queue *q)
-{
-    struct sl_msg *msg = q->oldest;
-    if (msg != NULL) {
-        q->oldest = msg->next;
-        if (q->oldest == NULL)
-            q->tail = &q->oldest;
-    }
-    return msg;
-}
-
-static void
-queue_clear(struct queue *q)
-{
-    for (struct sl_msg *msg; (msg = queue_pop(q)) != NULL;)
-        sl_msg_destroy(&msg);
-}
 
 static struct process *
 process_of(const struct sl_sim *sim, uint32_t id)
@@ -239,7 +202,7 @@ effect_send(struct sl_driver *d, struct sl_msg *msg)
     if (p->sim->options.observe != NULL)
         p->sim->options.observe(p->sim->options.arg, SL_SIM_SENT, p->id, msg);
     bool is_local = msg->to.node == 0 || msg->to.node == p->node;
-    queue_push(is_local ? &p->local : &p->held, msg);
+    sl_msg_list_push(is_local ? &p->local : &p->held, msg);
 }
 
 static void
@@ -284,9 +247,9 @@ sl_sim_start(struct sl_sim *sim, uint32_t node, struct sl_store *store)
     p->store = store;
     p->is_alive = true;
     p->tick_at_ns = UINT64_MAX;
-    queue_init(&p->inbox);
-    queue_init(&p->local);
-    queue_init(&p->held);
+    sl_msg_list_init(&p->inbox);
+    sl_msg_list_init(&p->local);
+    sl_msg_list_init(&p->held);
     p->work_tail = &p->work_oldest;
     sim->processes =
         sl_realloc(sim->processes, (sim->processes_count + 1) * sizeof(sim->processes[0]));
@@ -344,9 +307,9 @@ sl_sim_kill(struct sl_sim *sim, uint32_t process)
         sl_free(p->actors[i].state);
     }
     p->actors_count = 0;
-    queue_clear(&p->inbox);
-    queue_clear(&p->local);
-    queue_clear(&p->held);
+    sl_msg_list_clear(&p->inbox);
+    sl_msg_list_clear(&p->local);
+    sl_msg_list_clear(&p->held);
     free_work(p);
     sl_free(p->links);
     p->links = NULL;
@@ -498,7 +461,7 @@ release_work(struct process *p)
 static void
 release_held(struct process *p)
 {
-    for (struct sl_msg *msg; p->is_alive && (msg = queue_pop(&p->held)) != NULL;) {
+    for (struct sl_msg *msg; p->is_alive && (msg = sl_msg_list_pop(&p->held)) != NULL;) {
         if (msg->to.node != SL_NODE_PORT) {
             send_over_link(p, msg);
             continue;
@@ -529,9 +492,9 @@ run_batch(struct process *p)
 {
     p->is_running = true;
     for (uint32_t ran = 0; ran < BATCH_MAX; ran++) {
-        struct sl_msg *msg = queue_pop(&p->local);
+        struct sl_msg *msg = sl_msg_list_pop(&p->local);
         if (msg == NULL)
-            msg = queue_pop(&p->inbox);
+            msg = sl_msg_list_pop(&p->inbox);
         if (msg == NULL)
             break;
         deliver(p, msg);
@@ -623,7 +586,7 @@ run_event(struct sl_sim *sim, struct event *e)
     switch (e->kind) {
     case ARRIVE:
     case TIMER:
-        queue_push(&p->inbox, e->msg);
+        sl_msg_list_push(&p->inbox, e->msg);
         e->msg = NULL;
         run(p);
         break;
