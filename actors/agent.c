@@ -61,8 +61,7 @@ head(uint32_t actor)
     return sl_at(SL_NODE_HEAD, actor);
 }
 
-/* ---- specs and pools ----------------------------------------------------------------------------
- */
+/* ---- specs and pools ----------------------------------------------------------------------- */
 
 static const struct sl_work_spec *
 spec_lookup(const struct agent *a, uint64_t number)
@@ -132,8 +131,7 @@ pool_of(struct agent *a, const struct sl_work_spec *spec)
     return free_pool;
 }
 
-/* ---- reporting ends -----------------------------------------------------------------------------
- */
+/* ---- reporting ends ------------------------------------------------------------------------ */
 
 static void
 report_failure(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
@@ -180,8 +178,7 @@ fail_waiting(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
     sl_free(message);
 }
 
-/* ---- models -------------------------------------------------------------------------------------
- */
+/* ---- models -------------------------------------------------------------------------------- */
 
 static void
 build_model(void *argument)
@@ -401,8 +398,7 @@ on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     }
 }
 
-/* ---- work from the head -------------------------------------------------------------------------
- */
+/* ---- work from the head -------------------------------------------------------------------- */
 
 static void
 take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_t number,
@@ -445,8 +441,7 @@ on_embed_run(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     take_item(self, ctx, msg, SL_BODY(msg, embed_run)->extraction, false);
 }
 
-/* ---- replicas -----------------------------------------------------------------------------------
- */
+/* ---- replicas ------------------------------------------------------------------------------ */
 
 static struct sl_replica *
 replica_lookup(struct agent *a, uint64_t number, struct sl_pool **ret_pool)
@@ -577,8 +572,7 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     pump(a, ctx, p);
 }
 
-/* ---- time ---------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 static void
 beat(struct agent *a, struct sl_ctx *ctx)

@@ -60,8 +60,7 @@ settle_of(const struct dispatcher *d, const struct sl_ctx *ctx)
         .store = ctx->store, .indexes = d->options.indexes, .now_ms = ctx->now_ms};
 }
 
-/* ---- extractions --------------------------------------------------------------------------------
- */
+/* ---- extractions --------------------------------------------------------------------------- */
 
 static void
 spec_deinit(struct spec *s)
@@ -162,8 +161,7 @@ tell_spec(struct sl_ctx *ctx, struct node *n, const struct spec *s)
     sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_extraction, &m);
 }
 
-/* ---- ending tasks -------------------------------------------------------------------------------
- */
+/* ---- ending tasks -------------------------------------------------------------------------- */
 
 /*
  * A commit the store refuses leaves the task leased, and beats would extend that for ever: it goes
@@ -249,8 +247,7 @@ retry_or_fail(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *l
     d->counts.retried += is_settled(d, ctx, lease, sl_settle_retry(&settle, lease, retry));
 }
 
-/* ---- leasing ------------------------------------------------------------------------------------
- */
+/* ---- leasing ------------------------------------------------------------------------------- */
 
 static void
 fail_unresolved(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
@@ -383,8 +380,7 @@ node_lookup(struct dispatcher *d, uint64_t number)
     return NULL;
 }
 
-/* ---- messages -----------------------------------------------------------------------------------
- */
+/* ---- messages ------------------------------------------------------------------------------ */
 
 static void
 on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)

@@ -187,8 +187,7 @@ sl_extraction_inputs(struct sl_json extraction, const struct sl_source *source, 
     return err;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------
- */
+/* ---- fields -------------------------------------------------------------------------------- */
 
 /* Names that were written already: outputs, then passthrough targets. Few, so a scan finds them. */
 struct names {
@@ -291,8 +290,7 @@ out:
     return err;
 }
 
-/* ---- a task's payload ---------------------------------------------------------------------------
- */
+/* ---- a task's payload ---------------------------------------------------------------------- */
 
 void
 sl_task_payload_encode(const struct sl_task_payload *p, struct sl_buf *out)

@@ -17,8 +17,7 @@
 #define PAUSE_NS     (100 * SL_MILLI_NS)
 #define PAUSE_MAX_NS (10 * SL_SECOND_NS)
 
-/* ---- items --------------------------------------------------------------------------------------
- */
+/* ---- items --------------------------------------------------------------------------------- */
 
 void
 sl_items_init(struct sl_items *items)
@@ -57,8 +56,7 @@ sl_items_take(struct sl_items *items, uint64_t serial)
     return NULL;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 void
 sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
@@ -174,8 +172,7 @@ sl_pool_replica(struct sl_pool *p, uint64_t number)
     return NULL;
 }
 
-/* ---- work ---------------------------------------------------------------------------------------
- */
+/* ---- work ---------------------------------------------------------------------------------- */
 
 void
 sl_pool_add(struct sl_pool *p, struct sl_item *item)
@@ -262,8 +259,7 @@ sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
         start_replica(p, ctx, (*number_next)++);
 }
 
-/* ---- what replicas say --------------------------------------------------------------------------
- */
+/* ---- what replicas say --------------------------------------------------------------------- */
 
 static void
 start_failed(struct sl_pool *p, struct sl_ctx *ctx)

@@ -43,8 +43,7 @@ sl_world_has_fault(const struct sl_world *w, enum sl_simulate_fault fault)
     return (w->options.faults & fault) != 0 && sl_sim_now_ns(w->sim) < w->fault_until_ns;
 }
 
-/* ---- the main process ---------------------------------------------------------------------------
- */
+/* ---- the main process ---------------------------------------------------------------------- */
 
 static bool
 open_store(struct sl_world *w)
@@ -209,8 +208,7 @@ on_failed(void *world, uint32_t process, enum sl_err err)
     sl_sim_at(w->sim, 0, crash_main, w, 0);
 }
 
-/* ---- faults -------------------------------------------------------------------------------------
- */
+/* ---- faults -------------------------------------------------------------------------------- */
 
 static void
 stall_any(struct sl_world *w)
@@ -308,8 +306,7 @@ check_again(void *world, uint64_t ignored)
     sl_sim_at(w->sim, CHECK_NS, check_again, w, 0);
 }
 
-/* ---- a run --------------------------------------------------------------------------------------
- */
+/* ---- a run --------------------------------------------------------------------------------- */
 
 static void
 take_ack(void *world, uint32_t process, struct sl_msg *msg)

@@ -19,8 +19,7 @@
 #define LEASE_NS  (60 * SL_SECOND_NS) /* The dispatcher's. */
 #define COPY_MARK 77 /* The request number of an end that comes for the second time. */
 
-/* ---- what the messages tell ---------------------------------------------------------------------
- */
+/* ---- what the messages tell ---------------------------------------------------------------- */
 
 static struct sl_world_task *
 task_next(struct sl_world *w, uint32_t *j, uint32_t *t)
@@ -175,8 +174,7 @@ sl_world_tamper(void *world, uint32_t process, struct sl_msg **msg)
     *msg = copy;
 }
 
-/* ---- what the store holds -----------------------------------------------------------------------
- */
+/* ---- what the store holds ------------------------------------------------------------------ */
 
 /* One look at the store. */
 struct look {

@@ -15,8 +15,7 @@
 #include "runtime/alloc.h"
 #include "runtime/spawn_port.h"
 
-/* ---- the plan -----------------------------------------------------------------------------------
- */
+/* ---- the plan ------------------------------------------------------------------------------ */
 
 static enum sl_world_work
 pick_work(struct sl_random *random)
@@ -76,8 +75,7 @@ sl_world_task_of(struct sl_world *w, struct sl_slice inputs)
     return &w->jobs[job].tasks[task];
 }
 
-/* ---- the gateway and its client -----------------------------------------------------------------
- */
+/* ---- the gateway and its client ------------------------------------------------------------ */
 
 struct gateway {
     struct sl_world *world;
@@ -237,8 +235,7 @@ const struct sl_actor_class sl_world_gateway = {
     .handle = gateway_handle,
 };
 
-/* ---- a replica ----------------------------------------------------------------------------------
- */
+/* ---- a replica ----------------------------------------------------------------------------- */
 
 #define TOKEN_READY 1
 #define TOKEN_WORK  2

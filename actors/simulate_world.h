@@ -94,7 +94,7 @@ bool sl_world_has_fault(const struct sl_world *w, enum sl_simulate_fault fault);
 /* The main process says something of weight: if a crash is armed, it comes within moments. */
 void sl_world_may_crash(struct sl_world *w);
 
-/* ---- simulate_double.c ---- */
+/* ---- simulate_double.c --------------------------------------------------------------------- */
 void sl_world_plan(struct sl_world *w); /* Make up the jobs. */
 void sl_world_source_key(uint32_t job, uint32_t task, struct sl_buf *out);
 struct sl_slice sl_world_origin(uint32_t job, struct sl_buf *out);
@@ -107,7 +107,7 @@ struct sl_world_replica_options {
 };
 extern const struct sl_actor_class sl_world_replica;
 
-/* ---- simulate_spawner.c ---- */
+/* ---- simulate_spawner.c -------------------------------------------------------------------- */
 void sl_world_take_spawn(void *world, uint32_t process, struct sl_msg *msg); /* The port. */
 /* End the Nth child; signal 0: by itself with `exit_code`. Gone already is fine. */
 void sl_world_end_child(struct sl_world *w, uint32_t index, uint64_t signal, int64_t exit_code);
@@ -116,7 +116,7 @@ bool sl_world_pick_child(struct sl_world *w, uint64_t kind, uint32_t *ret_index)
 void sl_world_kill_spawner(struct sl_world *w);
 void sl_world_end_orphans(struct sl_world *w); /* The main process is gone. */
 
-/* ---- simulate_check.c ---- */
+/* ---- simulate_check.c ---------------------------------------------------------------------- */
 void sl_world_observe(void *world, enum sl_sim_what what, uint32_t process,
                       const struct sl_msg *msg);
 void sl_world_tamper(void *world, uint32_t process, struct sl_msg **msg);

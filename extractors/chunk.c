@@ -107,8 +107,7 @@ page_end(const uint8_t *at, const uint8_t *end)
     return feed == NULL ? end : feed + 1;
 }
 
-/* ---- sentences --------------------------------------------------------------------------------
- */
+/* ---- sentences ----------------------------------------------------------------------------- */
 
 static bool
 is_wide_stop(uint32_t c) /* Ends a sentence whatever follows: these scripts use no spaces. */
@@ -228,8 +227,7 @@ sentence_end(const uint8_t *start, const uint8_t *end)
     return end;
 }
 
-/* ---- chunks -----------------------------------------------------------------------------------
- */
+/* ---- chunks -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

@@ -28,8 +28,7 @@ struct sl_host {
     struct sluice_model_v1 model_service;
 };
 
-/* ---- services ---------------------------------------------------------------------------------
- */
+/* ---- services ------------------------------------------------------------------------------ */
 
 static void
 write_log(void *self, int level, const char *event, const char *text)
@@ -185,8 +184,7 @@ offer_services(struct sl_host *h, const struct sl_host_options *options)
     };
 }
 
-/* ---- open and close ---------------------------------------------------------------------------
- */
+/* ---- open and close ------------------------------------------------------------------------ */
 
 static bool
 is_word(const char *text, size_t size_max, const char *extra)
@@ -321,8 +319,7 @@ sl_host_health(struct sl_host *host, struct sl_cause *ret_cause)
     return sl_cause_set(ret_cause, SL_EUNAVAIL, "%s: %s", error.code, error.message);
 }
 
-/* ---- process ----------------------------------------------------------------------------------
- */
+/* ---- process ------------------------------------------------------------------------------- */
 
 static bool
 has_object_params(const struct sluice_item *item)

@@ -75,8 +75,7 @@ send_message(struct replica *r, uint32_t id, const void *body)
     sl_msg_destroy(&msg);
 }
 
-/* ---- start --------------------------------------------------------------------------------------
- */
+/* ---- start --------------------------------------------------------------------------------- */
 
 /* The plugin's file in the first directory that has it; NULL: none has. */
 static char *
@@ -144,8 +143,7 @@ start(struct replica *r, const struct sl_child *child)
     return err == SL_OK;
 }
 
-/* ---- inputs -------------------------------------------------------------------------------------
- */
+/* ---- inputs -------------------------------------------------------------------------------- */
 
 /* Map a stored blob read-only. An empty slice and false: it is not there. */
 static bool
@@ -269,8 +267,7 @@ batch_clear(struct batch *b)
     b->count = b->mappings_count = 0;
 }
 
-/* ---- work ---------------------------------------------------------------------------------------
- */
+/* ---- work ---------------------------------------------------------------------------------- */
 
 static void
 append_outputs(const struct sl_host_result *result, struct sl_buf *out)

@@ -109,8 +109,7 @@ add(struct state *s, uint64_t hash, uint32_t weight)
     f->items[f->count++] = (struct feature){.hash = hash, .weight = weight, .share = s->share};
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words --------------------------------------------------------------------------------- */
 
 static int
 compare_letters(const void *word, const void *entry)
@@ -270,8 +269,7 @@ take(struct state *s, struct sl_text_word *w, uint32_t c)
         end_word(s, w);
 }
 
-/* ---- the vector -------------------------------------------------------------------------------
- */
+/* ---- the vector ---------------------------------------------------------------------------- */
 
 static int
 compare_features(const void *a, const void *b)

@@ -167,8 +167,7 @@ sl_wordpiece_destroy(struct sl_wordpiece **tokenizer)
     sl_free(t);
 }
 
-/* ---- tokenizer.json ---------------------------------------------------------------------------
- */
+/* ---- tokenizer.json ------------------------------------------------------------------------ */
 
 /* Put each token's view at its id. False when an id is taken twice or out of range. */
 static bool
@@ -224,8 +223,7 @@ sl_wordpiece_vocabulary(struct sl_slice tokenizer_json, struct sl_buf *vocabular
     return err;
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------
- */
+/* ---- encoding ------------------------------------------------------------------------------ */
 
 static void
 put(struct output *out, uint32_t id)

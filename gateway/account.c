@@ -48,8 +48,7 @@ sl_tenant_id_is_valid(struct sl_slice id)
     return true;
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------
- */
+/* ---- keys ---------------------------------------------------------------------------------- */
 
 static void
 write_permissions(struct sl_jsonw *w, uint32_t permissions)
@@ -113,8 +112,7 @@ sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_made 
     sl_buf_deinit(&key);
 }
 
-/* ---- identities ---------------------------------------------------------------------------------
- */
+/* ---- identities ---------------------------------------------------------------------------- */
 
 /* A text member into a fixed array; false: absent or too long. */
 static bool
@@ -169,8 +167,7 @@ sl_identity_read(struct sl_json key, struct sl_json tenant, struct sl_identity *
     return SL_OK;
 }
 
-/* ---- tenants ------------------------------------------------------------------------------------
- */
+/* ---- tenants ------------------------------------------------------------------------------- */
 
 static void
 write_object(struct sl_jsonw *w, const char *name, struct sl_json value)

@@ -44,8 +44,7 @@ struct api {
     struct sl_buf sweep_tenant, sweep_row; /* Where the sweep of expired replies goes on. */
 };
 
-/* ---- asking -------------------------------------------------------------------------------------
- */
+/* ---- asking -------------------------------------------------------------------------------- */
 
 static struct waiting *
 begin_wait(struct sl_call *call, sl_handler_fn *then)
@@ -156,8 +155,7 @@ sl_call_wake_dispatcher(struct sl_call *call)
     sl_call_after_commit(call, send_wake, NULL);
 }
 
-/* ---- running ------------------------------------------------------------------------------------
- */
+/* ---- running ------------------------------------------------------------------------------- */
 
 static void
 start_purge(struct api *a, uint64_t delay_ns)

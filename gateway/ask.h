@@ -10,7 +10,7 @@
 #include "gateway/call.h"
 #include "queue/queue.h"
 
-/* ---- waiting ---- */
+/* ---- waiting ------------------------------------------------------------------------------- */
 /*
  * Embed a text with what makes `index` of a collection's extraction (row JSON): the continuation
  * finds the vector in ret of sl_call_embedding, or NULL after a failure (it then calls sl_call_fail
@@ -50,7 +50,7 @@ void sl_call_run_after(struct sl_call *call, bool is_committed);
 /* After a commit that enqueued: have the dispatcher look (sent once the commit is durable). */
 void sl_call_wake_dispatcher(struct sl_call *call);
 
-/* ---- what handlers share ---- */
+/* ---- what handlers share ------------------------------------------------------------------- */
 struct sl_queue *sl_call_queue(const struct sl_call *call);
 struct sl_index_cache *sl_call_indexes(const struct sl_call *call);
 const char *sl_call_data_directory(const struct sl_call *call);

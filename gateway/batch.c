@@ -26,8 +26,7 @@ find(struct sl_call *call, struct sl_batch *ret_batch)
     return false;
 }
 
-/* ---- object ids ---------------------------------------------------------------------------------
- */
+/* ---- object ids ---------------------------------------------------------------------------- */
 
 /* A set of texts: open addressing, at most half full. */
 struct set {
@@ -181,8 +180,7 @@ sl_api_patch_batch(struct sl_call *call)
     sl_batch_write(call, &b, UINT64_MAX, &call->out);
 }
 
-/* ---- list ---------------------------------------------------------------------------------------
- */
+/* ---- list ---------------------------------------------------------------------------------- */
 
 struct wanted {
     const char *bucket;
@@ -237,8 +235,7 @@ sl_api_list_batches(struct sl_call *call)
     sl_buf_deinit(&prefix);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 void
 sl_api_submit_batch(struct sl_call *call)
@@ -334,8 +331,7 @@ sl_api_delete_batch(struct sl_call *call)
     sl_jsonw_end(&call->out);
 }
 
-/* ---- of a bucket --------------------------------------------------------------------------------
- */
+/* ---- of a bucket --------------------------------------------------------------------------- */
 
 /* Every batch of a bucket, read; the array is arena memory. Writes may follow. */
 static uint32_t
@@ -428,8 +424,7 @@ sl_batch_count_forget(struct sl_call *call, const char *bucket)
         sl_count_forget(call->txn, sl_counter(call, names[i], bucket));
 }
 
-/* ---- what failed, what happened -----------------------------------------------------------------
- */
+/* ---- what failed, what happened ------------------------------------------------------------ */
 
 static void
 write_failure(struct sl_call *call, struct sl_json row, struct sl_jsonw *w)

@@ -159,8 +159,7 @@ sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
     sl_buf_deinit(&row);
 }
 
-/* ---- showing ------------------------------------------------------------------------------------
- */
+/* ---- showing ------------------------------------------------------------------------------- */
 
 static void
 write_tier(const struct sl_batch *b, struct sl_jsonw *w)
@@ -242,8 +241,7 @@ sl_batch_write(struct sl_call *call, const struct sl_batch *b, uint64_t ids_max,
     sl_jsonw_end(w);
 }
 
-/* ---- submit -------------------------------------------------------------------------------------
- */
+/* ---- submit -------------------------------------------------------------------------------- */
 
 static bool
 is_wanted(struct sl_call *call, struct sl_json only, struct sl_json collection)

@@ -66,8 +66,7 @@ sl_bench_median(double *values, uint32_t count)
     return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-/* ---- output -------------------------------------------------------------------------------------
- */
+/* ---- output -------------------------------------------------------------------------------- */
 
 static bool
 is_met(const struct sl_bench_figure *f)
@@ -129,8 +128,7 @@ sl_bench_show(const struct sl_bench *bench, const struct sl_bench_figure *f)
     (void)fflush(stdout);
 }
 
-/* ---- the verb -----------------------------------------------------------------------------------
- */
+/* ---- the verb ------------------------------------------------------------------------------ */
 
 static void
 print_help(FILE *to)

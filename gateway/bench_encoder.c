@@ -31,8 +31,7 @@
 #define PEAK_NS    (200 * SL_MILLI_NS)
 #define PEAK_ROWS  1024u
 
-/* ---- the machine's rate -------------------------------------------------------------------------
- */
+/* ---- the machine's rate -------------------------------------------------------------------- */
 
 struct peak {
     pid_t pid;
@@ -120,8 +119,7 @@ close_peak(struct peak *p)
     (void)waitpid(p->pid, NULL, 0);
 }
 
-/* ---- texts --------------------------------------------------------------------------------------
- */
+/* ---- texts --------------------------------------------------------------------------------- */
 
 struct texts {
     uint32_t count;
@@ -181,8 +179,7 @@ max_error(const struct sl_encoder_model *m, const struct texts *t)
     return error;
 }
 
-/* ---- the suite ----------------------------------------------------------------------------------
- */
+/* ---- the suite ----------------------------------------------------------------------------- */
 
 static bool
 run_slices(const struct sl_bench *bench, struct sl_encoder_model *m, const struct peak *peak)

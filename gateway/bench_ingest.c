@@ -35,8 +35,7 @@ struct ingest {
     uint64_t sample_ns; /* When to look at the memory next. */
 };
 
-/* ---- objects ------------------------------------------------------------------------------------
- */
+/* ---- objects ------------------------------------------------------------------------------- */
 
 static void
 sample_memory(void *arg)
@@ -105,8 +104,7 @@ create_objects(struct ingest *in)
     return is_ok;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches ------------------------------------------------------------------------------- */
 
 static bool
 make_collection(struct ingest *in)
@@ -220,8 +218,7 @@ check_pages(struct ingest *in)
                      sl_bench_fail("%u of %u objects are documents", count, in->count));
 }
 
-/* ---- one run ------------------------------------------------------------------------------------
- */
+/* ---- one run ------------------------------------------------------------------------------- */
 
 static bool
 run_objects(struct ingest *in, struct times *ret_times)
@@ -306,8 +303,7 @@ run_once(struct ingest *in, struct times *ret_times, double *ret_p50_ms)
     return sl_bench_server_stop(&in->server) && is_ok;
 }
 
-/* ---- start and idle -----------------------------------------------------------------------------
- */
+/* ---- start and idle ------------------------------------------------------------------------ */
 
 static bool
 run_idle(const struct sl_bench *bench, const struct sl_bench_server *server)
@@ -358,8 +354,7 @@ run_starts(const struct sl_bench *bench)
     return is_ok;
 }
 
-/* ---- the suite ----------------------------------------------------------------------------------
- */
+/* ---- the suite ----------------------------------------------------------------------------- */
 
 static void
 show(const struct sl_bench *bench, const struct times *times, double *p50_ms)

@@ -44,8 +44,7 @@ payload(void)
     return sl_slice(bytes, sizeof(bytes));
 }
 
-/* ---- the index alone ----------------------------------------------------------------------------
- */
+/* ---- the index alone ----------------------------------------------------------------------- */
 
 /* One job of many tasks: enqueued, leased one by one, each done. Tasks a second. */
 static double
@@ -78,8 +77,7 @@ time_index(void)
     return count == INDEX_TASKS ? count / s : 0;
 }
 
-/* ---- with the log -------------------------------------------------------------------------------
- */
+/* ---- with the log -------------------------------------------------------------------------- */
 
 static bool
 enqueue(struct bed *b)
@@ -163,8 +161,7 @@ time_lone(struct bed *b, double *ret_ratio, double *ret_us)
     return true;
 }
 
-/* ---- the suite ----------------------------------------------------------------------------------
- */
+/* ---- the suite ----------------------------------------------------------------------------- */
 
 static bool
 open_raw(struct bed *b)

@@ -20,8 +20,7 @@
 #define STOP_MAX_NS   (40 * SL_SECOND_NS)
 #define PROCESSES_MAX 256
 
-/* ---- its directory ------------------------------------------------------------------------------
- */
+/* ---- its directory ------------------------------------------------------------------------- */
 
 /* First line of DIR/NAME that begins with `prefix`, without it, owned; NULL: none. */
 static char *
@@ -52,8 +51,7 @@ show_complaints(const char *directory)
     sl_free(path);
 }
 
-/* ---- start and stop -----------------------------------------------------------------------------
- */
+/* ---- start and stop ------------------------------------------------------------------------ */
 
 SL_NORETURN static void
 become(const char *program, const char *directory, int out)
@@ -181,8 +179,7 @@ sl_bench_server_stop(struct sl_bench_server *s)
     return is_clean;
 }
 
-/* ---- what it costs ------------------------------------------------------------------------------
- */
+/* ---- what it costs ------------------------------------------------------------------------- */
 
 /* The number after `name` in a file of "name: number" lines; 0: not there. */
 static uint64_t
@@ -281,8 +278,7 @@ sl_bench_cpu_s(const struct sl_bench_server *s)
     return (double)sum_ns / 1e9;
 }
 
-/* ---- talking to it ------------------------------------------------------------------------------
- */
+/* ---- talking to it ------------------------------------------------------------------------- */
 
 static bool
 ask(struct sl_bench_client *c, struct sl_http_client *http, const struct sl_http_request *request)

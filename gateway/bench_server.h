@@ -34,7 +34,7 @@ double sl_bench_memory_mib(const struct sl_bench_server *server, enum sl_bench_w
 /* Processor time that the living threads of all its processes have used, seconds. */
 double sl_bench_cpu_s(const struct sl_bench_server *server);
 
-/* ---- talking to it ---- */
+/* ---- talking to it ------------------------------------------------------------------------- */
 struct sl_bench_client {
     struct sl_http_client *http;
     char *key, *namespace_id;

@@ -142,7 +142,7 @@ sl_call_header(struct sl_call *call, const char *name, const char *value)
         (struct sl_pair){.name = sl_slice_str(name), .value = sl_slice_str(value)};
 }
 
-/* ---- failing ---- */
+/* ---- failing ------------------------------------------------------------------------------- */
 
 #define DETAILS_MAX 8
 #define INVALID_MAX 32
@@ -352,7 +352,7 @@ sl_call_reset(struct sl_call *call)
     sl_jsonw_init(&call->out, &call->reply);
 }
 
-/* ---- waiting ---- */
+/* ---- waiting ------------------------------------------------------------------------------- */
 
 const float *
 sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensions)
@@ -388,7 +388,7 @@ sl_call_fail_wait(struct sl_call *call)
         sl_call_fail(call, error, "%.*s", SL_SLICE_FMT(message));
 }
 
-/* ---- after the commit ---- */
+/* ---- after the commit ---------------------------------------------------------------------- */
 
 struct sl_after {
     struct sl_after *next;
@@ -417,7 +417,7 @@ sl_call_run_after(struct sl_call *call, bool is_committed)
         after->then(call, after->arg);
 }
 
-/* ---- shared ---- */
+/* ---- shared -------------------------------------------------------------------------------- */
 
 struct sl_queue *
 sl_call_queue(const struct sl_call *call)

@@ -108,7 +108,7 @@ struct sl_call {
 struct sl_call *sl_call_create(void);
 void sl_call_destroy(struct sl_call **call);
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------------------------- */
 /* Value of a query parameter or form field; empty slice with data NULL when absent. */
 struct sl_slice sl_call_query(const struct sl_call *call, const char *name);
 struct sl_slice sl_call_form(const struct sl_call *call, const char *name);
@@ -132,9 +132,9 @@ enum sl_api_error {
 };
 void sl_call_fail(struct sl_call *call, enum sl_api_error error, const char *format, ...)
     SL_PRINTF(3, 4);
-/* Add to error.details of a failed call. */
 /* The status alone, for failures whose reply is written by hand. */
 uint16_t sl_api_error_status(enum sl_api_error error);
+/* Add to error.details of a failed call. */
 void sl_call_detail(struct sl_call *call, const char *name, const char *text);
 void sl_call_detail_raw(struct sl_call *call, const char *name, struct sl_slice json);
 /* 422 with detail [{loc, msg, type}]; loc like "body.stages.0.config". May be called repeatedly. */

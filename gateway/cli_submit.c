@@ -92,8 +92,7 @@ ensure_places(struct submit *s)
     return code;
 }
 
-/* ---- objects ------------------------------------------------------------------------------------
- */
+/* ---- objects ------------------------------------------------------------------------------- */
 
 static void
 begin_request(struct submit *s)
@@ -278,8 +277,7 @@ add_path(struct submit *s, const char *path, uint32_t depth)
     return code;
 }
 
-/* ---- the batch ----------------------------------------------------------------------------------
- */
+/* ---- the batch ----------------------------------------------------------------------------- */
 
 static bool
 is_terminal(struct sl_json status)

@@ -29,8 +29,7 @@ find(struct sl_call *call, struct sl_resource *ret_collection)
                             ret_collection);
 }
 
-/* ---- the row ------------------------------------------------------------------------------------
- */
+/* ---- the row ------------------------------------------------------------------------------- */
 
 static void
 write_extractor(const struct sl_collection_config *c, struct sl_jsonw *w)
@@ -177,8 +176,7 @@ write_collection(struct sl_call *call, const char *id, struct sl_json row, struc
     sl_jsonw_end(w);
 }
 
-/* ---- handlers -----------------------------------------------------------------------------------
- */
+/* ---- handlers ------------------------------------------------------------------------------ */
 
 /* Check call->body and store a new collection. Returns its row; NONE: the call has failed. */
 static struct sl_json
@@ -377,8 +375,7 @@ sl_api_get_features(struct sl_call *call)
     sl_jsonw_end(w);
 }
 
-/* ---- delete -------------------------------------------------------------------------------------
- */
+/* ---- delete -------------------------------------------------------------------------------- */
 
 static void
 after_delete(struct sl_call *call, void *arg)

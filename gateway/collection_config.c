@@ -5,8 +5,7 @@
 
 static const char *const extractor_loc = "body.feature_extractor";
 
-/* ---- source -------------------------------------------------------------------------------------
- */
+/* ---- source -------------------------------------------------------------------------------- */
 
 static bool
 read_source(struct sl_call *call, struct sl_collection_config *c)
@@ -32,8 +31,7 @@ read_source(struct sl_call *call, struct sl_collection_config *c)
     return true;
 }
 
-/* ---- extractor ----------------------------------------------------------------------------------
- */
+/* ---- extractor ----------------------------------------------------------------------------- */
 
 static bool
 read_extractor(struct sl_call *call, struct sl_collection_config *c)
@@ -71,8 +69,7 @@ read_extractor(struct sl_call *call, struct sl_collection_config *c)
     return !sl_call_has_failed(call);
 }
 
-/* ---- inputs -------------------------------------------------------------------------------------
- */
+/* ---- inputs -------------------------------------------------------------------------------- */
 
 static bool
 check_path(struct sl_call *call, const struct sl_collection_config *c, struct sl_slice path)
@@ -247,8 +244,7 @@ read_passthrough(struct sl_call *call, struct sl_collection_config *c)
     return is_good;
 }
 
-/* ---- the model ----------------------------------------------------------------------------------
- */
+/* ---- the model ----------------------------------------------------------------------------- */
 
 static bool
 take_model(struct sl_call *call, struct sl_collection_config *c, struct sl_slice id,

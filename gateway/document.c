@@ -33,8 +33,7 @@ record_key(struct sl_call *call, const char *collection, const char *id)
     return copy;
 }
 
-/* ---- showing ------------------------------------------------------------------------------------
- */
+/* ---- showing ------------------------------------------------------------------------------- */
 
 static void
 write_internal(struct sl_call *call, const struct shown *s, const char *id,
@@ -156,8 +155,7 @@ find_collection(struct sl_call *call, struct sl_slice identifier, struct shown *
     return true;
 }
 
-/* ---- one document -------------------------------------------------------------------------------
- */
+/* ---- one document -------------------------------------------------------------------------- */
 
 static bool
 find_record(struct sl_call *call, const char *collection, struct sl_slice id, const char **ret_id,
@@ -325,8 +323,7 @@ sl_api_delete_document(struct sl_call *call)
     sl_jsonw_end(&call->out);
 }
 
-/* ---- list ---------------------------------------------------------------------------------------
- */
+/* ---- list ---------------------------------------------------------------------------------- */
 
 static bool
 render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,

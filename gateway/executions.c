@@ -37,8 +37,7 @@ execution_id(struct sl_call *call)
     return id;
 }
 
-/* ---- pages of the documents found ---------------------------------------------------------------
- */
+/* ---- pages of the documents found ---------------------------------------------------------- */
 
 static uint32_t
 read_number(struct sl_call *call, struct sl_json pagination, const char *name, uint32_t max,
@@ -148,8 +147,7 @@ write_documents(const struct sl_retrieval *r, const struct page *p, const char *
     sl_jsonw_end(w);
 }
 
-/* ---- the reply ----------------------------------------------------------------------------------
- */
+/* ---- the reply ----------------------------------------------------------------------------- */
 
 static double
 elapsed_ms(const struct sl_retrieval *r)
@@ -301,8 +299,7 @@ finish_search(struct sl_retrieval *r)
     sl_jsonw_end(w);
 }
 
-/* ---- handlers -----------------------------------------------------------------------------------
- */
+/* ---- handlers ------------------------------------------------------------------------------ */
 
 static struct sl_retrieval *
 make(struct sl_call *call, const char *parent, bool is_adhoc)
@@ -411,8 +408,7 @@ sl_api_search_documents(struct sl_call *call)
     sl_buf_deinit(&stages);
 }
 
-/* ---- past runs ----------------------------------------------------------------------------------
- */
+/* ---- past runs ----------------------------------------------------------------------------- */
 
 static bool
 render_item(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,
@@ -516,8 +512,7 @@ sl_api_get_adhoc_execution(struct sl_call *call)
     get_execution(call, adhoc_parent(call), call->params[0], false);
 }
 
-/* ---- explain ------------------------------------------------------------------------------------
- */
+/* ---- explain ------------------------------------------------------------------------------- */
 
 /* How many documents a stage of these parameters gives at most. */
 static uint64_t

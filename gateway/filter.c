@@ -106,8 +106,7 @@ write_resolved(struct sl_json v, struct sl_json inputs, struct sl_jsonw *w)
     return err;
 }
 
-/* ---- conditions ---------------------------------------------------------------------------------
- */
+/* ---- conditions ---------------------------------------------------------------------------- */
 
 static bool
 parse_operator(struct sl_json v, enum filter_operator *ret_op)
@@ -180,8 +179,7 @@ compile_field(struct compiler *c, struct sl_json v, struct filter_node *n)
     return compile_condition(c, sl_json_member(v, "value"), n);
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------
- */
+/* ---- nodes --------------------------------------------------------------------------------- */
 
 static struct filter_node *
 add_child(struct compiler *c, struct filter_node *n, bool is_case_sensitive)

@@ -67,8 +67,7 @@ sl_search_matches(struct sl_slice pattern, struct sl_slice text)
     return true;
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------------------------- */
 
 static int
 order_numbers(struct sl_json a, struct sl_json b)

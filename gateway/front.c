@@ -26,7 +26,7 @@
 #define SMALL_BODY_BYTES  (64 * SL_KIB) /* Read, though refused, to keep the connection. */
 #define LAST_ROUNDS       50
 
-/* ---- slots ---- */
+/* ---- slots --------------------------------------------------------------------------------- */
 
 static void
 slots_init(struct sl_front *front, uint32_t count)
@@ -81,7 +81,7 @@ request_of(struct sl_front *front, uint64_t handle)
     return is_same && request->stage == SL_STAGE_POSTED ? request : NULL;
 }
 
-/* ---- replies ---- */
+/* ---- replies ------------------------------------------------------------------------------- */
 
 static void
 add_header(struct MHD_Response *response, struct sl_pair pair)
@@ -187,7 +187,7 @@ drain_replies(struct sl_front *front)
     }
 }
 
-/* ---- the settler ---- */
+/* ---- the settler --------------------------------------------------------------------------- */
 
 static void *
 settle(void *arg)
@@ -261,7 +261,7 @@ drain_settled(struct sl_front *front)
     }
 }
 
-/* ---- libmicrohttpd's callbacks ---- */
+/* ---- libmicrohttpd's callbacks ------------------------------------------------------------- */
 
 static size_t
 keep_encoded(void *arg, struct MHD_Connection *connection, char *text)
@@ -343,7 +343,7 @@ on_completed(void *arg, struct MHD_Connection *connection, void **state,
     *state = NULL;
 }
 
-/* ---- the loop ---- */
+/* ---- the loop ------------------------------------------------------------------------------ */
 
 static void
 wait_for_work(struct sl_front *front)
@@ -403,7 +403,7 @@ serve(void *arg)
     return NULL;
 }
 
-/* ---- start and stop ---- */
+/* ---- start and stop ------------------------------------------------------------------------ */
 
 static enum sl_err
 resolve(const char *address, struct sockaddr_storage *ret_address, socklen_t *ret_size)

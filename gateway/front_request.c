@@ -36,7 +36,7 @@ is_same_word(struct sl_slice a, const char *word)
     return a.size == strlen(word) && strncasecmp((const char *)a.data, word, a.size) == 0;
 }
 
-/* ---- ids and framing ---- */
+/* ---- ids and framing ----------------------------------------------------------------------- */
 
 static void
 set_request_id(struct sl_request *request)
@@ -116,7 +116,7 @@ check_framing(struct sl_request *request)
     }
 }
 
-/* ---- route ---- */
+/* ---- route --------------------------------------------------------------------------------- */
 
 static const char *
 allow_of(struct sl_call *call, unsigned methods)
@@ -191,7 +191,7 @@ find_page(struct sl_request *request, const char *url, const char *method)
     }
 }
 
-/* ---- key, permission, tenant ---- */
+/* ---- key, permission, tenant --------------------------------------------------------------- */
 
 static void
 authenticate(struct sl_request *request, uint64_t now_ms)
@@ -242,7 +242,7 @@ enter_tenant(struct sl_request *request)
     }
 }
 
-/* ---- body ---- */
+/* ---- body ---------------------------------------------------------------------------------- */
 
 static bool
 is_json_type(struct sl_slice type)
@@ -287,7 +287,7 @@ check_size(struct sl_request *request)
         sl_body_too_large(request);
 }
 
-/* ---- parameters ---- */
+/* ---- parameters ---------------------------------------------------------------------------- */
 
 static void
 decode_params(struct sl_call *call)

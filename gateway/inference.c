@@ -22,8 +22,7 @@ struct inference {
     void (*reply)(struct sl_call *call);
 };
 
-/* ---- which model --------------------------------------------------------------------------------
- */
+/* ---- which model --------------------------------------------------------------------------- */
 
 /* An extraction that embeds a text with this model; NONE row: by hashing words. */
 static struct sl_json
@@ -103,8 +102,7 @@ extraction_by_uri(struct sl_call *call, struct sl_slice uri)
     return (struct sl_json){0};
 }
 
-/* ---- the texts, one by one ----------------------------------------------------------------------
- */
+/* ---- the texts, one by one ----------------------------------------------------------------- */
 
 static bool
 add_text(struct sl_call *call, struct inference *f, struct sl_json v, const char *loc)
@@ -174,8 +172,7 @@ write_vector(const struct inference *f, uint32_t index, struct sl_jsonw *w)
     sl_jsonw_end(w);
 }
 
-/* ---- /v1/inference ------------------------------------------------------------------------------
- */
+/* ---- /v1/inference ------------------------------------------------------------------------- */
 
 static void
 reply_inference(struct sl_call *call)
@@ -236,8 +233,7 @@ sl_api_inference(struct sl_call *call)
         start(call, f);
 }
 
-/* ---- /v1/embeddings -----------------------------------------------------------------------------
- */
+/* ---- /v1/embeddings ------------------------------------------------------------------------ */
 
 static void
 write_base64(const struct inference *f, uint32_t index, struct sl_jsonw *w)

@@ -9,8 +9,7 @@
 /* A sort value in a cursor is cut to this: rows that agree so far are told apart by their keys. */
 #define SORT_SIZE_MAX 512
 
-/* ---- reading the request ------------------------------------------------------------------------
- */
+/* ---- reading the request ------------------------------------------------------------------- */
 
 static bool
 parse_number(struct sl_slice text, uint32_t *ret_number)
@@ -169,8 +168,7 @@ sl_list_end(struct sl_list *list)
     sl_buf_deinit(&list->next_cursor);
 }
 
-/* ---- one row ------------------------------------------------------------------------------------
- */
+/* ---- one row ------------------------------------------------------------------------------- */
 
 struct walk {
     struct sl_list *list;
@@ -314,8 +312,7 @@ emit(struct walk *k, struct sl_slice rest, struct sl_slice sort)
     sl_buf_append_slice(&k->last_sort, sort);
 }
 
-/* ---- in the order of keys -----------------------------------------------------------------------
- */
+/* ---- in the order of keys ------------------------------------------------------------------ */
 
 static void
 walk_by_key(struct walk *k)
@@ -352,8 +349,7 @@ walk_by_key(struct walk *k)
     sl_buf_deinit(&after);
 }
 
-/* ---- sorted -------------------------------------------------------------------------------------
- */
+/* ---- sorted -------------------------------------------------------------------------------- */
 
 struct entry { /* What is held of a row: its sort value, parsed, and its whole key. */
     struct sl_json_doc *doc;

@@ -41,8 +41,7 @@ refuse(struct upload *u, enum sl_api_error error, const char *loc, const char *m
     return false;
 }
 
-/* ---- the form -----------------------------------------------------------------------------------
- */
+/* ---- the form ------------------------------------------------------------------------------ */
 
 static bool
 is_name(struct sl_slice name)
@@ -170,8 +169,7 @@ check_room(struct sl_call *call, struct upload *u)
     return true;
 }
 
-/* ---- on the I/O thread --------------------------------------------------------------------------
- */
+/* ---- on the I/O thread --------------------------------------------------------------------- */
 
 static void
 work(struct sl_call *call)
@@ -183,8 +181,7 @@ work(struct sl_call *call)
     u->err = sl_unpack_model(&u->request, &u->report, &u->cause);
 }
 
-/* ---- afterwards ---------------------------------------------------------------------------------
- */
+/* ---- afterwards ---------------------------------------------------------------------------- */
 
 static void
 fail_refused(struct sl_call *call, const struct upload *u)

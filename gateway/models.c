@@ -122,8 +122,7 @@ sl_api_enable_model(struct sl_call *call)
         sl_call_not_found(call, "organization model", call->params[1]);
 }
 
-/* ---- both readers of /v1/models -----------------------------------------------------------------
- */
+/* ---- both readers of /v1/models ------------------------------------------------------------ */
 
 static void
 write_openai_members(struct sl_call *call, struct sl_json row)
@@ -198,8 +197,7 @@ sl_api_get_any_model(struct sl_call *call)
         sl_call_not_found(call, "model", call->params[0]);
 }
 
-/* ---- deploy, delete -----------------------------------------------------------------------------
- */
+/* ---- deploy, delete ------------------------------------------------------------------------ */
 
 static void
 put_deployed(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)

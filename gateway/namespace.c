@@ -221,8 +221,7 @@ sl_api_patch_namespace(struct sl_call *call)
     sl_buf_deinit(&row);
 }
 
-/* ---- delete -------------------------------------------------------------------------------------
- */
+/* ---- delete -------------------------------------------------------------------------------- */
 
 /* Every child is taken, or none: what would be left could never be found again. */
 static uint32_t
@@ -314,8 +313,7 @@ sl_api_delete_namespace(struct sl_call *call)
     sl_jsonw_end(&call->out);
 }
 
-/* ---- time to live -------------------------------------------------------------------------------
- */
+/* ---- time to live -------------------------------------------------------------------------- */
 
 static bool
 is_expired(struct sl_slice text, uint64_t now_ms)

@@ -51,8 +51,7 @@ add_counts(struct sl_call *call, const struct sl_object_target *t)
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BYTES, t->bucket), t->bytes_added);
 }
 
-/* ---- large values: stored as blobs on the I/O pool, then the handler runs with their ids -------
- */
+/* ---- large values: stored as blobs on the I/O pool, then the handler runs with their ids --- */
 
 static void
 store_staged(struct sl_call *call)
@@ -96,8 +95,7 @@ has_staging_failed(struct sl_call *call)
     return true;
 }
 
-/* ---- create -------------------------------------------------------------------------------------
- */
+/* ---- create -------------------------------------------------------------------------------- */
 
 static bool
 process(struct sl_call *call, const char *bucket, struct sl_slice ids, struct sl_jsonw *w)
@@ -218,8 +216,7 @@ out:
     sl_buf_deinit(&failed);
 }
 
-/* ---- read, change, delete -----------------------------------------------------------------------
- */
+/* ---- read, change, delete ------------------------------------------------------------------ */
 
 static bool
 find_object(struct sl_call *call, const char *bucket, struct sl_object *ret_object)

@@ -52,8 +52,7 @@ sl_object_unique_key(struct sl_call *call, const char *bucket, struct sl_slice u
     return sl_object_key(call, bucket, hex);
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------------------------- */
 
 static bool
 has_prefix(struct sl_slice text, const char *prefix)
@@ -145,8 +144,7 @@ find_staged(const struct sl_call *call, struct sl_json data)
     return NULL;
 }
 
-/* ---- blobs --------------------------------------------------------------------------------------
- */
+/* ---- blobs --------------------------------------------------------------------------------- */
 
 struct reading {
     struct sl_call *call;
@@ -311,8 +309,7 @@ read_blobs(struct reading *r, struct sl_json body)
     return is_good;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------
- */
+/* ---- fields -------------------------------------------------------------------------------- */
 
 static bool
 read_fields(struct reading *r, struct sl_json body)
@@ -467,8 +464,7 @@ sl_object_read_over(struct sl_call *call, const struct sl_object_target *target,
     return true;
 }
 
-/* ---- storing ------------------------------------------------------------------------------------
- */
+/* ---- storing ------------------------------------------------------------------------------- */
 
 static void
 put(struct sl_call *call, const struct sl_object_target *target, const struct sl_object *object)
@@ -538,8 +534,7 @@ sl_object_replace(struct sl_call *call, struct sl_object_target *target, struct 
     return true;
 }
 
-/* ---- showing ------------------------------------------------------------------------------------
- */
+/* ---- showing ------------------------------------------------------------------------------- */
 
 static void
 write_blob_out(struct sl_json blob, struct sl_jsonw *w)

@@ -56,8 +56,7 @@ sl_api_get_organization(struct sl_call *call)
     sl_jsonw_end(w);
 }
 
-/* ---- users --------------------------------------------------------------------------------------
- */
+/* ---- users --------------------------------------------------------------------------------- */
 
 static bool
 find_user(struct sl_call *call, struct sl_slice email, struct sl_resource *ret_user)
@@ -179,8 +178,7 @@ sl_api_list_users(struct sl_call *call)
     page_end(call, &page);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------
- */
+/* ---- keys ---------------------------------------------------------------------------------- */
 
 /* What clients require but must not learn is redacted: the hash shown is that of the key's id. */
 static void

@@ -100,8 +100,7 @@ sl_purge_task(struct sl_call *call, const struct sl_purge *purge, const char *ki
     return sl_task_status(row.state);
 }
 
-/* ---- slices -------------------------------------------------------------------------------------
- */
+/* ---- slices -------------------------------------------------------------------------------- */
 
 /* Is `task` named by a garbage row other than `key`? */
 static bool

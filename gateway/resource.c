@@ -134,8 +134,7 @@ sl_resource_delete(struct sl_call *call, const struct sl_resource_kind *kind, co
                sl_resource_key(call, kind, parent, resource->id));
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names --------------------------------------------------------------------------------- */
 
 bool
 sl_name_is_reserved(struct sl_slice name)
@@ -220,8 +219,7 @@ sl_name_change(struct sl_call *call, const struct sl_resource_kind *kind, const 
     return true;
 }
 
-/* ---- rows of JSON -------------------------------------------------------------------------------
- */
+/* ---- rows of JSON -------------------------------------------------------------------------- */
 
 static bool
 is_listed(struct sl_json name, const char *const *names)

@@ -9,8 +9,7 @@
 #include "gateway/template.h"
 #include "runtime/time.h"
 
-/* ---- collections --------------------------------------------------------------------------------
- */
+/* ---- collections --------------------------------------------------------------------------- */
 
 bool
 sl_collection_has_feature(const struct sl_retrieval_collection *c, struct sl_slice text)
@@ -95,8 +94,7 @@ sl_retrieval_collections(struct sl_call *call, struct sl_json identifiers, struc
     return true;
 }
 
-/* ---- documents ----------------------------------------------------------------------------------
- */
+/* ---- documents ----------------------------------------------------------------------------- */
 
 void
 sl_found_write(const char *collection, struct sl_slice id, const struct sl_record *record,
@@ -155,8 +153,7 @@ sl_found_field(struct sl_retrieval *r, const struct sl_found *f, struct sl_slice
     return v;
 }
 
-/* ---- stages -------------------------------------------------------------------------------------
- */
+/* ---- stages -------------------------------------------------------------------------------- */
 
 struct sl_json
 sl_stage_parameter(const struct sl_retrieval *r, const char *name)

@@ -104,8 +104,7 @@ void sl_found_write(const char *collection, struct sl_slice id, const struct sl_
 /* Run from stage 0. `r` is arena memory. */
 void sl_retrieval_start(struct sl_retrieval *r);
 
-/* ---- for stages ---------------------------------------------------------------------------------
- */
+/* ---- for stages ---------------------------------------------------------------------------- */
 
 /* A parameter of the running stage. */
 struct sl_json sl_stage_parameter(const struct sl_retrieval *r, const char *name);

@@ -8,7 +8,7 @@
 
 #define IDENTIFIER_BYTES_MAX 128
 
-/* ---- namespace ---- */
+/* ---- namespace ----------------------------------------------------------------------------- */
 
 static bool
 set_namespace(struct sl_call *call, struct sl_slice id)
@@ -72,7 +72,7 @@ resolve_namespace(struct sl_call *call)
     }
 }
 
-/* ---- around the handler ---- */
+/* ---- around the handler -------------------------------------------------------------------- */
 
 static void
 check_plan(struct sl_call *call)

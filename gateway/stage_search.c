@@ -32,8 +32,7 @@ struct wanted {
     bool needs_row; /* The filter reads more than the record's own fields. */
 };
 
-/* ---- reading the parameters ---------------------------------------------------------------------
- */
+/* ---- reading the parameters ---------------------------------------------------------------- */
 
 static bool
 refuse(struct sl_retrieval *r, const char *name, const char *why)
@@ -177,8 +176,7 @@ read_search(struct sl_retrieval *r, struct sl_json v, struct search *s)
     return true;
 }
 
-/* ---- searching ----------------------------------------------------------------------------------
- */
+/* ---- searching ----------------------------------------------------------------------------- */
 
 static bool
 holds_for_row(const struct wanted *w, struct sl_slice id, const struct sl_record *record)

@@ -74,8 +74,7 @@ sl_stage_lookup(struct sl_slice id)
     return NULL;
 }
 
-/* ---- the long form ------------------------------------------------------------------------------
- */
+/* ---- the long form ------------------------------------------------------------------------- */
 
 struct shaping {
     struct sl_call *call;

@@ -68,8 +68,7 @@ anonymous_bytes(void)
     return kib * SL_KIB;
 }
 
-/* ---- tenants -----------------------------------------------------------------------------------
- */
+/* ---- tenants ------------------------------------------------------------------------------- */
 
 struct tenant {
     struct sl_scope scope;
@@ -111,8 +110,7 @@ tenant_id(const struct tenants *t, struct sl_scope scope)
     return "(more)";
 }
 
-/* ---- parts of the page -------------------------------------------------------------------------
- */
+/* ---- parts of the page --------------------------------------------------------------------- */
 
 /* Nodes as the head knows them, and their replicas in one list. */
 static void

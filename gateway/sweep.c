@@ -21,8 +21,7 @@ struct marks {
     bool is_read, is_too_much;
 };
 
-/* ---- tenants ------------------------------------------------------------------------------------
- */
+/* ---- tenants ------------------------------------------------------------------------------- */
 
 typedef void each_scope_fn(void *arg, struct sl_txn *txn, struct sl_scope scope);
 
@@ -52,8 +51,7 @@ each_scope(struct sl_gateway *g, each_scope_fn *then, void *arg)
     sl_free(scopes);
 }
 
-/* ---- blobs --------------------------------------------------------------------------------------
- */
+/* ---- blobs --------------------------------------------------------------------------------- */
 
 static uint64_t
 number_of(const uint8_t *id)
@@ -123,8 +121,7 @@ is_named(void *arg, const char *id)
            (m->count > 0 && bsearch(&number, m->items, m->count, sizeof(number), order) != NULL);
 }
 
-/* ---- models -------------------------------------------------------------------------------------
- */
+/* ---- models -------------------------------------------------------------------------------- */
 
 /* Call `then` for each directory in `path`, with its path and name. */
 static void

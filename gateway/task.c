@@ -149,8 +149,7 @@ sl_task_put_canceled(struct sl_call *call, const struct sl_task_view *v)
     put_row(call, v->id, &row);
 }
 
-/* ---- handlers -----------------------------------------------------------------------------------
- */
+/* ---- handlers ------------------------------------------------------------------------------ */
 
 void
 sl_api_get_task(struct sl_call *call)

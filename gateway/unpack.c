@@ -54,8 +54,7 @@ make_parents(const char *path)
     return err;
 }
 
-/* ---- one child ----------------------------------------------------------------------------------
- */
+/* ---- one child ----------------------------------------------------------------------------- */
 
 static enum sl_err
 spawn(const struct sl_unpack_request *q, char *const argv[], int report_fd, pid_t *ret_pid)
@@ -136,8 +135,7 @@ run_child(const struct sl_unpack_request *q, char *const argv[], struct sl_buf *
     return err;
 }
 
-/* ---- the two steps ------------------------------------------------------------------------------
- */
+/* ---- the two steps ------------------------------------------------------------------------- */
 
 static enum sl_err
 explain(enum sl_err err, struct sl_cause *cause)

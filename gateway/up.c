@@ -71,8 +71,7 @@ fail(const char *what, enum sl_err err)
     return false;
 }
 
-/* ---- the data directory -------------------------------------------------------------------------
- */
+/* ---- the data directory -------------------------------------------------------------------- */
 
 /* DIR/format holds the version of what lies there. */
 static bool
@@ -228,8 +227,7 @@ open_gateway(struct up *u)
     return true;
 }
 
-/* ---- actors -------------------------------------------------------------------------------------
- */
+/* ---- actors -------------------------------------------------------------------------------- */
 
 static char *
 node_text(const struct up *u, const char *endpoint)
@@ -328,8 +326,7 @@ start_actors(struct up *u)
     return err == SL_OK || fail("the actors", err);
 }
 
-/* ---- serving ------------------------------------------------------------------------------------
- */
+/* ---- serving ------------------------------------------------------------------------------- */
 
 static bool
 fail_address(const char *address, enum sl_err err)

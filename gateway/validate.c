@@ -236,7 +236,7 @@ sl_route_validate(struct sl_call *call)
     sl_buf_deinit(&c.loc);
 }
 
-/* ---- multipart ---- */
+/* ---- multipart ----------------------------------------------------------------------------- */
 
 static enum sl_field_kind
 kind_of(const struct sl_field *fields, struct sl_slice name)

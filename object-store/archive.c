@@ -104,8 +104,7 @@ check_kind(struct unpacker *u, struct archive_entry *entry, const char *path)
     return SL_OK;
 }
 
-/* ---- walking ----------------------------------------------------------------------------------
- */
+/* ---- walking ------------------------------------------------------------------------------- */
 
 /* The next component of *path into `name`; false at the end. "." and "//" are passed over. */
 static bool
@@ -197,8 +196,7 @@ make_entry(struct unpacker *u, const char *path, uint32_t depth, bool is_directo
     return SL_OK;
 }
 
-/* ---- data -------------------------------------------------------------------------------------
- */
+/* ---- data ---------------------------------------------------------------------------------- */
 
 static enum sl_err
 account(struct unpacker *u, const char *path, size_t size)

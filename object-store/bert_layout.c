@@ -16,8 +16,7 @@ struct context {
     const char *prefix; /* "" or "bert." */
 };
 
-/* ---- config.json ------------------------------------------------------------------------------
- */
+/* ---- config.json --------------------------------------------------------------------------- */
 
 struct number {
     const char *name;
@@ -125,8 +124,7 @@ read_config(struct context *c, struct sl_json config)
     return err;
 }
 
-/* ---- the files beside it ----------------------------------------------------------------------
- */
+/* ---- the files beside it ------------------------------------------------------------------- */
 
 typedef enum sl_err (*read_fn)(struct context *c, struct sl_json root);
 
@@ -237,8 +235,7 @@ read_side_files(struct context *c)
     return SL_OK;
 }
 
-/* ---- vocabulary -------------------------------------------------------------------------------
- */
+/* ---- vocabulary ---------------------------------------------------------------------------- */
 
 static enum sl_err
 check_words(struct context *c, const char *path, uint64_t count)
@@ -278,8 +275,7 @@ check_vocabulary(struct context *c)
     return check_words(c, "vocab.txt", lines);
 }
 
-/* ---- tensors ----------------------------------------------------------------------------------
- */
+/* ---- tensors ------------------------------------------------------------------------------- */
 
 /* `columns` 0: one dimension. */
 static enum sl_err
@@ -370,8 +366,7 @@ take_all(struct context *c)
     return err;
 }
 
-/* ---- public -----------------------------------------------------------------------------------
- */
+/* ---- public -------------------------------------------------------------------------------- */
 
 enum sl_err
 sl_bert_layout_create(const struct sl_model *model, struct sl_bert_layout **ret_layout,

@@ -146,8 +146,7 @@ sl_blobs_close(struct sl_blobs **blobs)
     *blobs = NULL;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 enum sl_err
 sl_blob_writer_create(struct sl_blobs *blobs, uint64_t size_bytes_max,
@@ -318,8 +317,7 @@ sl_blob_put(struct sl_blobs *blobs, struct sl_slice data, struct sl_blob *ret_bl
     return err;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 #define BLOB_PATH_SIZE (SL_BLOB_ID_SIZE + 3)
 
@@ -380,8 +378,7 @@ sl_blob_remove(struct sl_blobs *blobs, const char *id)
     return SL_OK;
 }
 
-/* ---- sweeping ---------------------------------------------------------------------------------
- */
+/* ---- sweeping ------------------------------------------------------------------------------ */
 
 /* SL_EIO: the directory cannot be listed. */
 static enum sl_err

@@ -55,8 +55,7 @@ struct builder {
     bool has_index, has_config, has_pytorch, has_onnx;
 };
 
-/* ---- scan -------------------------------------------------------------------------------------
- */
+/* ---- scan ---------------------------------------------------------------------------------- */
 
 static bool
 has_suffix(const char *name, const char *suffix)
@@ -249,8 +248,7 @@ check_scan(struct builder *b, const char *format)
     return SL_OK;
 }
 
-/* ---- parse ------------------------------------------------------------------------------------
- */
+/* ---- parse --------------------------------------------------------------------------------- */
 
 static struct item *
 add_item(struct builder *b)
@@ -366,8 +364,7 @@ parse_all(struct builder *b)
     return SL_OK;
 }
 
-/* ---- lay out ----------------------------------------------------------------------------------
- */
+/* ---- lay out ------------------------------------------------------------------------------- */
 
 static int
 by_kind_and_name(const void *a, const void *b)
@@ -496,8 +493,7 @@ lay_out(struct builder *b, struct sl_buf *head, uint64_t *ret_total)
     return SL_OK;
 }
 
-/* ---- copy -------------------------------------------------------------------------------------
- */
+/* ---- copy ---------------------------------------------------------------------------------- */
 
 static enum sl_err
 write_at(int fd, uint64_t offset, const void *data, size_t size)

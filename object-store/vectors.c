@@ -53,8 +53,7 @@ check(const struct sl_vectors *v)
     sl_assert(v->count + v->free_count == v->slots_count);
 }
 
-/* ---- segments ---------------------------------------------------------------------------------
- */
+/* ---- segments ------------------------------------------------------------------------------ */
 
 static size_t
 segment_size_bytes(const struct sl_vectors *v)
@@ -104,8 +103,7 @@ id_of(const struct sl_vectors *v, uint32_t slot)
     return segment_of(v, slot)->ids[slot % SL_VECTORS_SEGMENT_ROWS];
 }
 
-/* ---- map --------------------------------------------------------------------------------------
- */
+/* ---- map ----------------------------------------------------------------------------------- */
 
 static uint32_t
 home_of(const struct sl_vectors *v, uint64_t id)
@@ -153,8 +151,7 @@ map_remove(struct sl_vectors *v, uint32_t hole)
     v->map[hole] = NO_SLOT;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
+/* ---- rows ---------------------------------------------------------------------------------- */
 
 enum sl_err
 sl_vectors_create(uint32_t dimensions, struct sl_vectors **ret_vectors)
@@ -297,8 +294,7 @@ sl_vectors_size_bytes(const struct sl_vectors *v)
     return sizeof(*v) + v->segments_count * per_segment + v->map_capacity * sizeof(*v->map);
 }
 
-/* ---- search -----------------------------------------------------------------------------------
- */
+/* ---- search -------------------------------------------------------------------------------- */
 
 /* The hits so far: a heap with the worst on top, so that one look says whether a row is in. */
 struct top {

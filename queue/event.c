@@ -4,7 +4,7 @@
 #include "queue/job.h"
 #include "queue/task.h"
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static void
 append_head(struct sl_buf *out, enum sl_queue_event_kind kind)
@@ -71,7 +71,7 @@ sl_queue_event_forget(struct sl_buf *out, struct sl_job_id job)
     sl_buf_append(out, job.bytes, sizeof(job.bytes));
 }
 
-/* ---- applying ---- */
+/* ---- applying ------------------------------------------------------------------------------ */
 
 struct event {
     struct sl_queue *q;

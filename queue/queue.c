@@ -79,7 +79,7 @@ sl_queue_boot(struct sl_queue *q, uint64_t boot)
     q->epoch_last = boot << BOOT_SHIFT;
 }
 
-/* ---- leases ---- */
+/* ---- leases -------------------------------------------------------------------------------- */
 
 static struct sl_lease
 lease_of(const struct sl_task *task)
@@ -205,7 +205,7 @@ sl_queue_expire(struct sl_queue *q, uint64_t now_ns, uint64_t *ret_task_id)
     return false;
 }
 
-/* ---- looking ---- */
+/* ---- looking ------------------------------------------------------------------------------- */
 
 uint64_t
 sl_queue_next_ms(const struct sl_queue *q)

@@ -84,7 +84,7 @@ void sl_queue_snapshot(void *queue, struct sl_buf *out);
 SL_MUST_CHECK
 enum sl_err sl_queue_restore(void *queue, struct sl_slice snapshot);
 
-/* ---- leases (volatile) ---- */
+/* ---- leases (volatile) --------------------------------------------------------------------- */
 struct sl_lease_want {
     enum sl_class class;
     uint64_t holder;
@@ -117,7 +117,7 @@ bool sl_queue_expire(struct sl_queue *q, uint64_t now_ns, uint64_t *ret_task_id)
 /* Wall milliseconds when the next delayed task becomes ready, maybe past; UINT64_MAX: none. */
 uint64_t sl_queue_next_ms(const struct sl_queue *q);
 
-/* ---- looking ---- */
+/* ---- looking ------------------------------------------------------------------------------- */
 SL_MUST_CHECK
 enum sl_err sl_queue_job(const struct sl_queue *q, struct sl_job_id job,
                          struct sl_job_info *ret_info); /* SL_ENOTFOUND. */

@@ -17,7 +17,7 @@
 #define SNAPSHOT_VERSION 1
 #define TASK_BYTES_MIN   32
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static void
 append_task(struct sl_buf *out, const struct sl_task *task)
@@ -71,7 +71,7 @@ sl_queue_snapshot(void *queue, struct sl_buf *out)
         append_job(out, job);
 }
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 /* What stands before a job's tasks. */
 struct job_head {

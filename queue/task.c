@@ -32,7 +32,7 @@ sl_task_lookup(const struct sl_queue *q, uint64_t task_id)
     return job->tasks[low].state == SL_TASK_ENDED ? NULL : &job->tasks[low];
 }
 
-/* ---- the ring of lanes with ready tasks ---- */
+/* ---- the ring of lanes with ready tasks ---------------------------------------------------- */
 
 static void
 ring_join(struct sl_queue *q, struct sl_lane *lane)
@@ -61,7 +61,7 @@ ring_leave(struct sl_queue *q, struct sl_lane *lane)
     lane->ring_next = lane->ring_prev = NULL;
 }
 
-/* ---- ready ---- */
+/* ---- ready --------------------------------------------------------------------------------- */
 
 static void
 ready_add(struct sl_queue *q, struct sl_task *task, bool is_front)
@@ -119,7 +119,7 @@ sl_task_charge(struct sl_queue *q, enum sl_class class)
         q->turn[class] = lane->ring_next;
 }
 
-/* ---- delayed ---- */
+/* ---- delayed ------------------------------------------------------------------------------- */
 
 static void
 delayed_add(struct sl_queue *q, struct sl_task *task)
@@ -154,7 +154,7 @@ sl_task_ripen(struct sl_queue *q, enum sl_class class, uint64_t now_ms)
     }
 }
 
-/* ---- leased ---- */
+/* ---- leased -------------------------------------------------------------------------------- */
 
 static struct sl_holder *
 holder_of(struct sl_queue *q, uint64_t id)
@@ -210,7 +210,7 @@ held_remove(struct sl_queue *q, struct sl_task *task)
     task->job->lane->leased--;
 }
 
-/* ---- all of them ---- */
+/* ---- all of them --------------------------------------------------------------------------- */
 
 void
 sl_task_attach(struct sl_queue *q, struct sl_task *task)

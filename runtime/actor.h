@@ -36,8 +36,7 @@ struct sl_actor_class {
     void (*deinit)(void *self); /* May be NULL. */
 };
 
-/* ---- effects ------------------------------------------------------------------------------------
- */
+/* ---- effects ------------------------------------------------------------------------------- */
 void sl_send(struct sl_ctx *ctx, struct sl_addr to, uint32_t id, const void *body);
 /* A call: the reply comes back with `request`. Every wait needs a deadline of the caller's own. */
 void sl_request(struct sl_ctx *ctx, struct sl_addr to, uint64_t request, uint32_t id,

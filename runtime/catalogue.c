@@ -87,8 +87,7 @@ val(struct sl_slice s)
     return (MDB_val){.mv_size = s.size, .mv_data = (void *)(uintptr_t)s.data};
 }
 
-/* ---- open -------------------------------------------------------------------------------------
- */
+/* ---- open ---------------------------------------------------------------------------------- */
 
 static enum sl_err
 lock(struct sl_catalogue *c, const char *path)
@@ -199,8 +198,7 @@ sl_catalogue_close(struct sl_catalogue **catalogue)
     *catalogue = NULL;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
+/* ---- rows ---------------------------------------------------------------------------------- */
 
 uint64_t
 sl_catalogue_position(const struct sl_catalogue *c)
@@ -286,8 +284,7 @@ sl_catalogue_del(struct sl_catalogue *c, struct sl_scope scope, uint8_t table, s
     return err_from_mdb(code);
 }
 
-/* ---- scans ------------------------------------------------------------------------------------
- */
+/* ---- scans --------------------------------------------------------------------------------- */
 
 static int
 compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
@@ -397,8 +394,7 @@ sl_scan_end(struct sl_scan *scan)
     scan->cursor = NULL;
 }
 
-/* ---- commit -----------------------------------------------------------------------------------
- */
+/* ---- commit -------------------------------------------------------------------------------- */
 
 enum sl_err
 sl_catalogue_commit(struct sl_catalogue *c, bool is_durable)

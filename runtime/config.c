@@ -48,8 +48,7 @@ find_key(const struct sl_config *config, const char *path)
     return i;
 }
 
-/* ---- reading YAML -----------------------------------------------------------------------------
- */
+/* ---- reading YAML -------------------------------------------------------------------------- */
 
 static bool
 fail(struct reading *r, size_t line, const char *key, const char *what)
@@ -214,8 +213,7 @@ sl_config_parse(struct sl_config *config, const char *name, struct sl_slice text
     return is_good ? SL_OK : SL_EINVAL;
 }
 
-/* ---- loading ----------------------------------------------------------------------------------
- */
+/* ---- loading ------------------------------------------------------------------------------- */
 
 static enum sl_err
 read_file(const char *path, struct sl_buf *out)
@@ -314,8 +312,7 @@ sl_config_set(struct sl_config *config, const char *path, const char *value, cha
     return is_good ? SL_OK : SL_EINVAL;
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------------------------- */
 
 static const struct sl_config_value *
 value_of(const struct sl_config *config, uint32_t index, enum sl_config_type type)

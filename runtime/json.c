@@ -53,8 +53,7 @@ after(const struct sl_json_doc *doc, uint32_t token)
     return (uint32_t)doc->tokens[token].parent;
 }
 
-/* ---- unescaping -------------------------------------------------------------------------------
- */
+/* ---- unescaping ---------------------------------------------------------------------------- */
 
 static uint32_t
 hex4(const uint8_t *at)
@@ -120,8 +119,7 @@ raw_means(struct sl_slice raw, struct sl_slice text)
     return is_same;
 }
 
-/* ---- duplicate names --------------------------------------------------------------------------
- */
+/* ---- duplicate names ----------------------------------------------------------------------- */
 
 struct name {
     struct sl_slice text; /* Unescaped. */
@@ -213,8 +211,7 @@ check_duplicates(const struct sl_json_doc *doc, struct sl_json_error *ret_error)
     return token == 0 ? SL_OK : SL_EINVAL;
 }
 
-/* ---- parsing ----------------------------------------------------------------------------------
- */
+/* ---- parsing ------------------------------------------------------------------------------- */
 
 /* Overwrite jsmn's parent links with the token after each value. */
 static void
@@ -283,8 +280,7 @@ sl_json_destroy(struct sl_json_doc **doc)
     *doc = NULL;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 struct sl_json
 sl_json_root(const struct sl_json_doc *doc)
@@ -470,8 +466,7 @@ sl_json_bool(struct sl_json v, bool fallback)
     return sl_json_raw(v).data[0] == 't';
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers ------------------------------------------------------------------------------- */
 
 /* The magnitude of an integer's text; false: not an integer, or over 64 bits. */
 static bool

@@ -94,8 +94,7 @@ SL_MUST_CHECK enum sl_err sl_json_u64(struct sl_json v, uint64_t *ret_value);
 /* Any number that is finite as a double. SL_EINVAL otherwise. */
 SL_MUST_CHECK enum sl_err sl_json_f64(struct sl_json v, double *ret_value);
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 /*
  * Appends to a buffer; commas are its business. Misuse (a value where a name is due) asserts.

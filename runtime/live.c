@@ -76,8 +76,7 @@ struct sl_live {
     uint64_t store_tick_ns;
 };
 
-/* ---- effects ------------------------------------------------------------------------------------
- */
+/* ---- effects ------------------------------------------------------------------------------- */
 
 static struct sl_live *
 live_of(struct sl_driver *d)
@@ -138,8 +137,7 @@ static const struct sl_driver_ops effects = {
     .work = effect_work,
 };
 
-/* ---- set-up -------------------------------------------------------------------------------------
- */
+/* ---- set-up -------------------------------------------------------------------------------- */
 
 struct sl_live *
 sl_live_create(const struct sl_live_options *options)
@@ -285,8 +283,7 @@ sl_live_stop(struct sl_live *live)
     wake(live);
 }
 
-/* ---- the loop -----------------------------------------------------------------------------------
- */
+/* ---- the loop ------------------------------------------------------------------------------ */
 
 static void
 deliver(struct sl_live *live, struct sl_msg *msg)

@@ -89,8 +89,7 @@ close_all(struct sl_log *log, struct list *list)
     *list = (struct list){0};
 }
 
-/* ---- segments ---------------------------------------------------------------------------------
- */
+/* ---- segments ------------------------------------------------------------------------------ */
 
 static enum sl_err
 make_segment(struct sl_log *log, uint64_t size, struct sl_segment **ret_segment)
@@ -222,8 +221,7 @@ sl_log_append(struct sl_log *log, struct sl_slice payload)
     return position;
 }
 
-/* ---- open -------------------------------------------------------------------------------------
- */
+/* ---- open ---------------------------------------------------------------------------------- */
 
 static int
 compare_segments(const void *a_arg, const void *b_arg)
@@ -436,8 +434,7 @@ sl_log_close(struct sl_log **log_arg)
     *log_arg = NULL;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------
- */
+/* ---- the rest ------------------------------------------------------------------------------ */
 
 void
 sl_log_skip_to(struct sl_log *log, uint64_t position)

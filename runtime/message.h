@@ -56,8 +56,7 @@ struct sl_msg {
 /* The body of a message as its struct: SL_BODY(msg, run_task)->task_id. */
 #define SL_BODY(msg, name) ((const struct sl_m_##name *)(const void *)(msg)->body)
 
-/* ---- making a protocol from its table ---------------------------------------------------------
- */
+/* ---- making a protocol from its table ------------------------------------------------------ */
 #define SL_C_U64   uint64_t
 #define SL_C_I64   int64_t
 #define SL_C_F64   double

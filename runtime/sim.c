@@ -91,8 +91,7 @@ struct sl_sim {
     uint64_t trace_next;
 };
 
-/* ---- small parts --------------------------------------------------------------------------------
- */
+/* ---- small parts --------------------------------------------------------------------------- */
 
 static struct process *
 process_of(const struct sl_sim *sim, uint32_t id)
@@ -126,8 +125,7 @@ link_lookup(const struct process *p, uint32_t node)
     return NULL;
 }
 
-/* ---- what happened ------------------------------------------------------------------------------
- */
+/* ---- what happened ------------------------------------------------------------------------- */
 
 static void
 mix(struct sl_sim *sim, const void *data, size_t size)
@@ -186,8 +184,7 @@ sl_sim_trace(const struct sl_sim *sim, struct sl_buf *out)
     }
 }
 
-/* ---- effects ------------------------------------------------------------------------------------
- */
+/* ---- effects ------------------------------------------------------------------------------- */
 
 static struct process *
 process_of_driver(struct sl_driver *d)
@@ -234,8 +231,7 @@ static const struct sl_driver_ops effects = {
     .work = effect_work,
 };
 
-/* ---- processes ----------------------------------------------------------------------------------
- */
+/* ---- processes ----------------------------------------------------------------------------- */
 
 uint32_t
 sl_sim_start(struct sl_sim *sim, uint32_t node, struct sl_store *store)
@@ -397,8 +393,7 @@ sl_sim_post(struct sl_sim *sim, uint32_t process, uint32_t actor, uint64_t delay
               &(struct event){.kind = ARRIVE, .process = process, .msg = msg});
 }
 
-/* ---- running a process --------------------------------------------------------------------------
- */
+/* ---- running a process --------------------------------------------------------------------- */
 
 static void
 deliver(struct process *p, struct sl_msg *msg)
@@ -556,8 +551,7 @@ sl_sim_spawn(struct sl_sim *sim, uint32_t process, uint32_t actor,
     sl_sim_at(sim, 0, NULL, NULL, process);
 }
 
-/* ---- time ---------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 void
 sl_sim_at(struct sl_sim *sim, uint64_t delay_ns, void (*fn)(void *arg, uint64_t value), void *arg,
@@ -661,8 +655,7 @@ sl_sim_hash(const struct sl_sim *sim)
     return sim->hash;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 struct sl_sim *
 sl_sim_create(const struct sl_sim_options *options)

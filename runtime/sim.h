@@ -40,8 +40,7 @@ struct sl_sim_options {
 struct sl_sim *sl_sim_create(const struct sl_sim_options *options);
 void sl_sim_destroy(struct sl_sim **sim); /* Kills all processes. NULL inside is fine. */
 
-/* ---- processes ---------------------------------------------------------------------------------
- */
+/* ---- processes ----------------------------------------------------------------------------- */
 /* Start a process that is node `node`. `store` is borrowed until it is killed; NULL: none. */
 uint32_t sl_sim_start(struct sl_sim *sim, uint32_t node, struct sl_store *store);
 void sl_sim_spawn(struct sl_sim *sim, uint32_t process, uint32_t actor,
@@ -65,8 +64,7 @@ void sl_sim_port(struct sl_sim *sim, uint32_t port,
 void sl_sim_post(struct sl_sim *sim, uint32_t process, uint32_t actor, uint64_t delay_ns,
                  struct sl_msg *msg);
 
-/* ---- time --------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------- */
 /* Call `fn` later. */
 void sl_sim_at(struct sl_sim *sim, uint64_t delay_ns, void (*fn)(void *arg, uint64_t value),
                void *arg, uint64_t value);

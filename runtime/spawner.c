@@ -54,8 +54,7 @@ struct spawner {
     struct child children[CHILDREN_MAX];
 };
 
-/* ---- the spawner's side -------------------------------------------------------------------------
- */
+/* ---- the spawner's side -------------------------------------------------------------------- */
 
 static void
 reply_to(int fd, uint32_t what, uint64_t tag, const int values[3])
@@ -294,8 +293,7 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
     }
 }
 
-/* ---- the clients' side --------------------------------------------------------------------------
- */
+/* ---- the clients' side --------------------------------------------------------------------- */
 
 extern char **environ;
 

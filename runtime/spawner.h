@@ -38,14 +38,12 @@ struct sl_child {
 /* The spawner itself: serves until main's socket closes. Its exit code. */
 int sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_count);
 
-/* ---- for main -----------------------------------------------------------------------------------
- */
+/* ---- for main ------------------------------------------------------------------------------ */
 /* Exec PROGRAM "spawner" FD. *ret_fd is the client's socket, *ret_pid the process. */
 SL_MUST_CHECK enum sl_err sl_spawner_start(const char *program, int keep_fd, int *ret_fd,
                                            int *ret_pid);
 
-/* ---- for any client -----------------------------------------------------------------------------
- */
+/* ---- for any client ------------------------------------------------------------------------ */
 struct sl_spawn {
     uint32_t kind; /* Index into kinds. */
     uint64_t tag;  /* Comes back with what happens to it. */

@@ -82,8 +82,7 @@ check(const struct sl_store *store)
     sl_assert(store->magic == STORE_MAGIC);
 }
 
-/* ---- applying ---------------------------------------------------------------------------------
- */
+/* ---- applying ------------------------------------------------------------------------------ */
 
 static enum sl_err
 counter_value(struct sl_slice value, int64_t *ret_value)
@@ -195,8 +194,7 @@ replay(void *arg, uint64_t position, struct sl_slice record)
     return err == SL_OK ? apply_events(store, record, position) : err;
 }
 
-/* ---- open and close ---------------------------------------------------------------------------
- */
+/* ---- open and close ------------------------------------------------------------------------ */
 
 static enum sl_err
 make_directory(const char *path)
@@ -390,8 +388,7 @@ sl_store_abandon(struct sl_store **store)
     sl_store_close(store);
 }
 
-/* ---- staging ----------------------------------------------------------------------------------
- */
+/* ---- staging ------------------------------------------------------------------------------- */
 
 static void
 check_txn(const struct sl_txn *t)
@@ -578,8 +575,7 @@ sl_txn_rollback_to(struct sl_txn *t, size_t mark)
         t->bad = SL_OK;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 int64_t
 sl_txn_counter(struct sl_txn *t, struct sl_scope scope, uint8_t table, struct sl_slice key)
@@ -626,8 +622,7 @@ sl_txn_scan(struct sl_txn *t, struct sl_scope scope, uint8_t table, struct sl_sl
     sl_catalogue_scan(t->store->catalogue, scope, table, prefix, after, is_reverse, ret_scan);
 }
 
-/* ---- commit -----------------------------------------------------------------------------------
- */
+/* ---- commit -------------------------------------------------------------------------------- */
 
 static void
 end_txn(struct sl_txn **txn)
@@ -706,8 +701,7 @@ sl_txn_commit(struct sl_txn **txn)
     return err;
 }
 
-/* ---- durability -------------------------------------------------------------------------------
- */
+/* ---- durability ---------------------------------------------------------------------------- */
 
 bool
 sl_store_is_low(const struct sl_store *store)

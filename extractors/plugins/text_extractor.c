@@ -57,8 +57,7 @@ struct batch {
     struct sl_buf fields;
 };
 
-/* ---- create and destroy -----------------------------------------------------------------------
- */
+/* ---- create and destroy -------------------------------------------------------------------- */
 
 static void
 destroy(void *instance)
@@ -132,8 +131,7 @@ is_cancelled(void *instance)
     return self->cancelled != NULL && self->cancelled->is_cancelled(self->cancelled->self) != 0;
 }
 
-/* ---- reading an item --------------------------------------------------------------------------
- */
+/* ---- reading an item ----------------------------------------------------------------------- */
 
 static bool
 read_u32(struct job *job, struct sl_json params, const char *name, uint32_t *value)
@@ -255,8 +253,7 @@ read_item(struct job *job, const struct instance *self, const struct sluice_item
     return is_read;
 }
 
-/* ---- embedding --------------------------------------------------------------------------------
- */
+/* ---- embedding ----------------------------------------------------------------------------- */
 
 static void
 emit_piece(struct batch *b, struct piece piece, const float *vector, uint32_t dimensions)

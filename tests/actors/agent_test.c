@@ -44,8 +44,7 @@ finish(void)
 
 TestSuite(agent, .init = setup, .fini = finish, .timeout = 60);
 
-/* ---- what the others say ------------------------------------------------------------------------
- */
+/* ---- what the others say ------------------------------------------------------------------- */
 
 static struct sl_addr
 dispatcher(void)
@@ -163,8 +162,7 @@ start_replica(void)
     return replica;
 }
 
-/* ---- joining and one task -----------------------------------------------------------------------
- */
+/* ---- joining and one task ------------------------------------------------------------------ */
 
 Test(agent, joins_and_beats)
 {
@@ -222,8 +220,7 @@ Test(agent, ignores_answers_that_are_late_unknown_or_from_elsewhere)
     cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches ------------------------------------------------------------------------------- */
 
 Test(agent, sends_about_as_much_as_takes_two_batch_times)
 {
@@ -280,8 +277,7 @@ Test(agent, a_crash_blames_nobody_of_many_and_one_that_was_alone)
     expect_failed(4, SL_FAIL_CRASH, true, "");
 }
 
-/* ---- starts -------------------------------------------------------------------------------------
- */
+/* ---- starts -------------------------------------------------------------------------------- */
 
 static void
 fail_start(uint32_t replica)
@@ -451,8 +447,7 @@ Test(agent, gives_the_place_of_an_empty_pool_to_other_work)
     }
 }
 
-/* ---- calls --------------------------------------------------------------------------------------
- */
+/* ---- calls --------------------------------------------------------------------------------- */
 
 Test(agent, a_call_goes_before_tasks_and_its_failure_is_its_answer)
 {
@@ -473,8 +468,7 @@ Test(agent, a_call_goes_before_tasks_and_its_failure_is_its_answer)
     expect_done(1);
 }
 
-/* ---- models -------------------------------------------------------------------------------------
- */
+/* ---- models -------------------------------------------------------------------------------- */
 
 static void
 load(const char *directory)

@@ -58,8 +58,7 @@ finish(void)
 
 TestSuite(dispatcher, .init = setup, .fini = finish, .timeout = 60);
 
-/* ---- the store ----------------------------------------------------------------------------------
- */
+/* ---- the store ----------------------------------------------------------------------------- */
 
 static void
 put(uint8_t table, struct sl_slice key, struct sl_slice value)
@@ -139,8 +138,7 @@ submit(int count)
     sl_buf_deinit(&key);
 }
 
-/* ---- what the others say ------------------------------------------------------------------------
- */
+/* ---- what the others say ------------------------------------------------------------------- */
 
 static struct sl_addr
 head(void)
@@ -234,8 +232,7 @@ expect_job_ended(enum sl_job_state state, uint64_t tasks_done, uint64_t tasks_de
     cr_assert_eq(sl_queue_job(queue, job, &info), SL_ENOTFOUND, "the queue forgets it");
 }
 
-/* ---- ends ---------------------------------------------------------------------------------------
- */
+/* ---- ends ---------------------------------------------------------------------------------- */
 
 Test(dispatcher, leases_into_the_room_of_nodes_and_ends_the_job_with_its_last_task)
 {
@@ -341,8 +338,7 @@ Test(dispatcher, outputs_that_cannot_be_read_are_a_failure_not_records)
     expect_job_ended(SL_JOB_FAILED, 0, 1);
 }
 
-/* ---- sources and nodes that go ------------------------------------------------------------------
- */
+/* ---- sources and nodes that go ------------------------------------------------------------- */
 
 Test(dispatcher, a_task_whose_source_was_deleted_ends_with_no_record)
 {

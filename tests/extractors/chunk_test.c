@@ -150,8 +150,7 @@ Test(chunk, parses_the_names_of_units)
     cr_expect_eq(sl_chunk_unit_parse(sl_slice_str("time_segments"), &unit), SL_EINVAL);
 }
 
-/* ---- properties over random texts -------------------------------------------------------------
- */
+/* ---- properties over random texts ---------------------------------------------------------- */
 
 static size_t
 random_text(struct sl_random *random, char *text, size_t capacity)

@@ -187,7 +187,7 @@ teardown(void)
 
 TestSuite(front, .init = setup, .fini = teardown, .timeout = 60);
 
-/* ---- a client of a few lines: what is sent is exactly what the test says ---- */
+/* ---- a client of a few lines: what is sent is exactly what the test says ------------------- */
 
 static int
 dial(void)
@@ -293,7 +293,7 @@ auth(const char *which, const char *more)
 
 #define JSON "Content-Type: application/json\r\n"
 
-/* ---- order of checks ---- */
+/* ---- order of checks ----------------------------------------------------------------------- */
 
 Test(front, a_call_goes_to_the_poster_and_its_reply_comes_back)
 {
@@ -408,7 +408,7 @@ Test(front, badly_encoded_paths_and_queries_are_refused)
     cr_assert_eq(posted_count, 0);
 }
 
-/* ---- sizes and framing ---- */
+/* ---- sizes and framing --------------------------------------------------------------------- */
 
 Test(front, a_body_too_large_is_refused_before_it_is_read)
 {
@@ -485,7 +485,7 @@ Test(front, a_large_reply_arrives_whole)
     cr_assert_gt(reply.body.size, reply_bytes);
 }
 
-/* ---- connections ---- */
+/* ---- connections --------------------------------------------------------------------------- */
 
 Test(front, a_connection_serves_a_thousand_requests)
 {
@@ -609,7 +609,7 @@ Test(front, an_address_in_use_is_told)
     cr_assert_null(other);
 }
 
-/* ---- multipart ---- */
+/* ---- multipart ----------------------------------------------------------------------------- */
 
 static const char *
 upload_path(void)
@@ -733,7 +733,7 @@ Test(front, a_client_that_leaves_in_its_upload_leaves_nothing)
     cr_assert_eq(posted_count, 1);
 }
 
-/* ---- pages ---- */
+/* ---- pages --------------------------------------------------------------------------------- */
 
 Test(front, pages_are_for_this_machine_only)
 {

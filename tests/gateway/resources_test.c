@@ -84,8 +84,7 @@ make_batch(const char *object_id)
     return harness_text(&h, "batch_id");
 }
 
-/* ---- unique keys --------------------------------------------------------------------------------
- */
+/* ---- unique keys --------------------------------------------------------------------------- */
 
 Test(resources, a_unique_key_needs_a_policy_and_holds_it)
 {
@@ -115,8 +114,7 @@ Test(resources, a_change_cannot_take_anothers_unique_key)
     sl_free(second);
 }
 
-/* ---- objects ------------------------------------------------------------------------------------
- */
+/* ---- objects ------------------------------------------------------------------------------- */
 
 Test(resources, an_objects_blobs_are_replaced_and_its_metadata_merged)
 {
@@ -168,8 +166,7 @@ Test(resources, auto_process_submits_a_batch_or_changes_nothing)
     sl_free(task);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches ------------------------------------------------------------------------------- */
 
 Test(resources, a_draft_takes_objects_and_metadata_and_is_deleted)
 {
@@ -267,8 +264,7 @@ Test(resources, a_collection_tells_its_features)
     cr_expect_eq(harness_call(&h, "GET", "/v1/collections/none/features", NULL), 404);
 }
 
-/* ---- tenants and users --------------------------------------------------------------------------
- */
+/* ---- tenants and users --------------------------------------------------------------------- */
 
 Test(resources, an_operator_lists_tenants_and_cannot_make_one_twice)
 {

@@ -329,8 +329,7 @@ Test(archive, survives_running_out_of_descriptors_anywhere)
     (void)close(fd);
 }
 
-/* ---- the child --------------------------------------------------------------------------------
- */
+/* ---- the child ----------------------------------------------------------------------------- */
 
 static enum sl_err
 run_child(int archive_fd, const char *where, const struct sl_archive_limits *limits,

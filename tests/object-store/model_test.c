@@ -282,8 +282,7 @@ Test(model, build_survives_running_out_of_memory_anywhere)
     cr_assert_gt(failures, 10);
 }
 
-/* ---- attach: what a peer hands over -----------------------------------------------------------
- */
+/* ---- attach: what a peer hands over -------------------------------------------------------- */
 
 static uint8_t *
 image_copy(size_t *ret_size)

@@ -13,7 +13,7 @@
 #include "runtime/random.h"
 #include "runtime/report.h"
 
-/* ---- the model ---- */
+/* ---- the model ----------------------------------------------------------------------------- */
 
 #define MODEL_JOBS_MAX  64
 #define MODEL_TASKS_MAX 256
@@ -209,7 +209,7 @@ model_job_state(const struct model *m, int job)
     return model_count(m, job, MODEL_DONE) > 0 ? SL_JOB_PARTIAL : SL_JOB_FAILED;
 }
 
-/* ---- both ---- */
+/* ---- both ---------------------------------------------------------------------------------- */
 
 #define SEEDS   3000
 #define OPS     160

@@ -120,8 +120,7 @@ join(pthread_t thread)
     return (enum sl_err)(uintptr_t)result;
 }
 
-/* ---- messages -----------------------------------------------------------------------------------
- */
+/* ---- messages ------------------------------------------------------------------------------ */
 
 static void
 stop_at_end(struct probe *p, uint64_t number, uint64_t end)
@@ -217,8 +216,7 @@ Test(live, refuses_what_is_no_endpoint)
     sl_live_destroy(&live);
 }
 
-/* ---- many threads -------------------------------------------------------------------------------
- */
+/* ---- many threads -------------------------------------------------------------------------- */
 
 #define POSTERS 4
 #define POSTS   5000
@@ -266,8 +264,7 @@ Test(live, posts_of_many_threads_all_come_and_each_threads_in_order)
     sl_live_destroy(&live);
 }
 
-/* ---- timers, work, ports, watches ---------------------------------------------------------------
- */
+/* ---- timers, work, ports, watches ---------------------------------------------------------- */
 
 static void
 take_timers(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
@@ -410,8 +407,7 @@ Test(live, stops_though_its_actors_never_fall_silent)
     sl_live_destroy(&live);
 }
 
-/* ---- held effects -------------------------------------------------------------------------------
- */
+/* ---- held effects -------------------------------------------------------------------------- */
 
 struct held {
     struct sl_sim_disk *disk;

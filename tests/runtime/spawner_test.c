@@ -47,8 +47,7 @@ wait_event(int fd)
     return event;
 }
 
-/* ---- children -----------------------------------------------------------------------------------
- */
+/* ---- children ------------------------------------------------------------------------------ */
 
 static SL_NORETURN void
 sleep_for_ever(void)
@@ -102,8 +101,7 @@ serve_instead(int argc, char **argv)
         _exit(sl_spawner_main(atoi(argv[2]), kinds, SL_COUNT_OF(kinds)));
 }
 
-/* ---- the client ---------------------------------------------------------------------------------
- */
+/* ---- the client ---------------------------------------------------------------------------- */
 
 static int spawner = -1, spawner_pid;
 

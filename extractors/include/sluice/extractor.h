@@ -46,8 +46,7 @@ extern "C" {
 #define SLUICE_AT(type, array, index)                                                              \
     ((const type *)(const void *)((const char *)(array) + (size_t)(index) * (array)->size))
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors -------------------------------------------------------------------------------- */
 
 enum sluice_error_kind {
     SLUICE_ERROR_NONE = 0,
@@ -62,8 +61,7 @@ struct sluice_error {
     char message[256]; /* For people. UTF-8, NUL-terminated. No secrets: tenants read it. */
 };
 
-/* ---- host and services ------------------------------------------------------------------------
- */
+/* ---- host and services --------------------------------------------------------------------- */
 
 struct sluice_host {
     uint32_t size;
@@ -147,8 +145,7 @@ struct sluice_model_v1 {
     int descriptor;
 };
 
-/* ---- work -------------------------------------------------------------------------------------
- */
+/* ---- work ---------------------------------------------------------------------------------- */
 
 /* One named input of an item: a field of the source that the collection maps to this name. */
 struct sluice_input {
@@ -203,8 +200,7 @@ struct sluice_sink {
     int (*finish)(const struct sluice_sink *sink, uint32_t item, const struct sluice_error *error);
 };
 
-/* ---- the plugin -------------------------------------------------------------------------------
- */
+/* ---- the plugin ---------------------------------------------------------------------------- */
 
 struct sluice_config {
     uint32_t size;
