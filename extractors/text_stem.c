@@ -73,7 +73,7 @@ is_doubled(const struct sl_text_word *w)
     return !is_vowel(w->letters[n - 1]) && w->letters[n - 1] != 's' && w->letters[n - 1] != 'l';
 }
 
-/* scripts/text-hash-tables has the same rules: its tables hold stems. */
+/* scripts/text-hash-tables calls this too: its tables hold stems. */
 void
 sl_text_stem(struct sl_text_word *w)
 {
