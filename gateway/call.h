@@ -65,9 +65,8 @@ struct sl_call {
     char request_id[132];
     struct sl_slice params[SL_CALL_PARAMS_MAX]; /* Path parameters in order, decoded. */
     struct sl_pair query[SL_CALL_QUERY_MAX];
-    uint32_t query_count;
+    uint32_t query_count, form_count;
     struct sl_pair form[SL_CALL_FORM_MAX]; /* Multipart fields. */
-    uint32_t form_count;
     struct sl_upload upload;
     struct sl_slice path;   /* As sent, without the query; lives as long as the call. */
     struct sl_buf body_buf; /* Holds body_text when it was sent as it is. */
@@ -123,8 +122,8 @@ void *sl_call_alloc(struct sl_call *call, size_t size); /* Zeroed. */
 char *sl_call_format(struct sl_call *call, const char *format, ...) SL_PRINTF(2, 3);
 struct sl_slice sl_call_copy(struct sl_call *call, struct sl_slice s); /* NUL after the end. */
 
-/* ---- failing: replaces whatever was written; the transaction will be aborted ----
- * One row of gateway/error.def by name: status and `type`. */
+/* ---- failing: replaces whatever was written; the transaction will be aborted ---------------- */
+/* One row of gateway/error.def by name: status and `type`. */
 enum sl_api_error {
 #define API_ERROR(name, status, type) SL_API_##name,
 #include "gateway/error.def"

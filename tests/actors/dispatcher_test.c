@@ -284,7 +284,7 @@ Test(dispatcher, retries_after_a_pause_and_then_writes_a_failure)
     node_up(2, 4);
     for (int attempt = 1; attempt < 3; attempt++) {
         failed(expect_run(), SL_FAIL_TRANSIENT, false);
-        cr_assert_eq(counts().retried, attempt);
+        cr_assert_eq(counts().retried, (uint64_t)attempt);
         recorder_wait(&r, SL_SECOND_NS);
     }
     failed(expect_run(), SL_FAIL_TRANSIENT, false);

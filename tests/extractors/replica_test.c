@@ -115,7 +115,7 @@ expect_ready(bool is_fit)
 {
     struct sl_msg *msg = next(SL_M_replica_ready);
     cr_assert_eq(SL_BODY(msg, replica_ready)->error.size == 0, is_fit);
-    cr_assert_eq(SL_BODY(msg, replica_ready)->pid, child);
+    cr_assert_eq(SL_BODY(msg, replica_ready)->pid, (uint64_t)child);
     sl_msg_destroy(&msg);
 }
 
