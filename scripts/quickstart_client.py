@@ -124,13 +124,20 @@ def deploy_model(api, namespace_id, archive):
     return model_id
 
 
-def create_objects(api, bucket, passages):
+def text_of(passage, has_model):
+    """What is embedded. Words are all that text_hash has, so it is given the title's as well; the
+    model reads prose better without a page's name before it."""
+    return passage["text"] if has_model else f"{passage['title']}. {passage['text']}"
+
+
+def create_objects(api, bucket, passages, has_model):
     """Create one object a passage, in bulk. Return their ids."""
     ids, started = [], time.monotonic()
     for first in range(0, len(passages), BULK):
         made = api.call("POST", f"/v1/buckets/{bucket}/objects/batch", {"objects": [
             {"passage": passage["id"], "page": passage["page"], "title": passage["title"],
-             "blobs": [{"property": "content", "type": "text", "data": passage["text"]}]}
+             "blobs": [{"property": "content", "type": "text",
+                        "data": text_of(passage, has_model)}]}
             for passage in passages[first:first + BULK]]})
         if made["failed"]:
             raise SystemExit(f"object refused: {made['failed'][0]['error']}")
@@ -185,7 +192,8 @@ def prepare(api, passages, archive):
     if bool(archive) == feature_uri.endswith("/text_hash_v1"):
         raise SystemExit("the collection does not use the embedder that was asked for")
     if collection.get("document_count", 0) < len(passages):
-        run_batch(api, bucket["bucket_id"], create_objects(api, bucket["bucket_id"], passages))
+        objects = create_objects(api, bucket["bucket_id"], passages, has_model=bool(archive))
+        run_batch(api, bucket["bucket_id"], objects)
     else:
         say(f"{collection['document_count']} documents are there already")
     retriever, _ = api.find_or_create("retrievers", "find", {
@@ -251,8 +259,7 @@ def main():
     show_searches(api, retriever_id)
     if options.check:
         found = check_questions(api, retriever_id, options.questions)
-        # text_hash matches words only, so its figure is told and not judged.
-        return 1 if options.model and found < 16 else 0
+        return 1 if found < 16 else 0
     return 0
 
 
