@@ -199,8 +199,10 @@ emit(const struct sluice_sink *sink, uint32_t item, const struct sluice_output *
         bytes += (uint64_t)v->dimensions * sizeof(*v->values);
     }
     if (output->fields_bytes > SL_HOST_ITEM_BYTES_MAX || r->bytes + bytes > SL_HOST_ITEM_BYTES_MAX)
-        return refuse(c, item, "output_too_large", "more than %d MiB for one item",
-                      (int)(SL_HOST_ITEM_BYTES_MAX / SL_MIB));
+        return refuse(
+            c, item, "output_too_large",
+            "one item makes at most %d MiB of fields and vectors: larger chunks make fewer",
+            (int)(SL_HOST_ITEM_BYTES_MAX / SL_MIB));
     if (!is_object(sl_slice(output->fields, output->fields_bytes)))
         return refuse(c, item, "output_malformed", "the fields of record %u are no JSON object",
                       r->records_count);
