@@ -54,6 +54,19 @@ sl_cli_print_json(const struct sl_cli *cli)
     (void)fputc('\n', stdout);
 }
 
+/* A number that is no integer, with three decimals: scores are not read to the last digit. */
+static bool
+short_number(struct sl_json v, struct sl_buf *memory)
+{
+    int64_t integer;
+    double number;
+    if (sl_json_kind(v) != SL_JSON_NUMBER || sl_json_i64(v, &integer) == SL_OK ||
+        sl_json_f64(v, &number) != SL_OK)
+        return false;
+    sl_buf_printf(memory, "%.3f", number);
+    return true;
+}
+
 /* A value as a person reads it, in one line; control characters do not reach the terminal. */
 static void
 cell(struct sl_json v, struct sl_buf *out)
@@ -63,6 +76,8 @@ cell(struct sl_json v, struct sl_buf *out)
     sl_buf_clear(out);
     if (!sl_json_has(v))
         text = sl_slice_str("-");
+    else if (short_number(v, &memory))
+        text = sl_buf_slice(&memory);
     else if (sl_json_text(v, &memory, &text) != SL_OK)
         text = sl_json_raw(v);
     for (size_t i = 0; i < text.size && i < CELL_SIZE_MAX; i++)
