@@ -1,58 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/agent.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <unistd.h>
 
+#include "actors/model_shelf.h"
 #include "extractors/replica.h"
-#include "object-store/model.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
 #define BEAT_NS SL_SECOND_NS
-#define REPLICAS_FIRST                                                                             \
-    (UINT32_C(1) << 30) /* Replicas' numbers on the node's links; above any node's. */
-#define MODELS_MAX  64
-#define TOKEN_BEAT  1
-#define TOKEN_PUMP  2
-#define TOKEN_MODEL 3
-#define TOKEN_CLOSE 4
-
-enum model_state { MODEL_NONE, MODEL_LOADING, MODEL_READY, MODEL_FAILED };
-
-/* A model's memory file, kept for every pool that uses it. */
-struct model {
-    char *directory; /* NULL: a free slot. */
-    enum model_state state;
-    int fd;
-    uint64_t size_bytes;
-    char *error;
-    struct sl_msg *calls; /* Who waits for it, linked by next. */
-    bool is_dropped;      /* While it was loading: what comes of that is not to be used. */
-};
+/* Replicas' numbers on the node's links; above any node's. */
+#define REPLICAS_FIRST (UINT32_C(1) << 30)
+#define TOKEN_BEAT     1 /* Of timers; tokens of work are the shelf's. */
+#define TOKEN_PUMP     2
 
 struct agent {
     struct sl_agent_options options;
     struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
     uint32_t specs_count;
-    struct model models[MODELS_MAX];
+    struct sl_model_shelf models;
     struct sl_pool pools[SL_POOLS_MAX];
     uint64_t serial_last;
     uint32_t replica_next;
     uint64_t in_flight;
-    bool is_joined;
-};
-
-/* A model being built on the I/O pool. */
-struct build {
-    char *directory; /* As the messages name it. */
-    char *path;
-    int fd;
-    enum sl_err err;
-    struct sl_cause cause;
-    uint64_t size_bytes;
 };
 
 static struct sl_addr
@@ -180,96 +150,19 @@ fail_waiting(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
 
 /* ---- models -------------------------------------------------------------------------------- */
 
-static void
-build_model(void *argument)
-{
-    struct build *b = argument;
-    int directory = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) {
-        b->err = SL_ENOTFOUND;
-        snprintf(b->cause.text, sizeof(b->cause.text), "its files are not there");
-        return;
-    }
-    b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
-    close(directory);
-    if (b->err == SL_OK)
-        b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);
-}
-
-static struct model *
-model_of(struct agent *a, struct sl_slice directory)
-{
-    struct model *free_model = NULL;
-    for (uint32_t i = 0; i < MODELS_MAX; i++) {
-        struct model *m = &a->models[i];
-        if (m->directory == NULL)
-            free_model = free_model == NULL ? m : free_model;
-        else if (sl_slice_is(directory, m->directory))
-            return m;
-    }
-    if (free_model != NULL)
-        *free_model =
-            (struct model){.directory = sl_strndup(directory.data, directory.size), .fd = -1};
-    return free_model;
-}
-
-static void
-load_model(struct agent *a, struct sl_ctx *ctx, struct model *m)
-{
-    struct build *b = sl_zalloc(sizeof(*b));
-    b->directory = sl_strdup(m->directory);
-    b->path = sl_format("%s/%s", a->options.data_directory, m->directory);
-    b->fd = -1;
-    m->state = MODEL_LOADING;
-    sl_work(ctx, build_model, b, TOKEN_MODEL);
-}
-
-static void
-close_file(void *fd)
-{
-    close((int)(intptr_t)fd);
-}
-
-/*
- * Close a model's file behind the spawns of this batch, which are held and name it by number: work
- * is let go after them.
- */
-static void
-close_later(struct sl_ctx *ctx, struct model *m)
-{
-    if (m->fd >= 0)
-        sl_work(ctx, close_file, (void *)(intptr_t)m->fd, TOKEN_CLOSE);
-    m->fd = -1;
-}
-
-static void
-drop_model(struct model *m)
-{
-    if (m->fd >= 0)
-        close(m->fd);
-    sl_free(m->directory);
-    sl_free(m->error);
-    *m = (struct model){.fd = -1};
-}
-
 /* Whether the pool's model is there; if not, it is on its way or the waiting work has been failed.
  */
 static bool
 has_model(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
 {
-    struct model *m = model_of(a, sl_slice_str(p->model));
-    if (m != NULL && m->state == MODEL_NONE)
-        load_model(a, ctx, m);
-    p->model_fd = m == NULL ? -1 : m->fd;
-    p->model_bytes = m == NULL ? 0 : m->size_bytes;
-    if (m != NULL && m->state != MODEL_FAILED)
-        return m->state == MODEL_READY;
+    struct sl_model_file file = sl_model_shelf_want(&a->models, ctx, sl_slice_str(p->model));
+    p->model_fd = file.fd;
+    p->model_bytes = file.size_bytes;
+    if (file.error == NULL)
+        return file.is_ready;
     sl_free(p->error);
-    p->error = m == NULL ? sl_strdup("this node holds as many models as it may")
-                         : sl_format("its model cannot be loaded: %s", m->error);
+    p->error = file.error;
     fail_waiting(a, ctx, p);
-    if (m != NULL)
-        drop_model(m); /* The next work tries again. */
     return false;
 }
 
@@ -300,84 +193,18 @@ pump_all(struct agent *a, struct sl_ctx *ctx)
 }
 
 static void
-tell_loaded(struct sl_ctx *ctx, const struct model *m, const struct sl_msg *call)
-{
-    struct sl_m_model_loaded reply = {.err = m->state == MODEL_READY ? SL_OK : SL_EINVAL,
-                                      .message = sl_slice_str(m->error == NULL ? "" : m->error),
-                                      .size_bytes = m->size_bytes};
-    sl_reply(ctx, call, SL_M_model_loaded, &reply);
-}
-
-static void
-take_build(struct agent *a, struct sl_ctx *ctx, struct model *m, struct build *b)
-{
-    if (m->is_dropped) { /* Its files may be others by now. */
-        m->is_dropped = false;
-        if (m->calls == NULL)
-            drop_model(m);
-        else
-            load_model(a, ctx, m);
-        return;
-    }
-    const char *why = b->cause.text[0] != '\0' ? b->cause.text : sl_err_text(b->err);
-    m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
-    m->fd = b->fd;
-    m->size_bytes = b->size_bytes;
-    m->error = b->err == SL_OK ? NULL : sl_strdup(why);
-    b->fd = -1;
-    for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
-        next = call->next;
-        tell_loaded(ctx, m, call);
-        sl_msg_destroy(&call);
-    }
-    m->calls = NULL;
-}
-
-static void
 on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    if (SL_BODY(msg, work_done)->token != TOKEN_MODEL)
-        return;
-    struct build *b = (struct build *)(uintptr_t)SL_BODY(msg, work_done)->argument;
-    struct model *m = model_of(a, sl_slice_str(b->directory));
-    if (m != NULL && m->state == MODEL_LOADING)
-        take_build(a, ctx, m, b);
-    sl_report_info("model-built", "directory=%s err=%s bytes=%" PRIu64, b->directory,
-                   sl_err_name(b->err), b->size_bytes);
-    if (b->fd >= 0)
-        close(b->fd);
-    sl_free(b->directory);
-    sl_free(b->path);
-    sl_free(b);
-    pump_all(a, ctx);
+    if (sl_model_shelf_take_built(&a->models, ctx, SL_BODY(msg, work_done)))
+        pump_all(a, ctx);
 }
 
 static void
 on_model_load(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    struct model *m = model_of(a, SL_BODY(msg, model_load)->directory);
-    if (m == NULL) {
-        struct sl_m_model_loaded full = {
-            .err = SL_EFULL, .message = sl_slice_str("this node holds as many models as it may")};
-        sl_reply(ctx, msg, SL_M_model_loaded, &full);
-        return;
-    }
-    if (m->state == MODEL_READY) {
-        tell_loaded(ctx, m, msg);
-        return;
-    }
-    struct sl_msg *call = sl_msg_create(msg->id, msg->body);
-    call->from = msg->from;
-    call->request = msg->request;
-    call->next = m->calls;
-    m->calls = call;
-    if (m->state != MODEL_LOADING) {
-        sl_free(m->error);
-        m->error = NULL;
-        load_model(a, ctx, m);
-    }
+    sl_model_shelf_load(&a->models, ctx, msg);
 }
 
 static void
@@ -389,13 +216,7 @@ on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         if (a->pools[i].is_used && sl_slice_is(directory, a->pools[i].model))
             sl_pool_stop(&a->pools[i], ctx);
     }
-    struct model *m = model_of(a, directory);
-    if (m != NULL && m->state == MODEL_LOADING) {
-        m->is_dropped = true;
-    } else if (m != NULL) {
-        close_later(ctx, m);
-        drop_model(m);
-    }
+    sl_model_shelf_drop(&a->models, ctx, directory);
 }
 
 /* ---- work from the head -------------------------------------------------------------------- */
@@ -631,6 +452,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct agent *a = self;
     a->options = *(const struct sl_agent_options *)argument;
+    sl_model_shelf_init(&a->models, a->options.data_directory);
     a->replica_next = REPLICAS_FIRST;
     struct sl_m_node_join join = {
         .node = a->options.pool.node, .pid = a->options.pid, .room = SL_AGENT_ROOM};
@@ -644,14 +466,7 @@ deinit(void *self)
     struct agent *a = self;
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
         sl_pool_deinit(&a->pools[i]);
-    for (uint32_t i = 0; i < MODELS_MAX; i++) {
-        for (struct sl_msg *call = a->models[i].calls, *next; call != NULL; call = next) {
-            next = call->next;
-            sl_msg_destroy(&call);
-        }
-        if (a->models[i].directory != NULL)
-            drop_model(&a->models[i]);
-    }
+    sl_model_shelf_deinit(&a->models);
     for (uint32_t i = 0; i < a->specs_count; i++) {
         sl_free(a->specs[i]->extractor);
         sl_free(a->specs[i]->params);

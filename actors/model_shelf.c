@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/model_shelf.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "object-store/model.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+/* The agent's only work on the I/O pool. */
+#define TOKEN_BUILD 3
+#define TOKEN_CLOSE 4
+
+static const char no_place[] = "this node holds as many models as it may";
+
+enum model_state { MODEL_NONE, MODEL_LOADING, MODEL_READY, MODEL_FAILED };
+
+struct sl_shelved_model {
+    char *directory; /* NULL: a free slot. */
+    enum model_state state;
+    int fd;
+    uint64_t size_bytes;
+    char *error;
+    struct sl_msg *calls; /* Who waits for it, linked by next. */
+    bool is_dropped;      /* While it was loading: what comes of that is not to be used. */
+};
+
+/* A model being built on the I/O pool. */
+struct build {
+    char *directory; /* As the messages name it. */
+    char *path;
+    int fd;
+    enum sl_err err;
+    struct sl_cause cause;
+    uint64_t size_bytes;
+};
+
+static struct sl_shelved_model *
+model_of(struct sl_model_shelf *shelf, struct sl_slice directory)
+{
+    struct sl_shelved_model *free_model = NULL;
+    for (uint32_t i = 0; i < SL_SHELF_MODELS_MAX; i++) {
+        struct sl_shelved_model *m = &shelf->models[i];
+        if (m->directory == NULL)
+            free_model = free_model == NULL ? m : free_model;
+        else if (sl_slice_is(directory, m->directory))
+            return m;
+    }
+    if (free_model != NULL)
+        *free_model = (struct sl_shelved_model){
+            .directory = sl_strndup(directory.data, directory.size), .fd = -1};
+    return free_model;
+}
+
+static void
+clear(struct sl_shelved_model *m)
+{
+    if (m->fd >= 0)
+        close(m->fd);
+    sl_free(m->directory);
+    sl_free(m->error);
+    *m = (struct sl_shelved_model){.fd = -1};
+}
+
+void
+sl_model_shelf_init(struct sl_model_shelf *shelf, const char *data_directory)
+{
+    *shelf = (struct sl_model_shelf){
+        .data_directory = data_directory,
+        .models = sl_zalloc(SL_SHELF_MODELS_MAX * sizeof(struct sl_shelved_model))};
+}
+
+void
+sl_model_shelf_deinit(struct sl_model_shelf *shelf)
+{
+    for (uint32_t i = 0; shelf->models != NULL && i < SL_SHELF_MODELS_MAX; i++) {
+        struct sl_shelved_model *m = &shelf->models[i];
+        for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
+            next = call->next;
+            sl_msg_destroy(&call);
+        }
+        if (m->directory != NULL)
+            clear(m);
+    }
+    sl_free(shelf->models);
+    *shelf = (struct sl_model_shelf){0};
+}
+
+/* ---- building ------------------------------------------------------------------------------ */
+
+static void
+build_model(void *argument)
+{
+    struct build *b = argument;
+    int directory = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) {
+        b->err = SL_ENOTFOUND;
+        snprintf(b->cause.text, sizeof(b->cause.text), "its files are not there");
+        return;
+    }
+    b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
+    close(directory);
+    if (b->err == SL_OK)
+        b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);
+}
+
+static void
+start_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m)
+{
+    struct build *b = sl_zalloc(sizeof(*b));
+    b->directory = sl_strdup(m->directory);
+    b->path = sl_format("%s/%s", shelf->data_directory, m->directory);
+    b->fd = -1;
+    m->state = MODEL_LOADING;
+    sl_work(ctx, build_model, b, TOKEN_BUILD);
+}
+
+static void
+tell_loaded(struct sl_ctx *ctx, const struct sl_shelved_model *m, const struct sl_msg *call)
+{
+    struct sl_m_model_loaded reply = {.err = m->state == MODEL_READY ? SL_OK : SL_EINVAL,
+                                      .message = sl_slice_str(m->error == NULL ? "" : m->error),
+                                      .size_bytes = m->size_bytes};
+    sl_reply(ctx, call, SL_M_model_loaded, &reply);
+}
+
+static void
+take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m,
+           struct build *b)
+{
+    if (m->is_dropped) { /* Its files may be others by now. */
+        m->is_dropped = false;
+        if (m->calls == NULL)
+            clear(m);
+        else
+            start_build(shelf, ctx, m);
+        return;
+    }
+    const char *why = b->cause.text[0] != '\0' ? b->cause.text : sl_err_text(b->err);
+    m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
+    m->fd = b->fd;
+    m->size_bytes = b->size_bytes;
+    m->error = b->err == SL_OK ? NULL : sl_strdup(why);
+    b->fd = -1;
+    for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
+        next = call->next;
+        tell_loaded(ctx, m, call);
+        sl_msg_destroy(&call);
+    }
+    m->calls = NULL;
+}
+
+bool
+sl_model_shelf_take_built(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                          const struct sl_m_work_done *done)
+{
+    if (done->token != TOKEN_BUILD)
+        return false;
+    struct build *b = (struct build *)(uintptr_t)done->argument;
+    struct sl_shelved_model *m = model_of(shelf, sl_slice_str(b->directory));
+    if (m != NULL && m->state == MODEL_LOADING)
+        take_build(shelf, ctx, m, b);
+    sl_report_info("model-built", "directory=%s err=%s bytes=%" PRIu64, b->directory,
+                   sl_err_name(b->err), b->size_bytes);
+    if (b->fd >= 0)
+        close(b->fd);
+    sl_free(b->directory);
+    sl_free(b->path);
+    sl_free(b);
+    return true;
+}
+
+/* ---- asking, dropping ---------------------------------------------------------------------- */
+
+struct sl_model_file
+sl_model_shelf_want(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_slice directory)
+{
+    struct sl_shelved_model *m = model_of(shelf, directory);
+    if (m == NULL)
+        return (struct sl_model_file){.fd = -1, .error = sl_strdup(no_place)};
+    if (m->state == MODEL_NONE)
+        start_build(shelf, ctx, m);
+    struct sl_model_file file = {
+        .is_ready = m->state == MODEL_READY, .fd = m->fd, .size_bytes = m->size_bytes};
+    if (m->state == MODEL_FAILED) {
+        file.error = sl_format("its model cannot be loaded: %s", m->error);
+        clear(m);
+    }
+    return file;
+}
+
+void
+sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct sl_shelved_model *m = model_of(shelf, SL_BODY(msg, model_load)->directory);
+    if (m == NULL) {
+        struct sl_m_model_loaded full = {.err = SL_EFULL, .message = sl_slice_str(no_place)};
+        sl_reply(ctx, msg, SL_M_model_loaded, &full);
+        return;
+    }
+    if (m->state == MODEL_READY) {
+        tell_loaded(ctx, m, msg);
+        return;
+    }
+    struct sl_msg *call = sl_msg_create(msg->id, msg->body);
+    call->from = msg->from;
+    call->request = msg->request;
+    call->next = m->calls;
+    m->calls = call;
+    if (m->state != MODEL_LOADING) {
+        sl_free(m->error);
+        m->error = NULL;
+        start_build(shelf, ctx, m);
+    }
+}
+
+static void
+close_file(void *fd)
+{
+    close((int)(intptr_t)fd);
+}
+
+/*
+ * Close a model's file behind the spawns of this batch, which are held and name it by number: work
+ * is let go after them.
+ */
+static void
+close_later(struct sl_ctx *ctx, struct sl_shelved_model *m)
+{
+    if (m->fd >= 0)
+        sl_work(ctx, close_file, (void *)(intptr_t)m->fd, TOKEN_CLOSE);
+    m->fd = -1;
+}
+
+void
+sl_model_shelf_drop(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_slice directory)
+{
+    struct sl_shelved_model *m = model_of(shelf, directory);
+    if (m != NULL && m->state == MODEL_LOADING) {
+        m->is_dropped = true;
+    } else if (m != NULL) {
+        close_later(ctx, m);
+        clear(m);
+    }
+}

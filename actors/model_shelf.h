@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model_shelf.h - the models' memory files of one node, each built once for every pool that uses
+ * it. Part of the agent actor: plain state, effects through the agent's context.
+ *
+ *   (none) --want, load--> LOADING --built--> READY --drop--> (none)
+ *                             |  `--drop--> built again for who waits, or (none)
+ *                             `--failed--> FAILED --told to a want--> (none)
+ *
+ * Threading: the agent's; files are built on the I/O pool, on copies of what that needs.
+ */
+#ifndef SL_ACTORS_MODEL_SHELF_H
+#define SL_ACTORS_MODEL_SHELF_H
+
+#include "actors/cluster.h"
+
+#define SL_SHELF_MODELS_MAX 64 /* On one node. */
+
+struct sl_shelved_model;
+
+struct sl_model_shelf {
+    const char *data_directory;      /* Borrowed. */
+    struct sl_shelved_model *models; /* SL_SHELF_MODELS_MAX. */
+};
+
+/* What a pool gets. */
+struct sl_model_file {
+    bool is_ready;
+    int fd; /* The shelf's, until the model is dropped; -1: there is none. */
+    uint64_t size_bytes;
+    char *error; /* Why there will be none; the caller's to free. NULL: ready, or on its way. */
+};
+
+/* `data_directory` is borrowed until deinit: models' directories are named from there. */
+void sl_model_shelf_init(struct sl_model_shelf *shelf, const char *data_directory);
+void sl_model_shelf_deinit(struct sl_model_shelf *shelf); /* Zeroed is fine. */
+
+/*
+ * The file of a model for a pool. One that is not there is built; ask again when
+ * sl_model_shelf_take_built has said true. A failure is told once: who asks after that tries again.
+ */
+struct sl_model_file sl_model_shelf_want(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                                         struct sl_slice directory);
+
+/* Answer a model_load, now or when the model is built. */
+void sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                         const struct sl_msg *msg);
+
+/*
+ * Forget a model. Its replicas were stopped before; its file is closed behind the starts of this
+ * batch that name it. One that is being built is built anew for the calls that wait for it: its
+ * files may be others by now.
+ */
+void sl_model_shelf_drop(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                         struct sl_slice directory);
+
+/* Take the end of the shelf's own work and answer who waited for it; true: a build has ended. */
+bool sl_model_shelf_take_built(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                               const struct sl_m_work_done *done);
+
+#endif
