@@ -32,9 +32,4 @@ struct sl_dispatcher_counts {
 };
 void sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts);
 
-/* Where the model of an extraction lies, as its row says; "" when it has none. Owned by the caller.
- */
-char *sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope,
-                                    struct sl_json extraction);
-
 #endif

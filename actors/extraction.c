@@ -6,6 +6,7 @@
  */
 #include "actors/extraction.h"
 
+#include "actors/rows.h"
 #include "runtime/alloc.h"
 
 #define PAYLOAD_VERSION 1
@@ -288,6 +289,41 @@ out:
     sl_json_destroy(&doc);
     view_deinit(&v);
     return err;
+}
+
+/* ---- its model ----------------------------------------------------------------------------- */
+
+static char *
+directory_of(struct sl_slice row)
+{
+    struct sl_json_doc *doc = NULL;
+    char *directory = NULL;
+    if (sl_json_parse(row, &doc, NULL) == SL_OK)
+        directory = sl_json_strdup(sl_json_member(sl_json_root(doc), "directory"));
+    sl_json_destroy(&doc);
+    return directory;
+}
+
+char *
+sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope, struct sl_json extraction)
+{
+    char *model = sl_json_strdup(sl_json_member(extraction, "model"));
+    char *namespace = sl_json_strdup(sl_json_member(extraction, "namespace"));
+    char *directory = NULL;
+    if (model != NULL && namespace != NULL) {
+        struct sl_buf key = {0};
+        struct sl_slice row;
+        if (sl_txn_get(txn, scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace, model), &row) ==
+            SL_OK)
+            directory = directory_of(row);
+        /* A model that is gone is not "no model": the replica must not start without it. */
+        if (directory == NULL)
+            directory = sl_format("(the model %s is gone)", model);
+        sl_buf_deinit(&key);
+    }
+    sl_free(model);
+    sl_free(namespace);
+    return directory == NULL ? sl_strdup("") : directory;
 }
 
 /* ---- a task's payload ---------------------------------------------------------------------- */

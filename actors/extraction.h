@@ -6,7 +6,8 @@
  *   {"extractor":"text_extractor","version":"v1","params":{...},
  *    "model":"my-model_1_0_0" | null, "namespace":"ns_...",
  *    "index":"all_minilm_l6_v2" | null, "output":"text_extractor_v1_embedding" | null,
- * "dimensions":384, "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
+ *    "dimensions":384,
+ *    "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
  *    "passthrough":[{"source_path":"sku","target_path":"sku","default":any,"required":false}],
  *    "include_all":false, "class":"cpu", "enabled":true}
  */
@@ -16,6 +17,7 @@
 #include "runtime/base.h"
 #include "runtime/buf.h"
 #include "runtime/json.h"
+#include "runtime/store.h"
 
 #include "actors/source.h"
 
@@ -33,6 +35,13 @@ SL_MUST_CHECK enum sl_err sl_extraction_inputs(struct sl_json extraction,
 SL_MUST_CHECK enum sl_err sl_extraction_fields(struct sl_json extraction,
                                                const struct sl_source *source,
                                                struct sl_slice outputs, struct sl_buf *out);
+
+/*
+ * Where the model of an extraction lies below the data directory, as the model's row says; "" when
+ * it has none, a text that is no directory when the model is gone. Owned by the caller.
+ */
+char *sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope,
+                                    struct sl_json extraction);
 
 /* A task's payload: origin, collection, source key. */
 struct sl_task_payload {

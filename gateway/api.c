@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "actors/dispatcher.h"
+#include "actors/extraction.h"
 #include "actors/rows.h"
 #include "gateway/ask.h"
 #include "gateway/purge.h"
@@ -261,8 +261,10 @@ on_status(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)self, (void)ctx,
-        (void)msg; /* Batches read their job's row; nobody waits for its end yet. */
+    /* Batches read their job's row; nobody waits for its end yet. */
+    (void)self;
+    (void)ctx;
+    (void)msg;
 }
 
 /* The tenant after the one swept last, in the order of their ids; false: the round is done. */
