@@ -405,7 +405,7 @@ beat(struct agent *a, struct sl_ctx *ctx)
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
         if (!a->pools[i].is_used)
             continue;
-        sl_pool_stop_idle(&a->pools[i], ctx);
+        sl_pool_tend(&a->pools[i], ctx);
         sl_pool_status(&a->pools[i], ctx->now_ns, &w);
     }
     sl_jsonw_end(&w);

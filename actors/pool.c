@@ -351,22 +351,16 @@ kill_overdue(const struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
 }
 
-uint64_t
-sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx)
+void
+sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx)
 {
-    uint64_t next_ns = UINT64_MAX;
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
         kill_overdue(p, ctx, r);
-        if (r->state != SL_REPLICA_READY || r->in_flight.count > 0)
-            continue;
-        uint64_t idle_ns = ctx->now_ns - r->used_ns;
-        if (idle_ns >= p->options->idle_ns)
+        if (r->state == SL_REPLICA_READY && r->in_flight.count == 0 &&
+            ctx->now_ns - r->used_ns >= p->options->idle_ns)
             stop_replica(ctx, r);
-        else
-            next_ns = SL_MIN(next_ns, p->options->idle_ns - idle_ns);
     }
-    return next_ns;
 }
 
 void

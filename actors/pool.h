@@ -5,8 +5,7 @@
  *
  *   replica:  STARTING --ready--> READY --stop, idle--> STOPPING --exit--> (gone)
  *                 |                 `--exit, signal--> (gone; its work is reported or tried again)
- *                 `--exit, error--> (gone; back-off doubles; after START_TRIES the waiting work
- * fails)
+ *                 `--exit, error--> (gone; the pause doubles; after three the waiting work fails)
  *
  * A batch is as many items as take about BATCH_NS by what the last ones took; two batches are under
  * way at a replica, so it never waits for the next. After a crash nobody knows which item did it:
@@ -117,10 +116,10 @@ bool sl_pool_has_given_up(const struct sl_pool *p);
 /* Whether nothing waits and no replica is left: its slot may be given to other work. */
 bool sl_pool_is_empty(const struct sl_pool *p);
 /*
- * Stop replicas that have been idle for long, and kill those that do not start, answer or stop in
- * their time; nanoseconds until the next idle one is due.
+ * Once a beat: stop replicas that have been idle for long, and kill those that do not start, answer
+ * or stop in their time.
  */
-uint64_t sl_pool_stop_idle(struct sl_pool *p, struct sl_ctx *ctx);
+void sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx);
 void sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx); /* All of them, once idle or not. */
 void sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w);
 
