@@ -2,7 +2,7 @@
 /*
  * node.h - the life of a node process: a live driver with one agent, linked to the head and to its
  * replicas. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins","data",
- * "threads","replicas","idle_ms","node":number}.
+ * "threads","replicas","idle_ms","task_ms","node":number}.
  */
 #ifndef SL_ACTORS_NODE_H
 #define SL_ACTORS_NODE_H

@@ -3,8 +3,7 @@
  * runner.h - a posted call on the store's thread: namespace, plan, schema, idempotency, one
  * transaction around the handler. Neither waits nor replies: the api actor does.
  *
- *   run --> handler --> committed or aborted      (!call->is_waiting: reply once the store is
- * synced)
+ *   run --> handler --> committed or aborted: its reply may leave once the store is synced
  *              `-----> is_waiting --> continue --> ...
  *
  * Threading: the store's thread.

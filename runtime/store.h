@@ -91,13 +91,13 @@ void sl_txn_abort(struct sl_txn **txn);
 size_t sl_txn_mark(const struct sl_txn *t);
 void sl_txn_rollback_to(struct sl_txn *t, size_t mark);
 
-/* Make every committed transaction durable. An error is final: the process should end. */
 /*
  * Whether the disk has so little room left that new work should be refused or wait. What is under
  * way may still be finished: when the log finds no room at all, the process ends.
  */
 bool sl_store_is_low(const struct sl_store *store);
 bool sl_store_is_dirty(const struct sl_store *store); /* Commits that are not yet synced. */
+/* Make every committed transaction durable. An error is final: the process should end. */
 SL_MUST_CHECK enum sl_err sl_store_sync(struct sl_store *store);
 
 /*
