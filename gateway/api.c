@@ -40,7 +40,8 @@ struct api {
     struct waiting *waiting;
     uint32_t waiting_count;
     uint64_t serial_last;
-    bool is_purging;                       /* Its timer is set. */
+    bool is_purging; /* Its timer is set. */
+    struct sl_scope sweep_scope;
     struct sl_buf sweep_tenant, sweep_row; /* Where the sweep of expired replies goes on. */
 };
 
@@ -323,29 +324,42 @@ purge(struct api *a, struct sl_ctx *ctx)
     start_purge(a, err == SL_OK ? PURGE_NEXT_NS : PURGE_AGAIN_NS);
 }
 
-/* Stored replies outlive their day by the time a round of all tenants takes: nobody waits for it.
+/*
+ * Stored replies outlive their day by the time a round of all tenants takes: nobody waits for it. A
+ * tenant with many of them takes several turns, from where the last one stopped.
  */
+static void
+sweep(struct api *a, struct sl_ctx *ctx)
+{
+    bool has_tenant = a->sweep_row.size > 0;
+    if (!has_tenant) {
+        struct sl_txn *txn = sl_store_begin(ctx->store);
+        has_tenant = next_tenant(a, txn, &a->sweep_scope);
+        sl_txn_abort(&txn);
+        if (has_tenant)
+            expire_namespaces(a, ctx, a->sweep_scope);
+    }
+    enum sl_err err = SL_OK;
+    if (has_tenant)
+        err = sl_runner_sweep(a->options.gateway, a->sweep_scope, ctx->now_ms, SWEEP_ROWS,
+                              &a->sweep_row);
+    if (err != SL_OK) {
+        sl_report_warn("sweep-failed", "scope=%" PRIu64 " err=%s", a->sweep_scope.id,
+                       sl_err_name(err));
+        sl_buf_clear(&a->sweep_row); /* On to the next: this one's turn comes again. */
+    }
+    sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, TOKEN_SWEEP);
+}
+
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct api *a = self;
-    struct sl_scope scope;
     if (SL_BODY(msg, timer)->token == TOKEN_PURGE) {
         purge(a, ctx);
         return;
     }
-    struct sl_txn *txn = sl_store_begin(ctx->store);
-    bool has_tenant = next_tenant(a, txn, &scope);
-    sl_txn_abort(&txn);
-    sl_buf_clear(&a->sweep_row);
-    enum sl_err err = SL_OK;
-    if (has_tenant)
-        err = sl_runner_sweep(a->options.gateway, scope, ctx->now_ms, SWEEP_ROWS, &a->sweep_row);
-    if (has_tenant)
-        expire_namespaces(a, ctx, scope);
-    if (err != SL_OK)
-        sl_report_warn("sweep-failed", "scope=%" PRIu64 " err=%s", scope.id, sl_err_name(err));
-    sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, TOKEN_SWEEP);
+    sweep(a, ctx);
 }
 
 static const struct sl_on table[] = {

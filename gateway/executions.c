@@ -282,8 +282,7 @@ finish(struct sl_retrieval *r)
         return;
     write_execution(r, &page, &call->out);
     if (run->is_adhoc)
-        call->headers[call->headers_count++] = (struct sl_pair){
-            .name = sl_slice_str("X-Execution-Mode"), .value = sl_slice_str("adhoc")};
+        sl_call_header(call, "X-Execution-Mode", "adhoc");
     store(r, &page, sl_buf_slice(&call->reply));
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order matters. Start: lock and open the store first (a second `sluice up` must fail before it
- * touches anything), wait for a former run's children, bootstrap, spawn actors, then serve. Stop:
- * no new requests, let what runs end, then the actors, then the processes, then the store.
+ * Order matters. Start: check the format, then lock and open the store (a second `sluice up` must
+ * fail before it changes anything), wait for a former run's children, bootstrap, spawn actors, then
+ * serve. Stop: no new requests, let what runs end, then the actors, then the processes, then the
+ * store.
  */
 #include "gateway/up.h"
 
