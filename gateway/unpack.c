@@ -4,17 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "object-store/archive.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
+#include "runtime/subprocess.h"
 #include "runtime/time.h"
 
 #define TIMEOUT_S_DEFAULT 900
@@ -54,85 +51,17 @@ make_parents(const char *path)
     return err;
 }
 
-/* ---- one child ----------------------------------------------------------------------------- */
-
-static enum sl_err
-spawn(const struct sl_unpack_request *q, char *const argv[], int report_fd, pid_t *ret_pid)
-{
-    static char *const no_environment[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none;
-    (void)sigemptyset(&none);
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return SL_ENOMEM;
-    if (posix_spawnattr_init(&attributes) != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return SL_ENOMEM;
-    }
-    int code = posix_spawn_file_actions_adddup2(&actions, q->archive_fd, 0);
-    if (code == 0)
-        code = posix_spawn_file_actions_adddup2(&actions, report_fd, 1);
-    if (code == 0)
-        code = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    if (code == 0)
-        code = posix_spawnattr_setsigmask(&attributes, &none);
-    if (code == 0)
-        code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    if (code == 0)
-        code = posix_spawn(ret_pid, q->program, &actions, &attributes, argv, no_environment);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    return code == 0 ? SL_OK : sl_err_from_errno(code);
-}
-
-/* Read the report until the child closes it. SL_ETIMEOUT, SL_ETOOBIG. */
-static enum sl_err
-read_report(int fd, uint64_t deadline_ns, struct sl_buf *out)
-{
-    for (;;) {
-        uint64_t now_ns = sl_time_mono_ns();
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        char chunk[1024];
-        if (now_ns >= deadline_ns)
-            return SL_ETIMEOUT;
-        int ready = poll(&p, 1, (int)SL_MIN((deadline_ns - now_ns) / SL_MILLI_NS + 1, 60000u));
-        if (ready <= 0)
-            continue; /* Nothing yet, or a signal. */
-        ssize_t size = read(fd, chunk, sizeof chunk);
-        if (size == 0)
-            return SL_OK;
-        if (size < 0 && errno != EINTR)
-            return SL_EIO;
-        if (size > 0)
-            sl_buf_append(out, chunk, (size_t)size);
-        if (out->size > SL_ARCHIVE_REPORT_SIZE_MAX)
-            return SL_ETOOBIG;
-    }
-}
-
 /* Run a child to its end; its report goes to `out`. SL_ECRASHED: it did not end well. */
 static enum sl_err
-run_child(const struct sl_unpack_request *q, char *const argv[], struct sl_buf *out)
+run_child(const struct sl_unpack_request *q, const char *const argv[], struct sl_buf *out)
 {
     uint64_t seconds = q->timeout_s == 0 ? TIMEOUT_S_DEFAULT : q->timeout_s;
-    int fds[2], status = 0;
-    pid_t pid;
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return sl_err_from_errno(errno);
-    enum sl_err err = spawn(q, argv, fds[1], &pid);
-    (void)close(fds[1]);
-    if (err == SL_OK) {
-        err = read_report(fds[0], sl_time_mono_ns() + seconds * SL_SECOND_NS, out);
-        if (err != SL_OK)
-            (void)kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-        if (err == SL_OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-            err = SL_ECRASHED;
-    }
-    (void)close(fds[0]);
-    return err;
+    return sl_subprocess_run(&(struct sl_subprocess){.program = q->program,
+                                                     .argv = argv,
+                                                     .input_fd = q->archive_fd,
+                                                     .timeout_ns = seconds * SL_SECOND_NS,
+                                                     .output_size_max = SL_ARCHIVE_REPORT_SIZE_MAX},
+                             out);
 }
 
 /* ---- the two steps ------------------------------------------------------------------------- */
@@ -152,8 +81,7 @@ explain(enum sl_err err, struct sl_cause *cause)
 static enum sl_err
 unpack(const struct sl_unpack_request *q, struct sl_cause *cause)
 {
-    char *const argv[] = {(char *)"sluice", (char *)SL_UNPACK_VERB, (char *)"unpack",
-                          (char *)q->temporary, NULL};
+    const char *const argv[] = {"sluice", SL_UNPACK_VERB, "unpack", q->temporary, NULL};
     struct sl_buf report = {0};
     struct sl_archive_result result;
     enum sl_err err = run_child(q, argv, &report);
@@ -203,13 +131,9 @@ static enum sl_err
 check(const struct sl_unpack_request *q, struct sl_unpack_report *ret_report,
       struct sl_cause *cause)
 {
-    char *const argv[] = {(char *)"sluice",
-                          (char *)SL_UNPACK_VERB,
-                          (char *)"check",
-                          (char *)q->temporary,
-                          (char *)q->format,
-                          (char *)(q->is_embedding ? "embedding" : "any"),
-                          NULL};
+    const char *const argv[] = {"sluice",     SL_UNPACK_VERB, "check",
+                                q->temporary, q->format,      q->is_embedding ? "embedding" : "any",
+                                NULL};
     struct sl_buf report = {0};
     enum sl_err err = run_child(q, argv, &report);
     err =
