@@ -283,6 +283,45 @@ sl_host_open(const char *path, const struct sl_host_options *options, struct sl_
     return err;
 }
 
+static enum sl_err
+write_description(const struct sluice_extractor *x, struct sl_buf *out, struct sl_cause *ret_cause)
+{
+    const char *text = x->describe == NULL ? "{}" : x->describe();
+    struct sl_json_doc *doc = NULL;
+    struct sl_jsonw w;
+    enum sl_err err = text == NULL ? SL_EINVAL : sl_json_parse(sl_slice_str(text), &doc, NULL);
+    if (err != SL_OK || sl_json_kind(sl_json_root(doc)) != SL_JSON_OBJECT) {
+        sl_json_destroy(&doc);
+        return sl_cause_set(ret_cause, SL_EINVAL, "what describe() of %s returns is no JSON object",
+                            x->name);
+    }
+    sl_jsonw_init(&w, out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "name", x->name);
+    sl_jsonw_member_str(&w, "version", x->version);
+    sl_jsonw_member_str(&w, "description", x->description == NULL ? "" : x->description);
+    sl_jsonw_member_bool(&w, "needs_model", (x->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0);
+    sl_jsonw_member_bool(&w, "has_vectors", (x->flags & SLUICE_EXTRACTOR_HAS_VECTORS) != 0);
+    sl_jsonw_member_value(&w, "describe", sl_json_root(doc));
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    sl_json_destroy(&doc);
+    return SL_OK;
+}
+
+enum sl_err
+sl_host_describe(const char *path, struct sl_buf *out, struct sl_cause *ret_cause)
+{
+    struct sl_host_options options = {0};
+    struct sl_host *h = sl_zalloc(sizeof(*h));
+    h->magic = HOST_MAGIC;
+    enum sl_err err = load(h, path, &options, ret_cause);
+    if (err == SL_OK)
+        err = write_description(h->extractor, out, ret_cause);
+    sl_host_close(&h);
+    return err;
+}
+
 void
 sl_host_close(struct sl_host **host)
 {

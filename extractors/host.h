@@ -16,6 +16,7 @@
 
 #include "object-store/cause.h"
 #include "runtime/base.h"
+#include "runtime/buf.h"
 #include "runtime/limits.h"
 #include "sluice/extractor.h"
 
@@ -76,6 +77,15 @@ SL_MUST_CHECK
 enum sl_err sl_host_open(const char *path, const struct sl_host_options *options,
                          struct sl_host **ret_host, struct sl_cause *ret_cause);
 void sl_host_close(struct sl_host **host); /* NULL inside is fine. */
+
+/*
+ * Load the plugin file at `path` (absolute) and append what it says of itself, as one JSON object
+ * (name, version, description, needs_model, has_vectors, describe). No instance is created, yet
+ * the plugin's code runs: a matter for a process of its own. Errors as of sl_host_open, and
+ * SL_EINVAL when its describe is no JSON object.
+ */
+SL_MUST_CHECK enum sl_err sl_host_describe(const char *path, struct sl_buf *out,
+                                           struct sl_cause *ret_cause);
 
 /* Name, version, flags and describe of the plugin; lives until close. */
 const struct sluice_extractor *sl_host_extractor_lookup(const struct sl_host *host);

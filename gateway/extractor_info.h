@@ -50,10 +50,12 @@ const struct sl_extractor_info *sl_extractor_infos(uint32_t *ret_count);
 /* Those of the table. */
 const struct sl_extractor_info *sl_extractor_infos_builtin(uint32_t *ret_count);
 /*
- * Add the plugins of these directories (':' between). Once, before threads start; what it adds
- * lives as long as the process. One of a listed extractor's name makes it available.
+ * Add the plugins of these directories (':' between), as they describe themselves to `program`
+ * (this executable); one that cannot is listed as unavailable, with the reason. Once, before
+ * another thread could look; what it adds lives as long as the process. One of a listed extractor's
+ * name makes it available.
  */
-void sl_extractor_infos_install(const char *directories);
+void sl_extractor_infos_install(const char *directories, const char *program);
 
 /* NULL: there is none. `version` empty: the first that has the name. */
 const struct sl_extractor_info *sl_extractor_info_lookup(struct sl_slice name,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The catalogue of extractors with what the operator has installed: each NAME.so in the plugin
- * directories is an extractor NAME, version v1, as the replica will look for it. Only names are
- * read: a plugin's code is loaded by replicas alone, never by the process that holds the store.
+ * directories is an extractor NAME, as the replica will look for it. What a plugin says of itself
+ * is read in a process of its own: its code is never loaded by the one that holds the store.
  */
 #include <dirent.h>
 
-#include "gateway/extractor_info.h"
+#include "gateway/extractor_describe.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
@@ -14,6 +14,7 @@
 
 static struct sl_extractor_info all[SL_EXTRACTORS_MAX];
 static uint32_t all_count;
+static struct sl_arena *texts; /* What plugins say of themselves; as long as the process. */
 
 const struct sl_extractor_info *
 sl_extractor_infos(uint32_t *ret_count)
@@ -40,24 +41,36 @@ extractor_name(const char *file)
     return sl_slice(file, size - 3);
 }
 
-static void
-add(struct sl_slice name)
+/* True: listed already, built in or from an earlier directory. */
+static bool
+is_listed(struct sl_slice name)
 {
     for (uint32_t i = 0; i < all_count; i++) {
-        if (!sl_slice_is(name, all[i].name) || strcmp(all[i].version, "v1") != 0)
+        if (!sl_slice_is(name, all[i].name))
             continue;
         /* Known, but nothing backed it. One that takes a built-in's place needs no word here. */
-        if (all[i].unavailable_reason != NULL)
+        if (all[i].unavailable_reason != NULL && !all[i].is_custom) {
             all[i].is_custom = true;
-        all[i].unavailable_reason = NULL;
-        return;
+            all[i].unavailable_reason = NULL;
+        }
+        return true;
     }
+    return false;
+}
+
+static void
+add(const char *program, const char *directory, struct sl_slice name)
+{
+    struct sl_cause cause = {0};
+    if (is_listed(name))
+        return;
     if (all_count == SL_EXTRACTORS_MAX) {
         sl_report_warn("plugin-skipped", "name=%.*s why=\"more than %d extractors\"",
                        SL_SLICE_FMT(name), SL_EXTRACTORS_MAX);
         return;
     }
-    all[all_count++] = (struct sl_extractor_info){
+    struct sl_extractor_info *info = &all[all_count++];
+    *info = (struct sl_extractor_info){
         .name = sl_strndup(name.data, name.size),
         .version = "v1",
         .id = sl_format("%.*s_v1", SL_SLICE_FMT(name)),
@@ -75,10 +88,16 @@ add(struct sl_slice name)
         .costs = "{\"tier\":1,\"tier_label\":\"SIMPLE\",\"rates\":[]}",
         .position_fields = "[]",
     };
+    char *path = sl_format("%s/%s.so", directory, info->name);
+    if (sl_extractor_describe(program, path, texts, info, &cause) != SL_OK) {
+        info->unavailable_reason = sl_strdup(cause.text);
+        sl_report_warn("plugin-unusable", "file=%s why=\"%s\"", path, cause.text);
+    }
+    sl_free(path);
 }
 
 static void
-add_directory(const char *path)
+add_directory(const char *program, const char *path)
 {
     DIR *directory = opendir(path);
     if (directory == NULL) {
@@ -88,17 +107,18 @@ add_directory(const char *path)
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         struct sl_slice name = extractor_name(entry->d_name);
         if (name.size > 0)
-            add(name);
+            add(program, path, name);
     }
     closedir(directory);
 }
 
 void
-sl_extractor_infos_install(const char *directories)
+sl_extractor_infos_install(const char *directories, const char *program)
 {
     uint32_t count;
     const struct sl_extractor_info *builtin = sl_extractor_infos_builtin(&count);
     sl_assert(count <= SL_EXTRACTORS_MAX);
+    texts = sl_arena_create();
     sl_assert(all_count == 0); /* Once, before any thread could look. */
     for (; all_count < count; all_count++)
         all[all_count] = builtin[all_count];
@@ -106,7 +126,7 @@ sl_extractor_infos_install(const char *directories)
         size_t size = strcspn(directories, ":");
         char *path = sl_strndup(directories, size);
         if (size > 0)
-            add_directory(path);
+            add_directory(program, path);
         sl_free(path);
         directories += size + (directories[size] == ':');
     }

@@ -214,7 +214,7 @@ open_gateway(struct up *u)
                                      .blobs = u->blobs,
                                      .unpack_program = "/proc/self/exe"};
     char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
-    sl_extractor_infos_install(plugins);
+    sl_extractor_infos_install(plugins, u->gateway.unpack_program);
     sl_free(plugins);
     err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
     if (err == SL_OK)

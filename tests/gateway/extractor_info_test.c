@@ -126,12 +126,14 @@ Test(extractor_info, takes_in_the_plugins_of_a_directory)
         fclose(file);
     }
     snprintf(path, sizeof(path), "%s::/nowhere/at/all", directory);
-    sl_extractor_infos_install(path);
+    sl_extractor_infos_install(path, "/bin/false");
     (void)sl_extractor_infos(&after);
     cr_assert_eq(after, before + 1);
     const struct sl_extractor_info *mine = sl_extractor_info_by_id(sl_slice_str("mine_v1"));
     cr_assert_not_null(mine);
-    cr_assert(mine->is_custom && sl_extractor_info_is_available(mine));
+    cr_assert(mine->is_custom);
+    cr_assert_not(sl_extractor_info_is_available(mine), "nothing could be asked of it");
+    cr_assert(strstr(mine->unavailable_reason, "crashed") != NULL);
     cr_assert_not_null(sl_extractor_info_lookup(sl_slice_str("mine"), sl_slice_str("v1")));
     cr_assert_null(sl_extractor_info_lookup(sl_slice_str("mine"), sl_slice_str("v2")));
     const struct sl_extractor_info *image =

@@ -239,9 +239,9 @@ struct sluice_extractor {
     int (*process)(void *instance, const struct sluice_item *items, uint32_t count,
                    const struct sluice_sink *sink);
     /*
-     * JSON object text, NUL-terminated, static: description, input_schema, output_schema,
-     * parameter_schema, position_fields (names of the fields that tell the records of one source
-     * apart), indexes. Optional.
+     * JSON object text, NUL-terminated, static; each member is optional: input_schema (JSON Schema:
+     * properties, required), output_schema and parameter_schema (properties), position_fields (what
+     * tells records of one source apart), indexes ([{name, dimensions, purpose}], one). Optional.
      */
     const char *(*describe)(void);
 };

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/plugin_verb.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "extractors/host.h"
+#include "gateway/cli.h"
+#include "object-store/model.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+
+#define INPUTS_MAX 16
+
+struct run {
+    const char *file, *params, *model;
+    struct sluice_input inputs[INPUTS_MAX];
+    uint32_t inputs_count;
+};
+
+static int
+usage(FILE *to)
+{
+    (void)fputs("usage: sluice plugin describe FILE.so\n"
+                "       sluice plugin run FILE.so [--input NAME=TEXT]... [--params JSON]\n"
+                "                                 [--model DIRECTORY]\n"
+                "Try an extractor plugin without a server: what it says of itself, or the records\n"
+                "that it makes of one item, one JSON object a line.\n\n"
+                "  --input NAME=TEXT    one named input; NAME=@FILE reads a file\n"
+                "  --params JSON        the item's parameters ({})\n"
+                "  --model DIRECTORY    an unpacked model to hand to the plugin\n"
+                "  --help               print this\n",
+                to);
+    return to == stdout ? SL_EXIT_OK : SL_EXIT_USAGE;
+}
+
+static int
+fail(const struct sl_cause *cause)
+{
+    sl_cli_error("%s", cause->text);
+    return SL_EXIT_FAILED;
+}
+
+static int
+describe(const char *path)
+{
+    struct sl_buf out = {0};
+    struct sl_cause cause = {0};
+    enum sl_err err = sl_host_describe(path, &out, &cause);
+    if (err == SL_OK)
+        (void)puts(sl_buf_text(&out));
+    sl_buf_deinit(&out);
+    return err == SL_OK ? SL_EXIT_OK : fail(&cause);
+}
+
+/* ---- arguments of run ---------------------------------------------------------------------- */
+
+static bool
+read_whole(const char *path, struct sluice_input *input)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_read = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                   st.st_size <= (off_t)SL_LIMIT_INPUTS_BYTES;
+    if (is_read) {
+        char *bytes = sl_alloc((size_t)st.st_size + 1);
+        ssize_t size = read(fd, bytes, (size_t)st.st_size);
+        is_read = size == st.st_size;
+        input->data = bytes;
+        input->data_bytes = (uint64_t)SL_MAX(size, (ssize_t)0);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    if (!is_read)
+        sl_cli_error("cannot read %s: a file of at most %" PRIu64 " bytes is wanted", path,
+                     (uint64_t)SL_LIMIT_INPUTS_BYTES);
+    return is_read;
+}
+
+/* NAME=TEXT or NAME=@FILE */
+static bool
+add_input(struct run *r, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text || r->inputs_count == INPUTS_MAX) {
+        sl_cli_error("--input wants NAME=TEXT, at most %d times", INPUTS_MAX);
+        return false;
+    }
+    struct sluice_input *input = &r->inputs[r->inputs_count++];
+    *input = (struct sluice_input){
+        .size = sizeof(*input), .name = sl_strndup(text, (size_t)(equals - text)), .type = "text"};
+    if (equals[1] == '@')
+        return read_whole(equals + 2, input);
+    input->data = sl_strdup(equals + 1);
+    input->data_bytes = strlen(equals + 1);
+    return true;
+}
+
+static bool
+parse_run(struct run *r, int argc, char **argv)
+{
+    for (int i = 3; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        bool is_known = strcmp(argv[i], "--input") == 0 || strcmp(argv[i], "--params") == 0 ||
+                        strcmp(argv[i], "--model") == 0;
+        if (!is_known || value == NULL) {
+            sl_cli_error(is_known ? "%s needs a value" : "unknown option %s", argv[i]);
+            return false;
+        }
+        i++;
+        if (strcmp(argv[i - 1], "--params") == 0)
+            r->params = value;
+        else if (strcmp(argv[i - 1], "--model") == 0)
+            r->model = value;
+        else if (!add_input(r, value))
+            return false;
+    }
+    return true;
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+static void
+print_record(const struct sl_host_record *record)
+{
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_raw(&w, "fields", record->fields);
+    sl_jsonw_name(&w, "vectors");
+    sl_jsonw_object(&w);
+    for (uint32_t i = 0; i < record->vectors_count; i++) {
+        const struct sl_host_vector *v = &record->vectors[i];
+        sl_jsonw_name(&w, v->index);
+        sl_jsonw_array(&w);
+        for (uint32_t j = 0; j < v->dimensions; j++)
+            sl_jsonw_f32(&w, v->values[j]);
+        sl_jsonw_end(&w);
+    }
+    sl_jsonw_end(&w);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    (void)puts(sl_buf_text(&out));
+    sl_buf_deinit(&out);
+}
+
+static int
+process(struct sl_host *host, const struct run *r)
+{
+    struct sl_host_results results = {0};
+    int code = SL_EXIT_FAILED;
+    struct sluice_item item = {.size = sizeof(item),
+                               .input_count = r->inputs_count,
+                               .id = "item",
+                               .inputs = r->inputs,
+                               .params = r->params,
+                               .params_bytes = strlen(r->params)};
+    enum sl_err err = sl_host_process(host, &item, 1, &results);
+    if (err != SL_OK) {
+        sl_cli_error("%s", err == SL_EINVAL ? "--params is no JSON object" : sl_err_text(err));
+    } else if (results.items[0].kind != SLUICE_ERROR_NONE) {
+        const struct sl_host_result *result = &results.items[0];
+        sl_cli_error("%s failure: %s: %s",
+                     result->kind == SLUICE_ERROR_PERMANENT ? "permanent" : "transient",
+                     result->code, result->message);
+    } else {
+        for (uint32_t i = 0; i < results.items[0].records_count; i++)
+            print_record(&results.items[0].records[i]);
+        code = SL_EXIT_OK;
+    }
+    sl_host_results_deinit(&results);
+    return code;
+}
+
+static enum sl_err
+build_model(const char *path, int *ret_fd, struct sl_cause *cause)
+{
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return sl_cause_set(cause, SL_ENOTFOUND, "no directory %s", path);
+    enum sl_err err = sl_model_build(directory, NULL, ret_fd, cause);
+    (void)close(directory);
+    return err;
+}
+
+static int
+run(const char *path, const struct run *r)
+{
+    struct sl_host_options options = {.threads = 1, .model_fd = -1};
+    struct sl_host *host = NULL;
+    struct sl_cause cause = {0};
+    enum sl_err err = SL_OK;
+    if (r->model != NULL) {
+        err = build_model(r->model, &options.model_fd, &cause);
+        options.has_model = err == SL_OK;
+        options.model_name = options.model_id = "model";
+    }
+    if (err == SL_OK)
+        err = sl_host_open(path, &options, &host, &cause);
+    int code = err == SL_OK ? process(host, r) : fail(&cause);
+    sl_host_close(&host);
+    if (options.model_fd >= 0)
+        (void)close(options.model_fd);
+    return code;
+}
+
+int
+sl_plugin_main(int argc, char **argv)
+{
+    bool is_run = argc >= 3 && strcmp(argv[1], "run") == 0;
+    if (argc >= 2 && strcmp(argv[argc - 1], "--help") == 0)
+        return usage(stdout);
+    if (!is_run && (argc != 3 || strcmp(argv[1], "describe") != 0))
+        return usage(stderr);
+    struct run r = {.file = argv[2], .params = "{}"};
+    int code = SL_EXIT_USAGE;
+    char path[PATH_MAX];
+    if (realpath(r.file, path) == NULL) {
+        sl_cli_error("no file %s", r.file);
+        code = SL_EXIT_FAILED;
+    } else if (!is_run) {
+        code = describe(path);
+    } else if (parse_run(&r, argc, argv)) {
+        code = run(path, &r);
+    }
+    for (uint32_t i = 0; i < r.inputs_count; i++) {
+        sl_free((void *)(uintptr_t)r.inputs[i].name);
+        sl_free((void *)(uintptr_t)r.inputs[i].data);
+    }
+    return code;
+}
