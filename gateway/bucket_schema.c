@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/bucket_schema.h"
 
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "runtime/time.h"
 
 #define PROPERTIES_MAX 1000

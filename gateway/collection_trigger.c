@@ -3,7 +3,7 @@
 #include "gateway/arena.h"
 #include "gateway/batch_row.h"
 #include "gateway/collection.h"
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "gateway/object.h"
 #include "runtime/alloc.h"
 

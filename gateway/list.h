@@ -20,7 +20,7 @@
 #define SL_GATEWAY_LIST_H
 
 #include "gateway/call.h"
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 
 #define SL_LIST_LIMIT_MAX     1000
 #define SL_LIST_OFFSET_MAX    10000

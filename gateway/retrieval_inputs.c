@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "gateway/retrieval.h"
 #include "gateway/resource.h"
 

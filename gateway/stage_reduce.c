@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stages that thin documents out: group_by and sample. */
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "gateway/retrieval.h"
 #include "runtime/random.h"
 

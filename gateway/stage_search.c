@@ -7,7 +7,7 @@
 #include "actors/record.h"
 #include "actors/rows.h"
 #include "gateway/document_id.h"
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
 #include "runtime/alloc.h"

@@ -2,7 +2,7 @@
 /* The stages that order documents: sort_relevance (by a score) and sort_attribute (by a field). */
 #include <stdlib.h>
 
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "gateway/retrieval.h"
 
 struct sorted {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of stages, and stages as clients send them made into the long form that is stored. */
 #include "gateway/feature_uri.h"
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
 #include "runtime/alloc.h"

@@ -4,8 +4,8 @@
  * automaton), short, without back references and with small repeat counts, so that neither
  * compiling nor matching can take long. \d, \D, (?: ) and a leading (?i) are understood.
  */
-#ifndef SL_GATEWAY_FILTER_REGEX_H
-#define SL_GATEWAY_FILTER_REGEX_H
+#ifndef SL_RUNTIME_FILTER_REGEX_H
+#define SL_RUNTIME_FILTER_REGEX_H
 
 #include <regex.h>
 

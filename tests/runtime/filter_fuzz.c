@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Input: a filter tree, a newline, a row. Compiling and asking must be quick and touch nothing. */
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "runtime/alloc.h"
 
 /* clang's interceptor takes the text for a C string, although REG_STARTEND gives its bounds. */

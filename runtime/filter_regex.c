@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/filter_regex.h"
+#include "runtime/filter_regex.h"
 
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "runtime/buf.h"
 
 /* Copies of a repeated part that a compiled pattern may hold, all its counts multiplied. */

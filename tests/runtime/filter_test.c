@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "runtime/alloc.h"
 
 struct rows {

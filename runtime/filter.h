@@ -11,8 +11,8 @@
  * case (ASCII's) unless a node says case_sensitive.
  * Threading: plain state; matching does not change it.
  */
-#ifndef SL_GATEWAY_FILTER_H
-#define SL_GATEWAY_FILTER_H
+#ifndef SL_RUNTIME_FILTER_H
+#define SL_RUNTIME_FILTER_H
 
 #include "runtime/base.h"
 #include "runtime/json.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 
-#include "gateway/filter_node.h"
-#include "gateway/filter_regex.h"
+#include "runtime/filter_node.h"
+#include "runtime/filter_regex.h"
 #include "runtime/alloc.h"
 
 struct compiler {

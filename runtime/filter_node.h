@@ -3,12 +3,12 @@
  * filter_node.h - a compiled filter tree. Shared by filter.c, which makes it, and filter_match.c,
  * which asks it; nobody else includes it.
  */
-#ifndef SL_GATEWAY_FILTER_NODE_H
-#define SL_GATEWAY_FILTER_NODE_H
+#ifndef SL_RUNTIME_FILTER_NODE_H
+#define SL_RUNTIME_FILTER_NODE_H
 
 #include <regex.h>
 
-#include "gateway/filter.h"
+#include "runtime/filter.h"
 #include "runtime/buf.h"
 
 enum filter_kind { FILTER_AND, FILTER_OR, FILTER_NOT, FILTER_CONDITION };
