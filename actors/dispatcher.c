@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "actors/extraction.h"
+#include "actors/task_source.h"
 #include "actors/head.h"
 #include "actors/rows.h"
 #include "actors/settle.h"
@@ -147,13 +147,16 @@ is_settled(struct dispatcher *d, const struct sl_ctx *ctx, const struct sl_lease
     return false;
 }
 
-/* An ended job's final row; whoever waits for it is told. False: the store refused, a tick tries
-   again. */
+/* An ended job's final row; whoever waits for it is told. A tier after it may have nothing to do,
+   and then ends as well. False: the store refused, a tick tries again. */
 static bool
 end_job(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_job_info *info)
 {
     struct sl_settle settle = settle_of(d, ctx);
-    enum sl_err err = sl_settle_job(&settle, info);
+    struct sl_job_id next;
+    struct sl_job_info next_info;
+    bool has_next = false;
+    enum sl_err err = sl_settle_job(&settle, info, &next, &has_next);
     if (err != SL_OK) {
         sl_report_error("settle-failed", "what=job err=%s", sl_err_name(err));
         return false;
@@ -161,6 +164,9 @@ end_job(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_job_info *info
     struct sl_m_job_ended ended = {.scope = info->scope.id,
                                    .job = sl_slice(info->id.bytes, sizeof(info->id.bytes))};
     sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
+    if (has_next && sl_queue_job(d->options.queue, next, &next_info) == SL_OK &&
+        next_info.state >= SL_JOB_SUCCEEDED)
+        return end_job(d, ctx, &next_info); /* As deep as there are tiers. */
     return true;
 }
 
@@ -244,20 +250,21 @@ static bool
 run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct sl_lease *lease)
 {
     struct sl_task_payload p;
-    struct sl_source source;
+    struct sl_task_source source;
     struct sl_slice row;
     char *why = NULL;
     struct sl_txn *txn = sl_store_begin(ctx->store);
     struct spec *spec = sl_task_payload_decode(lease->payload, &p) == SL_OK
                             ? spec_of(d, txn, lease->scope, p.collection)
                             : NULL;
-    bool is_there = spec != NULL &&
-                    sl_txn_get(txn, lease->scope, SL_TABLE_SOURCE, p.source, &row) == SL_OK &&
-                    sl_source_decode(row, &source) == SL_OK;
+    bool is_there =
+        spec != NULL &&
+        sl_txn_get(txn, lease->scope, sl_task_source_table(p.kind), p.source, &row) == SL_OK &&
+        sl_task_source_decode(&p, row, &source) == SL_OK;
     enum sl_err err = SL_OK;
     if (is_there) {
         sl_buf_clear(&d->inputs);
-        err = sl_extraction_inputs(sl_json_root(spec->doc), &source, &d->inputs, &why);
+        err = sl_extraction_inputs(sl_json_root(spec->doc), &source.as, &d->inputs, &why);
     }
     sl_txn_abort(&txn);
     if (!is_there) {

@@ -9,7 +9,7 @@
 #include "actors/rows.h"
 #include "runtime/alloc.h"
 
-#define PAYLOAD_VERSION 1
+#define PAYLOAD_VERSION 2
 
 /* A source's JSON, parsed. */
 struct view {
@@ -333,6 +333,10 @@ sl_task_payload_encode(const struct sl_task_payload *p, struct sl_buf *out)
 {
     sl_assert(p != NULL);
     sl_buf_append_u8(out, PAYLOAD_VERSION);
+    sl_buf_append_u8(out, (uint8_t)p->kind);
+    sl_buf_append_u8(out, p->is_chained);
+    sl_buf_append_u32(out, p->retries);
+    sl_buf_append_u32(out, p->run);
     sl_buf_append_block(out, p->origin);
     sl_buf_append_block(out, p->collection);
     sl_buf_append_block(out, p->source);
@@ -345,6 +349,13 @@ sl_task_payload_decode(struct sl_slice bytes, struct sl_task_payload *ret_payloa
     struct sl_task_payload p = {0};
     if (sl_read_u8(&r) != PAYLOAD_VERSION)
         return SL_ECORRUPT;
+    uint8_t kind = sl_read_u8(&r);
+    if (kind > SL_SOURCE_RECORD)
+        return SL_ECORRUPT;
+    p.kind = (enum sl_source_kind)kind;
+    p.is_chained = sl_read_u8(&r) != 0;
+    p.retries = sl_read_u32(&r);
+    p.run = sl_read_u32(&r);
     p.origin = sl_read_block(&r);
     p.collection = sl_read_block(&r);
     p.source = sl_read_block(&r);

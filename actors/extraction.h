@@ -43,9 +43,17 @@ SL_MUST_CHECK enum sl_err sl_extraction_fields(struct sl_json extraction,
 char *sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope,
                                     struct sl_json extraction);
 
-/* A task's payload: origin, collection, source key. */
+/* What a task works on: an object of a bucket, or a record that an earlier tier wrote. */
+enum sl_source_kind { SL_SOURCE_OBJECT, SL_SOURCE_RECORD };
+
+/* A task's payload. */
 struct sl_task_payload {
-    struct sl_slice origin, collection, source;
+    enum sl_source_kind kind;
+    bool is_chained;  /* A later tier reads what it writes: each record is noted (chain.h). */
+    uint32_t retries; /* How often a client had it tried again. */
+    uint32_t run;     /* Of the batch: notes of different runs stay apart. */
+    struct sl_slice origin, collection;
+    struct sl_slice source; /* Its key in the kind's table. */
 };
 void sl_task_payload_encode(const struct sl_task_payload *p, struct sl_buf *out);
 SL_MUST_CHECK enum sl_err sl_task_payload_decode(struct sl_slice bytes,

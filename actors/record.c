@@ -6,7 +6,7 @@
 
 #include "runtime/hash.h"
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 void
 sl_record_encode(const struct sl_record *r, struct sl_buf *out)
@@ -16,7 +16,9 @@ sl_record_encode(const struct sl_record *r, struct sl_buf *out)
     sl_buf_append_u8(out, RECORD_VERSION);
     sl_buf_append_u64(out, r->created_ms);
     sl_buf_append_u64(out, r->updated_ms);
+    sl_buf_append_u8(out, r->is_keyed);
     sl_buf_append_block(out, r->source);
+    sl_buf_append_block(out, r->root);
     sl_buf_append_block(out, r->origin);
     sl_buf_append_block(out, r->fields);
     sl_buf_append_block(out, r->vectors);
@@ -31,7 +33,9 @@ sl_record_decode(struct sl_slice bytes, struct sl_record *ret_record)
         return SL_ECORRUPT;
     record.created_ms = sl_read_u64(&r);
     record.updated_ms = sl_read_u64(&r);
+    record.is_keyed = sl_read_u8(&r) != 0;
     record.source = sl_read_block(&r);
+    record.root = sl_read_block(&r);
     record.origin = sl_read_block(&r);
     record.fields = sl_read_block(&r);
     record.vectors = sl_read_block(&r);

@@ -16,7 +16,9 @@
 
 struct sl_record {
     uint64_t created_ms, updated_ms;
-    struct sl_slice source;  /* bucket NUL object */
+    struct sl_slice source;  /* bucket NUL object, or with a root: collection NUL record id */
+    struct sl_slice root;    /* bucket NUL object it descends from; empty: the source itself. */
+    bool is_keyed;           /* Its id comes from a unique key: a new run makes the same one. */
     struct sl_slice origin;  /* What asked for it: the batch's id. */
     struct sl_slice fields;  /* JSON object: passthrough fields and extractor outputs. */
     struct sl_slice vectors; /* Names of its vector indexes, '\n' between; may be empty. */

@@ -31,6 +31,7 @@ enum sl_table {
     SL_TABLE_JOB = 21,        /* job id (16 bytes) -> sl_job_row (job_row.h) */
     SL_TABLE_FAILURE = 22,    /* job id as UUID text, task id as 16 hex digits -> JSON */
     SL_TABLE_MODEL = 23,      /* namespace, model_id -> JSON */
+    SL_TABLE_TIER = 24,       /* batch, run, collection, record id -> nothing: what a tier wrote */
 
     /* a tenant's scope: what only gateway/ knows; values are JSON */
     SL_TABLE_USER = 64,       /* email */

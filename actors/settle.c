@@ -4,12 +4,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "actors/chain.h"
 #include "actors/count.h"
 #include "actors/extraction.h"
 #include "actors/job_row.h"
 #include "actors/record.h"
 #include "actors/rows.h"
-#include "actors/source.h"
+#include "actors/task_source.h"
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
 
@@ -20,8 +21,8 @@ struct records {
     struct sl_scope scope;
     struct sl_task_payload payload;
     struct sl_json extraction;
-    struct sl_source source;
-    char *collection; /* NUL-terminated copies for keys. */
+    struct sl_task_source source;
+    char *collection; /* NUL-terminated copy for keys. */
     uint32_t position;
     struct sl_buf key, row, fields, names;
 };
@@ -60,7 +61,7 @@ make_id(const struct records *r, char ret_id[static SL_RECORD_ID_SIZE + 1])
     struct sl_record_origin origin = {.collection = r->payload.collection,
                                       .origin = r->payload.origin,
                                       .source = r->payload.source,
-                                      .unique = r->source.unique,
+                                      .unique = r->source.as.unique,
                                       .position = r->position};
     sl_record_id(&origin, ret_id);
 }
@@ -74,13 +75,15 @@ put_record(struct records *r, struct sl_reader *in)
     if (in->is_bad || put_vectors(r, in, id) != SL_OK)
         return SL_EINVAL;
     sl_buf_clear(&r->fields);
-    enum sl_err err = sl_extraction_fields(r->extraction, &r->source, outputs, &r->fields);
+    enum sl_err err = sl_extraction_fields(r->extraction, &r->source.as, outputs, &r->fields);
     if (err != SL_OK)
         return err;
 
     struct sl_record record = {.created_ms = r->settle->now_ms,
                                .updated_ms = r->settle->now_ms,
                                .source = r->payload.source,
+                               .root = r->source.root,
+                               .is_keyed = r->source.as.unique.size > 0,
                                .origin = r->payload.origin,
                                .fields = sl_buf_slice(&r->fields),
                                .vectors = sl_buf_slice(&r->names)};
@@ -96,6 +99,8 @@ put_record(struct records *r, struct sl_reader *in)
     sl_buf_clear(&r->row);
     sl_record_encode(&record, &r->row);
     sl_txn_put(r->txn, r->scope, SL_TABLE_RECORD, record_key(r, id), sl_buf_slice(&r->row));
+    if (r->payload.is_chained)
+        sl_chain_note(r->txn, r->scope, &r->payload, id);
     return SL_OK;
 }
 
@@ -144,8 +149,9 @@ static bool
 find_source(struct records *r, struct sl_slice *ret_row)
 {
     struct sl_slice ignored;
-    return sl_txn_get(r->txn, r->scope, SL_TABLE_SOURCE, r->payload.source, ret_row) == SL_OK &&
-           sl_source_decode(*ret_row, &r->source) == SL_OK &&
+    return sl_txn_get(r->txn, r->scope, sl_task_source_table(r->payload.kind), r->payload.source,
+                      ret_row) == SL_OK &&
+           sl_task_source_decode(&r->payload, *ret_row, &r->source) == SL_OK &&
            sl_txn_get(r->txn, r->scope, SL_TABLE_EXTRACTION, r->payload.collection, &ignored) ==
                SL_OK;
 }
@@ -181,7 +187,7 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
     if (has_source) {
         /* Borrowed rows end with the first write. */
         sl_buf_append_slice(&source_copy, row);
-        err = sl_source_decode(sl_buf_slice(&source_copy), &r.source);
+        err = sl_task_source_decode(&r.payload, sl_buf_slice(&source_copy), &r.source);
         if (err == SL_OK)
             err = put_records(&r, outputs);
     }
@@ -223,8 +229,11 @@ write_failure(const struct sl_settle *s, const struct sl_lease *lease,
     sl_jsonw_init(&w, out);
     sl_jsonw_object(&w);
     sl_jsonw_member_u64(&w, "task_id", lease->task_id);
+    sl_jsonw_member_str(&w, "kind", p.kind == SL_SOURCE_RECORD ? "record" : "object");
+    sl_jsonw_member_slice(&w, "parent", sl_key_part(p.source, 0));
     sl_jsonw_member_slice(&w, "source", sl_key_part(p.source, 1));
     sl_jsonw_member_slice(&w, "collection", p.collection);
+    sl_jsonw_member_u64(&w, "retries", p.retries);
     sl_jsonw_member_str(&w, "error_type", f->type);
     sl_jsonw_member_slice(&w, "code", f->code);
     sl_jsonw_member_slice(&w, "message", f->message);
@@ -291,7 +300,8 @@ count_job(struct sl_txn *txn, const struct sl_job_info *info, const struct sl_jo
 }
 
 enum sl_err
-sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
+sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct sl_job_id *ret_next,
+              bool *ret_has_next)
 {
     struct sl_slice key = sl_slice(info->id.bytes, sizeof(info->id.bytes)), old;
     struct sl_buf copy = {0}, row = {0}, event = {0}, count = {0};
@@ -302,8 +312,8 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
         if (sl_job_row_decode(sl_buf_slice(&copy), &job) != SL_OK)
             job = (struct sl_job_row){.created_ms = info->created_ms};
     }
-    bool was_canceled = job.state == SL_JOB_CANCELED && info->state == SL_JOB_CANCELED;
-    job.state = info->state;
+    bool was_canceled = job.state == SL_JOB_CANCELED; /* Perhaps after its last task. */
+    job.state = was_canceled ? SL_JOB_CANCELED : info->state;
     job.total = info->total;
     job.done = info->done;
     job.dead = info->dead;
@@ -315,7 +325,9 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info)
     struct sl_slice count_key = job_count_key(&count, info->id);
     job.records = (uint64_t)sl_txn_counter(txn, info->scope, SL_TABLE_COUNT, count_key);
     sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
-    count_job(txn, info, &job);
+    *ret_has_next = sl_chain_next(txn, info->scope, &job, s->now_ms, ret_next);
+    if (!*ret_has_next)
+        count_job(txn, info, &job);
     sl_job_row_encode(&job, &row);
     sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
     sl_queue_event_forget(&event, info->id);

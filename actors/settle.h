@@ -39,7 +39,11 @@ SL_MUST_CHECK enum sl_err sl_settle_dead(const struct sl_settle *s, const struct
 /* It will be tried again. */
 SL_MUST_CHECK enum sl_err sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
                                           const struct sl_retry *retry);
-/* A job of which all tasks have ended: its final row, and the queue forgets it. */
-SL_MUST_CHECK enum sl_err sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info);
+/*
+ * A job of which all tasks have ended: its final row, and the queue forgets it; in the same
+ * transaction the job of the next tier, if one follows (chain.h).
+ */
+SL_MUST_CHECK enum sl_err sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info,
+                                        struct sl_job_id *ret_next, bool *ret_has_next);
 
 #endif

@@ -262,10 +262,12 @@ on_status(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    /* Batches read their job's row; nobody waits for its end yet. */
-    (void)self;
+    /* What its tiers noted for each other may be garbage now. */
+    struct api *a = self;
     (void)ctx;
     (void)msg;
+    a->options.gateway->has_garbage = true;
+    start_purge(a, PURGE_NEXT_NS);
 }
 
 /* The tenant after the one swept last, in the order of their ids; false: the round is done. */

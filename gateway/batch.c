@@ -14,8 +14,8 @@
 #define MISSING_SHOWN_MAX 100
 #define LISTED_IDS_MAX    100 /* Object ids of each batch in a list; all of them in a GET. */
 
-static bool
-find(struct sl_call *call, struct sl_batch *ret_batch)
+bool
+sl_batch_find(struct sl_call *call, struct sl_batch *ret_batch)
 {
     struct sl_resource bucket;
     if (!sl_bucket_find(call, &bucket))
@@ -145,7 +145,7 @@ sl_api_add_batch_objects(struct sl_call *call)
     struct sl_slice ids;
     struct sl_batch b;
     uint64_t count = 1;
-    if (!find(call, &b))
+    if (!sl_batch_find(call, &b))
         return;
     if (!b.is_draft) {
         sl_call_fail(call, SL_API_CONFLICT, "batch %s is %s: only a draft takes objects", b.id,
@@ -165,7 +165,7 @@ void
 sl_api_get_batch(struct sl_call *call)
 {
     struct sl_batch b;
-    if (find(call, &b))
+    if (sl_batch_find(call, &b))
         sl_batch_write(call, &b, UINT64_MAX, &call->out);
 }
 
@@ -173,7 +173,7 @@ void
 sl_api_patch_batch(struct sl_call *call)
 {
     struct sl_batch b;
-    if (!find(call, &b))
+    if (!sl_batch_find(call, &b))
         return;
     sl_batch_put(call, &b,
                  &(struct sl_batch_change){.metadata = sl_json_member(call->body, "metadata")});
@@ -241,7 +241,7 @@ void
 sl_api_submit_batch(struct sl_call *call)
 {
     struct sl_batch b;
-    if (!find(call, &b))
+    if (!sl_batch_find(call, &b))
         return;
     if (!b.is_draft) {
         sl_call_fail(call, SL_API_CONFLICT, "batch %s is %s and cannot be submitted", b.id,
@@ -274,7 +274,7 @@ cancel(struct sl_call *call, struct sl_batch *b)
     if (b->is_draft)
         cancel_draft(call, b);
     else if (sl_batch_runs(b))
-        sl_task_cancel(call, &b->task);
+        sl_batch_cancel(call, b);
 }
 
 void
@@ -282,10 +282,11 @@ sl_api_cancel_batch(struct sl_call *call)
 {
     struct sl_batch b;
     struct sl_task_view v;
-    if (!find(call, &b))
+    if (!sl_batch_find(call, &b))
         return;
     cancel(call, &b);
-    if (sl_task_find(call, sl_member_text(call, b.row, "task_id"), &v))
+    if (sl_batch_lookup(call, b.bucket, b.id, &b) && b.has_task &&
+        sl_task_find(call, sl_batch_task_text(call, &b), &v))
         sl_task_write(call, &v, &call->out);
     else
         sl_call_not_found(call, "task", sl_slice_str(b.id));
@@ -296,9 +297,12 @@ delete_rows(struct sl_call *call, const struct sl_batch *b, struct sl_purge *pur
 {
     struct sl_buf prefix = {0};
     struct sl_slice key = sl_object_key(call, b->bucket, b->id);
-    const char *task_id = sl_member_str(call, b->row, "task_id");
-    if (*task_id != '\0')
-        sl_rows_delete(call, SL_TABLE_FAILURE, sl_key_prefix(&prefix, 1, task_id), purge);
+    for (uint32_t t = 0; t < b->tiers_count; t++) {
+        for (struct sl_json_iter i = sl_json_iter(b->tiers[t].jobs); sl_json_next(&i);) {
+            const char *job = (const char *)sl_call_text(call, i.value).data;
+            sl_rows_delete(call, SL_TABLE_FAILURE, sl_key_prefix(&prefix, 1, job), purge);
+        }
+    }
     sl_buf_deinit(&prefix);
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_BATCH, key);
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_BATCH_OBJECTS, key);
@@ -310,7 +314,7 @@ sl_api_delete_batch(struct sl_call *call)
 {
     struct sl_batch b;
     struct sl_purge purge = sl_purge_begin();
-    if (!find(call, &b))
+    if (!sl_batch_find(call, &b))
         return;
     if (sl_batch_runs(&b)) {
         sl_call_fail(call, SL_API_CONFLICT, "batch %s is %s: cancel it first", b.id,
@@ -321,7 +325,7 @@ sl_api_delete_batch(struct sl_call *call)
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BATCHES, b.bucket), -1);
     if (sl_json_is(sl_json_member(b.row, "state"), "SUBMITTED") && b.has_task) {
         sl_count_add(call->txn, sl_counter(call, SL_COUNT_JOBS, b.bucket), -1);
-        sl_count_add(call->txn, sl_counter(call, sl_count_of_job(b.task.state), b.bucket), -1);
+        sl_count_add(call->txn, sl_counter(call, sl_count_of_job(b.state), b.bucket), -1);
     }
     if (sl_call_has_failed(call))
         return;
@@ -386,7 +390,7 @@ sl_batch_cancel_all(struct sl_call *call, const char *bucket)
     uint32_t count = all_of(call, bucket, &batches);
     for (uint32_t b = 0; b < count; b++) {
         if (sl_batch_runs(&batches[b]))
-            sl_task_cancel(call, &batches[b].task);
+            sl_batch_cancel(call, &batches[b]);
     }
 }
 
@@ -422,120 +426,4 @@ sl_batch_count_forget(struct sl_call *call, const char *bucket)
                                         SL_COUNT_JOBS_FAILED, SL_COUNT_JOBS_CANCELED};
     for (size_t i = 0; i < SL_COUNT_OF(names); i++)
         sl_count_forget(call->txn, sl_counter(call, names[i], bucket));
-}
-
-/* ---- what failed, what happened ------------------------------------------------------------ */
-
-static void
-write_failure(struct sl_call *call, struct sl_json row, struct sl_jsonw *w)
-{
-    uint64_t attempts = 0, at_ms = 0, signal = 0;
-    (void)!sl_json_u64(sl_json_member(row, "signal"), &signal);
-    (void)!sl_json_u64(sl_json_member(row, "attempts"), &attempts);
-    (void)!sl_json_u64(sl_json_member(row, "at_ms"), &at_ms);
-    (void)call;
-    sl_jsonw_object(w);
-    sl_jsonw_member_null(w, "document_id");
-    sl_jsonw_member_value(w, "object_id", sl_json_member(row, "source"));
-    sl_jsonw_member_value(w, "collection_id", sl_json_member(row, "collection"));
-    sl_jsonw_member_u64(w, "tier_num", 0);
-    sl_jsonw_member_value(w, "error_type", sl_json_member(row, "error_type"));
-    sl_jsonw_member_value(w, "code", sl_json_member(row, "code"));
-    sl_jsonw_name(w, "signal"); /* That its replica died of. */
-    if (signal > 0)
-        sl_jsonw_u64(w, signal);
-    else
-        sl_jsonw_null(w);
-    sl_jsonw_member_value(w, "message", sl_json_member(row, "message"));
-    sl_jsonw_member_bool(w, "transient", sl_json_bool(sl_json_member(row, "transient"), false));
-    sl_jsonw_member_u64(w, "retry_count", attempts > 0 ? attempts - 1 : 0);
-    sl_jsonw_member_time(w, "last_retry_at", at_ms);
-    sl_jsonw_end(w);
-}
-
-void
-sl_api_list_failed_documents(struct sl_call *call)
-{
-    struct sl_batch b;
-    struct sl_scan scan = {0};
-    struct sl_buf prefix = {0};
-    struct sl_jsonw *w = &call->out;
-    uint64_t total = 0;
-    if (!find(call, &b))
-        return;
-    uint32_t limit = sl_list_number(call, "limit", NULL, 1, 1000, 100);
-    uint32_t offset = sl_list_number(call, "offset", NULL, 0, 10000000, 0);
-    struct sl_slice collection = sl_call_query(call, "collection_id");
-    struct sl_slice tier = sl_call_query(call, "tier_num");
-    if (sl_call_has_failed(call))
-        return;
-    sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "batch_id", b.id);
-    sl_jsonw_name(w, "failed_documents");
-    sl_jsonw_array(w);
-    const char *task_id = sl_member_str(call, b.row, "task_id");
-    if (*task_id != '\0' && (tier.size == 0 || sl_slice_is(tier, "0"))) {
-        sl_txn_scan(call->txn, call->who.scope, SL_TABLE_FAILURE,
-                    sl_key_prefix(&prefix, 1, task_id), sl_slice(NULL, 0), false, &scan);
-        while (sl_scan_next(&scan)) {
-            struct sl_json row = sl_call_parse(call, scan.value);
-            if (collection.size > 0 &&
-                !sl_slice_equal(collection, sl_member_text(call, row, "collection")))
-                continue;
-            if (total >= offset && total - offset < limit)
-                write_failure(call, row, w);
-            total++;
-        }
-        sl_scan_end(&scan);
-    }
-    sl_buf_deinit(&prefix);
-    sl_jsonw_end(w);
-    sl_jsonw_member_u64(w, "total", total);
-    sl_jsonw_member_u64(w, "limit", limit);
-    sl_jsonw_member_u64(w, "offset", offset);
-    sl_jsonw_end(w);
-}
-
-static void
-write_line(struct sl_call *call, struct sl_jsonw *w, uint64_t at_ms, const char *text)
-{
-    char time[SL_TIME_TEXT_SIZE];
-    if (at_ms == 0)
-        return;
-    sl_time_format(at_ms, time);
-    sl_jsonw_str(w, sl_call_format(call, "%s %s", time, text));
-}
-
-void
-sl_api_get_batch_logs(struct sl_call *call)
-{
-    struct sl_batch b;
-    struct sl_jsonw *w = &call->out;
-    if (!find(call, &b))
-        return;
-    struct sl_slice tier = sl_call_query(call, "tier_num");
-    sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "batch_id", b.id);
-    sl_jsonw_name(w, "tiers");
-    sl_jsonw_array(w);
-    if (b.has_task && (tier.size == 0 || sl_slice_is(tier, "0"))) {
-        const struct sl_task_view *v = &b.task;
-        sl_jsonw_object(w);
-        sl_jsonw_member_u64(w, "tier_num", 0);
-        sl_jsonw_member_value(w, "job_id", sl_json_member(b.row, "task_id"));
-        sl_jsonw_member_str(w, "status", sl_task_status(v->state));
-        sl_jsonw_name(w, "lines");
-        sl_jsonw_array(w);
-        write_line(call, w, v->row.created_ms,
-                   sl_call_format(call, "submitted: %llu tasks", (unsigned long long)v->total));
-        write_line(call, w, v->row.started_ms, "started");
-        write_line(call, w, v->row.ended_ms,
-                   sl_call_format(call, "ended: %llu done, %llu failed",
-                                  (unsigned long long)v->done, (unsigned long long)v->dead));
-        sl_jsonw_end(w);
-        sl_jsonw_member_bool(w, "truncated", false);
-        sl_jsonw_end(w);
-    }
-    sl_jsonw_end(w);
-    sl_jsonw_end(w);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/batch_row.h"
 
-#include "actors/extraction.h"
 #include "gateway/ask.h"
-#include "gateway/batch.h"
-#include "gateway/collection.h"
 #include "gateway/object.h"
 
 static struct sl_slice
@@ -13,14 +10,92 @@ key_of(struct sl_call *call, const char *bucket, const char *id)
     return sl_object_key(call, bucket, id); /* bucket, id: the same form. */
 }
 
+/* ---- tiers --------------------------------------------------------------------------------- */
+
+static void
+add_job(struct sl_batch_tier *t, const struct sl_task_view *v)
+{
+    bool ran = t->has_task && t->state <= SL_JOB_RUNNING;
+    bool is_pending = (!t->has_task || t->state == SL_JOB_PENDING) && v->state == SL_JOB_PENDING;
+    t->total += v->total;
+    t->done += v->done;
+    t->dead += v->dead;
+    t->records += v->row.records;
+    t->started_ms = t->started_ms == 0 ? v->row.started_ms : t->started_ms;
+    t->ended_ms = v->row.ended_ms;
+    if (is_pending)
+        t->state = SL_JOB_PENDING;
+    else if (ran || v->state <= SL_JOB_RUNNING)
+        t->state = SL_JOB_RUNNING;
+    else if (!t->has_task || v->state == SL_JOB_CANCELED)
+        t->state = v->state;
+    else if (t->dead == 0)
+        t->state = SL_JOB_SUCCEEDED;
+    else
+        t->state = t->done > 0 ? SL_JOB_PARTIAL : SL_JOB_FAILED;
+    t->task = *v;
+    t->has_task = true;
+}
+
+static void
+read_tier(struct sl_call *call, struct sl_batch_tier *t)
+{
+    for (struct sl_json_iter i = sl_json_iter(t->jobs); sl_json_next(&i);) {
+        struct sl_task_view v;
+        if (sl_task_find(call, sl_call_text(call, i.value), &v))
+            add_job(t, &v);
+    }
+}
+
+/* The whole from its tiers. The next one's job comes with the final row of the one before. */
+static enum sl_job_state
+state_of(const struct sl_batch *b)
+{
+    const struct sl_batch_tier *now = &b->tiers[b->current];
+    bool has_errors = false;
+    for (uint32_t i = 0; i <= b->current; i++) {
+        if (b->tiers[i].state <= SL_JOB_RUNNING)
+            return b->current == 0 ? b->tiers[i].state : SL_JOB_RUNNING;
+        has_errors = has_errors || b->tiers[i].dead > 0;
+    }
+    if (now->state == SL_JOB_CANCELED || now->state == SL_JOB_FAILED)
+        return now->state;
+    if (b->current + 1 < b->tiers_count)
+        return now->ended_ms == 0 ? SL_JOB_RUNNING : SL_JOB_CANCELED; /* Its chain was cut. */
+    return has_errors ? SL_JOB_PARTIAL : SL_JOB_SUCCEEDED;
+}
+
+static void
+read_tiers(struct sl_call *call, struct sl_batch *b)
+{
+    struct sl_json jobs = sl_json_member(b->row, "tier_jobs");
+    uint32_t at = 0;
+    b->tiers_count = SL_MAX(sl_json_count(jobs), 1u);
+    b->tiers = sl_call_alloc(call, b->tiers_count * sizeof(*b->tiers));
+    for (struct sl_json_iter i = sl_json_iter(jobs); sl_json_next(&i); at++) {
+        b->tiers[at].jobs = i.value;
+        read_tier(call, &b->tiers[at]);
+        if (b->tiers[at].has_task)
+            b->current = at;
+    }
+    struct sl_slice task = sl_member_text(call, b->row, "task_id");
+    struct sl_task_view v;
+    if (at == 0 && task.size > 0 && sl_task_find(call, task, &v)) /* A draft that was cancelled. */
+        add_job(&b->tiers[0], &v);
+    b->has_task = b->tiers[0].has_task;
+    if (!b->has_task)
+        return;
+    b->task = b->tiers[b->current].task;
+    b->state = state_of(b);
+}
+
 bool
 sl_batch_read(struct sl_call *call, const char *bucket, const char *id, struct sl_slice value,
               struct sl_batch *ret_batch)
 {
     struct sl_batch b = {.bucket = bucket, .id = id, .row = sl_call_parse(call, value)};
-    struct sl_slice task = sl_member_text(call, b.row, "task_id");
     b.is_draft = sl_json_is(sl_json_member(b.row, "state"), "DRAFT");
-    b.has_task = task.size > 0 && sl_task_find(call, task, &b.task);
+    read_tiers(call, &b);
     *ret_batch = b;
     return true;
 }
@@ -36,12 +111,20 @@ sl_batch_lookup(struct sl_call *call, const char *bucket, const char *id,
            sl_batch_read(call, bucket, id, value, ret_batch);
 }
 
+struct sl_slice
+sl_batch_task_text(struct sl_call *call, const struct sl_batch *b)
+{
+    char text[37];
+    sl_job_id_format(b->task.id, text);
+    return sl_call_copy(call, sl_slice_str(text));
+}
+
 const char *
 sl_batch_status(const struct sl_batch *b)
 {
     if (b->is_draft)
         return "DRAFT";
-    return b->has_task ? sl_task_status(b->task.state) : "UNKNOWN";
+    return b->has_task ? sl_task_status(b->state) : "UNKNOWN";
 }
 
 struct sl_slice
@@ -71,8 +154,9 @@ write_or_row(struct sl_jsonw *w, const char *name, struct sl_json value, struct 
 void
 sl_batch_put(struct sl_call *call, struct sl_batch *b, const struct sl_batch_change *change)
 {
-    static const char *const replaced[] = {
-        "state", "task_id", "collection_ids", "metadata", "object_count", "updated_at", NULL};
+    static const char *const replaced[] = {"state",      "task_id",   "collection_ids", "metadata",
+                                           "tiers",      "tier_jobs", "object_count",   "runs",
+                                           "updated_at", NULL};
     struct sl_buf row = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &row);
@@ -88,10 +172,16 @@ sl_batch_put(struct sl_call *call, struct sl_batch *b, const struct sl_batch_cha
         sl_jsonw_member_value(&w, "task_id", sl_json_member(b->row, "task_id"));
     write_or_row(&w, "collection_ids", change->collection_ids, b->row);
     write_or_row(&w, "metadata", change->metadata, b->row);
+    write_or_row(&w, "tiers", change->tiers, b->row);
+    write_or_row(&w, "tier_jobs", change->tier_jobs, b->row);
     if (change->object_count > 0)
         sl_jsonw_member_u64(&w, "object_count", change->object_count);
     else
         sl_jsonw_member_value(&w, "object_count", sl_json_member(b->row, "object_count"));
+    if (change->runs > 0)
+        sl_jsonw_member_u64(&w, "runs", change->runs);
+    else
+        sl_jsonw_member_value(&w, "runs", sl_json_member(b->row, "runs"));
     sl_jsonw_member_time(&w, "updated_at", call->now_ms);
     sl_jsonw_end(&w);
     sl_txn_put(call->txn, call->who.scope, SL_TABLE_BATCH, key_of(call, b->bucket, b->id),
@@ -109,9 +199,8 @@ count_lines(struct sl_slice ids)
     return count;
 }
 
-/* Cut the next id off; false at the end. */
-static bool
-next_id(struct sl_slice *ids, struct sl_slice *ret_id)
+bool
+sl_batch_next_id(struct sl_slice *ids, struct sl_slice *ret_id)
 {
     if (ids->size == 0)
         return false;
@@ -123,9 +212,9 @@ next_id(struct sl_slice *ids, struct sl_slice *ret_id)
     return true;
 }
 
-void
-sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
-              struct sl_batch *ret_batch)
+static void
+make(struct sl_call *call, const char *bucket, const char *type, uint64_t count,
+     struct sl_batch *ret_batch)
 {
     struct sl_buf row = {0};
     struct sl_jsonw w;
@@ -135,6 +224,7 @@ sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
     sl_jsonw_object(&w);
     sl_jsonw_member_str(&w, "batch_id", id);
     sl_jsonw_member_str(&w, "bucket_id", bucket);
+    sl_jsonw_member_str(&w, "type", type);
     sl_jsonw_member_str(&w, "namespace_id", call->namespace_id);
     sl_jsonw_member_value(&w, "batch_name", sl_json_member(call->body, "batch_name"));
     sl_jsonw_member_str(&w, "state", "DRAFT");
@@ -145,7 +235,7 @@ sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
     else
         sl_jsonw_raw(&w, sl_slice_str("[]"));
     sl_jsonw_member_value(&w, "metadata", sl_json_member(call->body, "metadata"));
-    sl_jsonw_member_u64(&w, "object_count", count_lines(ids));
+    sl_jsonw_member_u64(&w, "object_count", count);
     sl_jsonw_member_time(&w, "created_at", call->now_ms);
     sl_jsonw_member_time(&w, "updated_at", call->now_ms);
     sl_jsonw_end(&w);
@@ -154,30 +244,77 @@ sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
     sl_txn_put(call->txn, call->who.scope, SL_TABLE_BATCH_OF, sl_slice_str(id),
                sl_slice_str(bucket));
     (void)sl_batch_read(call, bucket, id, sl_buf_slice(&row), ret_batch);
-    sl_batch_objects_put(call, ret_batch, ids);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BATCHES, bucket), 1);
     sl_buf_deinit(&row);
 }
 
+void
+sl_batch_make(struct sl_call *call, const char *bucket, struct sl_slice ids,
+              struct sl_batch *ret_batch)
+{
+    make(call, bucket, "BUCKET", count_lines(ids), ret_batch);
+    sl_batch_objects_put(call, ret_batch, ids);
+}
+
+void
+sl_batch_make_of_collection(struct sl_call *call, const char *bucket, uint64_t documents,
+                            struct sl_batch *ret_batch)
+{
+    make(call, bucket, "COLLECTION", documents, ret_batch);
+}
+
 /* ---- showing ------------------------------------------------------------------------------- */
 
-static void
-write_tier(const struct sl_batch *b, struct sl_jsonw *w)
+/* Element `index` of a list; NONE: there is none. */
+static struct sl_json
+element(struct sl_json list, uint32_t index)
 {
-    const struct sl_task_view *v = &b->task;
+    struct sl_json_iter i = sl_json_iter(list);
+    while (sl_json_next(&i)) {
+        if (index-- == 0)
+            return i.value;
+    }
+    return (struct sl_json){0};
+}
+
+static void
+write_tier_state(const struct sl_batch *b, uint32_t number, struct sl_jsonw *w)
+{
+    const struct sl_batch_tier *t = &b->tiers[number];
+    if (t->has_task)
+        sl_jsonw_member_str(w, "status", sl_task_status(t->state));
+    else
+        sl_jsonw_member_str(w, "status", b->state <= SL_JOB_RUNNING ? "PENDING" : "SKIPPED");
+    sl_jsonw_member_time(w, "started_at", t->started_ms);
+    sl_jsonw_member_time(w, "completed_at", t->ended_ms);
+    if (t->ended_ms >= t->started_ms && t->started_ms > 0)
+        sl_jsonw_member_u64(w, "duration_ms", t->ended_ms - t->started_ms);
+    sl_jsonw_member_u64(w, "documents_submitted_to_engine", t->total);
+    sl_jsonw_member_u64(w, "documents_written", t->records);
+}
+
+static void
+write_tier(struct sl_call *call, const struct sl_batch *b, uint32_t number, struct sl_jsonw *w)
+{
+    const struct sl_batch_tier *t = &b->tiers[number];
+    struct sl_json tiers = sl_json_member(b->row, "tiers");
+    struct sl_json ids =
+        sl_json_has(tiers) ? element(tiers, number) : sl_json_member(b->row, "collection_ids");
+    struct sl_slice id = sl_member_text(call, b->row, "task_id");
     sl_jsonw_object(w);
-    sl_jsonw_member_u64(w, "tier_num", 0);
-    sl_jsonw_member_value(w, "task_id", sl_json_member(b->row, "task_id"));
-    sl_jsonw_member_str(w, "status", sl_task_status(v->state));
-    if (sl_json_count(sl_json_member(b->row, "collection_ids")) > 0)
-        sl_jsonw_member_value(w, "collection_ids", sl_json_member(b->row, "collection_ids"));
-    sl_jsonw_member_str(w, "source_type", "bucket");
-    sl_jsonw_member_time(w, "started_at", v->row.started_ms);
-    sl_jsonw_member_time(w, "completed_at", v->row.ended_ms);
-    if (v->row.ended_ms >= v->row.started_ms && v->row.started_ms > 0)
-        sl_jsonw_member_u64(w, "duration_ms", v->row.ended_ms - v->row.started_ms);
-    sl_jsonw_member_u64(w, "documents_submitted_to_engine", v->total);
-    sl_jsonw_member_u64(w, "documents_written", v->row.records);
+    sl_jsonw_member_u64(w, "tier_num", number);
+    for (struct sl_json_iter i = sl_json_iter(t->jobs); sl_json_next(&i);)
+        id = sl_call_text(call, i.value);
+    sl_jsonw_member_slice(w, "task_id", id);
+    if (sl_json_count(ids) > 0)
+        sl_jsonw_member_value(w, "collection_ids", ids);
+    bool is_of_collections = number > 0 || sl_json_is(sl_json_member(b->row, "type"), "COLLECTION");
+    sl_jsonw_member_str(w, "source_type", is_of_collections ? "collection" : "bucket");
+    if (number > 0) {
+        sl_jsonw_member_value(w, "source_collection_ids", element(tiers, number - 1));
+        sl_jsonw_member_value(w, "parent_task_id", element(b->tiers[number - 1].jobs, 0));
+    }
+    write_tier_state(b, number, w);
     sl_jsonw_end(w);
 }
 
@@ -217,181 +354,33 @@ write_lifecycle(const struct sl_batch *b, struct sl_jsonw *w)
 void
 sl_batch_write(struct sl_call *call, const struct sl_batch *b, uint64_t ids_max, struct sl_jsonw *w)
 {
-    static const char *const hidden[] = {"state", NULL};
+    static const char *const hidden[] = {"state", "tiers", "tier_jobs", "runs", "type", NULL};
+    struct sl_json tiers = sl_json_member(b->row, "tiers");
+    bool is_of_collection = sl_json_is(sl_json_member(b->row, "type"), "COLLECTION");
     struct sl_slice ids = sl_batch_objects(call, b), id;
     sl_jsonw_object(w);
     sl_write_except(w, b->row, hidden);
     sl_jsonw_member_str(w, "status", sl_batch_status(b));
-    sl_jsonw_member_str(w, "type", "BUCKET");
+    sl_jsonw_member_str(w, "type", is_of_collection ? "COLLECTION" : "BUCKET");
     sl_jsonw_name(w, "object_ids");
     sl_jsonw_array(w);
-    for (uint64_t i = 0; i < ids_max && next_id(&ids, &id); i++)
+    for (uint64_t i = 0; i < ids_max && sl_batch_next_id(&ids, &id); i++)
         sl_jsonw_slice(w, id);
     sl_jsonw_end(w);
-    sl_jsonw_member_u64(w, "current_tier", 0);
-    sl_jsonw_member_u64(w, "total_tiers", 1);
+    sl_jsonw_member_u64(w, "current_tier", b->current);
+    sl_jsonw_member_u64(w, "total_tiers", b->tiers_count);
+    sl_jsonw_name(w, "dag_tiers");
+    if (sl_json_has(tiers))
+        sl_jsonw_value(w, tiers);
+    else
+        sl_jsonw_raw(w, sl_slice_str("[]"));
     sl_jsonw_name(w, "tier_tasks");
     sl_jsonw_array(w);
-    if (b->has_task)
-        write_tier(b, w);
+    for (uint32_t i = 0; b->has_task && i < b->tiers_count; i++)
+        write_tier(call, b, i, w);
     sl_jsonw_end(w);
     if (b->has_task && b->task.row.error.size > 0)
         sl_jsonw_member_slice(w, "error", b->task.row.error);
     write_lifecycle(b, w);
     sl_jsonw_end(w);
-}
-
-/* ---- submit -------------------------------------------------------------------------------- */
-
-static bool
-is_wanted(struct sl_call *call, struct sl_json only, struct sl_json collection)
-{
-    if (sl_json_count(only) == 0)
-        return true;
-    struct sl_slice id = sl_member_text(call, collection, "collection_id");
-    struct sl_slice name = sl_member_text(call, collection, "collection_name");
-    for (struct sl_json_iter i = sl_json_iter(only); sl_json_next(&i);) {
-        struct sl_slice text = sl_call_text(call, i.value);
-        if (sl_slice_equal(text, id) || sl_slice_equal(text, name))
-            return true;
-    }
-    return false;
-}
-
-/* Enabled collections that the bucket feeds, as a JSON array of ids. */
-static struct sl_json
-find_collections(struct sl_call *call, const char *bucket, struct sl_json only)
-{
-    struct sl_scan scan = {0};
-    struct sl_buf prefix = {0}, out = {0};
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, &out);
-    sl_jsonw_array(&w);
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_COLLECTION,
-                sl_key_prefix(&prefix, 1, call->namespace_id), sl_slice(NULL, 0), false, &scan);
-    while (sl_scan_next(&scan)) {
-        struct sl_json row = sl_call_parse(call, scan.value);
-        if (sl_json_bool(sl_json_member(row, "enabled"), true) &&
-            sl_collection_is_fed_by(row, bucket) && is_wanted(call, only, row))
-            sl_jsonw_slice(&w, sl_key_part(scan.key, 1));
-    }
-    sl_scan_end(&scan);
-    sl_jsonw_end(&w);
-    struct sl_json found = sl_call_parse(call, sl_buf_slice(&out));
-    sl_buf_deinit(&prefix);
-    sl_buf_deinit(&out);
-    return found;
-}
-
-/* One event for all: it is in the log whole or not at all. Returns how many tasks. */
-static uint64_t
-enqueue(struct sl_call *call, const struct sl_batch *b, struct sl_job_id job,
-        struct sl_json collections)
-{
-    struct sl_buf event = {0}, payload = {0}, source = {0};
-    struct sl_slice ids = sl_batch_objects(call, b), id;
-    uint64_t total = 0;
-    sl_queue_event_enqueue(
-        &event, &(struct sl_enqueue){
-                    .job = job, .class = SL_CLASS_CPU, .priority = 5, .created_ms = call->now_ms});
-    while (next_id(&ids, &id)) {
-        sl_buf_clear(&source);
-        sl_buf_append_str(&source, b->bucket);
-        sl_buf_append_u8(&source, 0);
-        sl_buf_append_slice(&source, id);
-        for (struct sl_json_iter i = sl_json_iter(collections); sl_json_next(&i); total++) {
-            struct sl_slice raw = sl_json_raw(i.value); /* Our own ids: no escapes. */
-            sl_buf_clear(&payload);
-            sl_task_payload_encode(
-                &(struct sl_task_payload){.origin = sl_slice_str(b->id),
-                                          .collection = sl_slice(raw.data + 1, raw.size - 2),
-                                          .source = sl_buf_slice(&source)},
-                &payload);
-            sl_queue_event_task(&event, sl_buf_slice(&payload));
-        }
-    }
-    sl_txn_event(call->txn, SL_PROJECTION_QUEUE, call->who.scope, sl_buf_slice(&event));
-    sl_buf_deinit(&event);
-    sl_buf_deinit(&payload);
-    sl_buf_deinit(&source);
-    return total;
-}
-
-static const char *
-about(struct sl_call *call, const struct sl_batch *b, struct sl_json collections)
-{
-    struct sl_buf out = {0};
-    struct sl_jsonw w;
-    struct sl_slice ids = sl_batch_objects(call, b), id;
-    sl_jsonw_init(&w, &out);
-    sl_jsonw_object(&w);
-    sl_jsonw_member_str(&w, "batch_id", b->id);
-    sl_jsonw_member_str(&w, "bucket_id", b->bucket);
-    sl_jsonw_member_str(&w, "counted_under", b->bucket); /* See count.h. */
-    sl_jsonw_member_str(&w, "namespace_id", call->namespace_id);
-    sl_jsonw_member_u64(&w, "total_tiers", 1);
-    sl_jsonw_member_u64(&w, "current_tier", 0);
-    sl_jsonw_member_value(&w, "collection_ids", collections);
-    sl_jsonw_member_u64(&w, "object_count", count_lines(ids));
-    sl_jsonw_name(&w, "sample_object_ids");
-    sl_jsonw_array(&w);
-    for (int i = 0; i < 5 && next_id(&ids, &id); i++)
-        sl_jsonw_slice(&w, id);
-    sl_jsonw_end(&w);
-    sl_jsonw_end(&w);
-    const char *text = (const char *)sl_call_copy(call, sl_buf_slice(&out)).data;
-    sl_buf_deinit(&out);
-    return text;
-}
-
-bool
-sl_batch_submit(struct sl_call *call, struct sl_batch *b, struct sl_json only)
-{
-    char *task_id = sl_call_alloc(call, 37);
-    struct sl_job_id job;
-    if (!sl_json_has(only))
-        only = sl_json_member(b->row, "collection_ids");
-    struct sl_json collections = find_collections(call, b->bucket, only);
-    if (sl_json_count(collections) == 0) {
-        sl_call_fail(call, SL_API_BAD_REQUEST,
-                     "no enabled collection is fed by bucket %s: nothing would be done", b->bucket);
-        return false;
-    }
-    if (sl_batch_objects(call, b).size == 0) {
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the batch has no objects");
-        return false;
-    }
-    sl_random_uuid4(task_id);
-    if (SL_BUG(sl_job_id_parse(sl_slice_str(task_id), &job) != SL_OK))
-        return false;
-    uint64_t total = enqueue(call, b, job, collections);
-    struct sl_buf row = {0};
-    sl_job_row_encode(&(struct sl_job_row){.state = SL_JOB_PENDING,
-                                           .created_ms = call->now_ms,
-                                           .total = total,
-                                           .kind = sl_slice_str("api_buckets_batches_process"),
-                                           .about = sl_slice_str(about(call, b, collections))},
-                      &row);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_JOB, sl_slice(job.bytes, sizeof(job.bytes)),
-               sl_buf_slice(&row));
-    sl_buf_deinit(&row);
-    sl_batch_put(call, b,
-                 &(struct sl_batch_change){
-                     .state = "SUBMITTED", .task_id = task_id, .collection_ids = collections});
-    sl_count_add(call->txn, sl_counter(call, SL_COUNT_JOBS, b->bucket), 1);
-    sl_call_wake_dispatcher(call);
-    return true;
-}
-
-bool
-sl_batch_process(struct sl_call *call, const char *bucket, struct sl_slice object_ids,
-                 const char **ret_batch_id, const char **ret_task_id)
-{
-    struct sl_batch b;
-    sl_batch_make(call, bucket, object_ids, &b);
-    if (!sl_batch_submit(call, &b, (struct sl_json){0}))
-        return false;
-    *ret_batch_id = b.id;
-    *ret_task_id = sl_member_str(call, b.row, "task_id");
-    return true;
 }

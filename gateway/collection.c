@@ -11,15 +11,27 @@
 
 static const char *const none[] = {NULL};
 
-bool
-sl_collection_is_fed_by(struct sl_json row, const char *bucket)
+static bool
+has_source(struct sl_json row, const char *kind, const char *id)
 {
-    struct sl_json ids = sl_json_member(sl_json_member(row, "source"), "bucket_ids");
+    struct sl_json ids = sl_json_member(sl_json_member(row, "source"), kind);
     for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
-        if (sl_json_is(i.value, bucket))
+        if (sl_json_is(i.value, id))
             return true;
     }
     return false;
+}
+
+bool
+sl_collection_is_fed_by(struct sl_json row, const char *bucket)
+{
+    return has_source(row, "bucket_ids", bucket);
+}
+
+bool
+sl_collection_is_fed_by_collection(struct sl_json row, const char *collection)
+{
+    return has_source(row, "collection_ids", collection);
 }
 
 static bool
@@ -67,17 +79,51 @@ write_extractor(const struct sl_collection_config *c, struct sl_jsonw *w)
     sl_jsonw_end(w);
 }
 
+/* Buckets at the root of the parents, each once. */
 static void
-write_source(const struct sl_collection_config *c, struct sl_jsonw *w)
+write_inherited(struct sl_call *call, const struct sl_collection_config *c, struct sl_jsonw *w)
 {
+    struct sl_slice seen[SL_COLLECTION_BUCKETS_MAX];
+    uint32_t count = 0;
+    sl_jsonw_name(w, "inherited_bucket_ids");
+    sl_jsonw_array(w);
+    for (uint32_t i = 0; i < c->parents_count; i++) {
+        struct sl_json source = sl_json_member(c->parents[i].row, "source");
+        struct sl_json ids = sl_json_member(source, "bucket_ids");
+        if (!sl_json_has(ids))
+            ids = sl_json_member(source, "inherited_bucket_ids");
+        for (struct sl_json_iter k = sl_json_iter(ids); sl_json_next(&k);) {
+            struct sl_slice id = sl_call_text(call, k.value);
+            bool is_seen = count == SL_COUNT_OF(seen);
+            for (uint32_t s = 0; s < count; s++)
+                is_seen = is_seen || sl_slice_equal(seen[s], id);
+            if (is_seen)
+                continue;
+            seen[count++] = id;
+            sl_jsonw_slice(w, id);
+        }
+    }
+    sl_jsonw_end(w);
+}
+
+static void
+write_source(struct sl_call *call, const struct sl_collection_config *c, struct sl_jsonw *w)
+{
+    bool is_of_buckets = c->buckets_count > 0;
     sl_jsonw_name(w, "source");
     sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "type", "bucket");
-    sl_jsonw_name(w, "bucket_ids");
+    sl_jsonw_member_str(w, "type", is_of_buckets ? "bucket" : "collection");
+    sl_jsonw_name(w, is_of_buckets ? "bucket_ids" : "collection_ids");
     sl_jsonw_array(w);
     for (uint32_t i = 0; i < c->buckets_count; i++)
         sl_jsonw_str(w, c->buckets[i].id);
+    for (uint32_t i = 0; i < c->parents_count; i++)
+        sl_jsonw_str(w, c->parents[i].id);
     sl_jsonw_end(w);
+    if (!is_of_buckets)
+        write_inherited(call, c, w);
+    if (sl_json_has(c->filters))
+        sl_jsonw_member_value(w, "source_filters", c->filters);
     sl_jsonw_end(w);
 }
 
@@ -86,8 +132,7 @@ static void
 write_output_schema(struct sl_call *call, const struct sl_collection_config *c, struct sl_jsonw *w)
 {
     struct sl_json outputs = sl_call_parse(call, sl_slice_str(c->info->outputs));
-    struct sl_json schema = sl_json_member(c->buckets[0].row, "bucket_schema");
-    struct sl_json properties = sl_json_member(schema, "properties");
+    struct sl_json properties = sl_json_member(c->schema, "properties");
     const char *seen[257] = {NULL};
     uint32_t count = 0;
     sl_jsonw_name(w, "output_schema");
@@ -139,7 +184,7 @@ write_row(struct sl_call *call, const struct sl_collection_config *c, const char
     struct sl_json schema = sl_json_member(call->body, "input_schema");
     struct sl_json metadata = sl_json_member(call->body, "metadata");
     if (!sl_json_has(schema))
-        schema = sl_json_member(c->buckets[0].row, "bucket_schema");
+        schema = c->schema;
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "collection_id", id);
     sl_jsonw_member_str(w, "namespace_id", call->namespace_id);
@@ -148,7 +193,7 @@ write_row(struct sl_call *call, const struct sl_collection_config *c, const char
     sl_jsonw_member_value(w, "input_schema", schema);
     write_output_schema(call, c, w);
     write_extractor(c, w);
-    write_source(c, w);
+    write_source(call, c, w);
     write_indexes(c, w);
     sl_jsonw_member_raw(w, "payload_indexes", sl_slice_str("[]"));
     sl_jsonw_member_bool(w, "enabled", sl_json_bool(sl_json_member(call->body, "enabled"), true));

@@ -12,5 +12,7 @@ bool sl_collection_mappings_hold(struct sl_call *call, const char *bucket, struc
 
 /* Is the collection fed by this bucket? */
 bool sl_collection_is_fed_by(struct sl_json row, const char *bucket);
+/* Is it fed by this collection? */
+bool sl_collection_is_fed_by_collection(struct sl_json row, const char *collection);
 
 #endif

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/collection_config.h"
 
+#include "runtime/filter.h"
 #include "gateway/bucket_schema.h"
+#include "runtime/alloc.h"
 
 static const char *const extractor_loc = "body.feature_extractor";
 
 /* ---- source -------------------------------------------------------------------------------- */
 
 static bool
-read_source(struct sl_call *call, struct sl_collection_config *c)
+read_buckets(struct sl_call *call, struct sl_collection_config *c, struct sl_json ids)
 {
-    struct sl_json source = sl_json_member(call->body, "source");
-    struct sl_json ids = sl_json_member(source, "bucket_ids");
-    if (!sl_json_is(sl_json_member(source, "type"), "bucket")) {
-        sl_call_invalid(call, "body.source.type", "value_error",
-                        "collections fed by collections are not supported yet: use a bucket");
-        return false;
-    }
     if (sl_json_count(ids) == 0 || sl_json_count(ids) > SL_COLLECTION_BUCKETS_MAX) {
         sl_call_invalid(call, "body.source.bucket_ids", "value_error", "1 to %d buckets",
                         SL_COLLECTION_BUCKETS_MAX);
@@ -28,7 +23,64 @@ read_source(struct sl_call *call, struct sl_collection_config *c)
             return false;
         c->buckets_count++;
     }
+    c->schema = sl_json_member(c->buckets[0].row, "bucket_schema");
     return true;
+}
+
+static bool
+add_parent(struct sl_call *call, struct sl_collection_config *c, struct sl_json id)
+{
+    struct sl_resource parent;
+    if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id, sl_call_text(call, id),
+                          &parent))
+        return false;
+    for (uint32_t i = 0; i < c->parents_count; i++) {
+        if (strcmp(c->parents[i].id, parent.id) == 0)
+            return true;
+    }
+    c->parents[c->parents_count++] = parent;
+    return true;
+}
+
+/* `collection_ids`, `collection_id`, or both. */
+static bool
+read_parents(struct sl_call *call, struct sl_collection_config *c, struct sl_json source)
+{
+    struct sl_json ids = sl_json_member(source, "collection_ids");
+    struct sl_json id = sl_json_member(source, "collection_id");
+    uint32_t count = sl_json_count(ids) + sl_json_has(id);
+    if (count == 0 || count > SL_COLLECTION_PARENTS_MAX) {
+        sl_call_invalid(call, "body.source.collection_ids", "value_error", "1 to %d collections",
+                        SL_COLLECTION_PARENTS_MAX);
+        return false;
+    }
+    if (sl_json_has(id) && !add_parent(call, c, id))
+        return false;
+    for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
+        if (!add_parent(call, c, i.value))
+            return false;
+    }
+    c->schema = sl_json_member(c->parents[0].row, "output_schema");
+    return true;
+}
+
+static bool
+read_source(struct sl_call *call, struct sl_collection_config *c)
+{
+    struct sl_json source = sl_json_member(call->body, "source");
+    struct sl_filter *filter = NULL;
+    char *why = NULL;
+    bool is_read = sl_json_is(sl_json_member(source, "type"), "collection")
+                       ? read_parents(call, c, source)
+                       : read_buckets(call, c, sl_json_member(source, "bucket_ids"));
+    if (!is_read)
+        return false;
+    c->filters = sl_json_member(source, "source_filters");
+    if (sl_filter_compile(c->filters, NULL, &filter, &why) != SL_OK)
+        sl_call_invalid(call, "body.source.source_filters", "filter", "%s", why);
+    sl_filter_destroy(&filter);
+    sl_free(why);
+    return !sl_call_has_failed(call);
 }
 
 /* ---- extractor ----------------------------------------------------------------------------- */
@@ -80,6 +132,23 @@ check_path(struct sl_call *call, const struct sl_collection_config *c, struct sl
             continue;
         sl_call_invalid(call, "body.feature_extractor.input_mappings", "value_error",
                         "bucket %s has no field %.*s", c->buckets[i].id, SL_SLICE_FMT(path));
+        return false;
+    }
+    struct sl_slice field = {path.data, path.size};
+    const uint8_t *dot = memchr(path.data, '.', path.size);
+    field.size = dot == NULL ? path.size : (size_t)(dot - path.data);
+    for (uint32_t i = 0; i < c->parents_count; i++) {
+        struct sl_json schema = sl_json_member(c->parents[i].row, "output_schema");
+        bool is_open =
+            sl_json_bool(sl_json_path(c->parents[i].row,
+                                      sl_slice_str("feature_extractor.include_all_source_fields")),
+                         false);
+        if (is_open ||
+            sl_json_has(sl_json_member_slice(sl_json_member(schema, "properties"), field)))
+            continue;
+        sl_call_invalid(call, "body.feature_extractor.input_mappings", "value_error",
+                        "documents of collection %s have no field %.*s", c->parents[i].id,
+                        SL_SLICE_FMT(path));
         return false;
     }
     return true;
@@ -138,8 +207,7 @@ write_input_row(struct sl_call *call, const struct sl_collection_config *c, stru
 static struct sl_slice
 default_path(struct sl_call *call, const struct sl_collection_config *c, struct sl_slice input)
 {
-    struct sl_json schema = sl_json_member(c->buckets[0].row, "bucket_schema");
-    struct sl_json properties = sl_json_member(schema, "properties");
+    struct sl_json properties = sl_json_member(c->schema, "properties");
     struct sl_slice found = sl_slice_str("content");
     if (sl_json_has(sl_json_member_slice(properties, input)))
         return input;

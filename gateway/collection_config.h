@@ -10,12 +10,18 @@
 #include "gateway/resource.h"
 
 #define SL_COLLECTION_BUCKETS_MAX 100
+#define SL_COLLECTION_PARENTS_MAX 16
 
 struct sl_collection_config {
     const struct sl_extractor_info *info;
     struct sl_json extractor, params; /* As sent; params NONE: none. */
+    /* What feeds it: buckets, or collections. */
     struct sl_resource buckets[SL_COLLECTION_BUCKETS_MAX];
     uint32_t buckets_count;
+    struct sl_resource parents[SL_COLLECTION_PARENTS_MAX];
+    uint32_t parents_count;
+    struct sl_json filters;     /* What of it is read; NONE: all. */
+    struct sl_json schema;      /* Of the first source: {"properties":{...}} */
     struct sl_json inputs;      /* [{"name","path"|"value"}] */
     struct sl_json passthrough; /* [{"source_path",...}] */
     bool include_all;

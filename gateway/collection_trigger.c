@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trigger a collection: one batch of all that feeds it, submitted at once (api.md 2.6). */
+#include "actors/record.h"
 #include "gateway/arena.h"
 #include "gateway/batch_row.h"
 #include "gateway/collection.h"
@@ -13,7 +14,8 @@ struct trigger {
     struct sl_resource collection;
     const char *bucket;
     struct sl_filter *filter;
-    struct sl_buf ids; /* '\n' between. */
+    bool is_of_collections;
+    struct sl_buf ids; /* Objects, '\n' between; or records, a block each. */
     uint64_t count;
 };
 
@@ -48,7 +50,7 @@ find_source(struct sl_call *call, struct trigger *t)
     }
     if (sl_json_count(sl_json_member(call->body, "include_collections")) > 0)
         sl_call_invalid(call, "body.include_collections", "value_error",
-                        "no collection feeds this one");
+                        "buckets feed this one, no collection does");
     else if (found == 0)
         sl_call_invalid(call, "body.include_buckets", "value_error",
                         "no such bucket feeds the collection");
@@ -78,6 +80,19 @@ is_wanted(struct sl_call *call, const struct trigger *t, const char *id, struct 
 }
 
 static bool
+check_count(struct sl_call *call, const struct trigger *t)
+{
+    const char *what = t->is_of_collections ? "document" : "object";
+    if (t->count == 0)
+        sl_call_fail(call, SL_API_BAD_REQUEST, "no %s feeds the collection", what);
+    else if (t->count > TRIGGER_OBJECTS_MAX)
+        sl_call_fail(call, SL_API_BAD_REQUEST,
+                     "more than %d %ss feed the collection: filter them, or make batches",
+                     TRIGGER_OBJECTS_MAX, what);
+    return !sl_call_has_failed(call);
+}
+
+static bool
 collect(struct sl_call *call, struct trigger *t)
 {
     struct sl_buf prefix = {0};
@@ -96,43 +111,134 @@ collect(struct sl_call *call, struct trigger *t)
     }
     sl_scan_end(&scan);
     sl_buf_deinit(&prefix);
-    if (t->count == 0)
-        sl_call_fail(call, SL_API_BAD_REQUEST, "no object feeds the collection");
-    else if (t->count > TRIGGER_OBJECTS_MAX)
-        sl_call_fail(call, SL_API_BAD_REQUEST,
-                     "more than %d objects feed the collection: filter them, or make batches",
-                     TRIGGER_OBJECTS_MAX);
-    return !sl_call_has_failed(call);
+    return check_count(call, t);
+}
+
+/* ---- documents ----------------------------------------------------------------------------- */
+
+static bool
+is_record_wanted(struct sl_call *call, const struct sl_filter *const filters[2],
+                 struct sl_slice value)
+{
+    struct sl_record record;
+    if (SL_BUG(sl_record_decode(value, &record) != SL_OK))
+        return false;
+    if (filters[0] == NULL && filters[1] == NULL)
+        return true;
+    struct sl_json fields = sl_call_parse(call, record.fields);
+    return sl_filter_matches(filters[0], fields) && sl_filter_matches(filters[1], fields);
 }
 
 static void
-submit(struct sl_call *call, const struct trigger *t)
+collect_from(struct sl_call *call, struct trigger *t, const char *collection,
+             const struct sl_filter *const filters[2])
 {
+    struct sl_buf prefix = {0};
+    struct sl_scan scan = {0};
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_RECORD, sl_key_prefix(&prefix, 1, collection),
+                sl_slice(NULL, 0), false, &scan);
+    while (t->count <= TRIGGER_OBJECTS_MAX && sl_scan_next(&scan)) {
+        struct sl_arena_mark mark = sl_arena_mark(call->arena);
+        if (is_record_wanted(call, filters, scan.value)) {
+            t->count++;
+            sl_buf_append_block(&t->ids, scan.key);
+        }
+        sl_arena_rewind(call->arena, mark);
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+}
+
+static bool
+is_collection_named(struct sl_call *call, struct sl_json names, const struct sl_resource *found)
+{
+    struct sl_slice name = sl_member_text(call, found->row, "collection_name");
+    for (struct sl_json_iter i = sl_json_iter(names); sl_json_next(&i);) {
+        struct sl_slice text = sl_call_text(call, i.value);
+        if (sl_slice_is(text, found->id) || sl_slice_equal(text, name))
+            return true;
+    }
+    return sl_json_count(names) == 0;
+}
+
+/* Documents of every collection that feeds it, or of those that are named. */
+static bool
+collect_records(struct sl_call *call, struct trigger *t)
+{
+    struct sl_json source = sl_json_member(t->collection.row, "source");
+    struct sl_json names = sl_json_member(call->body, "include_collections");
+    struct sl_json ids = sl_json_member(source, "collection_ids");
+    struct sl_json_iter root = sl_json_iter(sl_json_member(source, "inherited_bucket_ids"));
+    struct sl_filter *own = NULL;
+    char *why = NULL; /* It was compiled before it was stored. */
+    t->is_of_collections = true;
+    if (SL_BUG(!sl_json_next(&root)))
+        return false;
+    t->bucket = (const char *)sl_call_text(call, root.value).data;
+    if (sl_filter_compile(sl_json_member(source, "source_filters"), NULL, &own, &why) != SL_OK)
+        sl_free(why);
+    for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
+        struct sl_resource found;
+        if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id,
+                              sl_call_text(call, i.value), &found))
+            break;
+        if (is_collection_named(call, names, &found))
+            collect_from(call, t, found.id, (const struct sl_filter *[]){own, t->filter});
+    }
+    sl_filter_destroy(&own);
+    return !sl_call_has_failed(call) && check_count(call, t);
+}
+
+static bool
+submit(struct sl_call *call, const struct trigger *t, struct sl_batch *b)
+{
+    if (t->is_of_collections) {
+        sl_batch_make_of_collection(call, t->bucket, t->count, b);
+        return sl_batch_submit_records(call, b, t->collection.id, sl_buf_slice(&t->ids));
+    }
     const char *only = sl_call_format(call, "[\"%s\"]", t->collection.id);
+    sl_batch_make(call, t->bucket, sl_buf_slice(&t->ids), b);
+    return sl_batch_submit(call, b, sl_call_parse(call, sl_slice_str(only)));
+}
+
+static void
+reply(struct sl_call *call, const struct trigger *t, const struct sl_batch *b)
+{
     struct sl_jsonw *w = &call->out;
-    struct sl_batch b;
-    sl_batch_make(call, t->bucket, sl_buf_slice(&t->ids), &b);
-    if (!sl_batch_submit(call, &b, sl_call_parse(call, sl_slice_str(only))))
-        return;
+    struct sl_json source = sl_json_member(t->collection.row, "source");
     sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "batch_id", b.id);
-    sl_jsonw_member_value(w, "task_id", sl_json_member(b.row, "task_id"));
+    sl_jsonw_member_str(w, "batch_id", b->id);
+    sl_jsonw_member_value(w, "task_id", sl_json_member(b->row, "task_id"));
     sl_jsonw_member_str(w, "collection_id", t->collection.id);
     sl_jsonw_name(w, "source_bucket_ids");
     sl_jsonw_array(w);
     sl_jsonw_str(w, t->bucket);
     sl_jsonw_end(w);
-    sl_jsonw_member_raw(w, "source_collection_ids", sl_slice_str("[]"));
-    sl_jsonw_member_u64(w, "object_count", t->count);
-    sl_jsonw_member_u64(w, "total_tiers", 1);
+    sl_jsonw_name(w, "source_collection_ids");
+    if (t->is_of_collections)
+        sl_jsonw_value(w, sl_json_member(source, "collection_ids"));
+    else
+        sl_jsonw_raw(w, sl_slice_str("[]"));
+    sl_jsonw_member_u64(w, t->is_of_collections ? "document_count" : "object_count", t->count);
+    sl_jsonw_member_u64(w, "total_tiers", b->tiers_count);
     sl_jsonw_member_str(w, "message", "the collection is being processed");
     sl_jsonw_end(w);
+}
+
+static bool
+collect_any(struct sl_call *call, struct trigger *t)
+{
+    struct sl_json type = sl_json_path(t->collection.row, sl_slice_str("source.type"));
+    if (sl_json_is(type, "collection"))
+        return collect_records(call, t);
+    return find_source(call, t) && collect(call, t);
 }
 
 void
 sl_api_trigger_collection(struct sl_call *call)
 {
     struct trigger t = {0};
+    struct sl_batch b;
     char *why = NULL;
     if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id, call->params[0],
                           &t.collection))
@@ -145,8 +251,8 @@ sl_api_trigger_collection(struct sl_call *call)
         SL_OK)
         sl_call_invalid(call, "body.source_filters", "filter", "%s", why);
     sl_free(why);
-    if (!sl_call_has_failed(call) && find_source(call, &t) && collect(call, &t))
-        submit(call, &t);
+    if (!sl_call_has_failed(call) && collect_any(call, &t) && submit(call, &t, &b))
+        reply(call, &t, &b);
     sl_filter_destroy(&t.filter);
     sl_buf_deinit(&t.ids);
 }

@@ -35,6 +35,24 @@ record_key(struct sl_call *call, const char *collection, const char *id)
 
 /* ---- showing ------------------------------------------------------------------------------- */
 
+/* A document that was made of another one has a root, and that other one as its source. */
+static void
+write_lineage(const struct sl_record *r, struct sl_jsonw *w)
+{
+    bool is_of_record = r->root.size > 0;
+    struct sl_slice root = is_of_record ? r->root : r->source;
+    sl_jsonw_member_slice(w, "root_object_id", sl_key_part(root, 1));
+    sl_jsonw_member_slice(w, "root_bucket_id", sl_key_part(root, 0));
+    sl_jsonw_member_str(w, "source_type", is_of_record ? "collection" : "bucket");
+    if (is_of_record) {
+        sl_jsonw_name(w, "source_document_id");
+        sl_document_id_value(w, sl_key_part(r->source, 1));
+        sl_jsonw_member_slice(w, "source_collection_id", sl_key_part(r->source, 0));
+    } else {
+        sl_jsonw_member_slice(w, "source_object_id", sl_key_part(r->source, 1));
+    }
+}
+
 static void
 write_internal(struct sl_call *call, const struct shown *s, const char *id,
                const struct sl_record *r, struct sl_jsonw *w)
@@ -48,10 +66,7 @@ write_internal(struct sl_call *call, const struct shown *s, const char *id,
     sl_jsonw_member_time(w, "updated_at", r->updated_ms);
     sl_jsonw_name(w, "lineage");
     sl_jsonw_object(w);
-    sl_jsonw_member_slice(w, "root_object_id", sl_key_part(r->source, 1));
-    sl_jsonw_member_slice(w, "root_bucket_id", sl_key_part(r->source, 0));
-    sl_jsonw_member_str(w, "source_type", "bucket");
-    sl_jsonw_member_slice(w, "source_object_id", sl_key_part(r->source, 1));
+    write_lineage(r, w);
     sl_jsonw_end(w);
     sl_jsonw_name(w, "processing");
     sl_jsonw_object(w);

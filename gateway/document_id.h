@@ -13,7 +13,8 @@
 
 /* The record's id in what a client sent: without the prefix, if it has one. Borrowed. */
 struct sl_slice sl_document_id_read(struct sl_slice text);
-/* Write the member "document_id" of a record. */
+/* Write the id of a record: as a value, or as the member "document_id". */
+void sl_document_id_value(struct sl_jsonw *w, struct sl_slice record_id);
 void sl_document_id_write(struct sl_jsonw *w, struct sl_slice record_id);
 
 #endif

@@ -68,7 +68,8 @@ write_progress(struct sl_jsonw *w, const struct sl_task_view *v)
 void
 sl_task_write(struct sl_call *call, const struct sl_task_view *v, struct sl_jsonw *w)
 {
-    static const char *const own[] = {"job_id", "progress", "error", "counted_under", NULL};
+    static const char *const own[] = {"job_id", "progress", "error", "counted_under",
+                                      "chain",  "run",      NULL};
     char id[37];
     sl_job_id_format(v->id, id);
     sl_jsonw_object(w);

@@ -69,7 +69,9 @@ settle(const struct sl_job_row *before, enum sl_job_state state)
                                .done = 4,
                                .canceled = 6,
                                .started_ms = 200};
-    cr_assert_eq(sl_settle_job(&s, &info), SL_OK);
+    struct sl_job_id next;
+    bool has_next;
+    cr_assert_eq(sl_settle_job(&s, &info, &next, &has_next), SL_OK);
     txn = sl_store_begin(store);
     cr_assert_eq(sl_txn_get(txn, scope, SL_TABLE_JOB, key, &value), SL_OK);
     cr_assert_eq(sl_job_row_decode(value, &after), SL_OK);

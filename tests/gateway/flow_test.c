@@ -161,7 +161,7 @@ static const struct {
      "\"input_mappings\":{\"text\":\"gone\"}}}",
      422},
     {"POST", "/v1/collections",
-     "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"collection\",\"collection_id\":"
+     "{\"collection_name\":\"xxx\",\"source\":{\"type\":\"cluster\",\"collection_id\":"
      "\"items_text\"},\"feature_extractor\":{\"feature_extractor_name\":\"text_extractor\","
      "\"version\":\"v1\"}}",
      422},
