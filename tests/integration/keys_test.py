@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""API keys over their life: made, changed, rotated with and without overlap, revoked; users and the
+organization around them."""
+import time
+import urllib.parse
+
+import sluice_testlib as lib
+
+OWNER = "owner@keys-test.local"
+
+
+def path(email, *more):
+    return "/".join(["/v1/organizations/users", urllib.parse.quote(email, safe=""), *more])
+
+
+def answers(server, secret):
+    return lib.Client(server.port, secret).get("/v1/namespaces").status
+
+
+def check_keys(server, client):
+    keys = path(OWNER, "api-keys")
+    made = client.post(keys, {"name": "one", "permissions": ["read"]}).expect(200)
+    with lib.check("a key is changed: its name, its permissions"):
+        lib.equal(answers(server, made["key"]), 200)
+        body = {"namespace_name": "made", "feature_extractors": lib.BOTH}
+        lib.Client(server.port, made["key"]).post("/v1/namespaces", body).expect(403)
+        shown = client.call("PATCH", f"{keys}/one", {
+            "name": "two", "permissions": ["read", "write"], "description": "d"}).expect(200)
+        lib.equal((shown["name"], shown["permissions"], shown["description"]),
+                  ("two", ["read", "write"], "d"))
+        assert "key" not in shown, "the secret is shown once"
+        lib.Client(server.port, made["key"]).post("/v1/namespaces", body).expect(200)
+        client.call("PATCH", f"{keys}/one", {}).expect(404)
+    with lib.check("a name that is taken is refused"):
+        client.post(keys, {"name": "three"}).expect(200)
+        client.call("PATCH", f"{keys}/two", {"name": "three"}).expect(409)
+    with lib.check("a rotated key has a new secret, and the old one is dead at once"):
+        fresh = client.post(f"{keys}/two/rotate").expect(200)
+        assert fresh["key"] != made["key"], "the same secret"
+        lib.equal((fresh["name"], fresh["permissions"]), ("two", ["read", "write"]))
+        lib.equal((answers(server, made["key"]), answers(server, fresh["key"])), (401, 200))
+    with lib.check("with an overlap both live, the old one until it ends"):
+        again = client.post(f"{keys}/two/rotate?overlap_s=1").expect(200)
+        lib.equal((answers(server, fresh["key"]), answers(server, again["key"])), (200, 200))
+        deadline = time.monotonic() + 10
+        while answers(server, fresh["key"]) == 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        lib.equal((answers(server, fresh["key"]), answers(server, again["key"])), (401, 200))
+        client.post(f"{keys}/two/rotate?overlap_s=86401").expect(422)
+    with lib.check("a key that expires in the past is refused"):
+        client.call("PATCH", f"{keys}/two", {"expires_at": "2020-01-01T00:00:00Z"}).expect(422)
+    with lib.check("a revoked key is dead, stays revoked, and is listed when asked"):
+        client.call("PATCH", f"{keys}/two", {"status": "revoked"}).expect(200)
+        lib.equal(answers(server, again["key"]), 401)
+        client.call("PATCH", f"{keys}/two", {"status": "active"}).expect(409)
+        client.post(f"{keys}/two/rotate").expect(409)
+        names = [item["name"] for item in client.get(keys).expect(200)["results"]]
+        assert "two" not in names, names
+        names = [item["name"] for item in
+                 client.get(f"{keys}?include_revoked=true").expect(200)["results"]]
+        assert "two" in names, names
+    with lib.check("the first key is protected"):
+        for method, more in (("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
+            client.call(method, f"{keys}/admin-key{more}",
+                        None if method == "DELETE" else {}).expect(403)
+    with lib.check("all of it survives a restart"):
+        server.stop()
+        server.start()
+        lib.equal(answers(server, again["key"]), 401)
+        lib.equal(answers(server, client.key), 200)
+
+
+def check_users(server, client):
+    with lib.check("a user is changed, and deleted with the keys"):
+        client.post("/v1/organizations/users", {"email": "a+b@x.com", "user_name": "Ann"}
+                    ).expect(200)
+        shown = client.call("PATCH", path("a+b@x.com"), {"role": "viewer"}).expect(200)
+        lib.equal((shown["role"], shown["user_name"]), ("viewer", "Ann"))
+        key = client.post(path("a+b@x.com", "api-keys"), {"name": "k"}).expect(200)["key"]
+        lib.equal(answers(server, key), 200)
+        client.call("DELETE", path("a+b@x.com")).expect(200)
+        lib.equal(answers(server, key), 401)
+        client.get(path("a+b@x.com")).expect(404)
+    with lib.check("the last admin stays"):
+        client.call("DELETE", path(OWNER)).expect(409)
+    with lib.check("the organization is changed"):
+        shown = client.call("PATCH", "/v1/organizations", {
+            "organization_name": "New", "metadata": {"a": 1}, "billing_email": "b@x.com"}
+        ).expect(200)
+        lib.equal((shown["organization_name"], shown["metadata"], shown["billing_email"]),
+                  ("New", {"a": 1}, "b@x.com"))
+        lib.equal(client.get("/v1/organizations").expect(200)["organization_name"], "New")
+
+
+def main():
+    server = lib.Server().start()
+    client = server.tenant("keys-test")
+    check_keys(server, client)
+    check_users(server, client)
+    with lib.check("sluice stops when asked"):
+        lib.equal(server.stop(), 0, "the exit status")
+    lib.finish()
+
+
+if __name__ == "__main__":
+    main()
