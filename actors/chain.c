@@ -4,8 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "runtime/filter.h"
-#include "actors/record.h"
+#include "actors/chain_row.h"
 #include "actors/rows.h"
 #include "runtime/alloc.h"
 
@@ -13,16 +12,23 @@ struct chain {
     struct sl_txn *txn;
     struct sl_scope scope;
     struct sl_json about, tier; /* tier: the first of about.chain. */
-    char *batch, run[16];
-    uint64_t total;
-    bool is_too_large;
-    struct sl_buf key, payload, event;
+    char *batch;
+    struct sl_buf key;
 };
 
-static void
-run_text(uint32_t run, char ret_text[static 16])
+void
+sl_chain_run_format(uint64_t run, char ret_text[static SL_CHAIN_RUN_SIZE])
 {
-    (void)snprintf(ret_text, 16, "%" PRIu32, run);
+    (void)snprintf(ret_text, SL_CHAIN_RUN_SIZE, "%" PRIu32, (uint32_t)run);
+}
+
+struct sl_slice
+sl_chain_key(struct sl_buf *out, struct sl_scope scope, struct sl_job_id job)
+{
+    sl_buf_clear(out);
+    sl_buf_append_u64be(out, scope.id);
+    sl_buf_append_slice(out, sl_slice(job.bytes, sizeof(job.bytes)));
+    return sl_buf_slice(out);
 }
 
 void
@@ -30,96 +36,14 @@ sl_chain_note(struct sl_txn *txn, struct sl_scope scope, const struct sl_task_pa
               const char *record_id)
 {
     struct sl_buf key = {0};
-    char run[16], *batch = sl_strndup(p->origin.data, p->origin.size);
+    char run[SL_CHAIN_RUN_SIZE], *batch = sl_strndup(p->origin.data, p->origin.size);
     char *collection = sl_strndup(p->collection.data, p->collection.size);
-    run_text(p->run, run);
+    sl_chain_run_format(p->run, run);
     sl_txn_put(txn, scope, SL_TABLE_TIER, sl_key(&key, 4, batch, run, collection, record_id),
                sl_slice_str(""));
     sl_free(batch);
     sl_free(collection);
     sl_buf_deinit(&key);
-}
-
-/* ---- the next tier's tasks ----------------------------------------------------------------- */
-
-/* Does the record hold? One that is gone meanwhile does not. */
-static bool
-is_wanted(struct chain *c, const struct sl_filter *filter, struct sl_slice key)
-{
-    struct sl_json_doc *doc = NULL;
-    struct sl_record record;
-    struct sl_slice row;
-    if (filter == NULL)
-        return true;
-    if (sl_txn_get(c->txn, c->scope, SL_TABLE_RECORD, key, &row) != SL_OK ||
-        sl_record_decode(row, &record) != SL_OK ||
-        sl_json_parse(record.fields, &doc, NULL) != SL_OK)
-        return false;
-    bool is_held = sl_filter_matches(filter, sl_json_root(doc));
-    sl_json_destroy(&doc);
-    return is_held;
-}
-
-static void
-add_task(struct chain *c, const struct sl_task_payload *p)
-{
-    if (c->total >= SL_CHAIN_TASKS_MAX) {
-        c->is_too_large = true;
-        return;
-    }
-    sl_buf_clear(&c->payload);
-    sl_task_payload_encode(p, &c->payload);
-    sl_queue_event_task(&c->event, sl_buf_slice(&c->payload));
-    c->total++;
-}
-
-/* A task for each record that this run wrote into `source`. */
-static void
-add_records(struct chain *c, struct sl_task_payload *p, const char *source,
-            const struct sl_filter *filter)
-{
-    struct sl_buf key = {0};
-    struct sl_scan scan = {0};
-    sl_txn_scan(c->txn, c->scope, SL_TABLE_TIER,
-                sl_key_prefix(&c->key, 3, c->batch, c->run, source), sl_slice(NULL, 0), false,
-                &scan);
-    while (!c->is_too_large && sl_scan_next(&scan)) {
-        sl_buf_clear(&key);
-        sl_buf_append_str(&key, source);
-        sl_buf_append_u8(&key, 0);
-        sl_buf_append_slice(&key, sl_key_part(scan.key, 3));
-        p->source = sl_buf_slice(&key);
-        if (is_wanted(c, filter, p->source))
-            add_task(c, p);
-    }
-    sl_scan_end(&scan);
-    sl_buf_deinit(&key);
-}
-
-static void
-add_collection(struct chain *c, struct sl_json collection, uint64_t run)
-{
-    char *id = sl_json_strdup(sl_json_member(collection, "collection_id"));
-    struct sl_filter *filter = NULL;
-    char *why = NULL;
-    struct sl_task_payload p = {.kind = SL_SOURCE_RECORD,
-                                .run = (uint32_t)run,
-                                .origin = sl_slice_str(c->batch),
-                                .collection = sl_slice_str(id == NULL ? "" : id)};
-    p.is_chained = sl_json_bool(sl_json_member(collection, "is_chained"), false);
-    /* It was compiled once before it was stored. */
-    bool is_good = id != NULL && sl_filter_compile(sl_json_member(collection, "filters"), NULL,
-                                                   &filter, &why) == SL_OK;
-    struct sl_json sources = sl_json_member(collection, "sources");
-    for (struct sl_json_iter i = sl_json_iter(sources); is_good && sl_json_next(&i);) {
-        char *source = sl_json_strdup(i.value);
-        if (source != NULL)
-            add_records(c, &p, source, filter);
-        sl_free(source);
-    }
-    sl_filter_destroy(&filter);
-    sl_free(why);
-    sl_free(id);
 }
 
 /* ---- the next tier's job ------------------------------------------------------------------- */
@@ -161,45 +85,38 @@ write_about(struct chain *c, uint64_t tier, struct sl_buf *out)
     sl_jsonw_done(&w);
 }
 
-/* Everything is read: now the writes. */
+/* The job without its tasks, and the promise of these. */
 static void
 put_job(struct chain *c, struct sl_job_id id, uint64_t tier, const struct sl_job_row *ended,
         uint64_t now_ms)
 {
     struct sl_buf about = {0}, row = {0};
-    char error[96] = "";
     write_about(c, tier, &about);
-    struct sl_job_row job = {.state = SL_JOB_PENDING,
-                             .created_ms = now_ms,
-                             .total = c->total,
-                             .kind = ended->kind,
-                             .about = sl_buf_slice(&about)};
-    if (c->is_too_large) {
-        (void)snprintf(error, sizeof(error), "the tier has more than %d documents",
-                       SL_CHAIN_TASKS_MAX);
-        job.state = SL_JOB_FAILED;
-        job.ended_ms = now_ms;
-        job.error = sl_slice_str(error);
-    } else {
-        sl_txn_event(c->txn, SL_PROJECTION_QUEUE, c->scope, sl_buf_slice(&c->event));
-    }
-    sl_job_row_encode(&job, &row);
+    sl_job_row_encode(&(struct sl_job_row){.state = SL_JOB_PENDING,
+                                           .created_ms = now_ms,
+                                           .kind = ended->kind,
+                                           .about = sl_buf_slice(&about)},
+                      &row);
     sl_txn_put(c->txn, c->scope, SL_TABLE_JOB, sl_slice(id.bytes, sizeof(id.bytes)),
                sl_buf_slice(&row));
+    sl_txn_put(c->txn, SL_SCOPE_SYSTEM, SL_TABLE_OPENING, sl_chain_key(&c->key, c->scope, id),
+               sl_json_raw(c->tier));
     sl_buf_deinit(&about);
     sl_buf_deinit(&row);
 }
 
-/* What was noted for later tiers is of no use any more. */
-static void
-drop_notes(struct chain *c)
+void
+sl_chain_drop_notes(struct sl_txn *txn, struct sl_scope scope, const char *batch, uint64_t run)
 {
-    struct sl_buf garbage = {0};
-    sl_buf_append_u64(&garbage, c->scope.id);
+    struct sl_buf garbage = {0}, key = {0};
+    char text[SL_CHAIN_RUN_SIZE];
+    sl_chain_run_format(run, text);
+    sl_buf_append_u64(&garbage, scope.id);
     sl_buf_append_u8(&garbage, SL_TABLE_TIER);
-    sl_buf_append_slice(&garbage, sl_key_prefix(&c->key, 2, c->batch, c->run));
-    sl_txn_put(c->txn, SL_SCOPE_SYSTEM, SL_TABLE_GARBAGE, sl_buf_slice(&garbage), sl_slice_str(""));
+    sl_buf_append_slice(&garbage, sl_key_prefix(&key, 2, batch, text));
+    sl_txn_put(txn, SL_SCOPE_SYSTEM, SL_TABLE_GARBAGE, sl_buf_slice(&garbage), sl_slice_str(""));
     sl_buf_deinit(&garbage);
+    sl_buf_deinit(&key);
 }
 
 static bool
@@ -212,7 +129,6 @@ stage_next(struct chain *c, const struct sl_job_row *ended, uint64_t now_ms,
     struct sl_buf scratch = {0};
     (void)!sl_json_u64(sl_json_member(c->about, "run"), &run);
     (void)!sl_json_u64(sl_json_member(c->about, "current_tier"), &tier);
-    run_text((uint32_t)run, c->run);
     bool is_more = sl_json_next(&first);
     if (is_more)
         c->tier = first.value;
@@ -221,19 +137,10 @@ stage_next(struct chain *c, const struct sl_job_row *ended, uint64_t now_ms,
                    sl_json_text(sl_json_member(c->tier, "task_id"), &scratch, &text) == SL_OK &&
                    sl_job_id_parse(text, ret_next) == SL_OK;
     sl_buf_deinit(&scratch);
-    if (is_made) {
-        sl_queue_event_enqueue(&c->event, &(struct sl_enqueue){.job = *ret_next,
-                                                               .class = SL_CLASS_CPU,
-                                                               .priority = 5,
-                                                               .created_ms = now_ms});
-        struct sl_json collections = sl_json_member(c->tier, "collections");
-        for (struct sl_json_iter i = sl_json_iter(collections); sl_json_next(&i);)
-            add_collection(c, i.value, run);
+    if (is_made)
         put_job(c, *ret_next, tier + 1, ended, now_ms);
-        is_made = !c->is_too_large;
-    }
-    if (!is_made && (is_more || tier > 0))
-        drop_notes(c);
+    else if (is_more || tier > 0)
+        sl_chain_drop_notes(c->txn, c->scope, c->batch, run);
     return is_made;
 }
 
@@ -253,7 +160,5 @@ sl_chain_next(struct sl_txn *txn, struct sl_scope scope, const struct sl_job_row
     sl_json_destroy(&doc);
     sl_free(c.batch);
     sl_buf_deinit(&c.key);
-    sl_buf_deinit(&c.payload);
-    sl_buf_deinit(&c.event);
     return is_made;
 }

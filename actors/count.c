@@ -2,6 +2,8 @@
 #include "actors/count.h"
 
 #include "actors/rows.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
 
 void
 sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta)
@@ -29,6 +31,23 @@ sl_count_of_job(enum sl_job_state state)
     if (state == SL_JOB_SUCCEEDED || state == SL_JOB_PARTIAL)
         return SL_COUNT_JOBS_DONE;
     return state == SL_JOB_FAILED ? SL_COUNT_JOBS_FAILED : SL_COUNT_JOBS_CANCELED;
+}
+
+void
+sl_count_job_end(struct sl_txn *t, struct sl_scope scope, struct sl_slice about,
+                 enum sl_job_state state)
+{
+    struct sl_json_doc *doc = NULL;
+    if (about.size == 0 || sl_json_parse(about, &doc, NULL) != SL_OK)
+        return;
+    char *parent = sl_json_strdup(sl_json_member(sl_json_root(doc), "counted_under"));
+    sl_json_destroy(&doc);
+    if (parent == NULL)
+        return;
+    sl_count_add(
+        t, (struct sl_counter){.scope = scope, .what = sl_count_of_job(state), .parent = parent},
+        1);
+    sl_free(parent);
 }
 
 void

@@ -32,6 +32,9 @@ void sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta);
 int64_t sl_count(struct sl_txn *t, struct sl_counter counter);
 /* Which of the three an ended job counts in. */
 const char *sl_count_of_job(enum sl_job_state state);
+/* A job, or the last of a chain, has ended: count it under what its `about` (JSON) names. */
+void sl_count_job_end(struct sl_txn *t, struct sl_scope scope, struct sl_slice about,
+                      enum sl_job_state state);
 /* Set back to nothing: its parent is gone. */
 void sl_count_forget(struct sl_txn *t, struct sl_counter counter);
 

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "actors/task_source.h"
+#include "actors/chain.h"
 #include "actors/head.h"
 #include "actors/rows.h"
 #include "actors/settle.h"
+#include "actors/task_source.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 #include "runtime/limits.h"
@@ -19,8 +20,10 @@
 #define SPECS_MAX    64
 #define TOKEN_TICK   1
 #define TOKEN_DRAIN  2
+#define TOKEN_OPEN   3
 #define TICK_BUSY_NS (500 * SL_MILLI_NS)
 #define DRAIN_NS     (10 * SL_MILLI_NS)
+#define OPEN_NS      SL_MILLI_NS  /* Between slices of a tier: others have their turn. */
 #define REFUSED_NS   SL_SECOND_NS /* No leases for so long after the store refused a commit. */
 
 struct node {
@@ -49,6 +52,8 @@ struct dispatcher {
     uint64_t lease_after_ns;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
     struct sl_buf row, inputs;
+    struct sl_chain_opener *opener;
+    bool is_opening; /* A timer of its own is set. */
     bool is_draining;
     bool is_woken; /* Since the last tick. */
 };
@@ -147,14 +152,23 @@ is_settled(struct dispatcher *d, const struct sl_ctx *ctx, const struct sl_lease
     return false;
 }
 
-/* An ended job's final row; whoever waits for it is told. A tier after it may have nothing to do,
-   and then ends as well. False: the store refused, a tick tries again. */
+/* Tiers whose tasks are to be made may be there: see to them, slice by slice. */
+static void
+open_tiers(struct dispatcher *d, struct sl_ctx *ctx)
+{
+    if (d->is_opening)
+        return;
+    d->is_opening = true;
+    sl_after(ctx, 0, TOKEN_OPEN);
+}
+
+/* An ended job's final row; whoever waits for it is told, and the tier after it is opened. False:
+   the store refused, a tick tries again. */
 static bool
 end_job(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_job_info *info)
 {
     struct sl_settle settle = settle_of(d, ctx);
     struct sl_job_id next;
-    struct sl_job_info next_info;
     bool has_next = false;
     enum sl_err err = sl_settle_job(&settle, info, &next, &has_next);
     if (err != SL_OK) {
@@ -164,9 +178,8 @@ end_job(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_job_info *info
     struct sl_m_job_ended ended = {.scope = info->scope.id,
                                    .job = sl_slice(info->id.bytes, sizeof(info->id.bytes))};
     sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
-    if (has_next && sl_queue_job(d->options.queue, next, &next_info) == SL_OK &&
-        next_info.state >= SL_JOB_SUCCEEDED)
-        return end_job(d, ctx, &next_info); /* As deep as there are tiers. */
+    if (has_next)
+        open_tiers(d, ctx);
     return true;
 }
 
@@ -176,6 +189,27 @@ finish_job(struct dispatcher *d, struct sl_ctx *ctx, struct sl_job_id id)
     struct sl_job_info info;
     if (sl_queue_job(d->options.queue, id, &info) == SL_OK && info.state >= SL_JOB_SUCCEEDED)
         (void)end_job(d, ctx, &info);
+}
+
+static void
+on_open(struct dispatcher *d, struct sl_ctx *ctx)
+{
+    struct sl_chain_opened opened = {0};
+    d->is_opening = false;
+    if (d->is_draining)
+        return; /* The next start finds them. */
+    enum sl_err err = SL_ENOSPC;
+    bool is_low = sl_store_is_low(ctx->store);
+    if (!is_low)
+        err = sl_chain_open_some(d->opener, ctx->store, ctx->now_ms, &opened);
+    if (err != SL_OK && !is_low)
+        sl_report_error("settle-failed", "what=tier err=%s", sl_err_name(err));
+    if (opened.is_job)
+        finish_job(d, ctx, opened.job); /* One without tasks has ended at once. */
+    if ((err == SL_OK && !opened.is_more) || d->is_opening)
+        return;
+    d->is_opening = true;
+    sl_after(ctx, err == SL_OK ? OPEN_NS : REFUSED_NS, TOKEN_OPEN);
 }
 
 static void
@@ -507,10 +541,13 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct dispatcher *d = self;
     uint64_t task_id;
-    if (SL_BODY(msg, timer)->token == TOKEN_DRAIN) {
+    uint64_t token = SL_BODY(msg, timer)->token;
+    if (token == TOKEN_DRAIN)
         on_drain(self, ctx, msg);
+    if (token == TOKEN_OPEN)
+        on_open(d, ctx);
+    if (token != TOKEN_TICK)
         return;
-    }
     /* An earlier tick was set after this one: were it to set another, ticks would only ever grow.
      */
     if (ctx->now_ns < d->tick_at_ns)
@@ -525,7 +562,8 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_wake(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)ctx, (void)msg;
+    (void)msg;
+    open_tiers(self, ctx); /* One that waits may have been cancelled. */
     /* Every message ends with a pump. A job may have ended where we do not see it, by a cancel: the
        next tick finds it. */
     ((struct dispatcher *)self)->is_woken = true;
@@ -555,7 +593,9 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct dispatcher *d = self;
     d->options = *(const struct sl_dispatcher_options *)argument;
     d->tick_at_ns = UINT64_MAX;
+    d->opener = sl_chain_opener_create();
     finish_ended_jobs(d, ctx);
+    open_tiers(d, ctx);
     set_tick(d, ctx);
 }
 
@@ -565,6 +605,7 @@ deinit(void *self)
     struct dispatcher *d = self;
     for (uint32_t i = 0; i < SPECS_MAX; i++)
         spec_deinit(&d->specs[i]);
+    sl_chain_opener_destroy(&d->opener);
     sl_buf_deinit(&d->row);
     sl_buf_deinit(&d->inputs);
 }

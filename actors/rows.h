@@ -19,6 +19,8 @@ enum sl_table {
     SL_TABLE_TENANT = 2,  /* tenant_id -> JSON; "scope" is its scope's number */
     SL_TABLE_KEY = 3,     /* SHA-256 of the secret (32 bytes) -> JSON of the API key */
     SL_TABLE_GARBAGE = 4, /* scope (8 bytes), table, prefix of keys -> task id or nothing */
+    SL_TABLE_OPENING = 5, /* scope (8 bytes, big endian), job id (16 bytes) -> JSON: a tier whose
+                             tasks are yet to be made (chain.h) */
 
     /* a tenant's scope: what actors/ knows */
     SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket |

@@ -282,23 +282,6 @@ sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
     return err;
 }
 
-static void
-count_job(struct sl_txn *txn, const struct sl_job_info *info, const struct sl_job_row *row)
-{
-    struct sl_json_doc *about = NULL;
-    if (row->about.size == 0 || sl_json_parse(row->about, &about, NULL) != SL_OK)
-        return;
-    char *parent = sl_json_strdup(sl_json_member(sl_json_root(about), "counted_under"));
-    sl_json_destroy(&about);
-    if (parent == NULL)
-        return;
-    sl_count_add(txn,
-                 (struct sl_counter){
-                     .scope = info->scope, .what = sl_count_of_job(info->state), .parent = parent},
-                 1);
-    sl_free(parent);
-}
-
 enum sl_err
 sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct sl_job_id *ret_next,
               bool *ret_has_next)
@@ -327,7 +310,7 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct 
     sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
     *ret_has_next = sl_chain_next(txn, info->scope, &job, s->now_ms, ret_next);
     if (!*ret_has_next)
-        count_job(txn, info, &job);
+        sl_count_job_end(txn, info->scope, job.about, job.state);
     sl_job_row_encode(&job, &row);
     sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
     sl_queue_event_forget(&event, info->id);

@@ -98,6 +98,19 @@ run(const struct sl_job_row *row, struct sl_job_id *ret_next)
     return is_made;
 }
 
+/* Open whatever is to be opened; how many turns it took. */
+static uint32_t
+open_all(void)
+{
+    struct sl_chain_opener *opener = sl_chain_opener_create();
+    struct sl_chain_opened opened = {.is_more = true};
+    uint32_t turns = 0;
+    for (; opened.is_more; turns++)
+        cr_assert_eq(sl_chain_open_some(opener, store, 950, &opened), SL_OK);
+    sl_chain_opener_destroy(&opener);
+    return turns;
+}
+
 static uint32_t
 garbage_count(void)
 {
@@ -123,6 +136,8 @@ Test(chain, makes_a_task_of_each_wanted_record_of_this_run)
     cr_assert(run(&row, &next));
     cr_assert_eq(sl_job_id_parse(sl_slice_str(NEXT), &wanted), SL_OK);
     cr_assert_eq(memcmp(&next, &wanted, sizeof(next)), 0);
+    cr_assert_eq(sl_queue_job(queue, next, &info), SL_ENOTFOUND, "its tasks are not made yet");
+    open_all();
     cr_assert_eq(sl_queue_job(queue, next, &info), SL_OK);
     cr_assert_eq(info.total, 2);
     struct sl_lease_want want = {.holder = 1, .now_ms = 1000, .duration_ns = 1};
@@ -143,6 +158,7 @@ Test(chain, stores_the_next_job_one_tier_on)
     struct sl_slice value;
     struct sl_json_doc *doc = NULL;
     cr_assert(run(&row, &next));
+    open_all();
     struct sl_txn *txn = sl_store_begin(store);
     cr_assert_eq(
         sl_txn_get(txn, scope, SL_TABLE_JOB, sl_slice(next.bytes, sizeof(next.bytes)), &value),
@@ -175,4 +191,79 @@ Test(chain, ends_where_nothing_follows_or_a_tier_failed)
     cr_assert_not(run(&other, &next));
     struct sl_job_row broken = ended(SL_JOB_SUCCEEDED, "{\"batch_id\":\"x\",\"chain\":[{}]}");
     cr_assert_not(run(&broken, &next));
+}
+
+/* As many records of collection "a" as take several slices. */
+static void
+write_many(uint32_t count)
+{
+    struct sl_txn *txn = sl_store_begin(store);
+    for (uint32_t i = 0; i < count; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "r%06u", i);
+        write_record(txn, id, "{\"n\":7}", 0);
+    }
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+}
+
+static struct sl_job_row
+row_of(struct sl_job_id id, struct sl_buf *copy)
+{
+    struct sl_txn *txn = sl_store_begin(store);
+    struct sl_job_row row;
+    struct sl_slice value;
+    cr_assert_eq(sl_txn_get(txn, scope, SL_TABLE_JOB, sl_slice(id.bytes, sizeof(id.bytes)), &value),
+                 SL_OK);
+    sl_buf_clear(copy);
+    sl_buf_append_slice(copy, value);
+    cr_assert_eq(sl_job_row_decode(sl_buf_slice(copy), &row), SL_OK);
+    sl_txn_abort(&txn);
+    return row;
+}
+
+Test(chain, opens_a_large_tier_in_slices_and_again_after_a_crash)
+{
+    struct sl_job_row row = ended(SL_JOB_SUCCEEDED, about);
+    struct sl_chain_opened opened;
+    struct sl_job_info info;
+    struct sl_job_id next;
+    write_many(5000);
+    cr_assert(run(&row, &next));
+    /* The process dies between two slices: what was collected goes with it. */
+    struct sl_chain_opener *opener = sl_chain_opener_create();
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(sl_chain_open_some(opener, store, 950, &opened), SL_OK);
+    cr_assert(opened.is_more);
+    cr_assert_eq(sl_queue_job(queue, next, &info), SL_ENOTFOUND);
+    sl_chain_opener_destroy(&opener);
+    cr_assert_geq(open_all(), 5);
+    cr_assert_eq(sl_queue_job(queue, next, &info), SL_OK);
+    cr_assert_eq(info.total, 5002);
+    cr_assert_eq(open_all(), 1, "nothing is opened twice");
+    cr_assert_eq(sl_queue_job(queue, next, &info), SL_OK);
+    cr_assert_eq(info.total, 5002);
+}
+
+Test(chain, ends_with_a_tier_that_is_cancelled_while_it_waits)
+{
+    struct sl_job_row row = ended(SL_JOB_SUCCEEDED, about);
+    struct sl_buf copy = {0}, value = {0};
+    struct sl_job_info info;
+    struct sl_job_id next;
+    cr_assert(run(&row, &next));
+    struct sl_job_row canceled = row_of(next, &copy);
+    canceled.state = SL_JOB_CANCELED;
+    canceled.ended_ms = 940;
+    struct sl_txn *txn = sl_store_begin(store);
+    sl_job_row_encode(&canceled, &value);
+    sl_txn_put(txn, scope, SL_TABLE_JOB, sl_slice(next.bytes, sizeof(next.bytes)),
+               sl_buf_slice(&value));
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+    open_all();
+    cr_assert_eq(sl_queue_job(queue, next, &info), SL_ENOTFOUND);
+    cr_assert_eq(row_of(next, &copy).state, SL_JOB_CANCELED);
+    cr_assert_eq(garbage_count(), 1, "what was noted is left to the purge");
+    cr_assert_eq(open_all(), 1);
+    sl_buf_deinit(&copy);
+    sl_buf_deinit(&value);
 }
