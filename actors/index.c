@@ -183,7 +183,7 @@ sl_index_search(struct sl_index_cache *c, struct sl_txn *txn, const struct sl_in
         return SL_EINVAL;
     struct sl_vectors_query q = {.vector = query->vector,
                                  .hits_max = SL_MIN(query->k, SL_VECTORS_HITS_MAX),
-                                 .metric = SL_METRIC_COSINE,
+                                 .metric = query->metric,
                                  .filter = query->is_wanted,
                                  .arg = query->arg};
     struct sl_vectors_hit *hits = sl_alloc(SL_MAX(q.hits_max, 1) * sizeof(*hits));

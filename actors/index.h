@@ -7,6 +7,7 @@
 #ifndef SL_ACTORS_INDEX_H
 #define SL_ACTORS_INDEX_H
 
+#include "object-store/vectors.h"
 #include "runtime/base.h"
 #include "runtime/store.h"
 
@@ -33,12 +34,14 @@ void sl_index_remove(struct sl_index_cache *c, const struct sl_index_id *id, uin
 void sl_index_drop(struct sl_index_cache *c, struct sl_scope scope, struct sl_slice collection);
 
 /*
- * The k best by cosine, best first, ties by number. Loads the index when needed. `is_wanted` may be
- * NULL. SL_EINVAL: the query's dimensions are not the index's. An index without rows has no hits.
+ * The k best by `metric` (vectors.h says what a score is), best first, ties by number. Loads the
+ * index when needed. `is_wanted` may be NULL. SL_EINVAL: the query's dimensions are not the
+ * index's. An index without rows has no hits.
  */
 struct sl_index_query {
     const float *vector;
     uint32_t dimensions, k;
+    enum sl_metric metric;
     bool (*is_wanted)(void *arg, uint64_t number);
     void *arg;
 };

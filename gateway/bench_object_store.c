@@ -65,9 +65,13 @@ run_vectors(const struct sl_bench *bench)
     if (!time_search(rows, &ms))
         return false;
     char *note = sl_format("%u rows of %u", rows, DIMENSIONS);
-    sl_bench_show(bench,
-                  &(struct sl_bench_figure){
-                      .name = "vectors.search.p50", .unit = "ms", .value = ms, .note = note});
+    sl_bench_show(bench, &(struct sl_bench_figure){.name = "vectors.search.p50",
+                                                   .unit = "ms",
+                                                   .goal = bench->is_quick ? SL_BENCH_NO_GOAL
+                                                                           : SL_BENCH_AT_MOST,
+                                                   .target = 60,
+                                                   .value = ms,
+                                                   .note = note});
     sl_bench_show(bench, &(struct sl_bench_figure){.name = "vectors.search.gb_per_s",
                                                    .unit = "GB/s",
                                                    .value = bytes / ms / 1e6,

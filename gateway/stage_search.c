@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stage feature_search: up to ten nearest-vector searches, each over every collection that has
- * the feature, fused into one list. Vectors are compared by cosine, exactly.
+ * the feature, fused into one list. Vectors are compared exactly, by cosine unless a search says
+ * `distance`: dot or euclidean (ours).
  */
 #include "actors/index.h"
 #include "actors/record.h"
@@ -20,6 +21,7 @@ struct search {
     struct sl_slice uri, text; /* text: what is embedded; empty when a vector is given. */
     const float *vector;
     uint32_t dimensions, top_k;
+    enum sl_metric metric;
     double min_score, weight;
     bool has_min_score, is_skipped;
 };
@@ -156,6 +158,28 @@ read_query(struct sl_retrieval *r, struct search *s)
 }
 
 static bool
+read_metric(struct sl_retrieval *r, struct sl_json v, struct search *s)
+{
+    static const struct {
+        const char *name;
+        enum sl_metric metric;
+    } names[] = {{"cosine", SL_METRIC_COSINE},
+                 {"dot", SL_METRIC_DOT},
+                 {"euclidean", SL_METRIC_L2},
+                 {"l2", SL_METRIC_L2}};
+    if (!sl_json_has(v))
+        return true; /* Cosine, as the index says. */
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        if (!sl_json_is(v, names[i].name))
+            continue;
+        s->metric = names[i].metric;
+        return s->metric != SL_METRIC_L2 || !s->has_min_score ||
+               refuse(r, "searches", "min_score is a similarity: euclidean distances have none");
+    }
+    return refuse(r, "searches", "distance must be cosine, dot or euclidean");
+}
+
+static bool
 read_search(struct sl_retrieval *r, struct sl_json v, struct search *s)
 {
     struct sl_json top_k = sl_json_member(v, "top_k"), on_empty = sl_json_member(v, "on_empty");
@@ -168,7 +192,8 @@ read_search(struct sl_retrieval *r, struct sl_json v, struct search *s)
     s->top_k = (uint32_t)number;
     s->has_min_score = sl_json_has(sl_json_member(v, "min_score"));
     if (!read_share(r, sl_json_member(v, "min_score"), 0, &s->min_score) ||
-        !read_share(r, sl_json_member(v, "weight"), 1, &s->weight) || !read_query(r, s))
+        !read_share(r, sl_json_member(v, "weight"), 1, &s->weight) ||
+        !read_metric(r, sl_json_member(v, "distance"), s) || !read_query(r, s))
         return false;
     s->is_skipped = s->vector == NULL && s->text.size == 0;
     if (s->is_skipped && !sl_json_is(on_empty, "skip"))
@@ -247,7 +272,8 @@ search_collection(struct sl_retrieval *r, struct search *s, struct wanted *w,
         return SL_STAGE_WAITS;
     struct sl_index_id id = {
         .scope = r->call->who.scope, .collection = sl_slice_str(c->id), .name = index};
-    struct sl_index_query query = {.vector = s->vector, .dimensions = s->dimensions, .k = s->top_k};
+    struct sl_index_query query = {
+        .vector = s->vector, .dimensions = s->dimensions, .k = s->top_k, .metric = s->metric};
     if (w->filter != NULL) {
         query.is_wanted = is_wanted;
         query.arg = w;

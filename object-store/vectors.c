@@ -9,49 +9,15 @@
 
 #include <fcntl.h>
 #include <math.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "object-store/vectors_kernel.h"
+#include "object-store/vectors_rows.h"
 #include "runtime/alloc.h"
 
-#define VECTORS_MAGIC 0x56454354u
-#define NO_SLOT       UINT32_MAX
-#define SLOTS_MAX     (UINT32_MAX / 2)
-#define MAP_MIN       64
-#define ROW_ALIGNMENT 64
-#define NORM_MAX      1e18f /* The product of two is a float still, and so is every partial sum. */
-
-struct segment {
-    float *rows;   /* SL_VECTORS_SEGMENT_ROWS rows of `stride` floats, shared memory. */
-    uint64_t *ids; /* These three lie behind the rows, in the same memory. */
-    float *norms;
-    uint8_t *is_used;
-};
-
-struct sl_vectors {
-    uint32_t magic;
-    uint32_t dimensions;
-    uint32_t stride; /* Floats from row to row. */
-    uint32_t segments_count;
-    uint32_t slots_count; /* Ever used: [0, slots_count) are used or free. */
-    uint32_t free_count;
-    uint32_t map_capacity; /* A power of two, at most half full. */
-    uint64_t count;
-    struct segment *segments;
-    uint32_t *free_slots; /* As many as there are slots in all segments. */
-    uint32_t *map;        /* Slots, or NO_SLOT; the id is in the slot. */
-    struct sl_vectors_kernel kernel;
-};
-
-static void
-check(const struct sl_vectors *v)
-{
-    sl_assert(v != NULL);
-    sl_assert(v->magic == VECTORS_MAGIC);
-    sl_assert(v->count + v->free_count == v->slots_count);
-}
+#define NO_SLOT   UINT32_MAX
+#define SLOTS_MAX (UINT32_MAX / 2)
+#define MAP_MIN   64
 
 /* ---- segments ------------------------------------------------------------------------------ */
 
@@ -78,7 +44,7 @@ add_segment(struct sl_vectors *v)
     (void)close(fd);
     if (memory == MAP_FAILED)
         return SL_ENOMEM;
-    struct segment s = {.rows = memory};
+    struct sl_vectors_segment s = {.rows = memory};
     s.ids = (void *)(s.rows + (size_t)v->stride * SL_VECTORS_SEGMENT_ROWS);
     s.norms = (void *)(s.ids + SL_VECTORS_SEGMENT_ROWS);
     s.is_used = (void *)(s.norms + SL_VECTORS_SEGMENT_ROWS);
@@ -90,7 +56,7 @@ add_segment(struct sl_vectors *v)
     return SL_OK;
 }
 
-static struct segment *
+static struct sl_vectors_segment *
 segment_of(const struct sl_vectors *v, uint32_t slot)
 {
     sl_assert(slot < v->slots_count);
@@ -160,7 +126,7 @@ sl_vectors_create(uint32_t dimensions, struct sl_vectors **ret_vectors)
     if (dimensions == 0 || dimensions > SL_VECTORS_DIMENSIONS_MAX)
         return SL_EINVAL;
     struct sl_vectors *v = sl_zalloc(sizeof(*v));
-    v->magic = VECTORS_MAGIC;
+    v->magic = SL_VECTORS_MAGIC;
     v->dimensions = dimensions;
     v->stride = (dimensions + SL_VECTORS_LANES - 1) / SL_VECTORS_LANES * SL_VECTORS_LANES;
     v->kernel = sl_vectors_kernel_choose();
@@ -176,7 +142,7 @@ sl_vectors_destroy(struct sl_vectors **vectors)
     struct sl_vectors *v = *vectors;
     if (v == NULL)
         return;
-    check(v);
+    sl_vectors_check(v);
     for (uint32_t i = 0; i < v->segments_count; i++)
         (void)munmap(v->segments[i].rows, segment_size_bytes(v));
     sl_free(v->segments);
@@ -187,16 +153,15 @@ sl_vectors_destroy(struct sl_vectors **vectors)
     *vectors = NULL;
 }
 
-/* The Euclidean norm, added up in double. False: something is not finite, or it is too long. */
-static bool
-norm_of(const float *row, uint32_t dimensions, float *ret_norm)
+bool
+sl_vectors_norm(const float *row, uint32_t dimensions, float *ret_norm)
 {
     double sum = 0;
     for (uint32_t i = 0; i < dimensions; i++)
         sum += (double)row[i] * (double)row[i];
     double norm = sqrt(sum); /* Infinite or NaN if any term is. */
     *ret_norm = (float)norm;
-    return norm <= (double)NORM_MAX;
+    return norm <= (double)SL_VECTORS_NORM_MAX;
 }
 
 static enum sl_err
@@ -218,10 +183,10 @@ take_slot(struct sl_vectors *v, uint32_t *ret_slot)
 enum sl_err
 sl_vectors_put(struct sl_vectors *v, uint64_t id, const float *row)
 {
-    check(v);
+    sl_vectors_check(v);
     sl_assert(row != NULL);
     float norm = 0;
-    if (!norm_of(row, v->dimensions, &norm))
+    if (!sl_vectors_norm(row, v->dimensions, &norm))
         return SL_EINVAL;
     uint32_t slot = v->map[map_find(v, id)];
     bool is_new = slot == NO_SLOT;
@@ -230,7 +195,7 @@ sl_vectors_put(struct sl_vectors *v, uint64_t id, const float *row)
         if (err != SL_OK)
             return err;
     }
-    struct segment *s = segment_of(v, slot);
+    struct sl_vectors_segment *s = segment_of(v, slot);
     uint32_t i = slot % SL_VECTORS_SEGMENT_ROWS;
     /* The padding is zero from the start and never written. */
     memcpy(s->rows + (size_t)i * v->stride, row, v->dimensions * sizeof(*row));
@@ -249,7 +214,7 @@ sl_vectors_put(struct sl_vectors *v, uint64_t id, const float *row)
 bool
 sl_vectors_remove(struct sl_vectors *v, uint64_t id)
 {
-    check(v);
+    sl_vectors_check(v);
     uint32_t at = map_find(v, id);
     uint32_t slot = v->map[at];
     if (slot == NO_SLOT)
@@ -264,7 +229,7 @@ sl_vectors_remove(struct sl_vectors *v, uint64_t id)
 const float *
 sl_vectors_lookup(const struct sl_vectors *v, uint64_t id)
 {
-    check(v);
+    sl_vectors_check(v);
     uint32_t slot = v->map[map_find(v, id)];
     if (slot == NO_SLOT)
         return NULL;
@@ -274,157 +239,22 @@ sl_vectors_lookup(const struct sl_vectors *v, uint64_t id)
 uint64_t
 sl_vectors_count(const struct sl_vectors *v)
 {
-    check(v);
+    sl_vectors_check(v);
     return v->count;
 }
 
 uint32_t
 sl_vectors_dimensions(const struct sl_vectors *v)
 {
-    check(v);
+    sl_vectors_check(v);
     return v->dimensions;
 }
 
 uint64_t
 sl_vectors_size_bytes(const struct sl_vectors *v)
 {
-    check(v);
+    sl_vectors_check(v);
     size_t per_segment = segment_size_bytes(v) + sizeof(*v->segments) +
                          SL_VECTORS_SEGMENT_ROWS * sizeof(*v->free_slots);
     return sizeof(*v) + v->segments_count * per_segment + v->map_capacity * sizeof(*v->map);
-}
-
-/* ---- search -------------------------------------------------------------------------------- */
-
-/* The hits so far: a heap with the worst on top, so that one look says whether a row is in. */
-struct top {
-    struct sl_vectors_hit *hits;
-    uint32_t count, capacity;
-};
-
-/* A query made ready for the kernels. */
-struct probe {
-    const struct sl_vectors_query *query;
-    const float *padded; /* The vector, aligned and padded as rows are. */
-    float norm;
-};
-
-static bool
-is_better(struct sl_vectors_hit a, struct sl_vectors_hit b)
-{
-    return a.score != b.score ? a.score > b.score : a.id < b.id;
-}
-
-static void
-sift_down(struct top *top)
-{
-    struct sl_vectors_hit hit = top->hits[0];
-    uint32_t at = 0;
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= top->count)
-            break;
-        if (child + 1 < top->count && is_better(top->hits[child], top->hits[child + 1]))
-            child++;
-        if (!is_better(hit, top->hits[child]))
-            break;
-        top->hits[at] = top->hits[child];
-        at = child;
-    }
-    top->hits[at] = hit;
-}
-
-static void
-sift_up(struct top *top)
-{
-    uint32_t at = top->count - 1;
-    struct sl_vectors_hit hit = top->hits[at];
-    while (at > 0 && is_better(top->hits[(at - 1) / 2], hit)) {
-        top->hits[at] = top->hits[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    top->hits[at] = hit;
-}
-
-static void
-offer(struct top *top, struct sl_vectors_hit hit, const struct sl_vectors_query *query)
-{
-    if (top->count == top->capacity && !is_better(hit, top->hits[0]))
-        return;
-    if (query->filter != NULL && !query->filter(query->arg, hit.id))
-        return;
-    if (top->count < top->capacity) {
-        top->hits[top->count++] = hit;
-        sift_up(top);
-    } else {
-        top->hits[0] = hit;
-        sift_down(top);
-    }
-}
-
-static float
-cosine(float dot, float row_norm, float query_norm)
-{
-    double product = (double)row_norm * (double)query_norm;
-    double value = product > 0 ? (double)dot / product : 0;
-    return (float)SL_MAX(-1.0, SL_MIN(1.0, value)); /* Rounding may take it past one. */
-}
-
-static float
-score_of(const struct sl_vectors *v, const struct segment *s, uint32_t i, const struct probe *p)
-{
-    const float *row = s->rows + (size_t)i * v->stride;
-    /* A distance from norms and a dot product would lose all digits between close neighbours. */
-    if (p->query->metric == SL_METRIC_L2)
-        return -sqrtf(v->kernel.squared_distance(p->padded, row, v->stride));
-    float dot = v->kernel.dot(p->padded, row, v->stride);
-    return p->query->metric == SL_METRIC_DOT ? dot : cosine(dot, s->norms[i], p->norm);
-}
-
-static int
-best_first(const void *a, const void *b)
-{
-    return is_better(*(const struct sl_vectors_hit *)a, *(const struct sl_vectors_hit *)b) ? -1 : 1;
-}
-
-static void
-search_segments(const struct sl_vectors *v, const struct probe *p, struct top *top)
-{
-    for (uint32_t g = 0; g < v->segments_count; g++) {
-        const struct segment *s = &v->segments[g];
-        uint32_t rows =
-            SL_MIN(v->slots_count - g * SL_VECTORS_SEGMENT_ROWS, (uint32_t)SL_VECTORS_SEGMENT_ROWS);
-        for (uint32_t i = 0; i < rows; i++) {
-            if (!s->is_used[i])
-                continue;
-            struct sl_vectors_hit hit = {.id = s->ids[i], .score = score_of(v, s, i, p)};
-            offer(top, hit, p->query);
-        }
-    }
-}
-
-enum sl_err
-sl_vectors_search(const struct sl_vectors *v, const struct sl_vectors_query *query,
-                  struct sl_vectors_hit *hits, uint32_t *ret_count)
-{
-    check(v);
-    sl_assert(query != NULL && query->vector != NULL);
-    sl_assert(hits != NULL && ret_count != NULL);
-    float norm = 0;
-    if (query->hits_max == 0 || query->hits_max > SL_VECTORS_HITS_MAX ||
-        (unsigned)query->metric > SL_METRIC_L2 || !norm_of(query->vector, v->dimensions, &norm))
-        return SL_EINVAL;
-    /* One alignment more than needed, so that an aligned place is in it. */
-    void *memory = sl_zalloc(v->stride * sizeof(float) + ROW_ALIGNMENT);
-    uintptr_t misfit = (uintptr_t)memory % ROW_ALIGNMENT;
-    float *padded = (void *)((uint8_t *)memory + ROW_ALIGNMENT - misfit);
-    memcpy(padded, query->vector, v->dimensions * sizeof(*padded));
-    struct top top = {.hits = hits, .capacity = query->hits_max};
-    struct probe probe = {.query = query, .padded = padded, .norm = norm};
-    search_segments(v, &probe, &top);
-    sl_free(memory);
-    if (top.count > 1)
-        qsort(hits, top.count, sizeof(*hits), best_first);
-    *ret_count = top.count;
-    return SL_OK;
 }

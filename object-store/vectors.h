@@ -10,7 +10,9 @@
  *   score   cosine: in [-1, 1], 0 where a vector is zero    dot: the product
  *           l2: minus the distance, so that more is nearer in all three
  *
- * Threading: one owner for put and remove; searches may run beside each other, not beside a put.
+ * Threading: one owner for put and remove; searches may run beside each other, not beside a put. A
+ * search of a large index computes on several threads of its own, which end with it; the filter is
+ * asked on the caller's.
  */
 #ifndef SL_OBJECT_STORE_VECTORS_H
 #define SL_OBJECT_STORE_VECTORS_H

@@ -110,6 +110,58 @@ Test(vectors, finds_what_a_full_sort_finds_for_every_metric)
     sl_vectors_destroy(&v);
 }
 
+static bool
+is_even_counted(void *arg, uint64_t id)
+{
+    (*(uint32_t *)arg)++;
+    return id % 2 == 0;
+}
+
+/* Over 8 MiB, several threads compute: what they find is what a small index's one thread would. */
+Test(vectors, finds_the_same_with_many_threads)
+{
+    enum { ROWS = 30000, DIMENSIONS = 96, K = 50 };
+    struct sl_random r;
+    sl_random_seed(&r, 5);
+    struct sl_vectors *v = create(DIMENSIONS);
+    float *rows = sl_alloc(sizeof(float) * ROWS * DIMENSIONS), query[DIMENSIONS];
+    for (uint32_t i = 0; i < ROWS; i++) {
+        fill(&r, rows + i * DIMENSIONS, DIMENSIONS);
+        if (i % 7 == 0) /* Equals, for ties between segments. */
+            memcpy(rows + i * DIMENSIONS, rows, DIMENSIONS * sizeof(float));
+        cr_assert_eq(sl_vectors_put(v, i, rows + i * DIMENSIONS), SL_OK);
+    }
+    for (uint32_t i = 0; i < ROWS; i += 3)
+        cr_assert(sl_vectors_remove(v, i));
+    memcpy(query, rows, sizeof(query)); /* Its equals come first, by ascending id. */
+    for (int metric = SL_METRIC_COSINE; metric <= SL_METRIC_L2; metric++) {
+        struct sl_vectors_hit hits[K];
+        uint32_t asked = 0, count = 0;
+        struct sl_vectors_query q = {.vector = query,
+                                     .hits_max = K,
+                                     .metric = (enum sl_metric)metric,
+                                     .filter = is_even_counted,
+                                     .arg = &asked};
+        cr_assert_eq(sl_vectors_search(v, &q, hits, &count), SL_OK);
+        cr_assert_eq(count, K);
+        uint32_t at = 0;
+        for (uint32_t i = 0; at < K; i += 7) {
+            cr_assert_lt(i, ROWS);
+            if (i % 3 == 0 || i % 2 != 0)
+                continue;
+            if (metric != SL_METRIC_DOT) /* By the product others may come before it. */
+                cr_expect_eq(hits[at].id, i);
+            at++;
+        }
+        cr_expect_gt(asked, K - 1);
+        for (uint32_t i = 1; i < K; i++)
+            cr_expect(hits[i - 1].score > hits[i].score ||
+                      (hits[i - 1].score >= hits[i].score && hits[i - 1].id < hits[i].id));
+    }
+    sl_free(rows);
+    sl_vectors_destroy(&v);
+}
+
 Test(vectors, breaks_ties_by_ascending_id)
 {
     struct sl_vectors *v = create(2);
