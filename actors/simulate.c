@@ -87,9 +87,28 @@ put_extractions(struct sl_txn *txn)
                               "\"model\":null,\"index\":\"" SL_WORLD_INDEX "\",\"dimensions\":4,"
                               "\"inputs\":[{\"name\":\"text\",\"path\":\"content\"}],"
                               "\"passthrough\":[],\"class\":\"cpu\",\"enabled\":true}";
-    for (uint64_t scope = 1; scope <= SL_WORLD_TENANTS; scope++)
+    for (uint64_t scope = 1; scope <= SL_WORLD_TENANTS; scope++) {
         sl_txn_put(txn, (struct sl_scope){scope}, SL_TABLE_EXTRACTION,
                    sl_slice_str(SL_WORLD_COLLECTION), sl_slice_str(row));
+        sl_txn_put(txn, (struct sl_scope){scope}, SL_TABLE_EXTRACTION,
+                   sl_slice_str(SL_WORLD_SECOND), sl_slice_str(row));
+    }
+}
+
+/* As if what is to be opened were kept in memory alone. */
+static void
+forget_openings(struct sl_txn *txn)
+{
+    struct sl_scan scan = {0};
+    struct sl_buf keys = {0};
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_OPENING, sl_slice(NULL, 0), sl_slice(NULL, 0), false,
+                &scan);
+    while (sl_scan_next(&scan))
+        sl_buf_append_block(&keys, scan.key);
+    sl_scan_end(&scan);
+    for (struct sl_reader r = sl_reader(sl_buf_slice(&keys)); !sl_reader_is_done(&r);)
+        sl_txn_del(txn, SL_SCOPE_SYSTEM, SL_TABLE_OPENING, sl_read_block(&r));
+    sl_buf_deinit(&keys);
 }
 
 static bool
@@ -100,6 +119,8 @@ boot(struct sl_world *w)
     sl_txn_add(txn, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, key, 1);
     int64_t number = sl_txn_counter(txn, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, key);
     put_extractions(txn);
+    if (w->options.plant == SL_PLANT_FORGET)
+        forget_openings(txn);
     enum sl_err err = sl_txn_commit(&txn);
     if (err == SL_OK)
         err = sl_store_sync(w->store);
@@ -315,7 +336,7 @@ take_ack(void *world, uint32_t process, struct sl_msg *msg)
     uint64_t reason = SL_BODY(msg, wake)->reason;
     (void)process;
     sl_msg_destroy(&msg);
-    struct sl_world_job *job = &w->jobs[(reason >> 8) % SL_WORLD_JOBS];
+    struct sl_world_job *job = &w->jobs[(reason >> 8) % SL_WORLD_JOBS_ALL];
     switch ((enum sl_world_ack)(reason & 0xff)) {
     case SL_ACK_SUBMIT:
         job->is_acked = true;

@@ -2,7 +2,8 @@
 /*
  * simulate.h - one seeded run of the whole job path: the real head, dispatcher, router and agents
  * on the real store, over a simulated network, disk, spawner and replicas, while things are killed,
- * cut off and stalled; then the promises are checked. Equal options give equal runs.
+ * cut off and stalled; then the promises are checked. Some jobs have a second tier, which works on
+ * each record of the first. Equal options give equal runs.
  * Threading: one thread at a time; a run has a directory of its own.
  */
 #ifndef SL_ACTORS_SIMULATE_H
@@ -28,7 +29,8 @@ enum sl_simulate_plant {
     SL_PLANT_NONE,
     SL_PLANT_UNHELD, /* Effects leave before the sync: acknowledged jobs get lost. */
     SL_PLANT_STALE,  /* A late end carries the live epoch: as if none were checked. */
-    SL_PLANT_TWICE   /* Every end comes twice: must be borne. */
+    SL_PLANT_TWICE,  /* Every end comes twice: must be borne. */
+    SL_PLANT_FORGET  /* A start forgets which tiers are to be opened: chains get lost. */
 };
 
 struct sl_simulate_options {
@@ -47,6 +49,7 @@ struct sl_simulate_result {
     struct sl_buf trace;
     uint64_t hash, events, virtual_ns, faults;
     uint64_t done, dead, canceled; /* Tasks. */
+    uint64_t second;               /* Of those done, tasks of second tiers. */
     uint64_t stale;                /* Ends that came after their lease was void. */
     uint64_t boots;
 };

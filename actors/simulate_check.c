@@ -24,11 +24,11 @@
 static struct sl_world_task *
 task_next(struct sl_world *w, uint32_t *j, uint32_t *t)
 {
-    while (*j < SL_WORLD_JOBS && *t >= w->jobs[*j].tasks_count) {
+    while (*j < SL_WORLD_JOBS_ALL && *t >= w->jobs[*j].tasks_count) {
         (*j)++;
         *t = 0;
     }
-    return *j == SL_WORLD_JOBS ? NULL : &w->jobs[*j].tasks[(*t)++];
+    return *j == SL_WORLD_JOBS_ALL ? NULL : &w->jobs[*j].tasks[(*t)++];
 }
 
 void
@@ -185,6 +185,9 @@ struct look {
     uint64_t records[SL_WORLD_TENANTS + 1]; /* By scope. */
     uint64_t done, dead, canceled;
     uint32_t dead_tasks; /* Of the job looked at: a bit for each. */
+    /* Of first tiers: how many records their tasks made, and how they ended. */
+    uint32_t due[SL_WORLD_CHAINS];
+    enum sl_job_state first[SL_WORLD_CHAINS];
 };
 
 static bool
@@ -193,14 +196,14 @@ look_record(struct look *l, uint32_t j, uint32_t t, uint32_t position, struct sl
     char id[SL_RECORD_ID_SIZE + 1];
     struct sl_buf source = {0};
     sl_world_source_key(j, t, &source);
-    struct sl_record_origin origin = {.collection = sl_slice_str(SL_WORLD_COLLECTION),
+    struct sl_record_origin origin = {.collection = sl_slice_str(sl_world_collection(j)),
                                       .origin = sl_world_origin(j, &l->scratch),
                                       .source = sl_buf_slice(&source),
                                       .position = position};
     sl_record_id(&origin, id);
     sl_buf_deinit(&source);
     return sl_txn_get(l->txn, l->w->jobs[j].scope, SL_TABLE_RECORD,
-                      sl_key(&l->key, 2, SL_WORLD_COLLECTION, id), ret_row) == SL_OK;
+                      sl_key(&l->key, 2, sl_world_collection(j), id), ret_row) == SL_OK;
 }
 
 /* The records of a task are all there or none; whether they are. */
@@ -232,12 +235,28 @@ look_records(struct look *l, uint32_t j, uint32_t t)
     return found > 0;
 }
 
+/* Which task of job j has this source? */
+static bool
+failed_task(struct sl_world *w, uint32_t j, const char *source, uint32_t *ret_t)
+{
+    struct sl_buf key = {0};
+    bool is_found = false;
+    for (*ret_t = 0; *ret_t < w->jobs[j].tasks_count; (*ret_t)++) {
+        sl_world_source_key(j, *ret_t, &key);
+        is_found = sl_slice_is(sl_key_part(sl_buf_slice(&key), 1), source);
+        if (is_found)
+            break;
+    }
+    sl_buf_deinit(&key);
+    return is_found;
+}
+
 static void
 look_failure(struct look *l, uint32_t j, struct sl_slice value)
 {
     struct sl_world *w = l->w;
     struct sl_json_doc *doc = NULL;
-    uint32_t job, t;
+    uint32_t t;
     uint64_t signal = 0;
     if (sl_json_parse(value, &doc, NULL) != SL_OK) {
         sl_world_fail(w, "job %u: a failure row cannot be read", j);
@@ -245,8 +264,7 @@ look_failure(struct look *l, uint32_t j, struct sl_slice value)
     }
     struct sl_json root = sl_json_root(doc), code = sl_json_member(root, "code");
     char *source = sl_json_strdup(sl_json_member(root, "source"));
-    bool is_known = source != NULL && sscanf(source, "j%u_t%u", &job, &t) == 2 && job == j &&
-                    t < w->jobs[j].tasks_count;
+    bool is_known = source != NULL && failed_task(w, j, source, &t);
     bool has_signal = sl_json_u64(sl_json_member(root, "signal"), &signal) == SL_OK && signal != 0;
     if (!is_known)
         sl_world_fail(w, "job %u: a failure row of no task of it", j);
@@ -295,6 +313,28 @@ look_task(struct look *l, uint32_t j, uint32_t t)
     task->was_dead = task->was_dead || (l->is_durable && is_dead);
     l->done += is_done;
     l->dead += is_dead;
+    if (is_done && j < SL_WORLD_CHAINS)
+        l->due[j] += task->records;
+}
+
+/* How many tasks a job has. Each record of the first tier is one task of the second. */
+static uint64_t
+tasks_of(const struct look *l, uint32_t j)
+{
+    return sl_world_is_second(j) ? l->due[j - SL_WORLD_JOBS] : l->w->jobs[j].tasks_count;
+}
+
+/* A second tier waits until its tasks are made: someone must be about to. */
+static bool
+is_opening(struct look *l, uint32_t j)
+{
+    struct sl_slice value;
+    const struct sl_world_job *job = &l->w->jobs[j];
+    sl_buf_clear(&l->key);
+    sl_buf_append_u64be(&l->key, job->scope.id);
+    sl_buf_append_slice(&l->key, sl_slice(job->id.bytes, sizeof(job->id.bytes)));
+    return sl_txn_get(l->txn, SL_SCOPE_SYSTEM, SL_TABLE_OPENING, sl_buf_slice(&l->key), &value) ==
+           SL_OK;
 }
 
 static void
@@ -303,16 +343,17 @@ look_counts(struct look *l, uint32_t j, const struct sl_job_row *row, bool is_en
     struct sl_world *w = l->w;
     struct sl_job_info info = {
         .total = row->total, .done = row->done, .dead = row->dead, .canceled = row->canceled};
+    if (!is_ended && sl_world_is_second(j) && is_opening(l, j))
+        return;
     if (!is_ended && sl_queue_job(w->queue, w->jobs[j].id, &info) != SL_OK) {
         sl_world_fail(w, "job %u has not ended and is not in the queue", j);
         return;
     }
-    if (info.total != w->jobs[j].tasks_count || info.done != l->done || info.dead != l->dead)
+    if (info.total != tasks_of(l, j) || info.done != l->done || info.dead != l->dead)
         sl_world_fail(w,
                       "job %u counts %" PRIu64 " done, %" PRIu64 " dead of %" PRIu64
-                      "; there are %" PRIu64 ", %" PRIu64 " of %u",
-                      j, info.done, info.dead, info.total, l->done, l->dead,
-                      w->jobs[j].tasks_count);
+                      "; there are %" PRIu64 ", %" PRIu64 " of %" PRIu64,
+                      j, info.done, info.dead, info.total, l->done, l->dead, tasks_of(l, j));
     if (is_ended && info.done + info.dead + info.canceled != info.total)
         sl_world_fail(w, "job %u ended, and its counts do not add up", j);
     if (info.canceled > 0 && !w->jobs[j].is_cancel_wanted)
@@ -320,7 +361,21 @@ look_counts(struct look *l, uint32_t j, const struct sl_job_row *row, bool is_en
     l->canceled = info.canceled;
 }
 
-/* SL_OK when the job is there. */
+/* The end of a first tier and the row of the second are one commit. */
+static void
+look_chain(struct look *l, uint32_t j, bool is_there)
+{
+    struct sl_world *w = l->w;
+    enum sl_job_state first = l->first[j - SL_WORLD_JOBS];
+    bool is_due = first == SL_JOB_SUCCEEDED || first == SL_JOB_PARTIAL;
+    if (is_due && !is_there)
+        sl_world_fail(w, "job %u ended, and its second tier is lost", j - SL_WORLD_JOBS);
+    if (!is_due && is_there)
+        sl_world_fail(w, "job %u has a second tier, and did not end well", j - SL_WORLD_JOBS);
+    w->jobs[j].is_skipped =
+        w->jobs[j].is_skipped || (l->is_durable && !is_due && first > SL_JOB_RUNNING);
+}
+
 static void
 look_job(struct look *l, uint32_t j)
 {
@@ -340,6 +395,10 @@ look_job(struct look *l, uint32_t j)
         sl_world_fail(w, "job %u was acknowledged and is lost", j);
     if (job->was_ended && !is_ended)
         sl_world_fail(w, "job %u had ended and has not any more", j);
+    if (j < SL_WORLD_CHAINS)
+        l->first[j] = row.state;
+    if (sl_world_is_second(j))
+        look_chain(l, j, is_there);
     if (is_there)
         look_counts(l, j, &row, is_ended);
     else if (l->done + l->dead > 0)
@@ -365,10 +424,12 @@ look_scope(struct look *l, struct sl_scope scope)
 {
     struct sl_counter counter = {
         .scope = scope, .what = SL_COUNT_RECORDS, .parent = SL_WORLD_COLLECTION};
+    struct sl_counter second = {
+        .scope = scope, .what = SL_COUNT_RECORDS, .parent = SL_WORLD_SECOND};
     uint64_t want = l->records[scope.id], records = count_rows(l, scope, SL_TABLE_RECORD),
              vectors = count_rows(l, scope, SL_TABLE_VECTOR),
              documents = count_rows(l, scope, SL_TABLE_DOCUMENT);
-    int64_t counted = sl_count(l->txn, counter);
+    int64_t counted = sl_count(l->txn, counter) + sl_count(l->txn, second);
     if (records != want || vectors != want || documents != want || counted != (int64_t)want)
         sl_world_fail(l->w,
                       "scope %" PRIu64 ": %" PRIu64 " records are due; there are %" PRIu64
@@ -381,10 +442,11 @@ sl_world_check(struct sl_world *w)
 {
     struct look l = {
         .w = w, .txn = sl_store_begin(w->store), .is_durable = !sl_store_is_dirty(w->store)};
-    uint64_t done = 0, dead = 0, canceled = 0;
-    for (uint32_t j = 0; j < SL_WORLD_JOBS; j++) {
+    uint64_t done = 0, dead = 0, canceled = 0, second = 0;
+    for (uint32_t j = 0; j < SL_WORLD_JOBS_ALL; j++) { /* First tiers before second ones. */
         look_job(&l, j);
         done += l.done;
+        second += sl_world_is_second(j) ? l.done : 0;
         dead += l.dead;
         canceled += l.canceled;
     }
@@ -396,6 +458,7 @@ sl_world_check(struct sl_world *w)
     w->result->done = done;
     w->result->dead = dead;
     w->result->canceled = canceled;
+    w->result->second = second;
 }
 
 static uint32_t
@@ -415,6 +478,10 @@ sl_world_is_at_rest(const struct sl_world *w)
         if (!job->is_acked || !job->was_ended || (job->is_cancel_wanted && !job->is_cancel_acked))
             return false;
     }
+    for (uint32_t j = SL_WORLD_JOBS; j < SL_WORLD_JOBS_ALL; j++) {
+        if (!w->jobs[j].was_ended && !w->jobs[j].is_skipped)
+            return false;
+    }
     return w->main != 0 && count_nodes(w) == SL_WORLD_NODES;
 }
 
@@ -429,6 +496,10 @@ sl_world_check_end(struct sl_world *w)
             sl_world_fail(w, "job %u was never acknowledged", j);
         else if (!job->was_ended)
             sl_world_fail(w, "job %u never ends", j);
+    }
+    for (uint32_t j = SL_WORLD_JOBS; j < SL_WORLD_JOBS_ALL; j++) {
+        if (!w->jobs[j].was_ended && !w->jobs[j].is_skipped)
+            sl_world_fail(w, "the second tier of job %u never ends", j - SL_WORLD_JOBS);
     }
     if (w->main != 0 && count_nodes(w) != SL_WORLD_NODES)
         sl_world_fail(w, "%u nodes run, and %u are wanted", count_nodes(w), SL_WORLD_NODES);

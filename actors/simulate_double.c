@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "actors/extraction.h"
+#include "actors/record.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "extractors/replica.h"
@@ -26,6 +27,30 @@ pick_work(struct sl_random *random)
     return works[sl_random_below(random, SL_COUNT_OF(works))];
 }
 
+static void
+plan_tasks(struct sl_world *w, uint32_t j)
+{
+    struct sl_random *random = sl_sim_random(w->sim);
+    struct sl_world_job *job = &w->jobs[j];
+    for (uint32_t t = 0; t < job->tasks_count; t++) {
+        job->tasks[t].work = pick_work(random);
+        job->tasks[t].records = (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_RECORDS);
+    }
+}
+
+static void
+plan_second_tiers(struct sl_world *w)
+{
+    for (uint32_t j = SL_WORLD_JOBS; j < SL_WORLD_JOBS_ALL; j++) {
+        const struct sl_world_job *first = &w->jobs[j - SL_WORLD_JOBS];
+        struct sl_world_job *job = &w->jobs[j];
+        job->id.bytes[0] = (uint8_t)(j + 1);
+        job->scope = first->scope;
+        job->tasks_count = first->tasks_count * SL_WORLD_RECORDS;
+        plan_tasks(w, j);
+    }
+}
+
 void
 sl_world_plan(struct sl_world *w)
 {
@@ -34,28 +59,46 @@ sl_world_plan(struct sl_world *w)
         struct sl_world_job *job = &w->jobs[i];
         job->id.bytes[0] = (uint8_t)(i + 1);
         job->scope.id = 1 + i % SL_WORLD_TENANTS;
-        job->tasks_count = (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_TASKS);
+        uint32_t most = i < SL_WORLD_CHAINS ? SL_WORLD_TASKS / SL_WORLD_RECORDS : SL_WORLD_TASKS;
+        job->tasks_count = (uint32_t)sl_sim_between(w->sim, 1, most);
         job->is_cancel_wanted = sl_random_below(random, 6) == 0;
-        for (uint32_t t = 0; t < job->tasks_count; t++) {
-            job->tasks[t].work = pick_work(random);
-            job->tasks[t].records = (uint32_t)sl_sim_between(w->sim, 1, 3);
-        }
+        plan_tasks(w, i);
     }
+    plan_second_tiers(w);
+}
+
+const char *
+sl_world_collection(uint32_t job)
+{
+    return sl_world_is_second(job) ? SL_WORLD_SECOND : SL_WORLD_COLLECTION;
 }
 
 void
 sl_world_source_key(uint32_t job, uint32_t task, struct sl_buf *out)
 {
     char name[32];
-    snprintf(name, sizeof(name), "j%u_t%u", job, task);
-    (void)sl_key(out, 2, SL_WORLD_BUCKET, name);
+    struct sl_buf source = {0}, origin = {0};
+    if (!sl_world_is_second(job)) {
+        snprintf(name, sizeof(name), "j%u_t%u", job, task);
+        (void)sl_key(out, 2, SL_WORLD_BUCKET, name);
+        return;
+    }
+    sl_world_source_key(job - SL_WORLD_JOBS, task / SL_WORLD_RECORDS, &source);
+    sl_record_id(&(struct sl_record_origin){.collection = sl_slice_str(SL_WORLD_COLLECTION),
+                                            .origin = sl_world_origin(job, &origin),
+                                            .source = sl_buf_slice(&source),
+                                            .position = task % SL_WORLD_RECORDS},
+                 name);
+    (void)sl_key(out, 2, SL_WORLD_COLLECTION, name);
+    sl_buf_deinit(&source);
+    sl_buf_deinit(&origin);
 }
 
 struct sl_slice
 sl_world_origin(uint32_t job, struct sl_buf *out)
 {
     sl_buf_clear(out);
-    sl_buf_printf(out, "batch%u", job);
+    sl_buf_printf(out, "batch%u", sl_world_is_second(job) ? job - SL_WORLD_JOBS : job);
     return sl_buf_slice(out);
 }
 
@@ -69,7 +112,7 @@ sl_world_task_of(struct sl_world *w, struct sl_slice inputs)
     char copy[32];
     uint32_t job, task;
     snprintf(copy, sizeof(copy), "%.*s", SL_SLICE_FMT(text));
-    if (in.is_bad || sscanf(copy, "%u %u", &job, &task) != 2 || job >= SL_WORLD_JOBS ||
+    if (in.is_bad || sscanf(copy, "%u %u", &job, &task) != 2 || job >= SL_WORLD_JOBS_ALL ||
         task >= w->jobs[job].tasks_count)
         return NULL;
     return &w->jobs[job].tasks[task];
@@ -106,11 +149,27 @@ put_source(struct sl_world *w, struct sl_txn *txn, uint32_t j, uint32_t t)
     sl_buf_deinit(&row);
 }
 
+/* What makes the actors chain a second tier. */
+static struct sl_slice
+write_about(uint32_t j, struct sl_world *w, struct sl_buf *out)
+{
+    char second[37];
+    if (j >= SL_WORLD_CHAINS)
+        return sl_slice_str("{}");
+    sl_job_id_format(w->jobs[SL_WORLD_JOBS + j].id, second);
+    sl_buf_printf(out,
+                  "{\"batch_id\":\"batch%u\",\"run\":0,\"total_tiers\":2,\"current_tier\":0,"
+                  "\"chain\":[{\"task_id\":\"%s\",\"collections\":[{\"collection_id\":\"%s\","
+                  "\"sources\":[\"%s\"],\"is_chained\":false,\"filters\":null}]}]}",
+                  j, second, SL_WORLD_SECOND, SL_WORLD_COLLECTION);
+    return sl_buf_slice(out);
+}
+
 static void
 put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
 {
     const struct sl_world_job *job = &w->jobs[j];
-    struct sl_buf event = {0}, payload = {0}, key = {0}, origin = {0}, row = {0};
+    struct sl_buf event = {0}, payload = {0}, key = {0}, origin = {0}, row = {0}, about = {0};
     struct sl_enqueue enqueue = {.job = job->id,
                                  .class = (enum sl_class)(j % 2),
                                  .priority = (uint8_t)(j % (SL_QUEUE_PRIORITY_MAX + 1)),
@@ -122,6 +181,7 @@ put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
         sl_world_source_key(j, t, &key);
         struct sl_task_payload p = {.origin = sl_world_origin(j, &origin),
                                     .collection = sl_slice_str(SL_WORLD_COLLECTION),
+                                    .is_chained = j < SL_WORLD_CHAINS,
                                     .source = sl_buf_slice(&key)};
         sl_buf_clear(&payload);
         sl_task_payload_encode(&p, &payload);
@@ -131,7 +191,7 @@ put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
                                            .created_ms = ctx->now_ms,
                                            .total = job->tasks_count,
                                            .kind = sl_slice_str("batch"),
-                                           .about = sl_slice_str("{}")},
+                                           .about = write_about(j, w, &about)},
                       &row);
     sl_txn_put(txn, job->scope, SL_TABLE_JOB, id_slice(job), sl_buf_slice(&row));
     sl_txn_event(txn, SL_PROJECTION_QUEUE, job->scope, sl_buf_slice(&event));
@@ -140,6 +200,7 @@ put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
     sl_buf_deinit(&key);
     sl_buf_deinit(&origin);
     sl_buf_deinit(&row);
+    sl_buf_deinit(&about);
 }
 
 static void
@@ -270,6 +331,22 @@ begin_next(struct replica *r, struct sl_ctx *ctx)
     sl_after(ctx, (1 + sl_random_below(ctx->random, most_ms)) * SL_MILLI_NS, TOKEN_WORK);
 }
 
+/* What a task of the second tier reads from record `position`; one of them finds nothing. */
+static void
+append_content(struct sl_world *w, const struct sl_world_task *task, uint32_t position,
+               struct sl_buf *fields)
+{
+    for (uint32_t j = 0; j < SL_WORLD_CHAINS; j++) {
+        const struct sl_world_job *job = &w->jobs[j];
+        if (task < job->tasks || task >= job->tasks + job->tasks_count)
+            continue;
+        uint32_t second = SL_WORLD_JOBS + j;
+        uint32_t t = (uint32_t)(task - job->tasks) * SL_WORLD_RECORDS + position;
+        if (w->jobs[second].tasks[t].work != SL_WORK_MISSING)
+            sl_buf_printf(fields, ",\"content\":\"%u %u\"", second, t);
+    }
+}
+
 /* Each run marks what it makes with a number of its own, so that whose it is can be told later. */
 static void
 append_outputs(struct sl_world *w, const struct sl_world_task *task, struct sl_buf *out)
@@ -281,7 +358,9 @@ append_outputs(struct sl_world *w, const struct sl_world_task *task, struct sl_b
     sl_buf_append_u32(out, task->records);
     for (uint32_t i = 0; i < task->records; i++) {
         sl_buf_clear(&fields);
-        sl_buf_printf(&fields, "{\"nonce\":%zu}", nonce);
+        sl_buf_printf(&fields, "{\"nonce\":%zu", nonce);
+        append_content(w, task, i, &fields);
+        sl_buf_append_str(&fields, "}");
         sl_buf_append_block(out, sl_buf_slice(&fields));
         sl_buf_append_u32(out, 1);
         sl_buf_append_block(out, sl_slice_str(SL_WORLD_INDEX));

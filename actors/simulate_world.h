@@ -19,13 +19,17 @@
 
 #define SL_WORLD_TENANTS    3
 #define SL_WORLD_JOBS       14
+#define SL_WORLD_CHAINS     4 /* Of the first jobs; second tiers lie behind the last. */
+#define SL_WORLD_JOBS_ALL   (SL_WORLD_JOBS + SL_WORLD_CHAINS)
 #define SL_WORLD_TASKS      24 /* Of a job, at most. */
+#define SL_WORLD_RECORDS    3  /* Of a task, at most. */
 #define SL_WORLD_NODES      3
 #define SL_WORLD_ATTEMPTS   3
 #define SL_WORLD_PORT_ACK   2 /* What the double of the gateway tells its client: `wake`. */
 #define SL_WORLD_DIMENSIONS 4
 #define SL_WORLD_BUCKET     "bkt"
 #define SL_WORLD_COLLECTION "col"
+#define SL_WORLD_SECOND     "col2" /* Of second tiers: fed by the other. */
 #define SL_WORLD_INDEX      "idx"
 
 enum sl_world_ack { SL_ACK_SUBMIT, SL_ACK_CANCEL, SL_ACK_ENDED }; /* reason = job << 8 | ack */
@@ -57,7 +61,16 @@ struct sl_world_job {
     uint32_t tasks_count;
     struct sl_world_task tasks[SL_WORLD_TASKS];
     bool is_acked, is_cancel_wanted, is_cancel_acked, was_ended;
+    bool is_skipped; /* A second tier whose first one did not end well: it must not be. */
 };
+
+/* Second tiers: task t is of the record that task t / SL_WORLD_RECORDS of the first tier wrote at
+ * position t % SL_WORLD_RECORDS, and not there if none was written. */
+static inline bool
+sl_world_is_second(uint32_t job)
+{
+    return job >= SL_WORLD_JOBS;
+}
 
 struct sl_world_child {
     uint64_t kind, tag, pid;
@@ -83,7 +96,7 @@ struct sl_world {
     struct sl_world_child *children;
     uint32_t children_count;
     uint64_t pid_last;
-    struct sl_world_job jobs[SL_WORLD_JOBS];
+    struct sl_world_job jobs[SL_WORLD_JOBS_ALL];
     struct sl_buf nonces; /* A byte for each run of a task: 1 when it ended under a live lease. */
     uint64_t fault_until_ns;
 };
@@ -97,6 +110,7 @@ void sl_world_may_crash(struct sl_world *w);
 /* ---- simulate_double.c --------------------------------------------------------------------- */
 void sl_world_plan(struct sl_world *w); /* Make up the jobs. */
 void sl_world_source_key(uint32_t job, uint32_t task, struct sl_buf *out);
+const char *sl_world_collection(uint32_t job);
 struct sl_slice sl_world_origin(uint32_t job, struct sl_buf *out);
 /* The task whose inputs these are; NULL: of none. */
 struct sl_world_task *sl_world_task_of(struct sl_world *w, struct sl_slice inputs);

@@ -33,6 +33,7 @@ Test(simulate, everything_ends_where_nothing_goes_wrong)
     struct sl_simulate_result result = run(SEED_FIRST, 0, SL_PLANT_NONE);
     cr_assert(result.is_ok, "%s", result.failure);
     cr_assert_gt(result.done, 50);
+    cr_assert_gt(result.second, 10);
     cr_assert_eq(result.boots, 1);
     cr_assert_eq(result.faults, 0);
 }
@@ -97,6 +98,14 @@ Test(simulate, catches_a_void_lease_that_is_accepted)
     struct sl_simulate_result result = hunt(SL_PLANT_STALE);
     cr_assert_not(result.is_ok);
     cr_assert_not_null(strstr(result.failure, "void"), "%s", result.failure);
+}
+
+Test(simulate, catches_a_chain_that_a_crash_loses)
+{
+    struct sl_simulate_result result = hunt(SL_PLANT_FORGET);
+    cr_assert_not(result.is_ok);
+    cr_assert_not_null(strstr(result.failure, "has not ended and is not in the queue"), "%s",
+                       result.failure);
 }
 
 Test(simulate, every_end_may_come_twice)
