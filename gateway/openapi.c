@@ -1,145 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /openapi.json from the table of routes. What is refused is not described. */
-#include "gateway/route.h"
+#include "gateway/reply.h"
 
 #include <assert.h>
 
 #define VERSION_TEXT "0.1.0"
-
-static void write_object_schema(struct sl_jsonw *w, const struct sl_field *fields);
-
-static void
-write_bound(struct sl_jsonw *w, const struct sl_field *f, const char *min, const char *max)
-{
-    if (f->min == 0 && f->max == 0)
-        return;
-    sl_jsonw_member_i64(w, min, (int64_t)f->min);
-    if (f->max >= f->min)
-        sl_jsonw_member_i64(w, max, (int64_t)f->max);
-}
-
-static void
-write_number_bound(struct sl_jsonw *w, const struct sl_field *f)
-{
-    if (f->min == 0 && f->max == 0)
-        return;
-    sl_jsonw_member_f64(w, "minimum", f->min);
-    if (f->max >= f->min)
-        sl_jsonw_member_f64(w, "maximum", f->max);
-}
-
-static void
-write_choices(struct sl_jsonw *w, const char *choices)
-{
-    sl_jsonw_name(w, "enum");
-    sl_jsonw_array(w);
-    for (const char *at = choices; at != NULL;) {
-        const char *bar = strchr(at, '|');
-        sl_jsonw_slice(w, sl_slice(at, bar == NULL ? strlen(at) : (size_t)(bar - at)));
-        at = bar == NULL ? NULL : bar + 1;
-    }
-    sl_jsonw_end(w);
-}
-
-static void
-write_string(struct sl_jsonw *w, const struct sl_field *f)
-{
-    sl_jsonw_member_str(w, "type", "string");
-    if (f->choices != NULL)
-        write_choices(w, f->choices);
-    else
-        write_bound(w, f, "minLength", "maxLength");
-}
-
-static void
-write_array(struct sl_jsonw *w, const struct sl_field *f)
-{
-    sl_jsonw_member_str(w, "type", "array");
-    write_bound(w, f, "minItems", "maxItems");
-    sl_jsonw_name(w, "items");
-    if (f->fields != NULL) {
-        write_object_schema(w, f->fields);
-        return;
-    }
-    sl_jsonw_object(w);
-    if (f->kind == SL_FIELD_STRINGS)
-        sl_jsonw_member_str(w, "type", "string");
-    sl_jsonw_end(w);
-}
-
-static void
-write_kind(struct sl_jsonw *w, const struct sl_field *f)
-{
-    switch (f->kind) {
-    case SL_FIELD_ANY:
-        break;
-    case SL_FIELD_STRING:
-        write_string(w, f);
-        break;
-    case SL_FIELD_TIME:
-        sl_jsonw_member_str(w, "type", "string");
-        sl_jsonw_member_str(w, "format", "date-time");
-        break;
-    case SL_FIELD_INTEGER:
-        sl_jsonw_member_str(w, "type", "integer");
-        write_bound(w, f, "minimum", "maximum");
-        break;
-    case SL_FIELD_NUMBER:
-        sl_jsonw_member_str(w, "type", "number");
-        write_number_bound(w, f);
-        break;
-    case SL_FIELD_BOOLEAN:
-        sl_jsonw_member_str(w, "type", "boolean");
-        break;
-    case SL_FIELD_ARRAY:
-    case SL_FIELD_STRINGS:
-        write_array(w, f);
-        break;
-    case SL_FIELD_OBJECT:
-        sl_jsonw_member_str(w, "type", "object");
-        break;
-    }
-}
-
-static void
-write_field(struct sl_jsonw *w, const struct sl_field *f)
-{
-    sl_jsonw_name(w, f->name);
-    if (f->kind == SL_FIELD_OBJECT && f->fields != NULL) {
-        write_object_schema(w, f->fields);
-        return;
-    }
-    sl_jsonw_object(w);
-    write_kind(w, f);
-    if (f->doc != NULL)
-        sl_jsonw_member_str(w, "description", f->doc);
-    sl_jsonw_end(w);
-}
-
-static void
-write_object_schema(struct sl_jsonw *w, const struct sl_field *fields)
-{
-    uint32_t required = 0;
-    sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "type", "object");
-    sl_jsonw_name(w, "properties");
-    sl_jsonw_object(w);
-    for (const struct sl_field *f = fields; f->name != NULL; f++) {
-        write_field(w, f);
-        required += f->is_required && f->alias == NULL;
-    }
-    sl_jsonw_end(w);
-    if (required > 0) { /* A field with two spellings is required by neither of them alone. */
-        sl_jsonw_name(w, "required");
-        sl_jsonw_array(w);
-        for (const struct sl_field *f = fields; f->name != NULL; f++) {
-            if (f->is_required && f->alias == NULL)
-                sl_jsonw_str(w, f->name);
-        }
-        sl_jsonw_end(w);
-    }
-    sl_jsonw_end(w);
-}
 
 static void
 write_parameter(struct sl_jsonw *w, const char *in, struct sl_slice name)
@@ -175,34 +40,70 @@ write_parameters(struct sl_jsonw *w, const struct sl_route *route)
 static void
 write_content(struct sl_jsonw *w, const char *type, const struct sl_field *schema)
 {
+    static const struct sl_field anything[] = {{.name = NULL}};
     sl_jsonw_name(w, "content");
     sl_jsonw_object(w);
     sl_jsonw_name(w, type);
     sl_jsonw_object(w);
     sl_jsonw_name(w, "schema");
-    static const struct sl_field anything[] = {{.name = NULL}};
-    write_object_schema(w, schema == NULL ? anything : schema);
+    sl_schema_write(w, schema == NULL ? anything : schema);
     sl_jsonw_end(w);
     sl_jsonw_end(w);
 }
 
 static void
-write_responses(struct sl_jsonw *w, const struct sl_route *route)
+write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
 {
-    char success[] = {(char)('0' + route->success / 100), (char)('0' + route->success / 10 % 10),
-                      (char)('0' + route->success % 10), '\0'};
-    sl_jsonw_name(w, "responses");
-    sl_jsonw_object(w);
-    sl_jsonw_name(w, success);
+    const struct sl_reply *reply = sl_reply_lookup(route->name);
+    sl_jsonw_name(w, (char[]){(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                              (char)('0' + status % 10), '\0'});
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "description", "Success");
-    if (route->success != 204)
-        write_content(w, "application/json", NULL);
+    if (status != 204) {
+        sl_jsonw_name(w, "content");
+        sl_jsonw_object(w);
+        sl_jsonw_name(w, "application/json");
+        sl_jsonw_object(w);
+        sl_jsonw_name(w, "schema");
+        sl_schema_write_reply(w, reply);
+        sl_jsonw_end(w);
+        sl_jsonw_end(w);
+    }
     sl_jsonw_end(w);
-    sl_jsonw_name(w, "default");
+}
+
+static void
+write_error(struct sl_jsonw *w, const char *status, bool is_possible)
+{
+    if (!is_possible)
+        return;
+    sl_jsonw_name(w, status);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "$ref", "#/components/responses/Error");
     sl_jsonw_end(w);
+}
+
+/* 405 is not an operation's, and 500 is a bug: neither is stated. */
+static void
+write_responses(struct sl_jsonw *w, const struct sl_route *route)
+{
+    bool is_private = route->permission != SL_PERMIT_NONE;
+    bool has_handler = !(route->flags & SL_ROUTE_FRONT);
+    sl_jsonw_name(w, "responses");
+    sl_jsonw_object(w);
+    write_success(w, route, route->success);
+    if (route->success == 201) /* A copy, to clients that know no 201. */
+        write_success(w, route, 200);
+    write_error(w, "400", true);
+    write_error(w, "401", is_private);
+    write_error(w, "403", is_private);
+    write_error(w, "404", is_private || strchr(route->path, '{') != NULL);
+    write_error(w, "409", route->method != SL_GET);
+    write_error(w, "413", true);
+    write_error(w, "415", route->body != SL_BODY_NONE);
+    write_error(w, "422", has_handler);
+    write_error(w, "501", route->method == SL_POST);
+    write_error(w, "503", true);
     sl_jsonw_end(w);
 }
 
@@ -266,9 +167,8 @@ write_paths(struct sl_jsonw *w)
     }
 }
 
-static const char components[] =
-    "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-    "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"success\",\"status\",\"error\"],"
+static const char error_schema[] =
+    "{\"type\":\"object\",\"required\":[\"success\",\"status\",\"error\"],"
     "\"properties\":{\"success\":{\"type\":\"boolean\",\"const\":false},"
     "\"status\":{\"type\":\"integer\"},"
     "\"error\":{\"type\":\"object\",\"required\":[\"message\",\"type\",\"details\"],"
@@ -277,9 +177,32 @@ static const char components[] =
     "\"detail\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
     "\"required\":[\"loc\",\"msg\",\"type\"],\"properties\":{\"loc\":{\"type\":\"array\","
     "\"items\":{\"type\":[\"string\",\"integer\"]}},\"msg\":{\"type\":\"string\"},"
-    "\"type\":{\"type\":\"string\"}}}}}}},"
-    "\"responses\":{\"Error\":{\"description\":\"A failure\",\"content\":{\"application/json\":"
-    "{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}}";
+    "\"type\":{\"type\":\"string\"}}}}}}";
+
+static const char error_response[] =
+    "{\"Error\":{\"description\":\"A failure\",\"content\":{\"application/json\":"
+    "{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}";
+
+static void
+write_components(struct sl_jsonw *w)
+{
+    uint32_t count;
+    const struct sl_schema *schemas = sl_reply_schemas(&count);
+    sl_jsonw_name(w, "components");
+    sl_jsonw_object(w);
+    sl_jsonw_member_raw(w, "securitySchemes",
+                        sl_slice_str("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+    sl_jsonw_name(w, "schemas");
+    sl_jsonw_object(w);
+    sl_jsonw_member_raw(w, "Error", sl_slice_str(error_schema));
+    for (uint32_t i = 0; i < count; i++) {
+        sl_jsonw_name(w, schemas[i].name);
+        sl_schema_write(w, schemas[i].fields);
+    }
+    sl_jsonw_end(w);
+    sl_jsonw_member_raw(w, "responses", sl_slice_str(error_response));
+    sl_jsonw_end(w);
+}
 
 void
 sl_route_openapi(struct sl_buf *out)
@@ -297,7 +220,7 @@ sl_route_openapi(struct sl_buf *out)
     sl_jsonw_object(&w);
     write_paths(&w);
     sl_jsonw_end(&w);
-    sl_jsonw_member_raw(&w, "components", sl_slice_str(components));
+    write_components(&w);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include "gateway/reply.h"
 #include "gateway/route.h"
 
 static const struct sl_route *route;
@@ -119,6 +120,22 @@ Test(route, openapi_describes_every_served_route)
     cr_assert_eq(described, served);
     sl_json_destroy(&doc);
     sl_buf_deinit(&text);
+}
+
+Test(route, what_is_answered_is_said_once_of_operations_that_exist)
+{
+    uint32_t count, routes_count;
+    const struct sl_reply *replies = sl_replies(&count);
+    const struct sl_route *routes = sl_routes(&routes_count);
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_route = false;
+        for (uint32_t j = 0; j < routes_count && !is_route; j++)
+            is_route = strcmp(routes[j].name, replies[i].operation) == 0 &&
+                       !(routes[j].flags & SL_ROUTE_REFUSED) && routes[j].success != 204;
+        cr_assert(is_route, "%s", replies[i].operation);
+        cr_assert_eq(sl_reply_lookup(replies[i].operation), &replies[i], "%s twice",
+                     replies[i].operation);
+    }
 }
 
 /* OpenAPI forbids two templates that match the same paths, and clients mix them up. */

@@ -20,6 +20,8 @@ import time
 import traceback
 import uuid
 
+import openapi_check
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BINARY = os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build/bin/sluice"))
 TERMINAL = ("COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED")
@@ -54,6 +56,12 @@ def skip(name):
 
 
 def finish():
+    """Every reply that a Client got was held against its server's /openapi.json."""
+    found = [contract for contract in openapi_check.contracts.values() if contract is not None]
+    wrong = sorted({text for contract in found for text in contract.violations})
+    if found:
+        result(not wrong, "every reply is what /openapi.json says", "\n".join(wrong))
+        print(f"{sum(contract.checked for contract in found)} replies checked", flush=True)
     sys.exit(1 if failures else 0)
 
 
@@ -128,7 +136,9 @@ class Client:
                 # A refusal may come before the whole body is sent: read it all the same.
                 connection.request(method, path, body, sent)
             reply = connection.getresponse()
-            return Reply(f"{method} {path}", reply.status, dict(reply.getheaders()), reply.read())
+            headers, text = dict(reply.getheaders()), reply.read()
+            openapi_check.check(self.port, method, path, reply.status, headers, text)
+            return Reply(f"{method} {path}", reply.status, headers, text)
         finally:
             connection.close()
 

@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every operation of /openapi.json, answered with its success at least once.
+
+Each reply is checked against the document by the client itself (openapi_check.py); here is only
+what makes every operation succeed. A route that is added and not called here fails the last check.
+"""
+import re
+
+import archives
+import openapi_check
+import sluice_testlib as lib
+
+URI = "mixpeek://text_extractor@v1/text_hash_v1"
+EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
+# There are no models of an organization to enable: these two can only refuse.
+ONLY_REFUSE = {"enable_model", "disable_model"}
+
+
+def stages(query="{{INPUT.query}}"):
+    return [{"stage_name": "search", "stage_type": "filter", "config": {
+        "stage_id": "feature_search", "parameters": {"final_top_k": 3, "searches": [{
+            "feature_uri": URI, "top_k": 5, "query": {"input_mode": "text", "value": query}}]}}}]
+
+
+def public(client):
+    for path in ("/v1/health", "/v1/health/liveness", "/v1/health/deep", "/v1/health/beat",
+                 "/openapi.json", "/v1/feature-extractors",
+                 "/v1/feature-extractors/text_extractor_v1", "/v1/collections/features/extractors",
+                 "/v1/collections/features/extractors/passthrough_extractor_v1",
+                 "/v1/retrievers/stages"):
+        client.get(path).expect(200)
+
+
+def organization(client, operator):
+    operator.get("/v1/tenants").expect(200)
+    client.get("/v1/tenants/surface").expect(200)
+    client.get("/v1/organizations").expect(200)
+    users = "/v1/organizations/users"
+    client.post(users, {"email": "ann@surface.local", "user_name": "Ann"}).expect(200)
+    client.get(users).expect(200)
+    one = users + "/ann%40surface.local"
+    client.get(one).expect(200)
+    client.post(one + "/api-keys", {"name": "reads", "permissions": ["read"]}).expect(200)
+    client.get(one + "/api-keys").expect(200)
+    client.call("PATCH", one + "/api-keys/reads", {"description": "reads only"}).expect(200)
+    client.post(one + "/api-keys/reads/rotate").expect(200)
+    client.call("DELETE", one + "/api-keys/reads").expect(200)
+    client.call("PATCH", one, {"user_name": "Anne"}).expect(200)
+    client.call("DELETE", one).expect(200)
+    client.call("PATCH", "/v1/organizations", {"organization_name": "Surface"}).expect(200)
+
+
+def namespaces(client):
+    client.namespace = client.make("namespace", "surface", feature_extractors=lib.BOTH)
+    client.get("/v1/namespaces").expect(200)
+    client.post("/v1/namespaces/list", {"search": "surf"}).expect(200)
+    one = f"/v1/namespaces/{client.namespace}"
+    client.get(one).expect(200)
+    for method in ("PATCH", "PUT"):
+        client.call(method, one, {"description": method}).expect(200)
+    client.get(one + "/extractors").expect(200)
+    client.get(one + "/extractors/text_extractor_v1").expect(200)
+
+
+def buckets(client):
+    client.make("bucket", "things", bucket_schema={"properties": {"content": {"type": "text"}}})
+    client.get("/v1/buckets").expect(200)
+    client.post("/v1/buckets/list", {}).expect(200)
+    client.get("/v1/buckets/things").expect(200)
+    for method in ("PATCH", "PUT"):
+        client.call(method, "/v1/buckets/things", {"description": method}).expect(200)
+    objects = "/v1/buckets/things/objects"
+    made = client.post(objects, lib.text_object("red bicycle", n=1)).expect(200)["object_id"]
+    more = client.make_objects("things", [lib.text_object(f"green tea {i}") for i in range(3)])
+    client.get(objects).expect(200)
+    client.post(objects + "/list", {"filters": {"n": 1}}).expect(200)
+    client.get(f"{objects}/{made}").expect(200)
+    for method in ("PATCH", "PUT"):
+        client.call(method, f"{objects}/{made}", {"n": 2}).expect(200)
+    client.call("DELETE", f"{objects}/{more.pop()}").expect(204)
+    return [made, *more]
+
+
+def collections(client):
+    client.make("collection", "texts", feature_extractor={
+        **EXTRACTOR, "input_mappings": {"text": "content"}},
+        source={"type": "bucket", "bucket_ids": [
+            client.get("/v1/buckets/things").expect(200)["bucket_id"]]})
+    client.get("/v1/collections").expect(200)
+    client.post("/v1/collections/list", {}).expect(200)
+    one = "/v1/collections/texts"
+    client.get(one).expect(200)
+    client.call("PATCH", one, {"description": "texts"}).expect(200)
+    client.get(one + "/features").expect(200)
+    client.post(one + "/clone", {"collection_name": "copied"}).expect(201)
+    client.call("DELETE", "/v1/collections/copied").expect(200)
+
+
+def batches(client, objects):
+    path = "/v1/buckets/things/batches"
+    batch = client.post(path, {"object_ids": objects[:1]}).expect(200)["batch_id"]
+    one = f"{path}/{batch}"
+    client.post(one + "/objects", {"object_ids": objects[1:]}).expect(200)
+    client.call("PATCH", one, {"metadata": {"by": "surface"}}).expect(200)
+    task = client.post(one + "/submit").expect(200)["task_id"]
+    lib.equal(client.wait_task(task)["status"], "COMPLETED")
+    client.get(one).expect(200)
+    client.post(path + "/list", {}).expect(200)
+    client.get(one + "/failed-documents").expect(200)
+    client.get(one + "/logs").expect(200)
+    client.post(one + "/retry").expect(200)
+    client.post(one + "/tiers/0/retry-qdrant-write").expect(200)
+    client.get(f"/v1/tasks/{task}").expect(200)
+    client.post("/v1/tasks/list", {}).expect(200)
+    client.call("DELETE", f"/v1/tasks/{task}").expect(200)
+    draft = client.post(path, {"object_ids": objects}).expect(200)["batch_id"]
+    client.call("DELETE", f"{path}/{draft}").expect(200)
+    started = client.submit("things", objects)[0]
+    client.post(f"{path}/{started}/cancel").expect(200)
+    again = client.post("/v1/collections/texts/trigger").expect(202)["task_id"]
+    client.wait_task(again)
+
+
+def documents(client):
+    path = "/v1/collections/texts/documents"
+    client.get(path).expect(200)
+    found = client.documents("texts")
+    for one in (f"{path}/{found[0]['document_id']}", f"/v1/documents/{found[0]['document_id']}"):
+        client.get(one).expect(200)
+        for method in ("PATCH", "PUT"):
+            client.call(method, one, {"note": method}).expect(200)
+    client.call("DELETE", f"{path}/{found[0]['document_id']}").expect(200)
+    ours = client.post(path, {"metadata": {"by": "hand"}}).expect(200)["document_id"]
+    client.post(path + "/batch", {"updates": [
+        {"document_id": ours, "update_data": {"n": 1}}]}).expect(200)
+    client.call("PATCH", path + "/bulk", {"update_data": {"n": 2}}).expect(200)
+    client.call("DELETE", path + "/batch", {"document_ids": [ours]}).expect(200)
+    client.post("/v1/documents/search", {
+        "query": "tea", "collection_ids": [found[0]["collection_id"]]}).expect(200)
+
+
+def retrievers(client):
+    inputs = {"inputs": {"query": "tea"}}
+    client.make("retriever", "find", collection_identifiers=["texts"], stages=stages(),
+                input_schema={"query": {"type": "string", "required": True}})
+    client.get("/v1/retrievers").expect(200)
+    client.post("/v1/retrievers/list", {}).expect(200)
+    one = "/v1/retrievers/find"
+    client.get(one).expect(200)
+    client.call("PATCH", one, {"description": "finds"}).expect(200)
+    run = client.post(one + "/execute", inputs).expect(200)["execution_id"]
+    client.post(one + "/execute/explain", inputs).expect(200)
+    client.post(one + "/executions/list", {}).expect(200)
+    client.get(f"{one}/executions/{run}").expect(200)
+    adhoc = client.post("/v1/retrievers/execute", {
+        **inputs, "collection_identifiers": ["texts"], "stages": stages()}).expect(200)
+    client.post("/v1/retrievers/executions/list", {}).expect(200)
+    client.get(f"/v1/retrievers/executions/{adhoc['execution_id']}").expect(200)
+    client.post(one + "/clone", {"retriever_name": "again"}).expect(201)
+    client.call("DELETE", "/v1/retrievers/again").expect(200)
+
+
+def models(client):
+    path = f"/v1/namespaces/{client.namespace}/models"
+    model = client.upload(path, archives.GOOD, name="probe", version="1.0.0",
+                          model_format="safetensors",
+                          task_type="classification").expect(200)["model_id"]
+    client.get(path).expect(200)
+    client.get(path + "/available").expect(200)
+    client.get(f"{path}/{model}").expect(200)
+    client.get("/v1/models").expect(200)
+    client.get(f"/v1/models/{model}").expect(200)
+    for verb in ("enable", "disable"):
+        client.post(f"{path}/org/{model}/{verb}").expect(404)
+    client.post(f"{path}/{model}/deploy", {}).expect(200)
+    client.call("DELETE", f"{path}/{model}").expect(200)
+
+
+def inference(client):
+    client.post("/v1/inference", {"feature_uri": URI, "inputs": {"text": "tea"}}).expect(200)
+    for encoding in ("float", "base64"):
+        client.post("/v1/embeddings", {"model": "text_hash_v1", "input": ["tea", "bicycle"],
+                                       "encoding_format": encoding}).expect(200)
+
+
+def deletions(client):
+    for path in ("/v1/retrievers/find", "/v1/collections/texts", "/v1/buckets/things",
+                 f"/v1/namespaces/{client.namespace}"):
+        client.call("DELETE", path).expect(200)
+
+
+def main():
+    server = lib.Server().start()
+    client = server.tenant("surface")
+    made = {}
+
+    def step(name, run, *arguments):
+        with lib.check(f"{name}: every operation succeeds with what the document says"):
+            made[name] = run(client, *arguments)
+
+    step("public", public)
+    step("organization", organization, server.operator())
+    step("namespaces", namespaces)
+    step("buckets", buckets)
+    step("collections", collections)
+    step("batches", batches, made.get("buckets") or [])
+    step("documents", documents)
+    step("retrievers", retrievers)
+    step("models", models)
+    step("inference", inference)
+    step("deletions", deletions)
+    contract = openapi_check.of_port(server.port)
+    for name in sorted(contract.undescribed()):
+        lib.skip(f"{name}: gateway/replies.def does not say what it answers")
+    with lib.check("no operation is left out"):
+        left = contract.never_succeeded() - contract.undescribed() - ONLY_REFUSE
+        lib.equal(sorted(left), [], "operations without a success")
+    lib.finish()
+
+
+if __name__ == "__main__":
+    main()
