@@ -9,7 +9,8 @@
 #include "actors/rows.h"
 #include "runtime/alloc.h"
 
-#define PAYLOAD_VERSION 2
+#define PAYLOAD_VERSION     2
+#define PAYLOAD_VERSION_ONE 1 /* Of objects, outside of chains: origin, collection, source. */
 
 /* A source's JSON, parsed. */
 struct view {
@@ -347,15 +348,18 @@ sl_task_payload_decode(struct sl_slice bytes, struct sl_task_payload *ret_payloa
 {
     struct sl_reader r = sl_reader(bytes);
     struct sl_task_payload p = {0};
-    if (sl_read_u8(&r) != PAYLOAD_VERSION)
+    uint8_t version = sl_read_u8(&r);
+    if (version == PAYLOAD_VERSION) {
+        uint8_t kind = sl_read_u8(&r);
+        if (kind > SL_SOURCE_RECORD)
+            return SL_ECORRUPT;
+        p.kind = (enum sl_source_kind)kind;
+        p.is_chained = sl_read_u8(&r) != 0;
+        p.retries = sl_read_u32(&r);
+        p.run = sl_read_u32(&r);
+    } else if (version != PAYLOAD_VERSION_ONE) {
         return SL_ECORRUPT;
-    uint8_t kind = sl_read_u8(&r);
-    if (kind > SL_SOURCE_RECORD)
-        return SL_ECORRUPT;
-    p.kind = (enum sl_source_kind)kind;
-    p.is_chained = sl_read_u8(&r) != 0;
-    p.retries = sl_read_u32(&r);
-    p.run = sl_read_u32(&r);
+    }
     p.origin = sl_read_block(&r);
     p.collection = sl_read_block(&r);
     p.source = sl_read_block(&r);

@@ -6,7 +6,8 @@
 
 #include "runtime/hash.h"
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION     2
+#define RECORD_VERSION_ONE 1 /* Without is_keyed and root. */
 
 void
 sl_record_encode(const struct sl_record *r, struct sl_buf *out)
@@ -29,13 +30,15 @@ sl_record_decode(struct sl_slice bytes, struct sl_record *ret_record)
 {
     struct sl_reader r = sl_reader(bytes);
     struct sl_record record = {0};
-    if (sl_read_u8(&r) != RECORD_VERSION)
+    uint8_t version = sl_read_u8(&r);
+    if (version != RECORD_VERSION && version != RECORD_VERSION_ONE)
         return SL_ECORRUPT;
+    bool is_old = version == RECORD_VERSION_ONE;
     record.created_ms = sl_read_u64(&r);
     record.updated_ms = sl_read_u64(&r);
-    record.is_keyed = sl_read_u8(&r) != 0;
+    record.is_keyed = !is_old && sl_read_u8(&r) != 0;
     record.source = sl_read_block(&r);
-    record.root = sl_read_block(&r);
+    record.root = is_old ? sl_slice(NULL, 0) : sl_read_block(&r);
     record.origin = sl_read_block(&r);
     record.fields = sl_read_block(&r);
     record.vectors = sl_read_block(&r);

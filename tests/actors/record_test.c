@@ -73,3 +73,26 @@ Test(record, an_id_gives_its_number_and_a_made_up_one_none)
     cr_assert_eq(sl_record_number(sl_slice_str("zz"), &number), SL_EINVAL);
     cr_assert_eq(sl_record_number(sl_slice_str("00000000000000000000000G"), &number), SL_EINVAL);
 }
+
+/* What an earlier version of the program wrote: no is_keyed, no root. */
+Test(record, of_the_first_version_is_read)
+{
+    struct sl_buf row = {0};
+    struct sl_record record;
+    sl_buf_append_u8(&row, 1);
+    sl_buf_append_u64(&row, 10);
+    sl_buf_append_u64(&row, 20);
+    sl_buf_append_block(&row, sl_slice("bkt\0obj", 7));
+    sl_buf_append_block(&row, sl_slice_str("btch"));
+    sl_buf_append_block(&row, sl_slice_str("{}"));
+    sl_buf_append_block(&row, sl_slice_str("idx"));
+    cr_assert_eq(sl_record_decode(sl_buf_slice(&row), &record), SL_OK);
+    cr_assert_eq(record.updated_ms, 20);
+    cr_assert(sl_slice_equal(record.source, sl_slice("bkt\0obj", 7)));
+    cr_assert_eq(record.root.size, 0);
+    cr_assert_not(record.is_keyed);
+    cr_assert(sl_slice_is(record.vectors, "idx"));
+    row.data[0] = 3;
+    cr_assert_eq(sl_record_decode(sl_buf_slice(&row), &record), SL_ECORRUPT);
+    sl_buf_deinit(&row);
+}
