@@ -31,6 +31,16 @@ static bool
 add_parent(struct sl_call *call, struct sl_collection_config *c, struct sl_json id)
 {
     struct sl_resource parent;
+    /* Sources cannot be changed later and must be there already: to name oneself is the only cycle
+     * that a client can write down. */
+    struct sl_slice own = sl_call_text(call, sl_call_member(call, "collection_name", "name"));
+    struct sl_resource found;
+    if (sl_slice_equal(sl_call_text(call, id), own) &&
+        !sl_resource_lookup(call, &sl_kind_collection, call->namespace_id, own, &found)) {
+        sl_call_invalid(call, "body.source.collection_ids", "value_error",
+                        "a cycle: the collection would feed itself");
+        return false;
+    }
     if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id, sl_call_text(call, id),
                           &parent))
         return false;
