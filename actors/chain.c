@@ -52,7 +52,8 @@ sl_chain_note(struct sl_txn *txn, struct sl_scope scope, const struct sl_task_pa
 static void
 write_about(struct chain *c, uint64_t tier, struct sl_buf *out)
 {
-    static const char *const own[] = {"chain", "current_tier", "collection_ids"};
+    static const char *const own[] = {"chain", "current_tier", "collection_ids", SL_CHAIN_FETCHED,
+                                      SL_CHAIN_KEPT};
     struct sl_json chain = sl_json_member(c->about, "chain");
     struct sl_jsonw w;
     bool is_first = true;

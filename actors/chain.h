@@ -31,6 +31,10 @@
 /* Documents of one tier: its tasks are one event, and so one record of the log. */
 #define SL_CHAIN_TASKS_MAX 200000
 
+/* Members of a later tier's `about` once its tasks are made: notes read, and tasks made of them. */
+#define SL_CHAIN_FETCHED "source_documents_fetched"
+#define SL_CHAIN_KEPT    "documents_after_source_filter"
+
 /* Note a record that a later tier reads. */
 void sl_chain_note(struct sl_txn *txn, struct sl_scope scope, const struct sl_task_payload *p,
                    const char *record_id);

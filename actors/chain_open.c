@@ -3,6 +3,7 @@
  * Opening a tier: walk what its sources' tiers noted in slices, a task for each record that holds,
  * then one commit. The notes do not change meanwhile: all who write them have ended.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "actors/chain_row.h"
@@ -26,7 +27,7 @@ struct sl_chain_opener {
     struct sl_filter *filter;    /* Of that collection. */
     struct sl_buf after;         /* The last note that was looked at in this source. */
     struct sl_buf event, payload, key;
-    uint64_t total;
+    uint64_t fetched, total; /* Notes that were looked at, and tasks that were made of them. */
 };
 
 struct sl_chain_opener *
@@ -130,6 +131,7 @@ take_slice(struct sl_chain_opener *o, struct sl_txn *txn, struct sl_task_payload
                 sl_buf_slice(&o->after), false, &scan);
     while (count < SLICE_ROWS && (has_row = sl_scan_next(&scan))) {
         count++;
+        o->fetched++;
         sl_buf_clear(&o->after);
         sl_buf_append_slice(&o->after, scan.key);
         sl_buf_clear(&o->key);
@@ -262,12 +264,23 @@ read_row(struct sl_chain_opener *o, struct sl_txn *txn, struct sl_buf *copy,
     return sl_job_row_decode(sl_buf_slice(copy), ret_row) == SL_OK;
 }
 
+/* The job's `about` (never empty), and what its sources gave. */
+static struct sl_slice
+with_counts(const struct sl_chain_opener *o, struct sl_slice about, struct sl_buf *out)
+{
+    sl_assert(about.size > 2 && about.data[about.size - 1] == '}');
+    sl_buf_append_slice(out, sl_slice(about.data, about.size - 1));
+    sl_buf_printf(out, ",\"" SL_CHAIN_FETCHED "\":%" PRIu64 ",\"" SL_CHAIN_KEPT "\":%" PRIu64 "}",
+                  o->fetched, o->total);
+    return sl_buf_slice(out);
+}
+
 /* One step of the tier in hand. True: it is dealt with, commit. */
 static bool
 step(struct sl_chain_opener *o, struct sl_txn *txn, uint64_t now_ms,
      struct sl_chain_opened *ret_opened)
 {
-    struct sl_buf copy = {0};
+    struct sl_buf copy = {0}, about = {0};
     struct sl_job_row row;
     bool is_dealt = true;
     if (!read_row(o, txn, &copy, &row)) {
@@ -280,6 +293,7 @@ step(struct sl_chain_opener *o, struct sl_txn *txn, uint64_t now_ms,
         is_dealt = false;
     } else {
         row.total = o->total;
+        row.about = with_counts(o, row.about, &about);
         put_row(o, txn, &row);
         sl_txn_event(txn, SL_PROJECTION_QUEUE, o->scope, sl_buf_slice(&o->event));
         *ret_opened = (struct sl_chain_opened){.is_job = true, .job = o->job};
@@ -287,6 +301,7 @@ step(struct sl_chain_opener *o, struct sl_txn *txn, uint64_t now_ms,
     if (is_dealt)
         sl_txn_del(txn, SL_SCOPE_SYSTEM, SL_TABLE_OPENING, sl_chain_key(&o->key, o->scope, o->job));
     sl_buf_deinit(&copy);
+    sl_buf_deinit(&about);
     return is_dealt;
 }
 

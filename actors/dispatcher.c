@@ -251,7 +251,7 @@ retry_or_fail(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *l
     struct sl_settle settle = settle_of(d, ctx);
     retry->task_id = lease->task_id;
     retry->not_before_ms = delay_ms == 0 ? 0 : ctx->now_ms + delay_ms;
-    d->counts.retried += is_settled(d, ctx, lease, sl_settle_retry(&settle, lease, retry));
+    d->counts.retried += is_settled(d, ctx, lease, sl_settle_retry(&settle, lease, retry, failure));
 }
 
 /* ---- leasing ------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ enum sl_table {
     SL_TABLE_FAILURE = 22,    /* job id as UUID text, task id as 16 hex digits -> JSON */
     SL_TABLE_MODEL = 23,      /* namespace, model_id -> JSON */
     SL_TABLE_TIER = 24,       /* batch, run, collection, record id -> nothing: what a tier wrote */
+    SL_TABLE_JOB_LOG = 26,    /* job id as UUID text -> lines (job_log.h) */
 
     /* a tenant's scope: what only gateway/ knows; values are JSON */
     SL_TABLE_USER = 64,       /* email */

@@ -7,6 +7,7 @@
 #include "actors/chain.h"
 #include "actors/count.h"
 #include "actors/extraction.h"
+#include "actors/job_log.h"
 #include "actors/job_row.h"
 #include "actors/record.h"
 #include "actors/rows.h"
@@ -269,10 +270,15 @@ sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
 
 enum sl_err
 sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
-                const struct sl_retry *retry)
+                const struct sl_retry *retry, const struct sl_task_failure *why)
 {
     struct sl_buf event = {0};
+    char line[SL_JOB_LOG_LINE_SIZE + 1];
+    (void)snprintf(line, sizeof(line), "retry: task %" PRIx64 " after run %u: %.*s: %.*s",
+                   lease->task_id, (unsigned)retry->attempts + retry->crashes,
+                   SL_SLICE_FMT(why->code), SL_SLICE_FMT(why->message));
     struct sl_txn *txn = sl_store_begin(s->store);
+    sl_job_log_add(txn, lease->scope, lease->job, s->now_ms, line);
     sl_queue_event_retry(&event, retry);
     add_event(txn, lease->scope, &event);
     enum sl_err err = sl_txn_commit(&txn);

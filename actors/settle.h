@@ -36,9 +36,10 @@ struct sl_task_failure {
 /* The task ended for good without a result: a failure row and the queue's event. */
 SL_MUST_CHECK enum sl_err sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
                                          const struct sl_task_failure *failure);
-/* It will be tried again. */
+/* It will be tried again; the job's log tells why. */
 SL_MUST_CHECK enum sl_err sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
-                                          const struct sl_retry *retry);
+                                          const struct sl_retry *retry,
+                                          const struct sl_task_failure *why);
 /*
  * A job of which all tasks have ended: its final row, and the queue forgets it; in the same
  * transaction the job of the next tier, if one follows (chain.h).

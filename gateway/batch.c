@@ -301,6 +301,7 @@ delete_rows(struct sl_call *call, const struct sl_batch *b, struct sl_purge *pur
         for (struct sl_json_iter i = sl_json_iter(b->tiers[t].jobs); sl_json_next(&i);) {
             const char *job = (const char *)sl_call_text(call, i.value).data;
             sl_rows_delete(call, SL_TABLE_FAILURE, sl_key_prefix(&prefix, 1, job), purge);
+            sl_txn_del(call->txn, call->who.scope, SL_TABLE_JOB_LOG, sl_slice_str(job));
         }
     }
     sl_buf_deinit(&prefix);

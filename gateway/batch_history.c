@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What became of a batch: failed documents and logs (api.md 2.4). */
+#include "actors/job_log.h"
 #include "actors/record.h"
 #include "gateway/ask.h"
 #include "gateway/batch_failure.h"
@@ -135,7 +136,23 @@ write_line(struct sl_call *call, struct sl_jsonw *w, uint64_t at_ms, const char 
 struct log {
     uint32_t tier;
     uint64_t lines;
+    bool is_truncated;
 };
+
+/* What was tried again, as the dispatcher wrote it down. */
+static void
+log_lines(struct sl_call *call, struct log *log, struct sl_slice id, struct sl_jsonw *w)
+{
+    struct sl_job_log lines;
+    struct sl_slice value, line;
+    uint64_t at_ms;
+    if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_JOB_LOG, id, &value) != SL_OK ||
+        sl_job_log_decode(value, &lines) != SL_OK)
+        return;
+    while (sl_job_log_next(&lines, &at_ms, &line))
+        write_line(call, w, at_ms, sl_call_format(call, "%.*s", SL_SLICE_FMT(line)));
+    log->is_truncated = log->is_truncated || lines.is_truncated;
+}
 
 static bool
 log_failure(struct sl_call *call, void *arg, const struct sl_batch_failure *f)
@@ -154,14 +171,22 @@ log_failure(struct sl_call *call, void *arg, const struct sl_batch_failure *f)
 }
 
 static void
-log_job(struct sl_call *call, struct sl_slice id, struct sl_jsonw *w)
+log_job(struct sl_call *call, struct log *log, struct sl_slice id, struct sl_jsonw *w)
 {
     struct sl_task_view v;
+    uint64_t fetched, kept;
     if (!sl_task_find(call, id, &v))
         return;
     write_line(call, w, v.row.created_ms,
                sl_call_format(call, "submitted: %llu tasks", (unsigned long long)v.total));
+    struct sl_json about = sl_call_parse(call, v.row.about);
+    if (sl_json_u64(sl_json_member(about, SL_CHAIN_FETCHED), &fetched) == SL_OK &&
+        sl_json_u64(sl_json_member(about, SL_CHAIN_KEPT), &kept) == SL_OK)
+        write_line(call, w, v.row.created_ms,
+                   sl_call_format(call, "opened: %llu of %llu documents of the tiers before",
+                                  (unsigned long long)kept, (unsigned long long)fetched));
     write_line(call, w, v.row.started_ms, "started");
+    log_lines(call, log, id, w);
     write_line(call, w, v.row.ended_ms,
                sl_call_format(call, "ended: %llu done, %llu failed, %llu canceled, %llu documents",
                               (unsigned long long)v.done, (unsigned long long)v.dead,
@@ -186,10 +211,10 @@ write_log(struct sl_call *call, const struct sl_batch *b, uint32_t tier, struct 
     sl_jsonw_name(w, "lines");
     sl_jsonw_array(w);
     for (struct sl_json_iter i = sl_json_iter(t->jobs); sl_json_next(&i);)
-        log_job(call, sl_call_text(call, i.value), w);
+        log_job(call, &log, sl_call_text(call, i.value), w);
     sl_batch_failures(call, b, log_failure, &log);
     sl_jsonw_end(w);
-    sl_jsonw_member_bool(w, "truncated", log.lines > LOG_FAILURES_MAX);
+    sl_jsonw_member_bool(w, "truncated", log.is_truncated || log.lines > LOG_FAILURES_MAX);
     sl_jsonw_end(w);
 }
 

@@ -277,6 +277,20 @@ element(struct sl_json list, uint32_t index)
     return (struct sl_json){0};
 }
 
+/* What the tiers before gave, once its tasks were made. */
+static void
+write_fetched(struct sl_call *call, const struct sl_batch_tier *t, struct sl_jsonw *w)
+{
+    static const char *const names[] = {SL_CHAIN_FETCHED, SL_CHAIN_KEPT};
+    if (!t->has_task || t->task.row.about.size == 0)
+        return;
+    struct sl_json about = sl_call_parse(call, t->task.row.about);
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        if (sl_json_has(sl_json_member(about, names[i])))
+            sl_jsonw_member_value(w, names[i], sl_json_member(about, names[i]));
+    }
+}
+
 static void
 write_tier_state(const struct sl_batch *b, uint32_t number, struct sl_jsonw *w)
 {
@@ -315,6 +329,7 @@ write_tier(struct sl_call *call, const struct sl_batch *b, uint32_t number, stru
         sl_jsonw_member_value(w, "parent_task_id", element(b->tiers[number - 1].jobs, 0));
     }
     write_tier_state(b, number, w);
+    write_fetched(call, &b->tiers[number], w);
     sl_jsonw_end(w);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/document_row.h"
 
+#include "actors/chain.h"
 #include "gateway/ask.h"
 #include "gateway/bucket.h"
 #include "gateway/document_id.h"
@@ -28,9 +29,35 @@ sl_document_key(struct sl_call *call, const char *collection, const char *id)
 
 /* ---- showing ------------------------------------------------------------------------------- */
 
+/* Documents between the object and this one, the first one first, as far as they are still there.
+ */
+static void
+write_chain(struct sl_call *call, const struct sl_record *r, struct sl_jsonw *w)
+{
+    struct sl_slice keys[SL_CHAIN_TIERS_MAX], value;
+    struct sl_record at = *r;
+    uint32_t count = 0;
+    while (at.root.size > 0 && count < SL_CHAIN_TIERS_MAX) {
+        keys[count] = sl_call_copy(call, at.source);
+        if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_RECORD, keys[count++], &value) !=
+                SL_OK ||
+            sl_record_decode(value, &at) != SL_OK)
+            break;
+    }
+    sl_jsonw_name(w, "chain");
+    sl_jsonw_array(w);
+    while (count-- > 0) {
+        sl_jsonw_object(w);
+        sl_jsonw_member_slice(w, "collection_id", sl_key_part(keys[count], 0));
+        sl_document_id_write(w, sl_key_part(keys[count], 1));
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+}
+
 /* A document that was made of another one has a root, and that other one as its source. */
 static void
-write_lineage(const struct sl_record *r, struct sl_jsonw *w)
+write_lineage(struct sl_call *call, const struct sl_record *r, struct sl_jsonw *w)
 {
     bool is_of_record = r->root.size > 0;
     struct sl_slice root = is_of_record ? r->root : r->source;
@@ -41,6 +68,7 @@ write_lineage(const struct sl_record *r, struct sl_jsonw *w)
         sl_jsonw_name(w, "source_document_id");
         sl_document_id_value(w, sl_key_part(r->source, 1));
         sl_jsonw_member_slice(w, "source_collection_id", sl_key_part(r->source, 0));
+        write_chain(call, r, w);
     } else {
         sl_jsonw_member_slice(w, "source_object_id", sl_key_part(r->source, 1));
     }
@@ -59,7 +87,7 @@ write_internal(struct sl_call *call, const struct sl_document_view *s, const cha
     sl_jsonw_member_time(w, "updated_at", r->updated_ms);
     sl_jsonw_name(w, "lineage");
     sl_jsonw_object(w);
-    write_lineage(r, w);
+    write_lineage(call, r, w);
     sl_jsonw_end(w);
     sl_jsonw_name(w, "processing");
     sl_jsonw_object(w);

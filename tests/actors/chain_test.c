@@ -193,6 +193,42 @@ Test(chain, ends_where_nothing_follows_or_a_tier_failed)
     cr_assert_not(run(&broken, &next));
 }
 
+#define LAST "7d1f0c9e-6b1a-4f0e-9a55-0d3c5b7e8a41"
+
+static const char three[] =
+    "{\"batch_id\":\"btch\",\"run\":0,\"total_tiers\":3,\"current_tier\":0,\"chain\":[{\"task_id\":"
+    "\"" NEXT "\",\"collections\":[{\"collection_id\":\"c\",\"sources\":[\"a\"],\"is_chained\":"
+    "true,\"filters\":null}]},{\"task_id\":\"" LAST "\",\"collections\":[{\"collection_id\":\"d\","
+    "\"sources\":[\"a\"],\"is_chained\":false,\"filters\":null}]}]}";
+
+static struct sl_job_row row_of(struct sl_job_id id, struct sl_buf *copy);
+
+Test(chain, says_of_each_tier_what_its_sources_gave)
+{
+    struct sl_job_row row = ended(SL_JOB_SUCCEEDED, three);
+    struct sl_job_id next, last;
+    struct sl_buf copy = {0};
+    cr_assert(run(&row, &next));
+    open_all();
+    for (int tier = 1; tier <= 2; tier++) {
+        struct sl_json_doc *doc = NULL;
+        uint64_t fetched = 0;
+        row = row_of(next, &copy);
+        cr_assert_eq(sl_json_parse(row.about, &doc, NULL), SL_OK, "%.*s", SL_SLICE_FMT(row.about));
+        struct sl_json value = sl_json_member(sl_json_root(doc), SL_CHAIN_FETCHED);
+        cr_assert_eq(sl_json_u64(value, &fetched), SL_OK);
+        cr_assert_eq(fetched, 3);
+        sl_json_destroy(&doc);
+        row.state = SL_JOB_SUCCEEDED;
+        struct sl_txn *txn = sl_store_begin(store);
+        cr_assert_eq(sl_chain_next(txn, scope, &row, 960, &last), tier == 1);
+        cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+        open_all();
+        next = last;
+    }
+    sl_buf_deinit(&copy);
+}
+
 /* As many records of collection "a" as take several slices. */
 static void
 write_many(uint32_t count)

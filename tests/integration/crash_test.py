@@ -74,6 +74,11 @@ def main():
             lib.equal(one["retry_count"], 2, "retries after the first attempt")
             lib.equal((one["signal"], one["code"], one["document_id"]),
                       (11, "replica_crashed", None))
+        with lib.check("the log tells of the crashes on the way"):
+            tiers = client.get(f"/v1/buckets/{bucket}/batches/{batch}/logs").expect(200)["tiers"]
+            lines = [line for line in tiers[0]["lines"] if " retry: " in line]
+            assert lines and all("signal 11" in line for line in lines), tiers
+            lib.equal(tiers[0]["truncated"], False)
         check_custom(client, bucket)
         with lib.check("sluice itself is alive, and stops when asked"):
             lib.equal(server.stop(), 0, "the exit status")

@@ -71,6 +71,12 @@ def check_whole(client, bucket, ids):
         lib.equal(shown["source"]["type"], "collection")
         lib.equal(shown["source"]["inherited_bucket_ids"], [bucket])
         assert "text" in shown["input_schema"]["properties"], shown
+    with lib.check("a collection that would feed itself is refused"):
+        client.post("/v1/collections", {
+            "collection_name": "self", "source": {"type": "collection", "collection_ids": ["self"]},
+            "feature_extractor": {"feature_extractor_name": "passthrough_extractor",
+                                  "version": "v1", "input_mappings": {"content": "text"}}}
+        ).expect(422)
     with lib.check("an input that no document has is refused"):
         client.post("/v1/collections", {
             "collection_name": "wrong",
@@ -91,6 +97,9 @@ def check_whole(client, bucket, ids):
         lib.equal([tier["documents_written"] for tier in found["tier_tasks"]], [60, 120, 120])
         lib.equal([tier["source_type"] for tier in found["tier_tasks"]],
                   ["bucket", "collection", "collection"])
+        second = found["tier_tasks"][1]
+        lib.equal((second["source_documents_fetched"], second["documents_after_source_filter"],
+                   second["documents_submitted_to_engine"]), (120, 120, 120))
     with lib.check("each document of a tier is one of the next, with its lineage"):
         sentences = {item["document_id"] for item in client.documents("sentences")}
         copies = client.documents("copies")
@@ -99,10 +108,20 @@ def check_whole(client, bucket, ids):
         lib.equal({item["_internal"]["lineage"]["root_object_id"] for item in copies},
                   set(objects))
         lib.equal(len(client.documents("last")), 120)
+        by_id = {item["document_id"]: item for item in copies + client.documents("flaky")}
+        for item in client.documents("last"):
+            line = item["_internal"]["lineage"]
+            lib.equal([step["collection_id"] for step in line["chain"]],
+                      [ids[0], by_id[line["source_document_id"]]["collection_id"]])
+            lib.equal(line["chain"][1]["document_id"], line["source_document_id"])
+            assert line["chain"][0]["document_id"] in sentences, line
     with lib.check("the logs tell of every tier"):
         logs = client.get(f"/v1/buckets/{bucket}/batches/{batch}/logs").expect(200)["tiers"]
         lib.equal([tier["tier_num"] for tier in logs], [0, 1, 2])
         assert all("ended: " in " ".join(tier["lines"]) for tier in logs), logs
+        assert any("opened: 120 of 120" in line for line in logs[2]["lines"]), logs[2]
+        one = client.get(f"/v1/buckets/{bucket}/batches/{batch}/logs?tier_num=1").expect(200)
+        lib.equal([tier["tier_num"] for tier in one["tiers"]], [1])
     with lib.check("a tier's part of the index is built again"):
         path = f"/v1/buckets/{bucket}/batches/{batch}/tiers"
         lib.equal(client.post(f"{path}/0/retry-qdrant-write").expect(200)["documents_written"], 60)
