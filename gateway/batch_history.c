@@ -76,6 +76,14 @@ struct shown {
     uint64_t limit, offset, total;
 };
 
+/* False: ?tier_num is no tier's number, and the call has failed (422). */
+static bool
+is_tier_good(struct sl_call *call)
+{
+    (void)sl_list_number(call, "tier_num", NULL, 0, SL_CHAIN_TIERS_MAX - 1, 0);
+    return !sl_call_has_failed(call);
+}
+
 static bool
 is_of_tier(struct sl_call *call, struct sl_slice wanted, uint32_t tier)
 {
@@ -107,7 +115,7 @@ sl_api_list_failed_documents(struct sl_call *call)
                       .offset = sl_list_number(call, "offset", NULL, 0, 10000000, 0),
                       .collection = sl_call_query(call, "collection_id"),
                       .tier = sl_call_query(call, "tier_num")};
-    if (sl_call_has_failed(call))
+    if (sl_call_has_failed(call) || !is_tier_good(call))
         return;
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "batch_id", b.id);
@@ -223,7 +231,7 @@ sl_api_get_batch_logs(struct sl_call *call)
 {
     struct sl_batch b;
     struct sl_jsonw *w = &call->out;
-    if (!sl_batch_find(call, &b))
+    if (!sl_batch_find(call, &b) || !is_tier_good(call))
         return;
     struct sl_slice tier = sl_call_query(call, "tier_num");
     sl_jsonw_object(w);

@@ -189,8 +189,7 @@ write_step(const struct sl_batch_plan *plan, const struct sl_batch_step *step, s
     }
     sl_jsonw_end(w);
     sl_jsonw_member_bool(w, "is_chained", step->is_chained);
-    sl_jsonw_member_value(w, "filters",
-                          sl_json_path(step->row, sl_slice_str("source.source_filters")));
+    sl_jsonw_member_value(w, "filters", sl_collection_filters(sl_json_member(step->row, "source")));
     sl_jsonw_end(w);
 }
 

@@ -180,6 +180,14 @@ read_retry(struct sl_call *call, const struct sl_batch *b, struct retry *ret_ret
                                 .retries_max = 3};
     if (sl_json_has(sl_json_member(call->body, "max_retry_count")))
         ret_retry->retries_max = sl_batch_number(call->body, "max_retry_count");
+    for (struct sl_json_iter i = sl_json_iter(ret_retry->tiers); sl_json_next(&i);) {
+        uint64_t tier;
+        if (sl_json_u64(i.value, &tier) != SL_OK || tier >= b->tiers_count)
+            sl_call_invalid(call, "body.tier_nums", "value_error", "the batch has tiers 0 to %u",
+                            b->tiers_count - 1);
+    }
+    if (sl_call_has_failed(call))
+        return false;
     if (b->is_draft || !b->has_task)
         sl_call_fail(call, SL_API_CONFLICT, "batch %s was not submitted", b->id);
     else if (sl_batch_runs(b))

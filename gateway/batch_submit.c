@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Submitting a batch: the jobs of its tiers, the first of them with its tasks. */
-#include "runtime/filter.h"
 #include "gateway/arena.h"
 #include "gateway/ask.h"
 #include "gateway/batch.h"
 #include "gateway/batch_row.h"
+#include "gateway/collection.h"
 #include "gateway/object.h"
 #include "runtime/alloc.h"
+#include "runtime/filter.h"
 #include "runtime/limits.h"
 
 /* ---- one job ------------------------------------------------------------------------------- */
@@ -153,8 +154,7 @@ compile_filters(struct sl_call *call, const struct sl_batch_plan *plan, bool *re
     *ret_has_any = false;
     for (uint32_t i = 0; i < plan->steps_count && plan->steps[i].tier == 0; i++) {
         char *why = NULL; /* It was compiled before it was stored. */
-        struct sl_json tree =
-            sl_json_path(plan->steps[i].row, sl_slice_str("source.source_filters"));
+        struct sl_json tree = sl_collection_filters(sl_json_member(plan->steps[i].row, "source"));
         if (sl_filter_compile(tree, NULL, &filters[i], &why) != SL_OK)
             sl_free(why);
         *ret_has_any = *ret_has_any || filters[i] != NULL;

@@ -22,6 +22,15 @@ has_source(struct sl_json row, const char *kind, const char *id)
     return false;
 }
 
+struct sl_json
+sl_collection_filters(struct sl_json object)
+{
+    struct sl_json filters = sl_json_member(object, "source_filters");
+    struct sl_json tree = sl_json_member(filters, "filters");
+    bool is_wrapped = sl_json_kind(tree) == SL_JSON_OBJECT || sl_json_kind(tree) == SL_JSON_NULL;
+    return is_wrapped ? tree : filters;
+}
+
 bool
 sl_collection_is_fed_by(struct sl_json row, const char *bucket)
 {

@@ -3,6 +3,7 @@
 
 #include "runtime/filter.h"
 #include "gateway/bucket_schema.h"
+#include "gateway/collection.h"
 #include "runtime/alloc.h"
 
 static const char *const extractor_loc = "body.feature_extractor";
@@ -86,7 +87,7 @@ read_source(struct sl_call *call, struct sl_collection_config *c)
     if (!is_read)
         return false;
     c->filters = sl_json_member(source, "source_filters");
-    if (sl_filter_compile(c->filters, NULL, &filter, &why) != SL_OK)
+    if (sl_filter_compile(sl_collection_filters(source), NULL, &filter, &why) != SL_OK)
         sl_call_invalid(call, "body.source.source_filters", "filter", "%s", why);
     sl_filter_destroy(&filter);
     sl_free(why);

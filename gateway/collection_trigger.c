@@ -175,7 +175,7 @@ collect_records(struct sl_call *call, struct trigger *t)
     if (SL_BUG(!sl_json_next(&root)))
         return false;
     t->bucket = (const char *)sl_call_text(call, root.value).data;
-    if (sl_filter_compile(sl_json_member(source, "source_filters"), NULL, &own, &why) != SL_OK)
+    if (sl_filter_compile(sl_collection_filters(source), NULL, &own, &why) != SL_OK)
         sl_free(why);
     for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
         struct sl_resource found;
@@ -247,8 +247,7 @@ sl_api_trigger_collection(struct sl_call *call)
         sl_call_fail(call, SL_API_BAD_REQUEST, "the collection is disabled");
         return;
     }
-    if (sl_filter_compile(sl_json_member(call->body, "source_filters"), NULL, &t.filter, &why) !=
-        SL_OK)
+    if (sl_filter_compile(sl_collection_filters(call->body), NULL, &t.filter, &why) != SL_OK)
         sl_call_invalid(call, "body.source_filters", "filter", "%s", why);
     sl_free(why);
     if (!sl_call_has_failed(call) && collect_any(call, &t) && submit(call, &t, &b))

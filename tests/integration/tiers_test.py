@@ -56,8 +56,8 @@ def make_tiers(client):
                        parameters={"split_by": "sentences", "chunk_size": 1})
     second = collection(client, "copies", "passthrough_extractor", [first],
                         input_mappings={"content": "text"}, field_passthrough=["text", "sku"],
-                        source={"source_filters": {"field": "text", "operator": "contains",
-                                                   "value": "e"}})
+                        source={"source_filters": {"filters": {
+                            "field": "text", "operator": "contains", "value": "e"}}})
     third = collection(client, "flaky", "flaky_extractor", [first],
                        input_mappings={"content": "text"}, field_passthrough=["text"])
     fourth = collection(client, "last", "passthrough_extractor", [second, third],
@@ -122,6 +122,12 @@ def check_whole(client, bucket, ids):
         assert any("opened: 120 of 120" in line for line in logs[2]["lines"]), logs[2]
         one = client.get(f"/v1/buckets/{bucket}/batches/{batch}/logs?tier_num=1").expect(200)
         lib.equal([tier["tier_num"] for tier in one["tiers"]], [1])
+    with lib.check("a number that is no tier's is refused"):
+        path = f"/v1/buckets/{bucket}/batches/{batch}"
+        client.get(f"{path}/logs?tier_num=x").expect(422)
+        client.get(f"{path}/failed-documents?tier_num=8").expect(422)
+        client.post(f"{path}/retry", {"tier_nums": [3]}).expect(422)
+        client.post(f"{path}/retry", {"tier_nums": ["0"]}).expect(422)
     with lib.check("a tier's part of the index is built again"):
         path = f"/v1/buckets/{bucket}/batches/{batch}/tiers"
         lib.equal(client.post(f"{path}/0/retry-qdrant-write").expect(200)["documents_written"], 60)
