@@ -310,6 +310,8 @@ static void
 finish(struct sl_call *call, const struct bulk *b, const char *count_name)
 {
     struct sl_jsonw *w = &call->out;
+    if (sl_call_has_failed(call)) /* The failure has taken the reply's place. */
+        return;
     sl_jsonw_member_u64(w, count_name, b->done);
     sl_jsonw_member_u64(w, "failed_count", b->failed);
     sl_jsonw_member_str(w, "message",

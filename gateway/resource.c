@@ -263,7 +263,7 @@ sl_row_patched(struct sl_call *call, struct sl_json row, const char *const *name
     struct sl_jsonw w;
     for (const char *const *name = names; *name != NULL; name++) {
         sl_assert(count + 1 < SL_COUNT_OF(left));
-        if (sl_json_kind(sl_json_member(call->body, *name)) != SL_JSON_NONE)
+        if (sl_json_has(sl_json_member(call->body, *name))) /* null counts as absent. */
             left[count++] = *name;
     }
     sl_jsonw_init(&w, out);

@@ -68,7 +68,7 @@ bool sl_name_change(struct sl_call *call, const struct sl_resource_kind *kind, c
 void sl_write_except(struct sl_jsonw *w, struct sl_json object, const char *const *names);
 /* Write body's member `name` if it was sent, else the row's. */
 void sl_write_member(struct sl_jsonw *w, struct sl_json body, struct sl_json row, const char *name);
-/* The row as a PATCH leaves it: `names` from the body where sent, updated_at now. */
+/* The row as a PATCH leaves it: `names` from the body where sent and not null, updated_at now. */
 void sl_row_patched(struct sl_call *call, struct sl_json row, const char *const *names,
                     struct sl_buf *out);
 
