@@ -178,3 +178,18 @@ Test(document, a_bulk_create_of_a_hundred_objects_is_quick)
     cr_assert_lt(ms / 20, 100);
     sl_buf_deinit(&body);
 }
+
+/* What was written of a reply is gone once the call has failed: nothing may be added to it. */
+Test(document, a_bulk_change_with_a_broken_filter_is_refused)
+{
+    static const char body[] =
+        "{\"update_data\":{\"n\":1},\"filters\":{\"\":{\"a\":[1]},\"AND\":5}}";
+    static const char path[] = "/v1/collections/texts/documents";
+    char *bulk = sl_format("%s/bulk", path), *batch = sl_format("%s/batch", path);
+    cr_assert_eq(harness_call(&h, "PATCH", bulk, body), 422, "%s", h.text);
+    cr_assert_eq(harness_call(&h, "POST", batch, body), 422, "%s", h.text);
+    cr_assert_eq(harness_call(&h, "DELETE", batch, body), 422, "%s", h.text);
+    cr_assert_eq(harness_call(&h, "PATCH", bulk, "{\"update_data\":{\"n\":1}}"), 200, "%s", h.text);
+    sl_free(bulk);
+    sl_free(batch);
+}

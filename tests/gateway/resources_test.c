@@ -294,3 +294,13 @@ Test(resources, the_organization_and_its_users_are_shown)
     cr_expect(harness_is(&h, "email", "ada@example.com"));
     sl_free(id);
 }
+
+Test(resources, null_in_a_change_counts_as_absent)
+{
+    cr_assert_eq(harness_call(&h, "PATCH", "/v1/buckets/items",
+                              "{\"bucket_name\":null,\"metadata\":null,\"description\":\"d\"}"),
+                 200, "%s", h.text);
+    cr_assert(harness_is(&h, "bucket_name", "items"));
+    cr_assert(harness_is(&h, "description", "d"));
+    cr_assert_eq(harness_call(&h, "GET", "/v1/buckets/items", NULL), 200, "%s", h.text);
+}
