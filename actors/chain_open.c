@@ -8,6 +8,7 @@
 
 #include "actors/chain_row.h"
 #include "actors/count.h"
+#include "actors/delivery.h"
 #include "actors/record.h"
 #include "actors/rows.h"
 #include "runtime/alloc.h"
@@ -238,6 +239,7 @@ end_chain(struct sl_chain_opener *o, struct sl_txn *txn, const struct sl_job_row
     }
     sl_json_destroy(&about);
     sl_count_job_end(txn, o->scope, row->about, row->state);
+    sl_event_job_ended(txn, o->scope, row, row->ended_ms);
 }
 
 static void

@@ -2,7 +2,7 @@
 /*
  * cluster.h - the system's own actors: their addresses and messages.
  *
- *   node 1 (head):   head, dispatcher, router, api          node N (worker):  agent
+ *   node 1 (head):   head, dispatcher, router, api, hooks   node N (worker):  agent
  */
 #ifndef SL_ACTORS_CLUSTER_H
 #define SL_ACTORS_CLUSTER_H
@@ -16,6 +16,7 @@ enum sl_actor_number {
     SL_ACTOR_DISPATCHER = 2,
     SL_ACTOR_ROUTER = 3,
     SL_ACTOR_API = 4,
+    SL_ACTOR_HOOKS = 5,
     SL_ACTOR_AGENT = 16,
 };
 

@@ -21,10 +21,11 @@ enum sl_table {
     SL_TABLE_GARBAGE = 4, /* scope (8 bytes), table, prefix of keys -> task id or nothing */
     SL_TABLE_OPENING = 5, /* scope (8 bytes, big endian), job id (16 bytes) -> JSON: a tier whose
                              tasks are yet to be made (chain.h) */
+    SL_TABLE_DUE = 6,     /* webhook, 16 hex digits of a time, delivery -> scope (8 bytes) */
 
     /* a tenant's scope: what actors/ knows */
     SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket |
-                                 "job-records", job ->
+                                 "job-records", job | "events" ->
                                  counter (i64, sl_txn_add) */
     SL_TABLE_SOURCE = 17,     /* bucket, object -> sl_source (source.h) */
     SL_TABLE_EXTRACTION = 18, /* collection -> sl_extraction as JSON (extraction.h) */
@@ -35,6 +36,8 @@ enum sl_table {
     SL_TABLE_MODEL = 23,      /* namespace, model_id -> JSON */
     SL_TABLE_TIER = 24,       /* batch, run, collection, record id -> nothing: what a tier wrote */
     SL_TABLE_JOB_LOG = 26,    /* job id as UUID text -> lines (job_log.h) */
+    SL_TABLE_WEBHOOK = 27,    /* webhook -> JSON */
+    SL_TABLE_DELIVERY = 28,   /* webhook, delivery -> sl_delivery (delivery.h) */
 
     /* a tenant's scope: what only gateway/ knows; values are JSON */
     SL_TABLE_USER = 64,       /* email */

@@ -6,6 +6,7 @@
 
 #include "actors/chain.h"
 #include "actors/count.h"
+#include "actors/delivery.h"
 #include "actors/extraction.h"
 #include "actors/job_log.h"
 #include "actors/job_row.h"
@@ -315,8 +316,10 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct 
     job.records = (uint64_t)sl_txn_counter(txn, info->scope, SL_TABLE_COUNT, count_key);
     sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
     *ret_has_next = sl_chain_next(txn, info->scope, &job, s->now_ms, ret_next);
-    if (!*ret_has_next)
+    if (!*ret_has_next) {
         sl_count_job_end(txn, info->scope, job.about, job.state);
+        sl_event_job_ended(txn, info->scope, &job, s->now_ms);
+    }
     sl_job_row_encode(&job, &row);
     sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
     sl_queue_event_forget(&event, info->id);

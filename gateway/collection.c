@@ -7,6 +7,7 @@
 #include "gateway/bucket.h"
 #include "gateway/bucket_schema.h"
 #include "gateway/collection_config.h"
+#include "gateway/event.h"
 #include "gateway/list.h"
 
 static const char *const none[] = {NULL};
@@ -259,6 +260,8 @@ create(struct sl_call *call, const char **ret_id)
     write_row(call, config, id, name, &w);
     sl_resource_put(call, &sl_kind_collection, call->namespace_id, id, &row);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_COLLECTIONS, call->namespace_id), 1);
+    sl_call_tell(call, &(struct sl_call_event){
+                           .type = "collection.created", .noun = "collection", .id = id});
     struct sl_json parsed = sl_call_parse(call, sl_buf_slice(&row));
     sl_buf_deinit(&row);
     *ret_id = id;
@@ -397,6 +400,9 @@ sl_api_patch_collection(struct sl_call *call)
         set_enabled(call, collection.id, sl_json_bool(enabled, true));
     sl_row_patched(call, collection.row, names, &row);
     sl_resource_put(call, &sl_kind_collection, call->namespace_id, collection.id, &row);
+    sl_call_tell(call, &(struct sl_call_event){.type = "collection.updated",
+                                               .noun = "collection",
+                                               .id = collection.id});
     write_collection(call, collection.id, sl_call_parse(call, sl_buf_slice(&row)), &call->out);
     sl_buf_deinit(&row);
 }
@@ -452,6 +458,10 @@ sl_collection_delete(struct sl_call *call, const struct sl_resource *collection,
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_COLLECTIONS, ns), -1);
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_EXTRACTION, sl_slice_str(collection->id));
     sl_resource_delete(call, &sl_kind_collection, ns, collection);
+    sl_call_tell(call, &(struct sl_call_event){.type = "collection.deleted",
+                                               .noun = "collection",
+                                               .id = collection->id,
+                                               .namespace_id = ns});
     sl_call_after_commit(call, after_delete,
                          (void *)sl_call_copy(call, sl_slice_str(collection->id)).data);
 }

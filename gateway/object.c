@@ -4,6 +4,7 @@
 
 #include "gateway/ask.h"
 #include "gateway/batch.h"
+#include "gateway/event.h"
 #include "gateway/gateway.h"
 #include "gateway/list.h"
 #include "runtime/limits.h"
@@ -110,6 +111,15 @@ process(struct sl_call *call, const char *bucket, struct sl_slice ids, struct sl
     return true;
 }
 
+static void
+tell(struct sl_call *call, const char *type, const char *bucket, const char *id)
+{
+    sl_call_tell(
+        call,
+        &(struct sl_call_event){
+            .type = type, .noun = "object", .id = id, .parent_noun = "bucket", .parent = bucket});
+}
+
 void
 sl_api_create_object(struct sl_call *call)
 {
@@ -124,6 +134,7 @@ sl_api_create_object(struct sl_call *call)
         return;
     }
     add_counts(call, &target);
+    tell(call, "object.created", target.bucket, object.id);
     struct sl_buf shown = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &shown);
@@ -205,6 +216,7 @@ sl_api_create_objects(struct sl_call *call)
     }
     sl_jsonw_end(&call->out);
     add_counts(call, &target);
+    sl_call_tell_objects(call, target.bucket, sl_buf_slice(&ids));
     sl_jsonw_member_raw(&call->out, "failed", sl_buf_slice(&failed));
     sl_jsonw_member_u64(&call->out, "total_requested", total);
     sl_jsonw_member_u64(&call->out, "succeeded_count", succeeded);
@@ -330,6 +342,7 @@ change(struct sl_call *call, bool has_new_blobs)
         return;
     }
     add_counts(call, &target);
+    tell(call, "object.updated", target.bucket, object.id);
     sl_object_write(call, target.bucket, &object, &call->out);
 }
 
@@ -362,6 +375,7 @@ sl_api_delete_object(struct sl_call *call)
     target.count_added = -1;
     target.bytes_added = -(int64_t)object.source.size_bytes;
     add_counts(call, &target);
+    tell(call, "object.deleted", target.bucket, object.id);
 }
 
 static bool

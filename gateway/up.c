@@ -29,6 +29,7 @@
 #include "gateway/dashboard.h"
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
+#include "gateway/hooks.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
 #include "gateway/up_options.h"
@@ -44,6 +45,7 @@
 #define DATA_FORMAT     1
 #define ORPHANS_NS      (2 * SL_SECOND_NS)
 #define DRAIN_POLL_NS   (20 * SL_MILLI_NS)
+#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE) /* Slow receivers leave two for the rest. */
 #define SOCKET_PATH_MAX 90 /* Of sun_path's 108, the rest is for the names below it. */
 
 struct up {
@@ -257,6 +259,26 @@ node_text(const struct up *u, const char *endpoint)
     return copy;
 }
 
+static uint64_t
+duration_ms(const struct up *u, enum sl_up_key key)
+{
+    return sl_config_duration_ns(u->options.config, key) / SL_MILLI_NS;
+}
+
+static void
+spawn_hooks(struct up *u)
+{
+    struct sl_hooks_options hooks = {
+        .policy = {.attempts_max = (uint32_t)sl_config_int(u->options.config, SL_UP_hook_attempts),
+                   .base_ms = duration_ms(u, SL_UP_hook_base),
+                   .cap_ms = duration_ms(u, SL_UP_hook_cap),
+                   .keep_ms = duration_ms(u, SL_UP_hook_keep)},
+        .timeout_ms = duration_ms(u, SL_UP_hook_timeout),
+        .dead_max = (uint32_t)sl_config_int(u->options.config, SL_UP_hook_dead),
+        .may_be_private = sl_config_bool(u->options.config, SL_UP_hook_private)};
+    sl_live_spawn(u->live, SL_ACTOR_HOOKS, &sl_hooks_class, &hooks);
+}
+
 static void
 spawn_actors(struct up *u, const char *endpoint)
 {
@@ -279,6 +301,7 @@ spawn_actors(struct up *u, const char *endpoint)
     struct sl_api_options api = {
         .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status};
     sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
+    spawn_hooks(u);
 
     char *text = node_text(u, endpoint);
     struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
@@ -310,7 +333,8 @@ static bool
 start_actors(struct up *u)
 {
     char *endpoint = sl_format("ipc://%s/head", u->run_directory);
-    u->live = sl_live_create(&(struct sl_live_options){.node = SL_NODE_HEAD, .store = u->store});
+    u->live = sl_live_create(&(struct sl_live_options){
+        .node = SL_NODE_HEAD, .store = u->store, .io_threads = IO_THREADS});
     enum sl_err err = sl_live_listen(u->live, endpoint);
     struct sl_spawn_port_options spawner = {.live = u->live,
                                             .actor = SL_ACTOR_HEAD,

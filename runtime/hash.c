@@ -19,6 +19,13 @@ sl_sha256(struct sl_slice data, uint8_t ret_digest[static SL_SHA256_SIZE])
     sl_assert(gnutls_hash_fast(GNUTLS_DIG_SHA256, data.data, data.size, ret_digest) == 0);
 }
 
+void
+sl_hmac_sha256(struct sl_slice key, struct sl_slice data, uint8_t ret_digest[static SL_SHA256_SIZE])
+{
+    sl_assert(gnutls_hmac_fast(GNUTLS_MAC_SHA256, key.data, key.size, data.data, data.size,
+                               ret_digest) == 0);
+}
+
 struct sl_sha256_stream *
 sl_sha256_create(void)
 {

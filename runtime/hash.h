@@ -10,6 +10,8 @@
 #define SL_SHA256_SIZE 32
 
 void sl_sha256(struct sl_slice data, uint8_t ret_digest[static SL_SHA256_SIZE]);
+void sl_hmac_sha256(struct sl_slice key, struct sl_slice data,
+                    uint8_t ret_digest[static SL_SHA256_SIZE]);
 void sl_hex(struct sl_slice data, char *ret_text); /* 2 * size characters and a NUL. */
 
 /* Streamed. Create, update..., finish (which also destroys and nulls). */

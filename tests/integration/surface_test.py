@@ -82,6 +82,21 @@ def buckets(client):
     return [made, *more]
 
 
+def webhooks(client):
+    hooks = "/v1/organizations/webhooks"
+    made = client.post(hooks + "/", {
+        "webhook_name": "told", "event_types": ["object.created"], "channels": [
+            {"channel": "webhook", "configs": {"url": "http://127.0.0.1:9/"}}]}).expect(201)
+    one = f"{hooks}/{made['webhook_id']}"
+    client.post(hooks + "/list", {}).expect(200)
+    client.get(one).expect(200)
+    client.call("PUT", one, {"webhook_name": "told again"}).expect(200)
+    client.post("/v1/buckets/things/objects", lib.text_object("hook")).expect(200)
+    told = client.get(one + "/deliveries").expect(200)["results"]
+    client.post(f"{one}/deliveries/{told[0]['delivery_id']}/redrive").expect(200)
+    client.call("DELETE", one).expect(204)
+
+
 def collections(client):
     client.make("collection", "texts", feature_extractor={
         **EXTRACTOR, "input_mappings": {"text": "content"}},
@@ -203,6 +218,7 @@ def main():
     step("organization", organization, server.operator())
     step("namespaces", namespaces)
     step("buckets", buckets)
+    step("webhooks", webhooks)
     step("collections", collections)
     step("batches", batches, made.get("buckets") or [])
     step("documents", documents)
