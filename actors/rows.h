@@ -55,6 +55,7 @@ enum sl_table {
     SL_TABLE_DOCUMENT = 76,      /* record id -> collection: GET /v1/documents/{id}. Written with
                                     the record by the dispatcher. */
     SL_TABLE_BATCH_OF = 77,      /* batch id -> bucket id */
+    SL_TABLE_UPLOAD = 84,        /* bucket, upload */
 };
 
 /* Ids of the projections that events are handed to. In the log: never reuse one. */

@@ -157,6 +157,7 @@ sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, struct 
     sl_batch_cancel_all(call, bucket->id);
     sl_batch_delete_all(call, bucket->id, purge);
     sl_rows_delete(call, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, bucket->id), purge);
+    sl_rows_delete(call, SL_TABLE_UPLOAD, sl_key_prefix(&prefix, 1, bucket->id), purge);
     sl_rows_delete(call, SL_TABLE_UNIQUE, sl_key_prefix(&prefix, 1, bucket->id), purge);
     sl_buf_deinit(&prefix);
     if (sl_call_has_failed(call))

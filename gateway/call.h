@@ -30,7 +30,6 @@
 #define SL_CALL_PARAMS_MAX 6
 #define SL_CALL_QUERY_MAX  24
 #define SL_CALL_FORM_MAX   24
-
 struct sl_pair {
     struct sl_slice name, value; /* Percent-decoded. */
 };
@@ -40,6 +39,7 @@ struct sl_upload { /* A file part that was streamed to disk. */
     char blob[65]; /* SHA-256, hex; "" when there is none. */
     uint64_t size_bytes;
     struct sl_slice filename;
+    bool is_query; /* Of a presigned PUT: it asks what is there, and brought nothing. */
 };
 
 struct sl_wait { /* What an ask brought back. */
@@ -72,10 +72,10 @@ struct sl_call {
     struct sl_buf body_buf; /* Holds body_text when it was sent as it is. */
     struct sl_slice body_text;
     struct sl_json_doc *body_doc;
-    struct sl_json body;                         /* Root; an empty body reads as {}. */
-    struct sl_slice namespace_header;            /* X-Namespace as sent; empty: none. */
-    struct sl_slice idempotency_key, user_agent; /* As sent; empty: none. */
-    char namespace_id[20];                       /* Resolved, for routes that need one. */
+    struct sl_json body;                               /* Root; an empty body reads as {}. */
+    struct sl_slice namespace_header;                  /* X-Namespace as sent; empty: none. */
+    struct sl_slice idempotency_key, user_agent, host; /* As sent; empty: none. */
+    char namespace_id[20];                             /* Resolved, for routes that need one. */
     uint64_t now_ms;
 
     /* ---- what a handler works with ---- */

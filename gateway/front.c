@@ -64,6 +64,7 @@ request_free(struct sl_request *request)
     struct sl_front *front = request->front;
     sl_assert(request->is_used);
     sl_form_destroy(&request->form);
+    sl_put_destroy(&request->put);
     sl_call_destroy(&request->call);
     front->body_bytes -= request->charge;
     request->is_used = false;
@@ -202,7 +203,10 @@ settle(void *arg)
         }
         front->to_settle = request->next;
         pthread_mutex_unlock(&front->settle_lock);
-        sl_form_settle(request);
+        if (request->put != NULL)
+            sl_put_settle(request);
+        else
+            sl_form_settle(request);
         pthread_mutex_lock(&front->settle_lock);
         request->next = front->settled;
         front->settled = request;
@@ -250,7 +254,10 @@ drain_settled(struct sl_front *front)
     pthread_mutex_unlock(&front->settle_lock);
     while (request != NULL) {
         struct sl_request *next = request->next;
-        sl_form_publish(request);
+        if (request->put != NULL)
+            sl_put_publish(request);
+        else
+            sl_form_publish(request);
         if (sl_call_has_failed(request->call)) {
             sl_front_answer(request);
             MHD_resume_connection(request->connection);
@@ -285,6 +292,8 @@ begin(struct sl_front *front, struct MHD_Connection *connection, const char *url
         request->form = sl_form_create(request);
         is_over = request->form == NULL;
     }
+    if (!is_over && call->route->body == SL_BODY_UPLOAD)
+        is_over = !sl_put_begin(request);
     if (!is_over)
         return MHD_YES;
     request->stage = SL_STAGE_DISCARDING;
@@ -307,7 +316,7 @@ finish(struct sl_request *request)
         call->route->handler(call);
     if (sl_call_has_failed(call) || (call->route->flags & SL_ROUTE_FRONT))
         return sl_front_answer(request);
-    if (sl_form_has_upload(request->form)) {
+    if (request->put != NULL || sl_form_has_upload(request->form)) {
         hand_to_settler(request);
     } else {
         MHD_suspend_connection(request->connection);

@@ -14,12 +14,14 @@
 #include "gateway/keyring.h"
 
 struct sl_blobs;
+struct sl_incoming;
 struct sl_front;
 
 struct sl_front_options {
     const char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one. */
     struct sl_keyring *keyring;
-    struct sl_blobs *blobs; /* Where uploads go; NULL: multipart routes answer 503. */
+    struct sl_blobs *blobs;       /* Where uploads go; NULL: multipart routes answer 503. */
+    struct sl_incoming *incoming; /* Where presigned uploads go; NULL: they answer 503. */
     /* Takes the call: from now on the poster's until sl_front_reply. On the front's thread. */
     void (*post)(void *arg, struct sl_call *call);
     void *arg;

@@ -30,6 +30,7 @@ refuse(struct sl_request *request)
     request->stage = SL_STAGE_DISCARDING;
     request->must_close = true;
     sl_form_destroy(&request->form);
+    sl_put_destroy(&request->put);
     sl_buf_deinit(&request->call->body_buf);
 }
 
@@ -77,8 +78,11 @@ sl_body_receive(struct sl_request *request, const char *data, size_t size)
     if (request->body_size > request->body_limit) {
         sl_body_too_large(request);
         refuse(request);
-    } else if (request->form != NULL) {
-        sl_form_receive(request, data, size);
+    } else if (request->form != NULL || request->put != NULL) {
+        if (request->put != NULL)
+            sl_put_receive(request, data, size);
+        else
+            sl_form_receive(request, data, size);
         if (sl_call_has_failed(request->call))
             refuse(request);
     } else {
@@ -106,6 +110,8 @@ sl_body_finish(struct sl_request *request)
     struct sl_call *call = request->call;
     if (request->form != NULL)
         sl_form_end(request);
+    else if (request->put != NULL)
+        sl_put_end(request);
     else if (call->route->body == SL_BODY_JSON || call->route->body == SL_BODY_JSON_BIG)
         parse(call);
 }

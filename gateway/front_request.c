@@ -262,7 +262,8 @@ check_type(struct sl_request *request)
     static const char form[] = "multipart/form-data";
     struct sl_slice type = sl_request_header(request, "Content-Type");
     enum sl_body_kind kind = request->call->route->body;
-    if (kind == SL_BODY_NONE || (!request->has_body && kind != SL_BODY_MULTIPART))
+    if (kind == SL_BODY_NONE || kind == SL_BODY_UPLOAD ||
+        (!request->has_body && kind != SL_BODY_MULTIPART))
         return;
     bool is_right = type.size == 0 || is_json_type(type);
     if (kind == SL_BODY_MULTIPART)
@@ -281,6 +282,7 @@ check_size(struct sl_request *request)
         [SL_BODY_JSON] = SL_LIMIT_JSON_BODY_BYTES,
         [SL_BODY_JSON_BIG] = SL_LIMIT_OBJECT_BODY_BYTES,
         [SL_BODY_MULTIPART] = SL_LIMIT_ARCHIVE_BYTES + FORM_EXTRA_BYTES,
+        [SL_BODY_UPLOAD] = SL_LIMIT_UPLOAD_BYTES,
     };
     request->body_limit = limits[request->call->route->body];
     if (request->content_length > request->body_limit)
@@ -340,6 +342,23 @@ collect_query(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_
     return is_bad ? MHD_NO : MHD_YES;
 }
 
+/* What an address of ours may begin with; anything else in it would be another address. */
+static struct sl_slice
+host_of(const struct sl_request *request)
+{
+    struct sl_slice host = sl_request_header(request, "Host");
+    if (host.size > 255)
+        return sl_slice("", 0);
+    for (size_t i = 0; i < host.size; i++) {
+        uint8_t c = host.data[i];
+        bool is_good = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                       strchr(".-_:[]", c) != NULL;
+        if (!is_good)
+            return sl_slice("", 0);
+    }
+    return host;
+}
+
 static void
 copy_headers(struct sl_request *request)
 {
@@ -348,6 +367,7 @@ copy_headers(struct sl_request *request)
     struct sl_slice key = sl_request_header(request, "Idempotency-Key");
     if (namespace.data != NULL)
         call->namespace_header = sl_call_copy(call, namespace);
+    call->host = sl_call_copy(call, host_of(request));
     call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,

@@ -29,12 +29,14 @@ enum sl_stage {
 };
 
 struct sl_form; /* A multipart body under way: front_form.c. */
+struct sl_put;  /* A presigned upload under way: front_put.c. */
 
 struct sl_request {
     struct sl_front *front;
     struct MHD_Connection *connection;
     struct sl_call *call; /* NULL while posted and once answered. */
     struct sl_form *form;
+    struct sl_put *put;
     struct sl_request *next; /* Of the free slots, or of the settler's lists. */
     const char *reply_type;  /* Content-Type; NULL: JSON. */
     uint64_t handle;
@@ -93,6 +95,14 @@ void sl_form_end(struct sl_request *request); /* The last byte is there. */
 bool sl_form_has_upload(const struct sl_form *form);
 void sl_form_settle(struct sl_request *request);  /* Blocks on the disk: the settler's thread. */
 void sl_form_publish(struct sl_request *request); /* Fill the call from what was settled. */
+
+/* front_put.c */
+bool sl_put_begin(struct sl_request *request); /* False: the call has failed. */
+void sl_put_destroy(struct sl_put **put);
+void sl_put_receive(struct sl_request *request, const char *data, size_t size);
+void sl_put_end(struct sl_request *request);
+void sl_put_settle(struct sl_request *request); /* Blocks on the disk: the settler's thread. */
+void sl_put_publish(struct sl_request *request);
 
 /* A value as sent; empty with data NULL when absent. Lives as long as the connection. */
 struct sl_slice sl_request_header(const struct sl_request *request, const char *name);

@@ -9,6 +9,7 @@
 #include "gateway/keyring.h"
 
 struct sl_blobs;
+struct sl_incoming;
 
 struct sl_gateway {
     struct sl_store *store;
@@ -16,10 +17,11 @@ struct sl_gateway {
     struct sl_index_cache *indexes;
     struct sl_keyring *keyring;
     const char *data_directory;
-    struct sl_call *running;  /* Calls that wait with an Idempotency-Key: see idempotency.h. */
-    struct sl_blobs *blobs;   /* Large values and archives; NULL: none can be stored. */
-    bool has_garbage;         /* Rows wait for sl_purge_step. */
-    char unpack_program[256]; /* This executable, for the child that opens archives. */
+    struct sl_call *running;      /* Calls that wait with an Idempotency-Key: see idempotency.h. */
+    struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
+    struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
+    bool has_garbage;             /* Rows wait for sl_purge_step. */
+    char unpack_program[256];     /* This executable, for the child that opens archives. */
 };
 
 /* Make the operator's tenant and key on an empty store (writes DATA/admin.key, 0600); fill the

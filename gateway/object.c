@@ -34,8 +34,8 @@ find_target(struct sl_call *call, struct sl_object_target *ret_target)
     return true;
 }
 
-static void
-raise(struct sl_call *call, const struct sl_fault *f)
+void
+sl_object_raise(struct sl_call *call, const struct sl_fault *f)
 {
     if (f->error == SL_API_INVALID)
         sl_call_invalid(call, f->loc == NULL ? "body" : sl_call_format(call, "body.%s", f->loc),
@@ -44,8 +44,8 @@ raise(struct sl_call *call, const struct sl_fault *f)
         sl_call_fail(call, f->error, "%s", f->message);
 }
 
-static void
-add_counts(struct sl_call *call, const struct sl_object_target *t)
+void
+sl_object_count(struct sl_call *call, const struct sl_object_target *t)
 {
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, t->bucket), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, call->namespace_id), t->count_added);
@@ -130,10 +130,10 @@ sl_api_create_object(struct sl_call *call)
         return;
     if (!sl_object_read(call, &target, call->body, &object) ||
         !sl_object_place(call, &target, &object)) {
-        raise(call, &object.fault);
+        sl_object_raise(call, &object.fault);
         return;
     }
-    add_counts(call, &target);
+    sl_object_count(call, &target);
     tell(call, "object.created", target.bucket, object.id);
     struct sl_buf shown = {0};
     struct sl_jsonw w;
@@ -215,7 +215,7 @@ sl_api_create_objects(struct sl_call *call)
         goto out;
     }
     sl_jsonw_end(&call->out);
-    add_counts(call, &target);
+    sl_object_count(call, &target);
     sl_call_tell_objects(call, target.bucket, sl_buf_slice(&ids));
     sl_jsonw_member_raw(&call->out, "failed", sl_buf_slice(&failed));
     sl_jsonw_member_u64(&call->out, "total_requested", total);
@@ -326,22 +326,22 @@ change(struct sl_call *call, bool has_new_blobs)
     loose.unique_fields = (struct sl_json){0};
     target.policy = "upsert";
     if (is_replaced && !sl_object_read(call, &loose, call->body, &blobs)) {
-        raise(call, &blobs.fault);
+        sl_object_raise(call, &blobs.fault);
         return;
     }
     struct sl_json body = merged(call, &old, has_new_blobs);
     if (!sl_object_read_over(call, &target, body,
                              is_replaced ? blobs.source.blobs : old.source.blobs, &object)) {
-        raise(call, &object.fault);
+        sl_object_raise(call, &object.fault);
         return;
     }
     object.id = old.id;
     object.source.created_ms = old.source.created_ms;
     if (!sl_object_replace(call, &target, &object, &old.source)) {
-        raise(call, &object.fault);
+        sl_object_raise(call, &object.fault);
         return;
     }
-    add_counts(call, &target);
+    sl_object_count(call, &target);
     tell(call, "object.updated", target.bucket, object.id);
     sl_object_write(call, target.bucket, &object, &call->out);
 }
@@ -374,7 +374,7 @@ sl_api_delete_object(struct sl_call *call)
                    sl_object_unique_key(call, target.bucket, object.source.unique));
     target.count_added = -1;
     target.bytes_added = -(int64_t)object.source.size_bytes;
-    add_counts(call, &target);
+    sl_object_count(call, &target);
     tell(call, "object.deleted", target.bucket, object.id);
 }
 

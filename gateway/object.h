@@ -57,6 +57,10 @@ bool sl_object_read_over(struct sl_call *call, const struct sl_object_target *ta
 /* Find its place by unique key and policy, and stage it. False: the fault says why. */
 bool sl_object_place(struct sl_call *call, struct sl_object_target *target,
                      struct sl_object *object);
+/* Fail the call with an object's fault. */
+void sl_object_raise(struct sl_call *call, const struct sl_fault *fault);
+/* Stage what the target has counted. */
+void sl_object_count(struct sl_call *call, const struct sl_object_target *target);
 /* Stage a changed object at its id; `old` is how it was. */
 bool sl_object_replace(struct sl_call *call, struct sl_object_target *target,
                        struct sl_object *object, const struct sl_source *old);

@@ -3,6 +3,7 @@
 #include "gateway/bucket_schema.h"
 #include "gateway/gateway.h"
 #include "gateway/object.h"
+#include "gateway/upload.h"
 #include "runtime/hash.h"
 #include "runtime/limits.h"
 
@@ -196,6 +197,24 @@ write_data(struct reading *r, struct sl_json type, struct sl_json data, const ch
     return is_good;
 }
 
+/* The bytes of a confirmed upload to this bucket: they are a blob already. */
+static bool
+write_upload(struct reading *r, struct sl_json upload)
+{
+    struct sl_slice id = sl_call_text(r->call, upload);
+    struct sl_json row;
+    if (!sl_upload_lookup(r->call, r->target->bucket, id, &row))
+        return invalid(r->object, "blobs.upload_id", "is no upload to this bucket");
+    if (!sl_upload_is_complete(row))
+        return invalid(r->object, "blobs.upload_id", "is not confirmed");
+    uint64_t size = sl_upload_size(row);
+    sl_jsonw_member_value(&r->w, "blob", sl_json_member(row, "file_hash"));
+    sl_jsonw_member_u64(&r->w, "size_bytes", size);
+    sl_jsonw_member_value(&r->w, "mime_type", sl_json_member(row, "content_type"));
+    r->object->source.size_bytes += size;
+    return true;
+}
+
 static bool
 check_blob(struct reading *r, struct sl_json blob, struct sl_json type, struct sl_slice property)
 {
@@ -216,7 +235,7 @@ check_blob(struct reading *r, struct sl_json blob, struct sl_json type, struct s
     if (sl_json_has(data) == sl_json_has(upload))
         return invalid(o, "blobs.data", "a blob has exactly one of data and upload_id");
     if (sl_json_has(upload))
-        return invalid(o, "blobs.upload_id", "uploads are not supported yet");
+        return true;                              /* Looked up when it is written. */
     const char *why = sl_field_check(blob, data); /* {type}: a blob is its own field. */
     if (why != NULL)
         return invalid(o, "blobs.data", sl_call_format(r->call, "data %s", why));
@@ -242,7 +261,11 @@ write_blob(struct reading *r, struct sl_json blob, struct sl_slice property, str
         sl_jsonw_member_value(w, "metadata", metadata);
     if (sl_json_has(prefix))
         sl_jsonw_member_value(w, "key_prefix", prefix);
-    if (!write_data(r, type, sl_json_member(blob, "data"), "blobs.data"))
+    struct sl_json upload = sl_json_member(blob, "upload_id");
+    if (sl_json_has(upload)) {
+        if (!write_upload(r, upload))
+            return false;
+    } else if (!write_data(r, type, sl_json_member(blob, "data"), "blobs.data"))
         return false;
     sl_jsonw_end(w);
     return true;
@@ -348,7 +371,9 @@ find_blob_data(const struct reading *r, struct sl_json body, struct sl_json name
     for (struct sl_json_iter i = sl_json_iter(blobs); sl_json_next(&i);) {
         if (sl_slice_equal(sl_json_raw(sl_json_member(i.value, "property")), sl_json_raw(name)))
             return sl_json_has(sl_json_member(i.value, "data")) ? sl_json_member(i.value, "data")
-                                                                : sl_json_member(i.value, "blob");
+                   : sl_json_has(sl_json_member(i.value, "upload_id"))
+                       ? sl_json_member(i.value, "upload_id")
+                       : sl_json_member(i.value, "blob");
     }
     struct sl_json blob = sl_json_member(body, "blob"); /* Its property may be the schema's own. */
     return sl_json_member(blob, "data");

@@ -6,8 +6,11 @@
 
 #include "actors/rows.h"
 #include "gateway/unpack.h"
+#include "gateway/upload.h"
 #include "object-store/blob.h"
+#include "object-store/incoming.h"
 #include "runtime/alloc.h"
+#include "runtime/time.h"
 
 #define DIGITS (SL_BLOB_ID_SIZE - 1)
 
@@ -97,6 +100,10 @@ mark_scope(void *arg, struct sl_txn *txn, struct sl_scope scope)
         mark_row(m, scan.value);
     }
     sl_scan_end(&scan);
+    sl_txn_scan(txn, scope, SL_TABLE_UPLOAD, sl_slice(NULL, 0), sl_slice(NULL, 0), false, &scan);
+    while (sl_scan_next(&scan))
+        mark_row(m, scan.value);
+    sl_scan_end(&scan);
 }
 
 static int
@@ -119,6 +126,64 @@ is_named(void *arg, const char *id)
     uint64_t number = number_of((const uint8_t *)id);
     return m->is_too_much ||
            (m->count > 0 && bsearch(&number, m->items, m->count, sizeof(number), order) != NULL);
+}
+
+/* ---- presigned uploads --------------------------------------------------------------------- */
+
+/* Names of files that wait for more or for their confirmation. */
+struct waiting {
+    uint64_t now_ms;
+    char **names;
+    size_t count;
+};
+
+static int
+order_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void
+note_waiting(void *arg, struct sl_txn *txn, struct sl_scope scope)
+{
+    struct waiting *w = arg;
+    struct sl_scan scan = {0};
+    sl_txn_scan(txn, scope, SL_TABLE_UPLOAD, sl_slice(NULL, 0), sl_slice(NULL, 0), false, &scan);
+    while (sl_scan_next(&scan)) {
+        struct sl_json_doc *doc = NULL;
+        bool is_over = sl_json_parse(scan.value, &doc, NULL) == SL_OK &&
+                       (sl_upload_is_complete(sl_json_root(doc)) ||
+                        sl_upload_is_over(sl_json_root(doc), w->now_ms));
+        sl_json_destroy(&doc);
+        if (is_over)
+            continue;
+        struct sl_slice name = sl_key_part(scan.key, 1);
+        w->names = sl_realloc(w->names, (w->count + 1) * sizeof(*w->names));
+        w->names[w->count++] = sl_strndup((const char *)name.data, name.size);
+    }
+    sl_scan_end(&scan);
+}
+
+static bool
+is_waiting(void *arg, const char *name)
+{
+    const struct waiting *w = arg;
+    return w->count > 0 &&
+           bsearch(&name, w->names, w->count, sizeof(*w->names), order_names) != NULL;
+}
+
+static uint32_t
+sweep_incoming(struct sl_gateway *g)
+{
+    struct waiting w = {.now_ms = sl_time_wall_ms()};
+    each_scope(g, note_waiting, &w);
+    if (w.count > 0)
+        qsort(w.names, w.count, sizeof(*w.names), order_names);
+    uint32_t removed = sl_incoming_sweep(g->incoming, is_waiting, &w);
+    for (size_t i = 0; i < w.count; i++)
+        sl_free(w.names[i]);
+    sl_free(w.names);
+    return removed;
 }
 
 /* ---- models -------------------------------------------------------------------------------- */
@@ -201,6 +266,8 @@ sl_gateway_sweep(struct sl_gateway *g, uint64_t sources_max)
     path[strlen(path) - strlen("/tmp")] = '\0';
     each_directory(path, sweep_tenant, &models);
     sl_free(path);
+    if (g->incoming != NULL)
+        sweep.incoming = sweep_incoming(g);
     if (g->blobs != NULL)
         sweep.are_blobs_skipped =
             sl_blobs_sweep(g->blobs, is_named, &marks, &sweep.blobs) != SL_OK || marks.is_too_much;

@@ -18,6 +18,7 @@
 struct sl_sweep {
     uint32_t unpacked; /* Unfinished uploads. */
     uint32_t models;
+    uint32_t incoming; /* Presigned uploads that expired, or whose row is gone. */
     uint64_t blobs;
     bool are_blobs_skipped; /* Too many objects, or the blobs could not be listed. */
 };

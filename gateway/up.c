@@ -35,6 +35,7 @@
 #include "gateway/up_options.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
+#include "object-store/incoming.h"
 #include "runtime/alloc.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
@@ -53,6 +54,7 @@ struct up {
     struct sl_queue *queue;
     struct sl_store *store;
     struct sl_blobs *blobs;
+    struct sl_incoming *incoming;
     struct sl_gateway gateway;
     struct sl_live *live;
     struct sl_spawn_port *spawner;
@@ -208,12 +210,18 @@ open_gateway(struct up *u)
     sl_free(blobs);
     if (err != SL_OK)
         return fail("blobs", err);
+    char *uploads = sl_format("%s/uploads", u->options.data);
+    err = sl_incoming_open(uploads, !sl_config_bool(u->options.config, SL_UP_sync), &u->incoming);
+    sl_free(uploads);
+    if (err != SL_OK)
+        return fail("uploads", err);
     u->gateway = (struct sl_gateway){.store = u->store,
                                      .queue = u->queue,
                                      .indexes = sl_index_cache_create(),
                                      .keyring = sl_keyring_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
+                                     .incoming = u->incoming,
                                      .unpack_program = "/proc/self/exe"};
     char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
     sl_extractor_infos_install(plugins, u->gateway.unpack_program);
@@ -371,6 +379,7 @@ start_fronts(struct up *u)
     struct sl_front_options api = {.address = http,
                                    .keyring = u->gateway.keyring,
                                    .blobs = u->blobs,
+                                   .incoming = u->incoming,
                                    .post = post_call,
                                    .arg = u};
     enum sl_err err = sl_front_start(&api, &u->front);
@@ -478,6 +487,7 @@ stop(struct up *u)
     sl_index_cache_destroy(&u->gateway.indexes);
     sl_keyring_destroy(&u->gateway.keyring);
     sl_blobs_close(&u->blobs);
+    sl_incoming_close(&u->incoming);
     sl_store_close(&u->store);
     sl_queue_destroy(&u->queue);
     if (u->run_directory != NULL) {

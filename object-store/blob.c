@@ -247,6 +247,24 @@ publish(struct sl_blob_writer *w, const char *id)
 }
 
 enum sl_err
+sl_blob_adopt(struct sl_blobs *b, int from_fd, const char *name, const char *id)
+{
+    check(b);
+    sl_assert(sl_blob_is_id(id));
+    char shard[3] = {id[0], id[1], '\0'};
+    int shard_fd = -1;
+    enum sl_err err = open_directory(b, b->root_fd, shard, &shard_fd);
+    if (err != SL_OK)
+        return err;
+    if (renameat(from_fd, name, shard_fd, id) != 0)
+        err = sl_err_from_errno(errno);
+    else
+        err = sync_fd(b, shard_fd);
+    (void)close(shard_fd);
+    return err;
+}
+
+enum sl_err
 sl_blob_writer_finish(struct sl_blob_writer **writer, struct sl_blob *ret_blob)
 {
     sl_assert(writer != NULL);

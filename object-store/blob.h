@@ -61,6 +61,12 @@ void sl_blob_writer_abort(struct sl_blob_writer **writer); /* NULL inside is fin
 SL_MUST_CHECK enum sl_err sl_blob_put(struct sl_blobs *blobs, struct sl_slice data,
                                       struct sl_blob *ret_blob);
 
+/* Make the file `name` of a directory on the same file system the blob `id`. Its bytes are durable
+ * and are those of the id: it is believed. The old name is gone. SL_ENOTFOUND, SL_EIO, SL_ENOSPC.
+ */
+SL_MUST_CHECK enum sl_err sl_blob_adopt(struct sl_blobs *blobs, int from_fd, const char *name,
+                                        const char *id);
+
 /* Open for reading; the caller closes the descriptor. SL_ENOTFOUND, SL_EINVAL, SL_EIO. */
 SL_MUST_CHECK enum sl_err sl_blob_open(const struct sl_blobs *blobs, const char *id, int *ret_fd,
                                        uint64_t *ret_size_bytes);

@@ -16,6 +16,7 @@
 #define SL_LIMIT_JSON_BODY_BYTES   (10 * SL_MIB)
 #define SL_LIMIT_OBJECT_BODY_BYTES (50 * SL_MIB) /* Object create: inline blobs. */
 #define SL_LIMIT_ARCHIVE_BYTES     (10 * SL_GIB) /* A model's .tar.gz. */
+#define SL_LIMIT_UPLOAD_BYTES      (64 * SL_GIB) /* One presigned upload. */
 #define SL_LIMIT_INLINE_BYTES                                                                      \
     (64 * SL_KIB) /* A value that travels in a message or row; larger                              \
                      ones are blobs. */

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object-store/incoming.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "runtime/alloc.h"
+#include "runtime/hash.h"
+
+static char root[64];
+static struct sl_incoming *in;
+static struct sl_blobs *blobs;
+
+static void
+open_both(void)
+{
+    char *path = sl_format("%s/uploads", root), *kept = sl_format("%s/blobs", root);
+    cr_assert_eq(sl_incoming_open(path, true, &in), SL_OK);
+    cr_assert_eq(sl_blobs_open(kept, true, &blobs), SL_OK);
+    sl_free(path);
+    sl_free(kept);
+}
+
+static void
+setup(void)
+{
+    (void)snprintf(root, sizeof(root), "/tmp/sluice-incoming-XXXXXX");
+    cr_assert_not_null(mkdtemp(root));
+    open_both();
+}
+
+static void
+teardown(void)
+{
+    char *command[] = {"rm", "-rf", root, NULL};
+    sl_incoming_close(&in);
+    sl_blobs_close(&blobs);
+    if (fork() == 0) /* No shell, and no walk of our own. */
+        execv("/bin/rm", command);
+}
+
+TestSuite(incoming, .init = setup, .fini = teardown);
+
+static enum sl_err
+write_at(const char *name, uint64_t offset, const char *text, bool is_whole, struct sl_blob *blob)
+{
+    struct sl_incoming_writer *w = NULL;
+    enum sl_err err = sl_incoming_begin(in, name, offset, 100, &w);
+    if (err != SL_OK)
+        return err;
+    cr_assert_eq(sl_incoming_append(w, text, strlen(text)), SL_OK);
+    return sl_incoming_end(&w, is_whole, blob);
+}
+
+static uint64_t
+size_of(const char *name)
+{
+    uint64_t size = 0;
+    cr_assert_eq(sl_incoming_size(in, name, &size), SL_OK);
+    return size;
+}
+
+static void
+hash_of(const char *text, char ret_hex[static SL_BLOB_ID_SIZE])
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    sl_sha256(sl_slice_str(text), digest);
+    sl_hex(sl_slice(digest, sizeof(digest)), ret_hex);
+}
+
+Test(incoming, hashes_a_whole_file_however_it_came)
+{
+    struct sl_blob blob;
+    char wanted[SL_BLOB_ID_SIZE];
+    hash_of("hello world", wanted);
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(write_at("a", 0, "hello world", true, &blob), SL_OK);
+    cr_assert_str_eq(blob.id, wanted);
+    cr_assert_eq(write_at("a", 0, "hello wXXX", false, &blob), SL_OK);
+    cr_assert_str_eq(blob.id, "");
+    cr_assert_eq(write_at("a", 7, "orld", true, &blob), SL_OK);
+    cr_assert_str_eq(blob.id, wanted);
+    cr_assert_eq(blob.size_bytes, 11);
+}
+
+Test(incoming, refuses_gaps_strangers_and_second_writers)
+{
+    struct sl_blob blob;
+    struct sl_incoming_writer *one = NULL, *two = NULL;
+    cr_assert_eq(write_at("a", 0, "x", false, &blob), SL_ENOTFOUND);
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_EEXIST);
+    cr_assert_eq(sl_incoming_make(in, "../a"), SL_EINVAL);
+    cr_assert_eq(sl_incoming_make(in, ""), SL_EINVAL);
+    cr_assert_eq(sl_incoming_make(in, ".secret"), SL_EINVAL);
+    cr_assert_eq(write_at("a", 1, "x", false, &blob), SL_EINVAL);
+    cr_assert_eq(write_at("a", 101, "x", false, &blob), SL_ETOOBIG);
+    cr_assert_eq(sl_incoming_begin(in, "a", 0, 3, &one), SL_OK);
+    cr_assert_eq(sl_incoming_begin(in, "a", 0, 3, &two), SL_EBUSY);
+    cr_assert_eq(sl_incoming_append(one, "abc", 3), SL_OK);
+    cr_assert_eq(sl_incoming_append(one, "d", 1), SL_ETOOBIG);
+    cr_assert_eq(sl_incoming_end(&one, true, &blob), SL_ETOOBIG);
+    cr_assert_null(one);
+    cr_assert_eq(size_of("a"), 3);
+}
+
+Test(incoming, keeps_what_came_over_a_restart)
+{
+    struct sl_blob blob;
+    uint8_t secret[SL_INCOMING_SECRET_SIZE];
+    struct sl_incoming_writer *w = NULL;
+    memcpy(secret, sl_incoming_secret(in), sizeof(secret));
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(sl_incoming_begin(in, "a", 0, 100, &w), SL_OK);
+    cr_assert_eq(sl_incoming_append(w, "hello ", 6), SL_OK);
+    sl_incoming_drop(&w); /* As when the client hangs up. */
+    sl_incoming_close(&in);
+    sl_blobs_close(&blobs);
+    open_both();
+    cr_assert_eq(memcmp(secret, sl_incoming_secret(in), sizeof(secret)), 0);
+    cr_assert_eq(size_of("a"), 6);
+    cr_assert_eq(write_at("a", 6, "world", true, &blob), SL_OK);
+    cr_assert_eq(blob.size_bytes, 11);
+}
+
+Test(incoming, becomes_a_blob_once_and_stays_one)
+{
+    struct sl_blob blob, other;
+    uint64_t size = 0;
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(write_at("a", 0, "hello", true, &blob), SL_OK);
+    other = blob;
+    other.size_bytes = 4;
+    cr_assert_eq(sl_incoming_keep(in, "a", blobs, &other), SL_ESTALE);
+    cr_assert_eq(sl_incoming_keep(in, "a", blobs, &blob), SL_OK);
+    cr_assert_eq(sl_incoming_keep(in, "a", blobs, &blob), SL_OK);
+    cr_assert_eq(sl_blob_size(blobs, blob.id, &size), SL_OK);
+    cr_assert_eq(size, 5);
+    cr_assert_eq(sl_incoming_size(in, "a", &size), SL_ENOTFOUND);
+    hash_of("never", other.id);
+    cr_assert_eq(sl_incoming_keep(in, "a", blobs, &other), SL_ENOTFOUND);
+}
+
+static bool
+is_a(void *arg, const char *name)
+{
+    (void)arg;
+    return strcmp(name, "a") == 0;
+}
+
+Test(incoming, sweeps_what_nobody_waits_for_but_not_its_secret)
+{
+    uint64_t size;
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(sl_incoming_make(in, "b"), SL_OK);
+    cr_assert_eq(sl_incoming_sweep(in, is_a, NULL), 1);
+    cr_assert_eq(size_of("a"), 0);
+    cr_assert_eq(sl_incoming_size(in, "b", &size), SL_ENOTFOUND);
+    cr_assert_eq(sl_incoming_sweep(in, is_a, NULL), 0);
+}
