@@ -43,6 +43,27 @@ static const struct sl_cli_option tenant_options[] = {
     {"name", "NAME", "create: shown name (the id)"},
     {0},
 };
+static const struct sl_cli_option job_options[] = {
+    {"status", "STATUS", "list: PENDING, IN_PROGRESS, COMPLETED, FAILED, ..."},
+    {"limit", "N", "list: results at most (10)"},
+    {0},
+};
+static const struct sl_cli_option model_options[] = {
+    {"namespace", "NAME", "where the models are"},
+    {"name", "NAME", "upload: the model's name"},
+    {"version", "X.Y.Z", "upload: the model's version"},
+    {"format", "FORMAT", "upload: safetensors (default), onnx, pytorch, huggingface"},
+    {"task", "TYPE", "upload: embedding, classification, ..."},
+    {0},
+};
+static const struct sl_cli_option key_options[] = {
+    {"user", "EMAIL", "whose keys; needed when there are several users"},
+    {"permissions", "LIST", "create: read,write,delete,admin (read)"},
+    {"expires", "TIME", "create: RFC 3339, as 2030-01-01T00:00:00Z"},
+    {"overlap", "SECONDS", "rotate: how long the old secret still works (0)"},
+    {"revoked", NULL, "list: revoked ones too"},
+    {0},
+};
 
 static const struct verb verbs[] = {
     {"status", "", "Say how the server is", sl_cli_status, no_options},
@@ -51,6 +72,12 @@ static const struct verb verbs[] = {
     {"search", "QUERY", "Find documents", sl_cli_search, search_options},
     {"tenant", "create ID | list | verify ID", "Tenants, with the operator's key", sl_cli_tenant,
      tenant_options},
+    {"jobs", "list | get ID | logs ID | cancel ID", "Jobs under way and ended", sl_cli_jobs,
+     job_options},
+    {"models", "list | upload FILE | deploy ID | delete ID", "Models of a namespace", sl_cli_models,
+     model_options},
+    {"keys", "list | create NAME | rotate NAME | revoke NAME", "API keys, with an admin's key",
+     sl_cli_keys, key_options},
 };
 
 /* Verbs that read their own arguments: argv[0] is the verb. */

@@ -61,6 +61,49 @@ add_header(struct curl_slist *list, const char *name, const char *value)
     return longer;
 }
 
+static int
+tell_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t total, curl_off_t sent)
+{
+    const struct sl_http_request *q = arg;
+    (void)down_total, (void)down;
+    if (q->progress != NULL)
+        q->progress((uint64_t)sent, (uint64_t)total);
+    return 0;
+}
+
+static void
+add_part(curl_mime *mime, const char *name, const char *value, const char *file)
+{
+    curl_mimepart *part = curl_mime_addpart(mime);
+    sl_assert(part != NULL);
+    (void)curl_mime_name(part, name);
+    if (file != NULL)
+        (void)curl_mime_filedata(part, file);
+    else
+        (void)curl_mime_data(part, value, CURL_ZERO_TERMINATED);
+}
+
+/* A form goes out as long as it makes any progress: archives are large. */
+static curl_mime *
+set_form(CURL *curl, const struct sl_http_request *q)
+{
+    curl_mime *mime = curl_mime_init(curl);
+    sl_assert(mime != NULL);
+    for (size_t i = 0; q->form != NULL && i < SL_HTTP_FORM_MAX && q->form[2 * i] != NULL; i++) {
+        if (q->form[2 * i + 1] != NULL)
+            add_part(mime, q->form[2 * i], q->form[2 * i + 1], NULL);
+    }
+    add_part(mime, "file", NULL, q->file);
+    (void)curl_easy_setopt(curl, CURLOPT_MIMEPOST, mime);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 600L);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, tell_progress);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, q);
+    return mime;
+}
+
 static enum sl_err
 map_error(CURLcode code)
 {
@@ -87,7 +130,9 @@ sl_http_send(struct sl_http_client *c, const struct sl_http_request *q,
     struct curl_slist *headers = NULL;
     char *url = sl_format("%s%s", c->url, q->path);
     char *bearer = sl_format("Bearer %s", c->key == NULL ? "" : c->key);
-    headers = add_header(headers, "Content-Type", "application/json");
+    curl_mime *mime = NULL;
+    if (q->file == NULL)
+        headers = add_header(headers, "Content-Type", "application/json");
     headers = add_header(headers, "Expect", "");
     if (c->key != NULL)
         headers = add_header(headers, "Authorization", bearer);
@@ -107,7 +152,9 @@ sl_http_send(struct sl_http_client *c, const struct sl_http_request *q,
     (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, 10L);
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 120L);
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-    if (strcmp(q->method, "GET") != 0) {
+    if (q->file != NULL) {
+        mime = set_form(c->curl, q);
+    } else if (strcmp(q->method, "GET") != 0) {
         (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body.size);
         (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
                                q->body.size == 0 ? "" : (const char *)q->body.data);
@@ -118,6 +165,7 @@ sl_http_send(struct sl_http_client *c, const struct sl_http_request *q,
     else if (c->error[0] == '\0')
         (void)snprintf(c->error, sizeof c->error, "%s", curl_easy_strerror(code));
     curl_slist_free_all(headers);
+    curl_mime_free(mime);
     sl_free(url);
     sl_free(bearer);
     return map_error(code);

@@ -15,7 +15,11 @@ struct sl_http_request {
     const char *method, *path; /* "/v1/..." */
     struct sl_slice body;      /* JSON; empty: none. */
     const char *namespace_id;  /* X-Namespace; NULL: none. */
+    const char *file;          /* A file to send as a form's part "file"; NULL: no form is sent. */
+    const char *const *form; /* Its other parts: name, value, ..., NULL. A NULL value: left out. */
+    void (*progress)(uint64_t sent, uint64_t total); /* While the file goes out; NULL: untold. */
 };
+#define SL_HTTP_FORM_MAX 16 /* Names and values of a form. */
 
 struct sl_http_reply {
     long status; /* 0 when none came. */
