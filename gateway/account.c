@@ -160,6 +160,7 @@ sl_identity_read(struct sl_json key, struct sl_json tenant, struct sl_identity *
                 who.permissions |= SL_PERMIT_BIT(p);
         }
     }
+    who.has_scopes = sl_json_count(sl_json_member(key, "scopes")) > 0;
     who.is_operator = sl_json_bool(sl_json_member(key, "is_operator"), false);
     if (who.is_operator)
         who.permissions |= SL_PERMIT_BIT(SL_PERMIT_OPERATOR);

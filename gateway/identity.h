@@ -23,6 +23,8 @@ struct sl_identity {
     struct sl_scope scope; /* The tenant's rows; X-Tenant-Id of an operator changes it. */
     uint32_t permissions;  /* SL_PERMIT_BIT of each. */
     bool is_operator;
+    bool has_scopes;    /* The key's row says what else it is bound to: key_scope.h. */
+    uint8_t digest[32]; /* Of the secret: the key's row. Filled by the keyring. */
     char tenant_id[64];
     char organization_id[24];
     char key_id[24];

@@ -97,6 +97,7 @@ table_put(struct table *t, const uint8_t *digest, const struct sl_identity *who,
         t->count++;
     }
     t->slots[at]->who = *who;
+    memcpy(t->slots[at]->who.digest, digest, SL_SHA256_SIZE);
     t->slots[at]->expires_ms = expires_ms;
 }
 

@@ -3,6 +3,7 @@
 
 #include "actors/rows.h"
 #include "gateway/idempotency.h"
+#include "gateway/key_scope.h"
 #include "gateway/route.h"
 #include "gateway/namespace.h"
 
@@ -158,6 +159,8 @@ sl_runner_run(struct sl_gateway *g, struct sl_call *call)
     check_plan(call);
     if (!sl_call_has_failed(call))
         resolve_namespace(call);
+    if (!sl_call_has_failed(call))
+        sl_key_scope_check(call);
     if (!sl_call_has_failed(call))
         sl_route_validate(call);
     if (!sl_call_has_failed(call) && sl_idempotency_begin(call))
