@@ -32,6 +32,18 @@ def check_custom(client, bucket):
         lib.equal([item["feature_extractor_id"] for item in reply["extractors"]],
                   ["mine_extractor_v1"])
         lib.equal(reply["custom_count"], 1)
+    with lib.check("it is a plugin of the namespace, and cannot be changed over the API"):
+        path = f"/v1/namespaces/{client.namespace}/plugins"
+        for listed in (path, path + "/available"):
+            plugins = client.get(listed).expect(200)["plugins"]
+            lib.equal([plugin["plugin_id"] for plugin in plugins], ["mine_extractor_v1"])
+        one = client.get(path + "/mine_extractor_v1").expect(200)["plugin"]
+        lib.equal((one["name"], one["validation_status"]), ("mine_extractor", "passed"))
+        lib.equal(client.get(path + "/mine_extractor_v1/status").expect(200)["status"], "DEPLOYED")
+        for absent in ("text_extractor_v1", "no_such_v1"):
+            client.get(f"{path}/{absent}").expect(404)
+        client.post(path + "/mine_extractor_v1/deploy").expect(501)
+        client.call("DELETE", path + "/mine_extractor_v1").expect(501)
     with lib.check("a collection uses it"):
         client.make("collection", "mine", source={"type": "bucket", "bucket_ids": [bucket]},
                     feature_extractor={"feature_extractor_name": "mine_extractor", "version": "v1",

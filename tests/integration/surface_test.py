@@ -13,8 +13,8 @@ import sluice_testlib as lib
 
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
-# There are no models of an organization to enable: these two can only refuse.
-ONLY_REFUSE = {"enable_model", "disable_model"}
+# There are no models of an organization to enable and no installed plugins: these only refuse.
+ONLY_REFUSE = {"enable_model", "disable_model", "get_plugin", "get_plugin_status"}
 
 
 def stages(query="{{INPUT.query}}"):
@@ -192,6 +192,13 @@ def models(client):
     client.call("DELETE", f"{path}/{model}").expect(200)
 
 
+def plugins(client):
+    """None is installed here; crash_test.py looks at one that is."""
+    path = f"/v1/namespaces/{client.namespace}/plugins"
+    client.get(path).expect(200)
+    client.get(path + "/available").expect(200)
+
+
 def inference(client):
     client.post("/v1/inference", {"feature_uri": URI, "inputs": {"text": "tea"}}).expect(200)
     for encoding in ("float", "base64"):
@@ -224,6 +231,7 @@ def main():
     step("documents", documents)
     step("retrievers", retrievers)
     step("models", models)
+    step("plugins", plugins)
     step("inference", inference)
     step("deletions", deletions)
     contract = openapi_check.of_port(server.port)
