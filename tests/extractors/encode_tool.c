@@ -3,6 +3,7 @@
  * encode_tool - run a model's encoder by itself, for minilm_check and for profiling.
  *
  *   encode-tool DIRECTORY THREADS < texts     texts end in NUL; writes u32 count, ids, floats each
+ *   encode-tool DIRECTORY THREADS FILE   the same texts again and again: encode_serve.h
  *   encode-tool DIRECTORY THREADS TEXTS TOKENS   time it: TEXTS texts of TOKENS tokens
  */
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include "extractors/encoder_model.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
+#include "tests/extractors/encode_serve.h"
 
 static int
 fail(const char *what, const struct sl_cause *cause)
@@ -22,11 +24,11 @@ fail(const char *what, const struct sl_cause *cause)
 }
 
 static void
-read_all(struct sl_buf *b)
+read_all(int fd, struct sl_buf *b)
 {
     char chunk[4096];
     ssize_t size;
-    while ((size = read(STDIN_FILENO, chunk, sizeof(chunk))) > 0)
+    while ((size = read(fd, chunk, sizeof(chunk))) > 0)
         sl_buf_append(b, chunk, (size_t)size);
 }
 
@@ -36,7 +38,7 @@ encode_texts(struct sl_encoder_model *m)
     struct sl_buf input = {0};
     uint32_t hidden = m->layout->shape.hidden_size, max = m->layout->shape.tokens_count_max;
     uint32_t *tokens = NULL, *sizes = NULL, count = 0, used = 0;
-    read_all(&input);
+    read_all(STDIN_FILENO, &input);
     for (size_t at = 0; at < input.size; count++) {
         const uint8_t *end = memchr(input.data + at, 0, input.size - at);
         size_t size = end == NULL ? input.size - at : (size_t)(end - input.data) - at;
@@ -133,7 +135,7 @@ main(int argc, char **argv)
     struct sl_encoder_model m;
     int fd = -1, directory = argc < 3 ? -1 : open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) {
-        fprintf(stderr, "usage: encode-tool DIRECTORY THREADS [TEXTS TOKENS]\n");
+        fprintf(stderr, "usage: encode-tool DIRECTORY THREADS [FILE | TEXTS TOKENS]\n");
         return 2;
     }
     uint32_t threads = (uint32_t)atoi(argv[2]);
@@ -145,8 +147,20 @@ main(int argc, char **argv)
     if (sl_encoder_model_init(&m, model, threads, &cause) != SL_OK)
         return fail("open", &cause);
     fprintf(stderr, "open: %.1f ms\n", (double)(sl_time_mono_ns() - start) / 1e6);
-    int rc = argc < 5 ? encode_texts(&m)
-                      : measure(&m, threads, (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]));
+    int rc = 1;
+    if (argc == 4) {
+        struct sl_buf texts = {0};
+        int texts_fd = open(argv[3], O_RDONLY | O_CLOEXEC);
+        if (texts_fd >= 0)
+            read_all(texts_fd, &texts);
+        rc = encode_serve(&m, sl_buf_slice(&texts));
+        sl_buf_deinit(&texts);
+        close(texts_fd);
+    } else if (argc < 4) {
+        rc = encode_texts(&m);
+    } else {
+        rc = measure(&m, threads, (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]));
+    }
     sl_encoder_model_deinit(&m);
     sl_model_destroy(&model);
     close(fd);
