@@ -86,23 +86,25 @@ query_flop(const struct set *s)
 }
 
 #if defined(__x86_64__)
-/* Twelve chains hide the latency of the two units. */
+/* Twelve chains hide the latency of the two units; each must stay in a register. */
+#define CHAINS(_) _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11)
+#define START(k)  __m256 s##k = _mm256_set1_ps(k);
+#define STEP(k)   s##k = _mm256_fmadd_ps(s##k, a, b);
+#define ADD(k)    sum = _mm256_add_ps(sum, s##k);
+
 __attribute__((target("avx2,fma"))) static double
 fma_rate(void)
 {
-    __m256 sums[12], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-6f);
-    for (int k = 0; k < 12; k++)
-        sums[k] = _mm256_set1_ps((float)k);
+    __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-6f), sum = _mm256_setzero_ps();
+    float out[8], total = 0;
+    CHAINS(START)
     uint64_t start_ns = sl_time_mono_ns();
     for (int i = 0; i < FMA_ROUNDS; i++) {
-        for (int k = 0; k < 12; k++)
-            sums[k] = _mm256_fmadd_ps(sums[k], a, b);
+        CHAINS(STEP)
     }
     double s = since_s(start_ns);
-    float out[8], total = 0;
-    for (int k = 1; k < 12; k++)
-        sums[0] = _mm256_add_ps(sums[0], sums[k]);
-    _mm256_storeu_ps(out, sums[0]);
+    CHAINS(ADD)
+    _mm256_storeu_ps(out, sum);
     for (int k = 0; k < 8; k++)
         total += out[k];
     return total == 12345.0f ? 0 : 12.0 * 8 * 2 * FMA_ROUNDS / s / 1e9;
