@@ -16,7 +16,7 @@
 #define OBJECTS_A_BODY 100u
 #define TEXT_SIZE      200u
 #define CONNECTIONS    4u
-#define SAMPLE_NS      (250 * SL_MILLI_NS) /* Looking costs the kernel a walk over all of its pages. */
+#define SAMPLE_NS      (250 * SL_MILLI_NS) /* A look makes the kernel walk all pages. */
 #define POLL_NS        (10 * SL_MILLI_NS)
 #define BATCH_MAX_NS   (300 * SL_SECOND_NS)
 #define PAGE_SIZE      1000u
