@@ -58,6 +58,17 @@ is_listed(struct sl_slice name)
     return false;
 }
 
+/* `name` and `end` in one text that lives as long as the catalogue. */
+static const char *
+keep(struct sl_slice name, const char *end)
+{
+    size_t end_size = strlen(end) + 1;
+    char *text = sl_arena_alloc(texts, name.size + end_size);
+    memcpy(text, name.data, name.size);
+    memcpy(text + name.size, end, end_size);
+    return text;
+}
+
 static void
 add(const char *program, const char *directory, struct sl_slice name)
 {
@@ -71,9 +82,9 @@ add(const char *program, const char *directory, struct sl_slice name)
     }
     struct sl_extractor_info *info = &all[all_count++];
     *info = (struct sl_extractor_info){
-        .name = sl_strndup(name.data, name.size),
+        .name = keep(name, ""),
         .version = "v1",
-        .id = sl_format("%.*s_v1", SL_SLICE_FMT(name)),
+        .id = keep(name, "_v1"),
         .description = "An extractor that the operator installed",
         .icon = "puzzle",
         .is_custom = true,
@@ -90,7 +101,7 @@ add(const char *program, const char *directory, struct sl_slice name)
     };
     char *path = sl_format("%s/%s.so", directory, info->name);
     if (sl_extractor_describe(program, path, texts, info, &cause) != SL_OK) {
-        info->unavailable_reason = sl_strdup(cause.text);
+        info->unavailable_reason = keep(sl_slice_str(cause.text), "");
         sl_report_warn("plugin-unusable", "file=%s why=\"%s\"", path, cause.text);
     }
     sl_free(path);
