@@ -82,6 +82,20 @@ def buckets(client):
     return [made, *more]
 
 
+def uploads(client):
+    path = "/v1/buckets/things/uploads"
+    fields = {"filename": "a.txt", "content_type": "text/plain",
+              "create_object_on_confirm": False}
+    kept, given_up = (client.post(path, fields).expect(200) for _ in range(2))
+    one = f"{path}/{kept['upload_id']}"
+    address = kept["presigned_url"].partition("/v1/")[2]
+    lib.Client(client.port).call("PUT", "/v1/" + address, b"pears").expect(200)
+    client.get(one).expect(200)
+    client.post(path + "/list", {}).expect(200)
+    client.post(one + "/confirm", {}).expect(200)
+    client.call("DELETE", f"{path}/{given_up['upload_id']}").expect(200)
+
+
 def webhooks(client):
     hooks = "/v1/organizations/webhooks"
     made = client.post(hooks + "/", {
@@ -225,6 +239,7 @@ def main():
     step("organization", organization, server.operator())
     step("namespaces", namespaces)
     step("buckets", buckets)
+    step("uploads", uploads)
     step("webhooks", webhooks)
     step("collections", collections)
     step("batches", batches, made.get("buckets") or [])
