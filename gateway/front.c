@@ -122,6 +122,7 @@ static enum MHD_Result
 answer(struct sl_request *request, struct sl_call **call)
 {
     unsigned status = (*call)->status;
+    sl_guard_answered(request->connection, (*call)->reply.size);
     struct MHD_Response *response = response_of(request, *call);
     request->stage = SL_STAGE_DONE;
     sl_call_destroy(call);
@@ -285,6 +286,7 @@ begin(struct sl_front *front, struct MHD_Connection *connection, const char *url
     if (request == NULL)
         return MHD_NO;
     *state = request;
+    sl_guard_begun(connection);
     sl_request_begin(request, url, method);
     struct sl_call *call = request->call;
     bool is_over = sl_call_has_failed(call) || request->reply_type != NULL;
@@ -346,9 +348,10 @@ static void
 on_completed(void *arg, struct MHD_Connection *connection, void **state,
              enum MHD_RequestTerminationCode how)
 {
-    (void)arg, (void)connection, (void)how;
+    (void)arg, (void)how;
     if (*state != NULL)
         request_free(*state);
+    sl_guard_completed(connection);
     *state = NULL;
 }
 
@@ -405,6 +408,7 @@ serve(void *arg)
         drain_replies(front);
         drain_settled(front);
         MHD_run(front->daemon);
+        sl_guard_tick(front);
         wait_for_work(front);
     }
     drain_replies(front);
@@ -465,14 +469,17 @@ listen_on(const char *address, int *ret_fd, uint16_t *ret_port)
 static struct MHD_Daemon *
 daemon_start(struct sl_front *front, int listen_fd)
 {
+    uint32_t per_address = front->options.per_address_max == 0 ? (front->slots_count + 1) / 2
+                                                               : front->options.per_address_max;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, front->slots_count, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
-        {MHD_OPTION_CONNECTION_TIMEOUT, front->options.idle_s == 0 ? IDLE_S : front->options.idle_s,
-         NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, front->idle_s, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, front},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)sl_guard_notify, front},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_encoded, front},
         {MHD_OPTION_END, 0, NULL},
     };
@@ -498,6 +505,7 @@ front_create(const struct sl_front_options *options)
     struct sl_front *front = sl_zalloc(sizeof(*front));
     front->magic = FRONT_MAGIC;
     front->options = *options;
+    front->idle_s = options->idle_s == 0 ? IDLE_S : options->idle_s;
     slots_init(front, options->connections_max == 0 ? CONNECTIONS_MAX : options->connections_max);
     sl_random_seed_secret(&front->random);
     pthread_mutex_init(&front->settle_lock, NULL);

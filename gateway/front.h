@@ -26,7 +26,11 @@ struct sl_front_options {
     void (*post)(void *arg, struct sl_call *call);
     void *arg;
     uint32_t connections_max; /* 0: 4096 */
+    uint32_t per_address_max; /* Connections of one address. 0: half of all. */
     uint32_t idle_s;          /* A connection that sends nothing is closed. 0: 30 */
+    uint32_t head_s;          /* A head must be complete in that time, however it trickles. 0: 15 */
+    uint32_t reply_s;    /* A reply must be read in that time and its size over the rate. 0: 60 */
+    uint32_t reply_rate; /* Bytes per second. 0: 64 KiB */
     /*
      * Pages that need no call and no key (the dashboard): GET path -> body; false: none. On the
      * front's thread. Served only to a browser or tool that addressed this machine by number or as

@@ -48,6 +48,8 @@ struct sl_request {
     uint64_t content_length; /* 0 when unknown. */
 };
 
+struct sl_link; /* A connection and its deadline: front_guard.c. */
+
 struct sl_front {
     uint32_t magic;
     struct sl_front_options options;
@@ -55,6 +57,9 @@ struct sl_front {
     struct sl_request *slots, *free_slots;
     uint32_t slots_count;
     uint64_t body_bytes; /* Of all bodies in memory. */
+    struct sl_link *links;
+    uint64_t guarded_ns; /* When the links' deadlines were looked at. */
+    uint32_t idle_s;
     struct sl_random random;
     pthread_t thread, settler;
     bool has_settler;
@@ -78,6 +83,17 @@ void sl_front_wake(struct sl_front *front); /* Any thread. */
 void
 sl_front_post(struct sl_request *request); /* Suspends the connection and hands the call over. */
 enum MHD_Result sl_front_answer(struct sl_request *request);
+
+/*
+ * front_guard.c: the phases of a connection, and the end of those that are late in one. Who writes
+ * a reply piece by piece says so for each piece.
+ */
+void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
+                     enum MHD_ConnectionNotificationCode what);
+void sl_guard_begun(struct MHD_Connection *connection);
+void sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes);
+void sl_guard_completed(struct MHD_Connection *connection);
+void sl_guard_tick(struct sl_front *front);
 
 /* front_request.c: everything up to the body. Failures are on request->call. */
 void sl_request_begin(struct sl_request *request, const char *url, const char *method);

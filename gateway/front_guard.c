@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deadlines of connections that libmicrohttpd has none for. Its timeout starts anew with every
+ * byte, so a client that sends or reads one byte now and then would hold a connection for ever.
+ * Here a request's head has to be complete in a given time, and a reply has to be read at some
+ * rate; bodies have a rate of their own (front_body.c). Who is late is cut: libmicrohttpd then
+ * finds the connection closed and ends its request as for any client that hangs up.
+ */
+#include <sys/socket.h>
+
+#include "gateway/front_state.h"
+#include "runtime/alloc.h"
+#include "runtime/limits.h"
+#include "runtime/time.h"
+
+#define HEAD_S            15 /* From the connection to the end of the first head. */
+#define REPLY_S           60
+#define REPLY_BYTES_PER_S (64 * SL_KIB)
+#define TICK_NS           (SL_SECOND_NS / 4)
+
+enum phase {
+    PHASE_HEAD, /* Nothing or part of a head has come. */
+    PHASE_BUSY, /* The body is read, or the call is being answered. */
+    PHASE_REPLY
+};
+
+struct sl_link {
+    struct sl_link *next, *previous;
+    uint64_t since_ns; /* Of the phase. */
+    uint64_t reply_bytes;
+    int fd;
+    enum phase phase;
+    bool is_used, is_cut; /* used: it has had a request. */
+};
+
+static struct sl_link *
+link_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+static void
+enter(struct MHD_Connection *connection, enum phase phase, uint64_t reply_bytes)
+{
+    struct sl_link *link = link_of(connection);
+    if (link == NULL)
+        return;
+    link->phase = phase;
+    link->since_ns = sl_time_mono_ns();
+    link->reply_bytes = reply_bytes;
+    link->is_used = true;
+}
+
+void
+sl_guard_begun(struct MHD_Connection *connection)
+{
+    enter(connection, PHASE_BUSY, 0);
+}
+
+void
+sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes)
+{
+    enter(connection, PHASE_REPLY, reply_bytes);
+}
+
+void
+sl_guard_completed(struct MHD_Connection *connection)
+{
+    enter(connection, PHASE_HEAD, 0);
+}
+
+static void
+link_add(struct sl_front *front, struct MHD_Connection *connection, void **socket_context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct sl_link *link = sl_zalloc(sizeof(*link));
+    link->fd = info == NULL ? -1 : info->connect_fd;
+    link->since_ns = sl_time_mono_ns();
+    link->next = front->links;
+    if (front->links != NULL)
+        front->links->previous = link;
+    front->links = link;
+    *socket_context = link;
+}
+
+void
+sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
+                enum MHD_ConnectionNotificationCode what)
+{
+    struct sl_front *front = arg;
+    struct sl_link *link = *socket_context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        link_add(front, connection, socket_context);
+        return;
+    }
+    *socket_context = NULL;
+    if (link == NULL)
+        return;
+    if (link->next != NULL)
+        link->next->previous = link->previous;
+    if (link->previous != NULL)
+        link->previous->next = link->next;
+    else
+        front->links = link->next;
+    sl_free(link);
+}
+
+/* An idle connection may wait for its next request as long as libmicrohttpd lets it. */
+static bool
+is_late(const struct sl_front *front, const struct sl_link *link, uint64_t now_ns)
+{
+    const struct sl_front_options *options = &front->options;
+    uint64_t head_s = options->head_s == 0 ? HEAD_S : options->head_s;
+    uint64_t reply_s = options->reply_s == 0 ? REPLY_S : options->reply_s;
+    uint64_t rate = options->reply_rate == 0 ? REPLY_BYTES_PER_S : options->reply_rate;
+    uint64_t took_ns = now_ns - link->since_ns;
+    switch (link->phase) {
+    case PHASE_HEAD:
+        return took_ns > (head_s + (link->is_used ? front->idle_s : 0)) * SL_SECOND_NS;
+    case PHASE_REPLY:
+        return took_ns > (reply_s + link->reply_bytes / rate) * SL_SECOND_NS;
+    case PHASE_BUSY:
+        break;
+    }
+    return false;
+}
+
+void
+sl_guard_tick(struct sl_front *front)
+{
+    uint64_t now_ns = sl_time_mono_ns();
+    if (now_ns - front->guarded_ns < TICK_NS)
+        return;
+    front->guarded_ns = now_ns;
+    for (struct sl_link *link = front->links; link != NULL; link = link->next) {
+        if (link->is_cut || link->fd < 0 || !is_late(front, link, now_ns))
+            continue;
+        link->is_cut = true;
+        (void)shutdown(link->fd, SHUT_RDWR); /* It may be closed already: that is fine. */
+    }
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections that are late, over real sockets, with deadlines of a second. */
+#include <criterion/criterion.h>
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/front.h"
+#include "runtime/time.h"
+
+#define PAGE_BYTES      (32 * SL_MIB) /* More than the kernel buffers for a client. */
+#define PER_ADDRESS_MAX 4
+
+static struct sl_front *front;
+static struct sl_keyring *keyring;
+
+static void
+post(void *arg, struct sl_call *call)
+{
+    (void)arg;
+    sl_front_reply(front, &call); /* No test here needs an answer of a handler. */
+}
+
+static bool
+page(void *arg, const char *path, struct sl_buf *out, const char **ret_type)
+{
+    (void)arg;
+    if (strcmp(path, "/big") != 0)
+        return false;
+    sl_buf_reserve(out, PAGE_BYTES);
+    memset(out->data, 'x', PAGE_BYTES);
+    out->size = PAGE_BYTES;
+    *ret_type = "text/plain";
+    return true;
+}
+
+static void
+setup(void)
+{
+    keyring = sl_keyring_create();
+    struct sl_front_options options = {.address = "127.0.0.1:0",
+                                       .keyring = keyring,
+                                       .post = post,
+                                       .page = page,
+                                       .connections_max = 64,
+                                       .per_address_max = PER_ADDRESS_MAX,
+                                       .idle_s = 2,
+                                       .head_s = 1,
+                                       .reply_s = 1,
+                                       .reply_rate = UINT32_MAX};
+    cr_assert_eq(sl_front_start(&options, &front), SL_OK);
+}
+
+static void
+teardown(void)
+{
+    sl_front_stop(&front);
+    sl_keyring_destroy(&keyring);
+}
+
+TestSuite(front_guard, .init = setup, .fini = teardown, .timeout = 60);
+
+static int
+dial(void)
+{
+    struct sockaddr_in where = {.sin_family = AF_INET,
+                                .sin_port = htons(sl_front_port(front)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    cr_assert_eq(connect(fd, (struct sockaddr *)&where, sizeof(where)), 0);
+    return fd;
+}
+
+static void
+say(int fd, const char *text)
+{
+    cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Wait, at most `ms`, for something to read. */
+static bool
+has_news(int fd, int ms)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    return poll(&one, 1, ms) == 1;
+}
+
+static double
+seconds_since(uint64_t from_ns)
+{
+    return (double)(sl_time_mono_ns() - from_ns) / 1e9;
+}
+
+/* One byte of `text` again and again, never silent, until the other side hangs up. */
+static double
+trickle(int fd, const char *text)
+{
+    uint64_t from_ns = sl_time_mono_ns();
+    char byte;
+    while (seconds_since(from_ns) < 30) {
+        if (send(fd, text, 1, MSG_NOSIGNAL) != 1)
+            break;
+        if (has_news(fd, 100) && recv(fd, &byte, 1, 0) <= 0)
+            break;
+    }
+    return seconds_since(from_ns);
+}
+
+Test(front_guard, a_head_that_trickles_is_cut)
+{
+    int fd = dial();
+    say(fd, "GET /v1/health/liveness HTTP/1.1\r\nHost: x\r\nX-Slow: ");
+    cr_assert_lt(trickle(fd, "a"), 10);
+    close(fd);
+}
+
+Test(front_guard, a_request_line_that_trickles_after_a_request_is_cut)
+{
+    char reply[4096];
+    int fd = dial();
+    say(fd, "GET /v1/health/liveness HTTP/1.1\r\nHost: x\r\n\r\n");
+    cr_assert_gt(recv(fd, reply, sizeof(reply), 0), 0);
+    cr_assert_lt(trickle(fd, "G"), 10);
+    close(fd);
+}
+
+Test(front_guard, a_reply_that_is_read_slowly_is_cut)
+{
+    static char piece[1 << 16];
+    uint64_t from_ns = sl_time_mono_ns();
+    size_t got = 0;
+    int fd = dial();
+    say(fd, "GET /big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    while (seconds_since(from_ns) < 4) { /* A byte now and then, past the deadline. */
+        cr_assert_eq(recv(fd, piece, 1, 0), 1);
+        got++;
+        poll(NULL, 0, 100);
+    }
+    for (ssize_t size; (size = recv(fd, piece, sizeof(piece), 0)) > 0;)
+        got += (size_t)size;
+    cr_assert_lt(got, PAGE_BYTES, "the whole page came");
+    close(fd);
+}
+
+Test(front_guard, a_reply_that_is_read_at_once_is_whole)
+{
+    static char piece[1 << 16];
+    size_t got = 0;
+    int fd = dial();
+    say(fd, "GET /big HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    for (ssize_t size; (size = recv(fd, piece, sizeof(piece), 0)) > 0;)
+        got += (size_t)size;
+    cr_assert_gt(got, PAGE_BYTES);
+    close(fd);
+}
+
+Test(front_guard, one_address_has_its_share_of_the_connections)
+{
+    char reply[4096];
+    int fds[PER_ADDRESS_MAX + 1];
+    for (int i = 0; i < PER_ADDRESS_MAX; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /v1/health/liveness HTTP/1.1\r\nHost: x\r\n\r\n");
+        cr_assert_gt(recv(fds[i], reply, sizeof(reply), 0), 0);
+    }
+    fds[PER_ADDRESS_MAX] = dial();
+    cr_assert(has_news(fds[PER_ADDRESS_MAX], 5000), "it is hung up on");
+    cr_assert_leq(recv(fds[PER_ADDRESS_MAX], reply, sizeof(reply), 0), 0);
+    say(fds[0], "GET /v1/health/liveness HTTP/1.1\r\nHost: x\r\n\r\n");
+    cr_assert_gt(recv(fds[0], reply, sizeof(reply), 0), 0, "the others stay");
+    for (int i = 0; i <= PER_ADDRESS_MAX; i++)
+        close(fds[i]);
+}
