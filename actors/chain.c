@@ -121,6 +121,50 @@ sl_chain_drop_notes(struct sl_txn *txn, struct sl_scope scope, const char *batch
 }
 
 static bool
+has_note(struct chain *c, const char *run, struct sl_json source)
+{
+    struct sl_scan scan = {0};
+    char *collection = sl_json_strdup(source);
+    bool is_found = false;
+    if (collection != NULL) {
+        sl_txn_scan(c->txn, c->scope, SL_TABLE_TIER,
+                    sl_key_prefix(&c->key, 3, c->batch, run, collection), (struct sl_slice){0},
+                    false, &scan);
+        is_found = sl_scan_next(&scan);
+        sl_scan_end(&scan);
+    }
+    sl_free(collection);
+    return is_found;
+}
+
+/* Did this run write anything that a collection of a later tier reads? */
+static bool
+has_input(struct chain *c, uint64_t run)
+{
+    struct sl_json chain = sl_json_member(c->about, "chain");
+    char text[SL_CHAIN_RUN_SIZE];
+    bool is_found = false;
+    sl_chain_run_format(run, text);
+    for (struct sl_json_iter t = sl_json_iter(chain); sl_json_next(&t);) {
+        struct sl_json collections = sl_json_member(t.value, "collections");
+        for (struct sl_json_iter i = sl_json_iter(collections); sl_json_next(&i);) {
+            struct sl_json sources = sl_json_member(i.value, "sources");
+            for (struct sl_json_iter k = sl_json_iter(sources); !is_found && sl_json_next(&k);)
+                is_found = has_note(c, text, k.value);
+        }
+    }
+    return is_found;
+}
+
+/* A tier that failed ends the chain, unless a later one also reads what tiers before it wrote. */
+static bool
+goes_on(struct chain *c, const struct sl_job_row *ended, uint64_t run)
+{
+    return ended->state == SL_JOB_SUCCEEDED || ended->state == SL_JOB_PARTIAL ||
+           (ended->state == SL_JOB_FAILED && has_input(c, run));
+}
+
+static bool
 stage_next(struct chain *c, const struct sl_job_row *ended, uint64_t now_ms,
            struct sl_job_id *ret_next)
 {
@@ -133,8 +177,7 @@ stage_next(struct chain *c, const struct sl_job_row *ended, uint64_t now_ms,
     bool is_more = sl_json_next(&first);
     if (is_more)
         c->tier = first.value;
-    bool is_made = is_more &&
-                   (ended->state == SL_JOB_SUCCEEDED || ended->state == SL_JOB_PARTIAL) &&
+    bool is_made = is_more && goes_on(c, ended, run) &&
                    sl_json_text(sl_json_member(c->tier, "task_id"), &scratch, &text) == SL_OK &&
                    sl_job_id_parse(text, ret_next) == SL_OK;
     sl_buf_deinit(&scratch);

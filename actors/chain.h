@@ -41,8 +41,8 @@ void sl_chain_note(struct sl_txn *txn, struct sl_scope scope, const struct sl_ta
 
 /*
  * The job `ended` is about to be stored as ended: stage the job of the next tier, whose tasks
- * sl_chain_open_some makes. False: nothing follows, or it failed or was cancelled, and what was
- * noted is left to the purge.
+ * sl_chain_open_some makes. False: nothing follows; it was cancelled; or it failed, and no later
+ * tier reads what tiers before it wrote. Then what was noted is left to the purge.
  */
 bool sl_chain_next(struct sl_txn *txn, struct sl_scope scope, const struct sl_job_row *ended,
                    uint64_t now_ms, struct sl_job_id *ret_next);

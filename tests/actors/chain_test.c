@@ -176,15 +176,27 @@ Test(chain, stores_the_next_job_one_tier_on)
     sl_txn_abort(&txn);
 }
 
-Test(chain, ends_where_nothing_follows_or_a_tier_failed)
+Test(chain, goes_on_past_a_failed_tier_to_what_reads_earlier_ones)
 {
-    static const enum sl_job_state states[] = {SL_JOB_FAILED, SL_JOB_CANCELED};
+    struct sl_job_row row = ended(SL_JOB_FAILED, about);
+    struct sl_job_info info;
     struct sl_job_id next;
-    for (size_t i = 0; i < SL_COUNT_OF(states); i++) {
-        struct sl_job_row row = ended(states[i], about);
-        cr_assert_not(run(&row, &next));
-    }
+    cr_assert(run(&row, &next), "records of \"a\" were noted in this run");
+    open_all();
+    cr_assert_eq(sl_queue_job(queue, next, &info), SL_OK);
+    cr_assert_eq(info.total, 2);
+}
+
+Test(chain, ends_where_nothing_follows_or_nothing_is_left_to_read)
+{
+    struct sl_job_id next;
+    struct sl_job_row canceled = ended(SL_JOB_CANCELED, about);
+    cr_assert_not(run(&canceled, &next));
     cr_assert_eq(garbage_count(), 1, "what was noted is left to the purge");
+    char *later = sl_format("{\"batch_id\":\"btch\",\"run\":2,%s", strstr(about, "\"total"));
+    struct sl_job_row failed = ended(SL_JOB_FAILED, later);
+    cr_assert_not(run(&failed, &next), "run 2 noted nothing");
+    sl_free(later);
     struct sl_job_row alone = ended(SL_JOB_SUCCEEDED, "{\"batch_id\":\"x\",\"chain\":[]}");
     cr_assert_not(run(&alone, &next));
     struct sl_job_row other = ended(SL_JOB_SUCCEEDED, "{\"some\":\"task\"}");
