@@ -17,6 +17,8 @@
 #define SL_COUNT_BUCKETS     "buckets"     /* of a namespace */
 #define SL_COUNT_COLLECTIONS "collections" /* of a namespace */
 #define SL_COUNT_BATCHES     "batches"     /* of a bucket */
+#define SL_COUNT_WAITING     "waiting"     /* pending deliveries of a webhook */
+#define SL_COUNT_DROPPED     "dropped"     /* events that found too many of them */
 /* Jobs of what their `about` names as "counted_under": who submits one adds to the first, its end
  * adds to one of the others. */
 #define SL_COUNT_JOBS          "jobs"

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "actors/count.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "runtime/alloc.h"
@@ -84,12 +85,29 @@ sl_delivery_due_key(struct sl_buf *out, const char *webhook, uint64_t due_ms, co
     return sl_key(out, 3, webhook, time, id);
 }
 
+static struct sl_counter
+counter(const struct sl_delivery_key *k, const char *what)
+{
+    return (struct sl_counter){.scope = k->scope, .what = what, .parent = k->webhook};
+}
+
+/* How the number of those that wait changes with this row. */
+static int64_t
+waiting_delta(struct sl_txn *txn, const struct sl_delivery_key *k, const struct sl_delivery *d)
+{
+    struct sl_delivery was;
+    bool waited = sl_delivery_get(txn, k->scope, k->webhook, k->id, &was) == SL_OK &&
+                  was.state == SL_DELIVERY_PENDING;
+    return (int64_t)(d->state == SL_DELIVERY_PENDING) - (int64_t)waited;
+}
+
 void
 sl_delivery_put(struct sl_txn *txn, const struct sl_delivery_key *k, const struct sl_delivery *d,
                 uint64_t was_due_ms)
 {
     struct sl_buf key = {0}, row = {0}, scope = {0};
-    encode(d, &row);
+    encode(d, &row); /* First: what it borrows from the store may go with the next call. */
+    sl_count_add(txn, counter(k, SL_COUNT_WAITING), waiting_delta(txn, k, d));
     if (was_due_ms != 0 && was_due_ms != d->due_ms)
         sl_txn_del(txn, SL_SCOPE_SYSTEM, SL_TABLE_DUE,
                    sl_delivery_due_key(&key, k->webhook, was_due_ms, k->id));
@@ -177,10 +195,23 @@ write_body(const struct emission *e, struct sl_json webhook, struct sl_json chan
     sl_buf_deinit(&event);
 }
 
+/* False: too much waits for this webhook already. */
+static bool
+has_room(struct emission *e, const char *webhook_id)
+{
+    struct sl_delivery_key k = {.scope = e->event->scope, .webhook = webhook_id};
+    if (sl_count(e->txn, counter(&k, SL_COUNT_WAITING)) < SL_DELIVERIES_WAITING_MAX)
+        return true;
+    sl_count_add(e->txn, counter(&k, SL_COUNT_DROPPED), 1);
+    return false;
+}
+
 static void
 emit_to(struct emission *e, const char *webhook_id, struct sl_json webhook)
 {
     uint32_t channel = 0;
+    if (!has_room(e, webhook_id))
+        return;
     for (struct sl_json_iter i = sl_json_iter(sl_json_member(webhook, "channels"));
          sl_json_next(&i); channel++) {
         struct sl_buf body = {0};

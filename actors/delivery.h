@@ -30,7 +30,10 @@ struct sl_delivery {
     struct sl_slice body;  /* What is posted, byte for byte. */
 };
 
-#define SL_DELIVERY_ID_SIZE 20 /* "dlv_" and 16 hex digits, in the order of the events. */
+/* Of one webhook. An event that finds as many waiting is counted as dropped, and that is all. */
+#define SL_DELIVERIES_WAITING_MAX 50000
+
+#define SL_DELIVERY_ID_SIZE       20 /* "dlv_" and 16 hex digits, in the order of the events. */
 
 const char *sl_delivery_state_name(enum sl_delivery_state state); /* "pending"... */
 

@@ -144,7 +144,8 @@ launch(struct hooks *h, struct sl_ctx *ctx, const struct sl_delivery_key *k,
                                            .body = sl_buf_slice(&f->body),
                                            .headers = (const char *const *)f->headers,
                                            .timeout_ns = timeout_of(h, configs) * SL_MILLI_NS,
-                                           .is_private_allowed = h->options.may_be_private};
+                                           .is_private_allowed = h->options.may_be_private,
+                                           .is_cancelled = h->options.is_stopping};
     add_headers(f, d, webhook, configs, ctx->now_ms);
     sl_work(ctx, work, f, at);
     return true;

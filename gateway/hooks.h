@@ -13,6 +13,8 @@
 #ifndef SL_GATEWAY_HOOKS_H
 #define SL_GATEWAY_HOOKS_H
 
+#include <stdatomic.h>
+
 #include "gateway/hook_plan.h"
 #include "runtime/actor.h"
 
@@ -23,6 +25,7 @@ struct sl_hooks_options {
     uint64_t timeout_ms;
     uint32_t dead_max; /* Dead deliveries in a row that set a webhook inactive. */
     bool may_be_private;
+    const atomic_bool *is_stopping; /* Then tries under way are given up within a second or so. */
 };
 
 extern const struct sl_actor_class sl_hooks_class; /* Argument: sl_hooks_options. */

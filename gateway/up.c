@@ -7,6 +7,7 @@
  */
 #include "gateway/up.h"
 
+#include <stdatomic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -67,6 +68,7 @@ struct up {
     int signal_fd;
     uint32_t signals;
     uint64_t drain_until_ns;
+    atomic_bool is_stopping; /* For work on the I/O pool that waits for others. */
 };
 
 static bool
@@ -283,7 +285,8 @@ spawn_hooks(struct up *u)
                    .keep_ms = duration_ms(u, SL_UP_hook_keep)},
         .timeout_ms = duration_ms(u, SL_UP_hook_timeout),
         .dead_max = (uint32_t)sl_config_int(u->options.config, SL_UP_hook_dead),
-        .may_be_private = sl_config_bool(u->options.config, SL_UP_hook_private)};
+        .may_be_private = sl_config_bool(u->options.config, SL_UP_hook_private),
+        .is_stopping = &u->is_stopping};
     sl_live_spawn(u->live, SL_ACTOR_HOOKS, &sl_hooks_class, &hooks);
 }
 
@@ -481,6 +484,7 @@ stop(struct up *u)
     if (u->dashboard != NULL)
         sl_front_stop(&u->dashboard);
     sl_spawn_port_close(&u->spawner);
+    atomic_store(&u->is_stopping, true);
     sl_live_destroy(&u->live);
     if (u->status != NULL)
         sl_status_destroy(&u->status);

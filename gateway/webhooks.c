@@ -135,15 +135,30 @@ check_body(struct sl_call *call)
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
+static struct sl_counter
+counter(struct sl_call *call, const char *id, const char *what)
+{
+    return (struct sl_counter){.scope = call->who.scope, .what = what, .parent = id};
+}
+
+static int64_t
+count(struct sl_call *call, const char *id, const char *what)
+{
+    return sl_count(call->txn, counter(call, id, what));
+}
+
 static void
-write_webhook(struct sl_call *call, struct sl_json row, bool has_secret)
+write_webhook(struct sl_call *call, struct sl_json row, bool has_secret, struct sl_jsonw *w)
 {
     static const char *const hidden[] = {"secret", "organization_id", "dead_in_row", NULL};
-    sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
+    const char *id = sl_member_str(call, row, "webhook_id");
+    sl_jsonw_object(w);
+    sl_write_except(w, row, hidden);
     if (has_secret)
-        sl_jsonw_member_value(&call->out, "secret", sl_json_member(row, "secret"));
-    sl_jsonw_end(&call->out);
+        sl_jsonw_member_value(w, "secret", sl_json_member(row, "secret"));
+    sl_jsonw_member_i64(w, "waiting_count", count(call, id, SL_COUNT_WAITING));
+    sl_jsonw_member_i64(w, "dropped_count", count(call, id, SL_COUNT_DROPPED));
+    sl_jsonw_end(w);
 }
 
 /* By id, else by name: there are few. */
@@ -229,7 +244,7 @@ sl_api_create_webhook(struct sl_call *call)
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     put(call, id, &row);
-    write_webhook(call, sl_call_parse(call, sl_buf_slice(&row)), true);
+    write_webhook(call, sl_call_parse(call, sl_buf_slice(&row)), true, &call->out);
     sl_buf_deinit(&row);
 }
 
@@ -238,7 +253,7 @@ sl_api_get_webhook(struct sl_call *call)
 {
     struct sl_resource webhook;
     if (find(call, &webhook))
-        write_webhook(call, webhook.row, false);
+        write_webhook(call, webhook.row, false, &call->out);
 }
 
 /* Made active again, it starts with a clean slate. */
@@ -281,7 +296,7 @@ sl_api_put_webhook(struct sl_call *call)
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     put(call, webhook.id, &row);
-    write_webhook(call, sl_call_parse(call, sl_buf_slice(&row)), false);
+    write_webhook(call, sl_call_parse(call, sl_buf_slice(&row)), false, &call->out);
     sl_buf_deinit(&row);
 }
 
@@ -296,6 +311,8 @@ sl_api_delete_webhook(struct sl_call *call)
     sl_rows_delete(call, SL_TABLE_DELIVERY, sl_key_prefix(&prefix, 1, webhook.id), &purge);
     sl_buf_deinit(&prefix);
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_WEBHOOK, sl_slice_str(webhook.id));
+    sl_count_forget(call->txn, counter(call, webhook.id, SL_COUNT_WAITING));
+    sl_count_forget(call->txn, counter(call, webhook.id, SL_COUNT_DROPPED));
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */
@@ -337,14 +354,11 @@ static bool
 render_webhook(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,
                struct sl_jsonw *w)
 {
-    static const char *const hidden[] = {"secret", "organization_id", "dead_in_row", NULL};
     struct sl_json row = sl_call_parse(call, value);
     (void)arg, (void)key;
     if (!is_wanted(call, row))
         return false;
-    sl_jsonw_object(w);
-    sl_write_except(w, row, hidden);
-    sl_jsonw_end(w);
+    write_webhook(call, row, false, w);
     return true;
 }
 
