@@ -302,6 +302,13 @@ sl_fetch_check_url(struct sl_slice url, bool is_private_allowed, const char **re
         }
     }
     char *text = sl_strndup((const char *)url.data, url.size);
+    /* curl takes "http:/a" and "http:///a" for "http://a"; others who read the URL do not. */
+    size_t scheme = strcspn(text, ":");
+    if (strncmp(text + scheme, "://", 3) != 0 || text[scheme + 3] == '/') {
+        *ret_cause = "it is no URL with a host";
+        sl_free(text);
+        return SL_EINVAL;
+    }
     CURLU *parts = curl_url();
     sl_assert(parts != NULL);
     enum sl_err err = check_parts(parts, text, is_private_allowed, ret_cause);

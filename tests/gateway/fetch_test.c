@@ -264,6 +264,9 @@ Test(fetch, refuses_urls_by_themselves)
 {
     static const char *const bad[] = {"",
                                       "http://",
+                                      "http:/t",
+                                      "http:///t",
+                                      "http:t",
                                       "ftp://a/b",
                                       "/etc/passwd",
                                       "file:///etc/x",
