@@ -7,6 +7,7 @@
 
 #include "gateway/call.h"
 #include "gateway/keyring.h"
+#include "gateway/source_fetch.h"
 
 struct sl_blobs;
 struct sl_incoming;
@@ -20,8 +21,10 @@ struct sl_gateway {
     struct sl_call *running;      /* Calls that wait with an Idempotency-Key: see idempotency.h. */
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
-    bool has_garbage;             /* Rows wait for sl_purge_step. */
-    char unpack_program[256];     /* This executable, for the child that opens archives. */
+    struct sl_source_rules sources; /* What addresses in objects may name. */
+    uint32_t fetching_count;        /* Requests that wait for such addresses. */
+    bool has_garbage;               /* Rows wait for sl_purge_step. */
+    char unpack_program[256];       /* This executable, for the child that opens archives. */
 };
 
 /* Make the operator's tenant and key on an empty store (writes DATA/admin.key, 0600); fill the

@@ -52,50 +52,6 @@ sl_object_count(struct sl_call *call, const struct sl_object_target *t)
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BYTES, t->bucket), t->bytes_added);
 }
 
-/* ---- large values: stored as blobs on the I/O pool, then the handler runs with their ids --- */
-
-static void
-store_staged(struct sl_call *call)
-{
-    struct sl_staging *s = call->state;
-    for (uint32_t i = 0; i < s->count && s->error == SL_OK; i++)
-        s->error = sl_blob_put(call->gateway->blobs, s->values[i].bytes, &s->values[i].blob);
-}
-
-/* True: the call waits, `then` comes back with the blobs stored. */
-static bool
-waits_for_blobs(struct sl_call *call, struct sl_json objects, sl_handler_fn *then)
-{
-    if (call->state != NULL || call->body_text.size <= SL_LIMIT_INLINE_BYTES ||
-        call->gateway->blobs == NULL)
-        return false;
-    struct sl_staging *s = sl_call_alloc(call, sizeof(*s));
-    s->capacity = (uint32_t)(call->body_text.size / SL_LIMIT_INLINE_BYTES) + 1;
-    s->values = sl_call_alloc(call, s->capacity * sizeof(*s->values));
-    if (sl_json_has(objects)) {
-        for (struct sl_json_iter i = sl_json_iter(objects); sl_json_next(&i);)
-            sl_object_stage(call, i.value, s);
-    } else {
-        sl_object_stage(call, call->body, s);
-    }
-    if (s->count == 0)
-        return false;
-    call->state = s; /* Arena memory: there is nothing to free. */
-    sl_call_work(call, store_staged, then);
-    return true;
-}
-
-static bool
-has_staging_failed(struct sl_call *call)
-{
-    const struct sl_staging *s = call->state;
-    if (s == NULL || s->error == SL_OK)
-        return false;
-    sl_call_fail(call, SL_API_UNAVAILABLE, "the blob could not be stored: %s",
-                 sl_err_text(s->error));
-    return true;
-}
-
 /* ---- create -------------------------------------------------------------------------------- */
 
 static bool
@@ -125,8 +81,8 @@ sl_api_create_object(struct sl_call *call)
 {
     struct sl_object_target target;
     struct sl_object object;
-    if (has_staging_failed(call) || !find_target(call, &target) ||
-        waits_for_blobs(call, (struct sl_json){0}, sl_api_create_object))
+    if (!sl_staging_check(call) || !find_target(call, &target) ||
+        sl_staging_wait(call, (struct sl_json){0}, sl_api_create_object))
         return;
     if (!sl_object_read(call, &target, call->body, &object) ||
         !sl_object_place(call, &target, &object)) {
@@ -202,8 +158,8 @@ sl_api_create_objects(struct sl_call *call)
     struct sl_buf ids = {0}, failed = {0};
     struct sl_json objects = sl_json_member(call->body, "objects");
     uint32_t total = sl_json_count(objects);
-    if (has_staging_failed(call) || !find_target(call, &target) ||
-        waits_for_blobs(call, objects, sl_api_create_objects))
+    if (!sl_staging_check(call) || !find_target(call, &target) ||
+        sl_staging_wait(call, objects, sl_api_create_objects))
         return;
     sl_jsonw_object(&call->out);
     sl_jsonw_name(&call->out, "succeeded");
@@ -355,7 +311,7 @@ sl_api_patch_object(struct sl_call *call)
 void
 sl_api_put_object(struct sl_call *call)
 {
-    if (has_staging_failed(call) || waits_for_blobs(call, (struct sl_json){0}, sl_api_put_object))
+    if (!sl_staging_check(call) || sl_staging_wait(call, (struct sl_json){0}, sl_api_put_object))
         return;
     change(call, true);
 }

@@ -41,9 +41,14 @@ struct sl_staged {
     const uint8_t *at; /* Where its JSON begins in the body. */
     struct sl_slice bytes;
     struct sl_blob blob;
+    bool is_address;        /* `bytes` is one, and the blob what it names. */
+    enum sl_err error;      /* Of an address; the cause is for the client. */
+    const char *cause;      /* Arena or static. */
+    const char *media_type; /* Of what the address named; "": unknown. Arena. */
 };
 struct sl_staging {
-    uint32_t count, capacity;
+    uint32_t count, capacity; /* While `values` is NULL, stage counts how many there will be. */
+    uint32_t addresses;
     struct sl_staged *values;
     enum sl_err error;
 };
@@ -68,8 +73,16 @@ bool sl_object_replace(struct sl_call *call, struct sl_object_target *target,
 void sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object *object,
                      struct sl_jsonw *w);
 
-/* Collect the values of a body that are too large for a row. */
+/* Collect, or count, the values of a body that are too large for a row or are addresses. */
 void sl_object_stage(struct sl_call *call, struct sl_json body, struct sl_staging *staging);
+/*
+ * For a handler of objects: store these values on the I/O pool first. True: the call waits, and
+ * `then` comes back with their blobs; or it has failed. In `then`, and without such values: false.
+ * `objects` is an array of bodies; NONE: the call's body is the only one.
+ */
+bool sl_staging_wait(struct sl_call *call, struct sl_json objects, sl_handler_fn *then);
+/* Begin such a handler: false when what it staged could not be stored, and the call has failed. */
+bool sl_staging_check(struct sl_call *call);
 /* Is the member no user field? */
 bool sl_object_is_reserved(struct sl_json name);
 /* The key under SL_TABLE_SOURCE, and under SL_TABLE_UNIQUE. Arena. */

@@ -3,6 +3,7 @@
 #include "gateway/bucket_schema.h"
 #include "gateway/gateway.h"
 #include "gateway/object.h"
+#include "gateway/source_fetch.h"
 #include "gateway/upload.h"
 #include "runtime/hash.h"
 #include "runtime/limits.h"
@@ -62,19 +63,6 @@ has_prefix(struct sl_slice text, const char *prefix)
     return text.size >= size && memcmp(text.data, prefix, size) == 0;
 }
 
-/* A text that is one address, and so not content. */
-static bool
-is_address(struct sl_slice text)
-{
-    static const char *const schemes[] = {"http://", "https://", "s3://", "gs://", "file:"};
-    bool is_one = false;
-    for (size_t i = 0; i < SL_COUNT_OF(schemes); i++)
-        is_one = is_one || has_prefix(text, schemes[i]);
-    for (size_t i = 0; is_one && i < text.size; i++)
-        is_one = text.data[i] > ' ';
-    return is_one;
-}
-
 /* Bytes of a data URI or of base64; false: neither. `ret_mime` is empty when it is not said. */
 static bool
 decode(struct sl_slice text, struct sl_buf *out, struct sl_slice *ret_mime)
@@ -104,16 +92,45 @@ is_binary(struct sl_json type)
            sl_json_is(type, "pdf") || sl_json_is(type, "excel");
 }
 
+/* {"url": ...} is the other spelling for an address. */
+static struct sl_json
+data_of(struct sl_json blob)
+{
+    struct sl_json data = sl_json_member(blob, "data");
+    return sl_json_has(data) ? data : sl_json_member(blob, "url");
+}
+
+static void
+stage_address(struct sl_staging *s, struct sl_slice raw, struct sl_slice text)
+{
+    struct sl_staged *v = &s->values[s->count++];
+    *v = (struct sl_staged){.at = raw.data, .bytes = text, .is_address = true};
+    if (s->addresses++ < SL_SOURCES_MAX)
+        return;
+    v->error = SL_EFULL;
+    v->cause = "a request has at most 100 addresses";
+}
+
 static void
 stage_one(struct sl_call *call, struct sl_json blob, struct sl_staging *s)
 {
-    struct sl_json data = sl_json_member(blob, "data");
+    struct sl_json data = data_of(blob);
     struct sl_buf bytes = {0};
-    struct sl_slice mime;
-    if (sl_json_kind(data) != SL_JSON_STRING || sl_json_raw(data).size <= SL_LIMIT_INLINE_BYTES ||
-        s->count == s->capacity)
+    struct sl_slice mime, raw = sl_json_raw(data);
+    if (sl_json_kind(data) != SL_JSON_STRING ||
+        (raw.size <= SL_LIMIT_INLINE_BYTES && !sl_source_may_be_address(raw)))
         return;
+    if (s->values == NULL) {
+        s->capacity++;
+        return;
+    }
     struct sl_slice text = sl_call_text(call, data);
+    if (sl_source_is_address(text)) {
+        stage_address(s, raw, text);
+        return;
+    }
+    if (raw.size <= SL_LIMIT_INLINE_BYTES)
+        return;
     if (is_binary(sl_json_member(blob, "type"))) {
         if (!decode(text, &bytes, &mime)) {
             sl_buf_deinit(&bytes);
@@ -122,7 +139,7 @@ stage_one(struct sl_call *call, struct sl_json blob, struct sl_staging *s)
         text = sl_call_copy(call, sl_buf_slice(&bytes));
         sl_buf_deinit(&bytes);
     }
-    s->values[s->count++] = (struct sl_staged){.at = sl_json_raw(data).data, .bytes = text};
+    s->values[s->count++] = (struct sl_staged){.at = raw.data, .bytes = text};
 }
 
 void
@@ -157,6 +174,21 @@ struct reading {
 };
 
 static bool
+take_fetched(struct reading *r, const struct sl_staged *v, const char *loc, uint64_t *ret_size,
+             struct sl_slice *ret_media_type)
+{
+    *ret_size = v->blob.size_bytes;
+    if (v->error == SL_OK && v->media_type[0] != '\0')
+        *ret_media_type = sl_slice_str(v->media_type);
+    if (v->error == SL_OK)
+        return true;
+    const char *why = sl_call_format(r->call, "%s: %.*s", loc, SL_SLICE_FMT(v->bytes));
+    why = sl_call_format(r->call, "%.300s: %s", why, v->cause);
+    return fault(r->object, sl_source_may_pass(v->error) ? SL_API_UNAVAILABLE : SL_API_INVALID, loc,
+                 why);
+}
+
+static bool
 write_data(struct reading *r, struct sl_json type, struct sl_json data, const char *loc)
 {
     struct sl_jsonw *w = &r->w;
@@ -167,10 +199,10 @@ write_data(struct reading *r, struct sl_json type, struct sl_json data, const ch
     bool is_good = true;
     if (sl_json_text(data, &scratch, &text) == SL_OK) {
         size = text.size;
-        if (is_address(text))
-            is_good = invalid(r->object, loc,
-                              "content behind an address (http, s3, gs, file) is not supported "
-                              "yet: send the content itself");
+        if (staged != NULL && staged->is_address)
+            is_good = take_fetched(r, staged, loc, &size, &mime);
+        else if (sl_source_is_address(text))
+            is_good = invalid(r->object, loc, "content behind an address cannot be stored here");
         else if (is_binary(type) && staged == NULL && !decode(text, &bytes, &mime))
             is_good = invalid(r->object, loc, "is neither base64 nor a data URI");
         else if (is_binary(type))
@@ -181,6 +213,8 @@ write_data(struct reading *r, struct sl_json type, struct sl_json data, const ch
     if (is_good && staged == NULL && sl_json_raw(data).size > SL_LIMIT_INLINE_BYTES)
         is_good = invalid(r->object, loc, "is too large to be stored");
     if (is_good) {
+        if (staged != NULL && staged->is_address)
+            sl_jsonw_member_value(w, "url", data);
         if (staged != NULL)
             sl_jsonw_member_str(w, "blob", staged->blob.id);
         else
@@ -218,7 +252,7 @@ write_upload(struct reading *r, struct sl_json upload)
 static bool
 check_blob(struct reading *r, struct sl_json blob, struct sl_json type, struct sl_slice property)
 {
-    struct sl_json data = sl_json_member(blob, "data"), upload = sl_json_member(blob, "upload_id");
+    struct sl_json data = data_of(blob), upload = sl_json_member(blob, "upload_id");
     struct sl_object *o = r->object;
     struct sl_buf scratch = {0};
     struct sl_slice name;
@@ -228,14 +262,13 @@ check_blob(struct reading *r, struct sl_json blob, struct sl_json type, struct s
         return invalid(o, "blobs.property", "a blob has a property of 1 to 100 bytes");
     if (!is_type)
         return invalid(o, "blobs.type", "is not one of the field types");
-    if (sl_json_has(sl_json_member(blob, "url")))
-        return invalid(o, "blob.url",
-                       "content behind an address is not supported yet: send the "
-                       "content itself");
     if (sl_json_has(data) == sl_json_has(upload))
         return invalid(o, "blobs.data", "a blob has exactly one of data and upload_id");
     if (sl_json_has(upload))
-        return true;                              /* Looked up when it is written. */
+        return true; /* Looked up when it is written. */
+    if (!sl_json_has(sl_json_member(blob, "data")) &&
+        !sl_source_is_address(sl_call_text(r->call, data)))
+        return invalid(o, "blobs.url", "is no address: http, https or file");
     const char *why = sl_field_check(blob, data); /* {type}: a blob is its own field. */
     if (why != NULL)
         return invalid(o, "blobs.data", sl_call_format(r->call, "data %s", why));
@@ -254,7 +287,8 @@ write_blob(struct reading *r, struct sl_json blob, struct sl_slice property, str
     if (sl_json_has(type))
         sl_jsonw_member_value(w, "type", type);
     else
-        sl_jsonw_member_str(w, "type", "text");
+        sl_jsonw_member_str(w, "type",
+                            sl_source_type(sl_call_text(r->call, sl_json_member(blob, "url"))));
     struct sl_json metadata = sl_json_member(blob, "metadata");
     struct sl_json prefix = sl_json_member(blob, "key_prefix");
     if (sl_json_has(metadata))
@@ -265,7 +299,7 @@ write_blob(struct reading *r, struct sl_json blob, struct sl_slice property, str
     if (sl_json_has(upload)) {
         if (!write_upload(r, upload))
             return false;
-    } else if (!write_data(r, type, sl_json_member(blob, "data"), "blobs.data"))
+    } else if (!write_data(r, type, data_of(blob), "blobs.data"))
         return false;
     sl_jsonw_end(w);
     return true;
@@ -293,12 +327,11 @@ write_short_blob(struct reading *r, struct sl_json blob)
         if (!sl_json_has(type))
             type = sl_json_member(only.value, "type");
     }
-    if (sl_json_has(sl_json_member(blob, "url")))
-        return invalid(r->object, "blob.url",
-                       "content behind an address is not supported yet: "
-                       "send the content itself");
-    if (!sl_json_has(sl_json_member(blob, "data")))
+    if (!sl_json_has(data_of(blob)) && !sl_json_has(sl_json_member(blob, "upload_id")))
         return invalid(r->object, "blob.data", "a blob has data");
+    if (!sl_json_has(sl_json_member(blob, "data")) && sl_json_has(data_of(blob)) &&
+        !sl_source_is_address(sl_call_text(r->call, data_of(blob))))
+        return invalid(r->object, "blob.url", "is no address: http, https or file");
     return write_blob(r, blob, property, type);
 }
 
@@ -370,13 +403,13 @@ find_blob_data(const struct reading *r, struct sl_json body, struct sl_json name
         blobs = r->stored;
     for (struct sl_json_iter i = sl_json_iter(blobs); sl_json_next(&i);) {
         if (sl_slice_equal(sl_json_raw(sl_json_member(i.value, "property")), sl_json_raw(name)))
-            return sl_json_has(sl_json_member(i.value, "data")) ? sl_json_member(i.value, "data")
+            return sl_json_has(data_of(i.value)) ? data_of(i.value)
                    : sl_json_has(sl_json_member(i.value, "upload_id"))
                        ? sl_json_member(i.value, "upload_id")
                        : sl_json_member(i.value, "blob");
     }
     struct sl_json blob = sl_json_member(body, "blob"); /* Its property may be the schema's own. */
-    return sl_json_member(blob, "data");
+    return data_of(blob);
 }
 
 static bool
@@ -573,6 +606,8 @@ write_blob_out(struct sl_json blob, struct sl_jsonw *w)
     sl_jsonw_object(w);
     if (sl_json_kind(sl_json_member(blob, "data")) != SL_JSON_NONE)
         sl_jsonw_member_value(w, "data", sl_json_member(blob, "data"));
+    if (sl_json_has(sl_json_member(blob, "url")))
+        sl_jsonw_member_value(w, "url", sl_json_member(blob, "url"));
     if (sl_json_has(sl_json_member(blob, "metadata")))
         sl_jsonw_member_value(w, "metadata", sl_json_member(blob, "metadata"));
     sl_jsonw_end(w);

@@ -44,10 +44,11 @@
 #include "runtime/spawner.h"
 #include "runtime/time.h"
 
-#define DATA_FORMAT     1
-#define ORPHANS_NS      (2 * SL_SECOND_NS)
-#define DRAIN_POLL_NS   (20 * SL_MILLI_NS)
-#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE) /* Slow receivers leave two for the rest. */
+#define DATA_FORMAT   1
+#define ORPHANS_NS    (2 * SL_SECOND_NS)
+#define DRAIN_POLL_NS (20 * SL_MILLI_NS)
+/* Slow receivers of webhooks, and slow hosts of objects, leave two for the rest. */
+#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE + SL_SOURCES_AT_ONCE)
 #define SOCKET_PATH_MAX 90 /* Of sun_path's 108, the rest is for the names below it. */
 
 struct up {
@@ -203,6 +204,16 @@ plugin_directories(const char *more)
     return sl_format("%s%s%s/lib/sluice", more, more[0] == '\0' ? "" : ":", program);
 }
 
+static struct sl_source_rules
+source_rules(const struct sl_config *config)
+{
+    return (struct sl_source_rules){
+        .file_root = sl_config_string(config, SL_UP_file_root),
+        .size_bytes_max = sl_config_size(config, SL_UP_source_size),
+        .timeout_ns = sl_config_duration_ns(config, SL_UP_source_timeout),
+        .is_private_allowed = sl_config_bool(config, SL_UP_source_private)};
+}
+
 static bool
 open_gateway(struct up *u)
 {
@@ -224,6 +235,7 @@ open_gateway(struct up *u)
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
+                                     .sources = source_rules(u->options.config),
                                      .unpack_program = "/proc/self/exe"};
     char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
     sl_extractor_infos_install(plugins, u->gateway.unpack_program);

@@ -137,7 +137,7 @@ static const struct {
     {"POST", "/v1/buckets/items/objects?policy=odd", "{\"sku\":\"none\"}", 422},
     {"POST", "/v1/buckets/items/objects",
      "{\"sku\":\"x\",\"blobs\":[{\"property\":\"content\",\"type\":\"text\",\"data\":"
-     "\"https://example.com/a.txt\"}]}",
+     "\"s3://bucket/a.txt\"}]}",
      422},
     {"POST", "/v1/buckets/items/objects",
      "{\"sku\":\"x\",\"blobs\":[{\"property\":\"content\",\"type\":\"text\"}]}", 422},

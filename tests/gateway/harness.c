@@ -89,6 +89,8 @@ open_all(struct harness *h)
     h->gateway.indexes = sl_index_cache_create();
     h->gateway.keyring = sl_keyring_create();
     h->gateway.data_directory = h->directory;
+    h->gateway.sources =
+        (struct sl_source_rules){.size_bytes_max = SL_MIB, .timeout_ns = SL_SECOND_NS};
     struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
                                   .name = "queue",
                                   .self = h->gateway.queue,
