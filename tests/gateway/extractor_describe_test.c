@@ -96,6 +96,17 @@ static const struct {
      "dimensions"},
 };
 
+/* Member by member: padding may differ. */
+static bool
+is_same(const struct sl_extractor_info *a, const struct sl_extractor_info *b)
+{
+    return a->name == b->name && a->version == b->version && a->id == b->id &&
+           a->description == b->description && a->inputs == b->inputs && a->outputs == b->outputs &&
+           a->parameters == b->parameters && a->inputs_required == b->inputs_required &&
+           a->defaults == b->defaults && a->position_fields == b->position_fields &&
+           a->indexes == b->indexes && a->indexes_count == b->indexes_count;
+}
+
 Test(extractor_describe, refuses_what_is_malformed_and_says_why)
 {
     for (size_t i = 0; i < SL_COUNT_OF(refusals); i++) {
@@ -103,7 +114,7 @@ Test(extractor_describe, refuses_what_is_malformed_and_says_why)
         cr_expect_eq(read(refusals[i].text, &info), SL_EINVAL, "%s", refusals[i].text);
         cr_expect(strstr(cause.text, refusals[i].why) != NULL, "'%s' does not say '%s'", cause.text,
                   refusals[i].why);
-        cr_expect_eq(memcmp(&info, &before, sizeof(info)), 0);
+        cr_expect(is_same(&info, &before), "%s", refusals[i].text);
     }
 }
 
