@@ -174,6 +174,12 @@ write_both(struct sl_call *call, struct sl_json row)
     sl_jsonw_member_str(w, "organization_id", call->who.organization_id);
     sl_jsonw_member_value(w, "s3_archive_url", sl_json_member(row, "model_archive_url"));
     sl_jsonw_member_str(w, "validation_status", "passed");
+    sl_jsonw_name(w, "registry"); /* Clients from 1.0 on want it. */
+    sl_jsonw_object(w);
+    sl_jsonw_member_value(w, "registry_id", sl_json_member(row, "model_id"));
+    sl_jsonw_member_value(w, "shared_model_key", sl_json_member(row, "model_hash"));
+    sl_jsonw_member_value(w, "inference_service_id", sl_json_member(row, "model_id"));
+    sl_jsonw_end(w);
     sl_jsonw_end(w);
     sl_jsonw_end(w);
 }

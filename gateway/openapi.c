@@ -92,7 +92,7 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     sl_jsonw_name(w, "responses");
     sl_jsonw_object(w);
     write_success(w, route, route->success);
-    if (route->success == 201) /* A copy, to clients that know no 201. */
+    if (route->success == 201) /* To generated clients that know no 201. */
         write_success(w, route, 200);
     write_error(w, "400", true);
     write_error(w, "401", is_private);

@@ -87,8 +87,8 @@ struct sl_list_source;
 void sl_resource_list(struct sl_call *call, const struct sl_list_source *source);
 
 /*
- * The reply is about a copy that was made: 201, which generated clients before 1.0 know, or 200,
- * which those since know. Each drops the reply that has the other status.
+ * The reply is about a copy or a webhook that was made: 201, which generated clients before 1.0
+ * know, or 200, which those since know. Each drops the reply that has the other status.
  */
 void sl_resource_copied(struct sl_call *call);
 

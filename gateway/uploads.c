@@ -556,10 +556,7 @@ remove_file(struct sl_call *call)
 static void
 on_removed(struct sl_call *call)
 {
-    sl_jsonw_object(&call->out);
-    sl_jsonw_member_str(&call->out, "upload_id", call->state);
-    sl_jsonw_member_bool(&call->out, "success", true);
-    sl_jsonw_end(&call->out);
+    (void)call; /* 204: nothing to say. */
 }
 
 /* The row goes first: a file without one is swept. Objects that name the blob keep it. */
@@ -585,18 +582,64 @@ render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice val
     return true;
 }
 
+struct upload_stats { /* Of what the list matches, on all its pages. */
+    uint64_t count, pending, completed, size_bytes;
+};
+
+static void
+visit(void *arg, struct sl_json row)
+{
+    struct upload_stats *stats = arg;
+    uint64_t size_bytes = 0;
+    (void)!sl_json_u64(sl_json_member(row, "file_size_bytes"), &size_bytes);
+    stats->count++;
+    stats->size_bytes += size_bytes;
+    stats->pending += sl_json_is(sl_json_member(row, "status"), "PENDING");
+    stats->completed += sl_json_is(sl_json_member(row, "status"), "COMPLETED");
+}
+
+static void
+write_stats(struct sl_jsonw *w, const struct upload_stats *stats)
+{
+    sl_jsonw_name(w, "stats");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "total_uploads", stats->count);
+    sl_jsonw_member_u64(w, "total_size_bytes", stats->size_bytes);
+    sl_jsonw_member_u64(w, "avg_file_size_bytes",
+                        stats->count == 0 ? 0 : stats->size_bytes / stats->count);
+    sl_jsonw_member_u64(w, "unique_buckets", stats->count > 0);
+    sl_jsonw_name(w, "uploads_by_status");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "PENDING", stats->pending);
+    sl_jsonw_member_u64(w, "COMPLETED", stats->completed);
+    sl_jsonw_end(w);
+    sl_jsonw_end(w);
+}
+
 void
 sl_api_list_uploads(struct sl_call *call)
 {
     static const char *const search[] = {"upload_id", "filename", NULL};
+    struct upload_stats stats = {0};
     struct sl_resource bucket;
     struct sl_buf prefix = {0};
-    if (!sl_bucket_find(call, &bucket))
+    struct sl_list list;
+    if (!sl_bucket_find(call, &bucket) || !sl_list_begin(call, 10, &list))
         return;
-    sl_resource_list(call, &(struct sl_list_source){.scope = call->who.scope,
-                                                    .table = SL_TABLE_UPLOAD,
-                                                    .prefix = sl_key_prefix(&prefix, 1, bucket.id),
-                                                    .render = render,
-                                                    .search_fields = search});
+    if (sl_list_run(&list, call,
+                    &(struct sl_list_source){.scope = call->who.scope,
+                                             .table = SL_TABLE_UPLOAD,
+                                             .prefix = sl_key_prefix(&prefix, 1, bucket.id),
+                                             .render = render,
+                                             .arg = &stats,
+                                             .needs_total = true,
+                                             .search_fields = search,
+                                             .visit = visit})) {
+        sl_jsonw_object(&call->out);
+        sl_list_write(&list, &call->out);
+        write_stats(&call->out, &stats);
+        sl_jsonw_end(&call->out);
+        sl_list_end(&list);
+    }
     sl_buf_deinit(&prefix);
 }

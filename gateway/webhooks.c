@@ -244,6 +244,7 @@ sl_api_create_webhook(struct sl_call *call)
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     put(call, id, &row);
+    sl_resource_copied(call);
     write_webhook(call, sl_call_parse(call, sl_buf_slice(&row)), true, &call->out);
     sl_buf_deinit(&row);
 }

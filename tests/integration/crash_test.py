@@ -12,8 +12,8 @@ import sluice_testlib as lib
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def build_plugin(folder):
-    for name in ("passthrough_extractor", "mine_extractor"):
+def build_plugin(folder, names=("passthrough_extractor", "mine_extractor")):
+    for name in names:
         subprocess.run(["cc", "-std=gnu17", "-shared", "-fPIC", "-D_GNU_SOURCE",
                         f'-DPLUGIN_NAME="{name}"',
                         "-I", os.path.join(lib.ROOT, "extractors/include"),

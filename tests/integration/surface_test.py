@@ -93,7 +93,7 @@ def uploads(client):
     client.get(one).expect(200)
     client.post(path + "/list", {}).expect(200)
     client.post(one + "/confirm", {}).expect(200)
-    client.call("DELETE", f"{path}/{given_up['upload_id']}").expect(200)
+    client.call("DELETE", f"{path}/{given_up['upload_id']}").expect(204)
 
 
 def webhooks(client):

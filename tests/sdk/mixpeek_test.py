@@ -8,57 +8,28 @@ What is compared is what was sent, so that a reply that parses but says nothing 
 """
 import os
 import re
+import tempfile
 import time
 
+import crash_test
 import mixpeek
+import sdk_coverage
 import sluice_testlib as lib
 from mixpeek import models
+from sdk_calls import COPIED, EXTRACTOR, IS_OLD, TEXTS, URI, find_stage, make, ok, plain, refused
+from sdk_high_level import HIGH_LEVEL_STEPS, HighLevel
+from sdk_more import MORE_STEPS, MoreSteps
 
-EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
-URI = "mixpeek://text_extractor@v1/text_hash_v1"
-# 0.81 knows only one status of a copy, later ones only the other.
-COPIED = 201 if mixpeek.__version__.startswith("0.") else 200
+# What the generated client has, is served, and is not run.
+NOT_RUN = {("POST", f"/v1/namespaces/{{}}/models/org/{{}}/{verb}"):
+           "no organization model can be made" for verb in ("enable", "disable")}
+if not IS_OLD:
+    NOT_RUN["POST", "/v1/namespaces/{}/models"] = "1.x sends the archive as a text field"
 # Rows of docs/api.md that name a refusal: verb, path, status.
 REFUSAL = re.compile(r"^\| (\w+) `([^`]+)` \|(?: \w+ \| refused,)? (\d+) \|", re.M)
-TEXTS = ("Waterproof hiking boots, size 42", "A red bicycle for children", "Green tea, loose",
-         "A spare part that nobody wants")
 
 
-def find_stage(query, **parameters):
-    search = {"feature_uri": URI, "top_k": 50, "query": {"input_mode": "text", "value": query}}
-    return {"stage_name": "search", "stage_type": "filter", "config": {
-        "stage_id": "feature_search",
-        "parameters": {"final_top_k": 3, **parameters, "searches": [search]}}}
-
-
-def ok(operation, *arguments, status=200, **options):
-    """Call an operation of the generated client; its status must be the one the SDK knows."""
-    variant = getattr(operation.__self__, operation.__name__ + "_with_http_info")
-    reply = variant(*arguments, **options)
-    lib.equal(reply.status_code, status, f"{operation.__name__}: status")
-    if status != 204:
-        assert reply.data is not None, f"{operation.__name__}: the SDK did not know the reply"
-    return reply.data
-
-
-def refused(error, operation, *arguments):
-    """The call must raise this class of the SDK, with a body that it could parse."""
-    try:
-        operation(*arguments)
-    except error as raised:
-        return raised
-    raise AssertionError(f"{operation.__name__} did not raise {error.__name__}")
-
-
-def make(model, **fields):
-    return getattr(models, model).from_dict(fields)
-
-
-def plain(value):
-    return value if isinstance(value, dict) else value.to_dict()
-
-
-class Flow:
+class Flow(MoreSteps):
     """Namespace to search result with the generated client; each step needs those before it."""
 
     def __init__(self, server, key, namespace_id):
@@ -422,103 +393,8 @@ STEPS = ("namespaces", "buckets", "create_objects", "change_objects", "collectio
          "clone_collection", "batches", "submit", "after_submit", "trigger", "list_documents",
          "change_documents", "create_retriever", "execute_retriever", "clone_retriever", "adhoc",
          "catalogue", "catalogue_of_namespace", "inference", "custom_models", "organization",
-         "errors", "not_served", "delete")
-
-
-class HighLevel:
-    """The ergonomic client: its short spellings must work as well."""
-
-    def __init__(self, server, key):
-        self.server, self.key = server, key
-        self.client = mixpeek.Mixpeek(key, base_url=f"http://127.0.0.1:{server.port}/v1")
-        self.bucket = self.items = self.document = None
-
-    def make(self):
-        client = self.client
-        made = client.namespaces.create(name="short")
-        client.namespace = made["namespace_id"]
-        lib.equal(made["namespace_name"], "short")
-        lib.equal(client.namespaces.get("short")["namespace_id"], client.namespace)
-        lib.equal([item["namespace_name"] for item in client.namespaces.list()["results"]],
-                  ["short"])
-        self.bucket = client.buckets.create(name="things", bucket_schema={
-            "properties": {"content": {"type": "text"}}})["bucket_id"]
-        lib.equal(client.buckets.get(self.bucket)["bucket_name"], "things")
-        lib.equal(client.buckets.list()["results"][0]["bucket_id"], self.bucket)
-
-    def upload(self):
-        upload = self.client.buckets.upload
-        self.items = [upload(self.bucket, data=text, metadata={"shelf": str(shelf)})["object_id"]
-                      for shelf, text in enumerate(TEXTS)]
-        listed = self.client.buckets.list_objects(self.bucket, page_size=3)
-        lib.equal(len(listed["results"]), 3)
-        rest = self.client.buckets.list_objects(
-            self.bucket, cursor=listed["pagination"]["next_cursor"])
-        lib.equal(sorted(item["object_id"] for page in (listed, rest) for item in page["results"]),
-                  sorted(self.items))
-        lib.equal(rest["results"][0]["metadata"]["shelf"] in "0123", True)
-
-    def process(self):
-        client = self.client
-        client.collections.create(
-            name="thing_text", source={"type": "bucket", "bucket_ids": [self.bucket]},
-            feature_extractor={**EXTRACTOR, "input_mappings": {"text": "content"},
-                               "field_passthrough": ["metadata"]})
-        lib.equal(client.collections.get("thing_text")["collection_name"], "thing_text")
-        lib.equal(client.collections.list()["results"][0]["collection_name"], "thing_text")
-        direct = lib.Client(self.server.port, self.key, client.namespace)
-        batch, task = direct.submit(self.bucket, self.items)
-        lib.equal(direct.wait_task(task)["status"], "COMPLETED")
-        if hasattr(client, "tasks"):
-            lib.equal(client.tasks.get(task)["status"], "COMPLETED")
-            lib.equal(client.tasks.list()["results"][0]["task_id"], task)
-            lib.equal(client.batches.get(self.bucket, batch)["lifecycle"], "indexed")
-            failed = client.batches.failed_documents(self.bucket, batch, limit=5)
-            lib.equal((failed["batch_id"], failed["failed_documents"]), (batch, []))
-
-    def documents(self):
-        api = self.client.documents
-        listed = api.list("thing_text", page_size=10, filters={"metadata.shelf": "2"})["results"]
-        lib.equal([item["text"] for item in listed], [TEXTS[2]])
-        one = listed[0]["document_id"]
-        lib.equal(api.get("thing_text", one)["document_id"], one)
-        lib.equal(api.update("thing_text", one, update_data={"seen": True})["seen"], True)
-        found = api.search(collection_ids=["thing_text"], query="red bicycle", page_size=2)
-        lib.equal((found["results"][0]["text"], len(found["results"])), (TEXTS[1], 2))
-        api.delete("thing_text", one)
-        lib.equal(len(api.list("thing_text")["results"]), 3)
-
-    def search(self):
-        found = self.client.search("red bicycle", collection="thing_text")
-        lib.equal(found["documents"][0]["text"], TEXTS[1])
-        found = self.client.search("red bicycle", collection="thing_text", limit=5,
-                                   filters={"metadata.shelf": "0"})
-        lib.equal([item["text"] for item in found["documents"]], [TEXTS[0]])
-
-    def retrievers(self):
-        api = self.client.retrievers
-        made = api.create(name="short_find", stages=[find_stage("{{INPUT.query}}")],
-                          collection_identifiers=["thing_text"])
-        lib.equal(api.get(made["retriever_id"])["retriever_name"], "short_find")
-        lib.equal(api.list()["total"], 1)
-        found = api.execute("short_find", inputs={"query": "boots"}, settings={"limit": 1})
-        lib.equal(found["documents"][0]["text"], TEXTS[0])
-        api.delete("short_find")
-        lib.equal(api.list()["total"], 0)
-
-    def errors(self):
-        for call, status in ((lambda: self.client.buckets.get("none"), 404),
-                             (lambda: self.client.buckets.create(name="things", bucket_schema={
-                                 "properties": {}}), 409)):
-            try:
-                call()
-            except Exception as error:  # pylint: disable=broad-except
-                lib.equal(getattr(error, "status", error), status)
-            else:
-                raise AssertionError(f"{status} was not raised")
-
-
-HIGH_LEVEL_STEPS = ("make", "upload", "process", "documents", "search", "retrievers", "errors")
+         *MORE_STEPS, "errors",
+         "not_served", "delete")
 
 
 def run(flow, steps, name):
@@ -527,12 +403,24 @@ def run(flow, steps, name):
             getattr(flow, step)()
 
 
+def start(folder):
+    """A server with a plugin and a folder that objects may name files of."""
+    config = crash_test.build_plugin(folder, ["mine_extractor"])
+    with open(config, "a", encoding="ascii") as file:
+        file.write(f"sources:\n  file_root: {folder}\n")
+    with open(os.path.join(folder, "tea.txt"), "w", encoding="ascii") as file:
+        file.write("Black tea, in bags")
+    return lib.Server(config).start()
+
+
 def main():
-    server = lib.Server().start()
-    version = mixpeek.__version__
-    run(Flow(server, server.tenant("sdk").key, None), STEPS, f"SDK {version}")
-    run(HighLevel(server, server.tenant("short").key), HIGH_LEVEL_STEPS,
-        f"SDK {version}, high level")
+    wire, version = sdk_coverage.Wire(), mixpeek.__version__
+    with tempfile.TemporaryDirectory() as folder:
+        server = start(folder)
+        run(Flow(server, server.tenant("sdk").key, None), STEPS, f"SDK {version}")
+        run(HighLevel(server, server.tenant("short").key, folder), HIGH_LEVEL_STEPS,
+            f"SDK {version}, high level")
+    sdk_coverage.report_generated(wire, NOT_RUN)
     lib.finish()
 
 
