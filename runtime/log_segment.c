@@ -209,9 +209,10 @@ sl_segment_decode(const struct sl_segment *s, struct sl_slice bytes, uint64_t of
     const uint8_t *at = bytes.data + offset;
     uint32_t size = load_u32(at);
     uint64_t position = load_u64(at + 8), batch = load_u64(at + 16);
-    /* A position below the segment's first is cheap to tell, and true of most old bytes. */
-    if (position < s->first || batch == 0 || batch > position ||
-        size > bytes.size - offset - SL_SEGMENT_RECORD_HEAD ||
+    /* Cheap to tell, and true of nearly all old bytes: a position that this segment cannot have.
+     * Else looking for records among them would check large stretches over and over. */
+    if (position < s->first || position - s->first > bytes.size / SL_SEGMENT_RECORD_HEAD ||
+        batch == 0 || batch > position || size > bytes.size - offset - SL_SEGMENT_RECORD_HEAD ||
         load_u32(at + 4) != record_crc(s, at, size))
         return false;
     *ret_record = (struct sl_segment_record){

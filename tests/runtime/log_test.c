@@ -284,6 +284,34 @@ Test(log, what_a_torn_batch_left_never_joins_a_later_history)
     sl_sim_disk_destroy(&disk);
 }
 
+/* Each 8 bytes look like the head of a record of 2 MiB with a position far ahead: it would take
+ * hours to check them all. */
+Test(log, finds_its_end_quickly_whatever_lies_behind_it, .timeout = 60)
+{
+    struct sl_sim_disk *disk = sl_sim_disk_create();
+    struct sl_log_options options = {.disk = sl_sim_disk_ops(disk),
+                                     .segment_size_bytes = 16 * SL_MIB};
+    struct seen seen = {0};
+    struct sl_log *log = NULL;
+    struct sl_file *file = NULL;
+    cr_assert_eq(sl_log_open(&options, 0, note, &seen, &log), SL_OK);
+    append(log, 100);
+    cr_assert_eq(sl_log_sync(log), SL_OK);
+    sl_log_close(&log);
+    size_t count = 14 * SL_MIB / sizeof(uint64_t);
+    uint64_t *old = sl_alloc(count * sizeof(*old));
+    for (size_t i = 0; i < count; i++)
+        old[i] = UINT64_C(0x0000000100200000);
+    cr_assert_eq(options.disk.open(options.disk.self, FIRST, &file), SL_OK);
+    cr_assert_eq(options.disk.write(file, SL_MIB, old, count * sizeof(*old)), SL_OK);
+    options.disk.close(&file);
+    sl_free(old);
+    cr_assert_eq(sl_log_open(&options, 0, note, &seen, &log), SL_OK);
+    cr_assert_eq(seen.count, 1);
+    sl_log_close(&log);
+    sl_sim_disk_destroy(&disk);
+}
+
 Test(log, a_damaged_head_is_survived_by_its_copy_and_two_are_corruption)
 {
     struct sl_sim_disk *disk = sl_sim_disk_create();
