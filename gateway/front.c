@@ -20,11 +20,16 @@
 
 #define FRONT_MAGIC     0x66726f6eu
 #define CONNECTIONS_MAX 4096
-/* Headers of one request, and the piece of body read; zeroed for every request, so not generous. */
-#define CONNECTION_MEMORY ((size_t)16 * 1024)
+/*
+ * The largest head that front_head.c takes, what libmicrohttpd notes of each header, and the head
+ * of the reply; then the piece of body read. Zeroed for every request, so not generous.
+ */
+#define CONNECTION_MEMORY ((size_t)24 * 1024)
 #define IDLE_S            30
 #define SMALL_BODY_BYTES  (64 * SL_KIB) /* Read, though refused, to keep the connection. */
 #define LAST_ROUNDS       50
+#define VAIN_ROUNDS       16
+#define REST_MS           250 /* The guard's tick. */
 
 /* ---- slots --------------------------------------------------------------------------------- */
 
@@ -279,15 +284,15 @@ keep_encoded(void *arg, struct MHD_Connection *connection, char *text)
 }
 
 static enum MHD_Result
-begin(struct sl_front *front, struct MHD_Connection *connection, const char *url,
-      const char *method, void **state)
+begin(struct sl_front *front, struct MHD_Connection *connection, const struct sl_request_line *line,
+      void **state)
 {
     struct sl_request *request = request_create(front, connection);
     if (request == NULL)
         return MHD_NO;
     *state = request;
     sl_guard_begun(connection);
-    sl_request_begin(request, url, method);
+    sl_request_begin(request, line);
     struct sl_call *call = request->call;
     bool is_over = sl_call_has_failed(call) || request->reply_type != NULL;
     if (!is_over && call->route->body == SL_BODY_MULTIPART) {
@@ -296,6 +301,8 @@ begin(struct sl_front *front, struct MHD_Connection *connection, const char *url
     }
     if (!is_over && call->route->body == SL_BODY_UPLOAD)
         is_over = !sl_put_begin(request);
+    if (request->is_chunked)
+        sl_guard_chunk(connection);
     if (!is_over)
         return MHD_YES;
     request->stage = SL_STAGE_DISCARDING;
@@ -313,6 +320,7 @@ finish(struct sl_request *request)
     struct sl_call *call = request->call;
     if (request->stage != SL_STAGE_READING)
         return sl_front_answer(request);
+    sl_guard_begun(request->connection);
     sl_body_finish(request);
     if (!sl_call_has_failed(call) && (call->route->flags & SL_ROUTE_FRONT))
         call->route->handler(call);
@@ -331,16 +339,19 @@ static enum MHD_Result
 on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
            const char *version, const char *data, size_t *data_size, void **state)
 {
-    (void)version;
+    struct sl_front *front = arg;
     struct sl_request *request = *state;
+    front->vain_rounds = 0;
     if (request == NULL)
-        return begin(arg, connection, url, method, state);
+        return begin(front, connection, &(struct sl_request_line){method, url, version}, state);
     if (request->stage == SL_STAGE_DONE) /* Its answer could not be queued. */
         return MHD_NO;
     if (*data_size == 0)
         return finish(request);
     size_t size = *data_size;
     *data_size = 0;
+    if (request->is_chunked)
+        sl_guard_chunk(connection);
     return sl_body_receive(request, data, size);
 }
 
@@ -348,7 +359,9 @@ static void
 on_completed(void *arg, struct MHD_Connection *connection, void **state,
              enum MHD_RequestTerminationCode how)
 {
-    (void)arg, (void)how;
+    struct sl_front *front = arg;
+    (void)how;
+    front->vain_rounds = 0;
     if (*state != NULL)
         request_free(*state);
     sl_guard_completed(connection);
@@ -357,20 +370,37 @@ on_completed(void *arg, struct MHD_Connection *connection, void **state,
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 
+/*
+ * How long nothing is to be done. libmicrohttpd wants to be run again at once for as long as a
+ * connection's buffer is full of what it can make nothing of, like a chunk's size that has no end:
+ * until that connection's time is over, rounds that bring nothing are spaced. What comes from
+ * others ends the wait, and a long reply writes more in these rounds than a network takes.
+ */
+static int
+rest_ms(struct sl_front *front)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = REST_MS;
+    bool has_timeout = MHD_get_timeout(front->daemon, &timeout_ms) == MHD_YES;
+    front->has_leftovers = has_timeout && timeout_ms == 0;
+    if (front->has_leftovers)
+        return ++front->vain_rounds > VAIN_ROUNDS ? 1 : 0;
+    return (int)SL_MIN(timeout_ms, REST_MS);
+}
+
 static void
 wait_for_work(struct sl_front *front)
 {
     struct pollfd fds[] = {{.fd = front->epoll_fd, .events = POLLIN},
                            {.fd = front->wake_fd, .events = POLLIN}};
-    MHD_UNSIGNED_LONG_LONG timeout_ms = 1000;
-    if (MHD_get_timeout(front->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0)
+    int timeout_ms = rest_ms(front);
+    if (timeout_ms == 0)
         return;
     atomic_store(&front->is_asleep, true);
     /* Whoever pushed before this line left the flag alone, so look again before sleeping. */
     bool is_idle = atomic_load(&front->replied) == NULL && !atomic_load(&front->has_settled) &&
                    !atomic_load(&front->is_stopping);
     if (is_idle)
-        poll(fds, SL_COUNT_OF(fds), (int)SL_MIN(timeout_ms, 1000));
+        poll(fds, SL_COUNT_OF(fds), timeout_ms);
     atomic_store(&front->is_asleep, false);
     if (fds[1].revents != 0) {
         uint64_t count;
@@ -407,11 +437,13 @@ serve(void *arg)
     while (!atomic_load(&front->is_stopping)) {
         drain_replies(front);
         drain_settled(front);
-        MHD_run(front->daemon);
         sl_guard_tick(front);
+        MHD_run(front->daemon);
+        sl_guard_round(front);
         wait_for_work(front);
     }
     drain_replies(front);
+    sl_guard_release(front);
     release_all(front);
     return NULL;
 }
@@ -477,7 +509,7 @@ daemon_start(struct sl_front *front, int listen_fd)
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, front->idle_s, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* front_head.c is, and says so in JSON. */
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, front},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)sl_guard_notify, front},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_encoded, front},

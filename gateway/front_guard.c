@@ -5,6 +5,10 @@
  * Here a request's head has to be complete in a given time, and a reply has to be read at some
  * rate; bodies have a rate of their own (front_body.c). Who is late is cut: libmicrohttpd then
  * finds the connection closed and ends its request as for any client that hangs up.
+ *
+ * Nor does it let a connection rest whose buffer is full of what it can make nothing of, like a
+ * chunk's size that has no end: it goes through all of that buffer again and again. So a chunked
+ * body that brings nothing is put to sleep, and looked at ever less often.
  */
 #include <sys/socket.h>
 
@@ -17,20 +21,26 @@
 #define REPLY_S           60
 #define REPLY_BYTES_PER_S (64 * SL_KIB)
 #define TICK_NS           (SL_SECOND_NS / 4)
+#define STUCK_NS          (SL_SECOND_NS / 2)
+#define NAP_MAX_NS        (4 * SL_SECOND_NS)
 
 enum phase {
-    PHASE_HEAD, /* Nothing or part of a head has come. */
-    PHASE_BUSY, /* The body is read, or the call is being answered. */
+    PHASE_HEAD,   /* Nothing or part of a head has come. */
+    PHASE_CHUNKS, /* A chunked body is read: since its last piece. */
+    PHASE_BUSY,   /* Another body is read, or the call is being answered. */
     PHASE_REPLY
 };
 
 struct sl_link {
     struct sl_link *next, *previous;
+    struct MHD_Connection *connection;
     uint64_t since_ns; /* Of the phase. */
     uint64_t reply_bytes;
+    uint64_t nap_ns, wake_ns;
     int fd;
     enum phase phase;
-    bool is_used, is_cut; /* used: it has had a request. */
+    bool is_used, is_cut;     /* used: it has had a request. */
+    bool is_asleep, is_woken; /* By us; woken: for one round. */
 };
 
 static struct sl_link *
@@ -51,12 +61,20 @@ enter(struct MHD_Connection *connection, enum phase phase, uint64_t reply_bytes)
     link->since_ns = sl_time_mono_ns();
     link->reply_bytes = reply_bytes;
     link->is_used = true;
+    link->is_woken = false;
+    link->nap_ns = 0;
 }
 
 void
 sl_guard_begun(struct MHD_Connection *connection)
 {
     enter(connection, PHASE_BUSY, 0);
+}
+
+void
+sl_guard_chunk(struct MHD_Connection *connection)
+{
+    enter(connection, PHASE_CHUNKS, 0);
 }
 
 void
@@ -77,6 +95,7 @@ link_add(struct sl_front *front, struct MHD_Connection *connection, void **socke
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct sl_link *link = sl_zalloc(sizeof(*link));
+    link->connection = connection;
     link->fd = info == NULL ? -1 : info->connect_fd;
     link->since_ns = sl_time_mono_ns();
     link->next = front->links;
@@ -122,10 +141,45 @@ is_late(const struct sl_front *front, const struct sl_link *link, uint64_t now_n
         return took_ns > (head_s + (link->is_used ? front->idle_s : 0)) * SL_SECOND_NS;
     case PHASE_REPLY:
         return took_ns > (reply_s + link->reply_bytes / rate) * SL_SECOND_NS;
+    case PHASE_CHUNKS:
+        return took_ns > front->idle_s * SL_SECOND_NS;
     case PHASE_BUSY:
         break;
     }
     return false;
+}
+
+static void
+cut(struct sl_link *link)
+{
+    link->is_cut = true;
+    (void)shutdown(link->fd, SHUT_RDWR); /* It may be closed already: that is fine. */
+}
+
+static void
+fall_asleep(struct sl_link *link, uint64_t now_ns)
+{
+    link->is_asleep = true;
+    link->is_woken = false;
+    link->nap_ns = link->nap_ns == 0 ? TICK_NS : SL_MIN(2 * link->nap_ns, NAP_MAX_NS);
+    link->wake_ns = now_ns + link->nap_ns;
+    MHD_suspend_connection(link->connection);
+}
+
+static void
+wake_up(struct sl_link *link)
+{
+    link->is_asleep = false;
+    link->is_woken = true;
+    MHD_resume_connection(link->connection);
+}
+
+/* Libmicrohttpd has something left to do: is it this link that keeps it from resting? */
+static bool
+is_stuck(const struct sl_front *front, const struct sl_link *link, uint64_t now_ns)
+{
+    return front->has_leftovers && link->phase == PHASE_CHUNKS && !link->is_cut &&
+           now_ns - link->since_ns > STUCK_NS;
 }
 
 void
@@ -136,9 +190,34 @@ sl_guard_tick(struct sl_front *front)
         return;
     front->guarded_ns = now_ns;
     for (struct sl_link *link = front->links; link != NULL; link = link->next) {
-        if (link->is_cut || link->fd < 0 || !is_late(front, link, now_ns))
-            continue;
-        link->is_cut = true;
-        (void)shutdown(link->fd, SHUT_RDWR); /* It may be closed already: that is fine. */
+        if (!link->is_cut && link->fd >= 0 && is_late(front, link, now_ns))
+            cut(link);
+        if (link->is_asleep && (link->is_cut || now_ns >= link->wake_ns)) {
+            wake_up(link);
+            front->has_woken = true;
+        } else if (!link->is_asleep && is_stuck(front, link, now_ns)) {
+            fall_asleep(link, now_ns);
+        }
+    }
+}
+
+void
+sl_guard_round(struct sl_front *front)
+{
+    if (!front->has_woken)
+        return;
+    front->has_woken = false;
+    for (struct sl_link *link = front->links; link != NULL; link = link->next) {
+        if (link->is_woken && !link->is_cut)
+            fall_asleep(link, front->guarded_ns);
+    }
+}
+
+void
+sl_guard_release(struct sl_front *front)
+{
+    for (struct sl_link *link = front->links; link != NULL; link = link->next) {
+        if (link->is_asleep)
+            wake_up(link);
     }
 }

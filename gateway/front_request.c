@@ -36,7 +36,7 @@ is_same_word(struct sl_slice a, const char *word)
     return a.size == strlen(word) && strncasecmp((const char *)a.data, word, a.size) == 0;
 }
 
-/* ---- ids and framing ----------------------------------------------------------------------- */
+/* ---- ids ----------------------------------------------------------------------------------- */
 
 static void
 set_request_id(struct sl_request *request)
@@ -55,64 +55,6 @@ set_request_id(struct sl_request *request)
             bits = sl_random_u64(&request->front->random);
         call->request_id[4 + i] = "0123456789abcdefghijklmnopqrstuvwxyz"[bits % 36];
         bits /= 36;
-    }
-}
-
-struct framing {
-    uint32_t lengths, encodings;
-    struct sl_slice length, encoding;
-};
-
-static enum MHD_Result
-collect_framing(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    (void)kind;
-    struct framing *framing = arg;
-    if (strcasecmp(name, "Content-Length") == 0) {
-        framing->lengths++;
-        framing->length = sl_slice_str(value);
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        framing->encodings++;
-        framing->encoding = sl_slice_str(value);
-    }
-    return MHD_YES;
-}
-
-static bool
-read_length(struct sl_slice text, uint64_t *ret_length)
-{
-    uint64_t length = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        length = length * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *ret_length = length;
-    return text.size > 0 && text.size < 19;
-}
-
-/*
- * Where does the body end? Two answers are how one request is smuggled inside another, past
- * whatever proxy stands before us: such a request is refused and its connection closed.
- */
-static void
-check_framing(struct sl_request *request)
-{
-    struct framing framing = {0};
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, collect_framing, &framing);
-    request->is_chunked = framing.encodings > 0;
-    request->has_body = request->is_chunked;
-    bool is_bad = framing.lengths > 1 || framing.encodings > 1 ||
-                  (framing.lengths > 0 && framing.encodings > 0) ||
-                  (framing.encodings > 0 && !is_same_word(framing.encoding, "chunked"));
-    if (framing.lengths == 1 && !is_bad) {
-        is_bad = !read_length(framing.length, &request->content_length);
-        request->has_body = request->content_length > 0;
-    }
-    if (is_bad) {
-        request->has_body = true; /* So that the connection is closed. */
-        request->must_close = true;
-        sl_call_fail(request->call, SL_API_BAD_REQUEST, "the length of the body is ambiguous");
     }
 }
 
@@ -402,20 +344,20 @@ admit(struct sl_request *request, const char *method)
 }
 
 void
-sl_request_begin(struct sl_request *request, const char *url, const char *method)
+sl_request_begin(struct sl_request *request, const struct sl_request_line *line)
 {
     struct sl_call *call = request->call;
     call->now_ms = sl_time_wall_ms();
-    call->path = sl_call_copy(call, sl_slice_str(url));
+    call->path = sl_call_copy(call, sl_slice_str(line->url));
     set_request_id(request);
-    check_framing(request);
+    sl_head_check(request, line);
     if (sl_call_has_failed(call))
         return;
-    find_page(request, url, method);
+    find_page(request, line->url, line->method);
     if (request->reply_type != NULL)
         return;
     if (atomic_load(&request->front->is_draining))
         sl_call_fail(call, SL_API_UNAVAILABLE, "draining: this server is about to stop");
     else
-        admit(request, method);
+        admit(request, line->method);
 }

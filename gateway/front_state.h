@@ -60,6 +60,9 @@ struct sl_front {
     struct sl_link *links;
     uint64_t guarded_ns; /* When the links' deadlines were looked at. */
     uint32_t idle_s;
+    uint32_t vain_rounds; /* Of libmicrohttpd since it last called us. */
+    bool has_leftovers;   /* It wants to be run again at once. */
+    bool has_woken;       /* Links that were asleep are looked at in this round. */
     struct sl_random random;
     pthread_t thread, settler;
     bool has_settler;
@@ -91,12 +94,23 @@ enum MHD_Result sl_front_answer(struct sl_request *request);
 void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
 void sl_guard_begun(struct MHD_Connection *connection);
+void sl_guard_chunk(struct MHD_Connection *connection); /* A chunked body begins or goes on. */
 void sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes);
 void sl_guard_completed(struct MHD_Connection *connection);
-void sl_guard_tick(struct sl_front *front);
+void sl_guard_tick(struct sl_front *front);  /* Before each round of libmicrohttpd. */
+void sl_guard_round(struct sl_front *front); /* After it. */
+void sl_guard_release(struct sl_front *front);
+
+/* As sent; the URL without its query. */
+struct sl_request_line {
+    const char *method, *url, *version;
+};
 
 /* front_request.c: everything up to the body. Failures are on request->call. */
-void sl_request_begin(struct sl_request *request, const char *url, const char *method);
+void sl_request_begin(struct sl_request *request, const struct sl_request_line *line);
+
+/* front_head.c: is the head one that everybody reads alike? Knows where the body ends, then. */
+void sl_head_check(struct sl_request *request, const struct sl_request_line *line);
 
 /* front_body.c */
 void sl_body_too_large(struct sl_request *request);

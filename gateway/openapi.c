@@ -100,8 +100,10 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     write_error(w, "404", is_private || strchr(route->path, '{') != NULL);
     write_error(w, "409", route->method != SL_GET);
     write_error(w, "413", true);
+    write_error(w, "414", true);
     write_error(w, "415", route->body != SL_BODY_NONE);
     write_error(w, "422", has_handler);
+    write_error(w, "431", true);
     write_error(w, "501", route->method == SL_POST);
     write_error(w, "503", true);
     sl_jsonw_end(w);

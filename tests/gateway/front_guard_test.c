@@ -4,10 +4,13 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/front.h"
+#include "runtime/hash.h"
 #include "runtime/time.h"
 
 #define PAGE_BYTES      (32 * SL_MIB) /* More than the kernel buffers for a client. */
@@ -15,6 +18,7 @@
 
 static struct sl_front *front;
 static struct sl_keyring *keyring;
+static char chunked[256]; /* The head of a call whose body comes in chunks. */
 
 static void
 post(void *arg, struct sl_call *call)
@@ -39,7 +43,17 @@ page(void *arg, const char *path, struct sl_buf *out, const char **ret_type)
 static void
 setup(void)
 {
+    struct sl_identity who = {.tenant_id = "acme", .scope = {1}, .permissions = 0xffff};
+    char secret[SL_SECRET_SIZE + 1];
+    uint8_t digest[32];
     keyring = sl_keyring_create();
+    sl_secret_mint(secret);
+    sl_sha256(sl_slice_str(secret), digest);
+    sl_keyring_put(keyring, digest, &who, 0);
+    snprintf(chunked, sizeof(chunked),
+             "POST /v1/namespaces HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+             "Transfer-Encoding: chunked\r\n\r\n",
+             secret);
     struct sl_front_options options = {.address = "127.0.0.1:0",
                                        .keyring = keyring,
                                        .post = post,
@@ -154,6 +168,56 @@ Test(front_guard, a_reply_that_is_read_at_once_is_whole)
     for (ssize_t size; (size = recv(fd, piece, sizeof(piece), 0)) > 0;)
         got += (size_t)size;
     cr_assert_gt(got, PAGE_BYTES);
+    close(fd);
+}
+
+static double
+cpu_seconds(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+/* More than libmicrohttpd's buffer holds, and nothing in it that can be handed on. */
+static int
+say_a_chunk_without_end(void)
+{
+    static char extension[64 * 1024];
+    int fd = dial();
+    memset(extension, 'x', sizeof(extension));
+    say(fd, chunked);
+    say(fd, "1;");
+    (void)!send(fd, extension, sizeof(extension), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return fd;
+}
+
+Test(front_guard, a_chunk_without_end_costs_no_time_and_is_cut)
+{
+    char reply[4096];
+    int fd = say_a_chunk_without_end();
+    cr_assert_not(has_news(fd, 1200));
+    double from = cpu_seconds();
+    cr_assert_not(has_news(fd, 500));
+    cr_assert_lt(cpu_seconds() - from, 0.1);
+    cr_assert(has_news(fd, 10000), "it is cut");
+    cr_assert_leq(recv(fd, reply, sizeof(reply), 0), 0);
+    close(fd);
+}
+
+Test(front_guard, slow_chunks_arrive_beside_a_chunk_without_end)
+{
+    char reply[4096] = "";
+    int stuck = say_a_chunk_without_end(), fd = dial();
+    say(fd, chunked);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_not(has_news(fd, 1000));
+        say(fd, i == 0 ? "1\r\n{\r\n" : "1\r\n \r\n");
+    }
+    say(fd, "1\r\n}\r\n0\r\n\r\n");
+    cr_assert_gt(recv(fd, reply, sizeof(reply) - 1, 0), 0);
+    cr_assert_eq(strncmp(reply, "HTTP/1.1 200", 12), 0, "%s", reply);
+    close(stuck);
     close(fd);
 }
 

@@ -12,10 +12,11 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 KINDS = {"null": type(None), "boolean": bool, "string": str, "array": list, "object": dict}
 NAMES = {400: "BadRequestError", 401: "UnauthorizedError", 403: "ForbiddenError",
          404: "NotFoundError", 405: "MethodNotAllowedError", 409: "ConflictError",
-         413: "PayloadTooLargeError", 415: "UnsupportedMediaTypeError", 422: "ValidationError",
+         413: "PayloadTooLargeError", 414: "URITooLongError", 415: "UnsupportedMediaTypeError",
+         422: "ValidationError", 431: "HeaderFieldsTooLargeError",
          500: "InternalServerError", 501: "NotImplementedError", 503: "ServiceUnavailableError"}
 # Statuses of a request that reaches no operation, and of a server that serves none of it.
-WITHOUT_OPERATION = (400, 401, 403, 404, 405, 413, 431, 501, 503)
+WITHOUT_OPERATION = (400, 401, 403, 404, 405, 413, 414, 431, 501, 503)
 
 
 def is_kind(value, kind):

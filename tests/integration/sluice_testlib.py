@@ -242,6 +242,16 @@ class Server:
     def pids(self):
         return marked_processes(self.mark)
 
+    def resident(self):
+        """Bytes of memory that its processes hold together."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+                    found = re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)
+                    total += int(found[1]) << 10 if found else 0
+        return total
+
     def stop(self, seconds=20):
         """Ask it to drain; return its exit status."""
         self.process.send_signal(signal.SIGTERM)

@@ -25,16 +25,6 @@ URI = "mixpeek://text_extractor@v1/text_hash_v1"
 GROWN_MAX = 512 << 20
 
 
-def resident(pids):
-    """Bytes of memory that these processes hold together."""
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            found = re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)
-            total += int(found[1]) << 10 if found else 0
-    return total
-
-
 def make_things(client):
     """One of everything; the names of path parameters and their values."""
     client.namespace = client.make("namespace", "fuzzed", feature_extractors=lib.BOTH)
@@ -96,7 +86,7 @@ def main():
     server = lib.Server().start()
     client = server.tenant("fuzzed")
     ids = make_things(client)
-    before = resident(server.pids())
+    before = server.resident()
     seed = ("--seed", options.seed)
     run(options.program, client, ids, "what exists", *seed, "--exclude-method", "DELETE",
         "--exclude-path-regex", "^/v1/tenants$", seconds=options.seconds)
@@ -110,7 +100,7 @@ def main():
         "deletions", *seed, "--include-method", "DELETE", seconds=options.seconds)
     with lib.check("the server lives, and its memory is bounded"):
         lib.equal(client.get("/v1/health").expect(200)["status"], "OK")
-        grown = resident(server.pids()) - before
+        grown = server.resident() - before
         assert grown < GROWN_MAX, f"it has grown by {grown >> 20} MiB"
         lib.equal(server.stop(), 0, "the exit status")
     lib.finish()
