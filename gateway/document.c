@@ -2,6 +2,7 @@
 /* Documents: api.md 2.6. A document is a record below; its vectors are rows beside it. */
 #include "gateway/ask.h"
 #include "gateway/bucket.h"
+#include "gateway/document_group.h"
 #include "gateway/document_row.h"
 #include "gateway/document_id.h"
 #include "gateway/list.h"
@@ -101,34 +102,22 @@ sl_api_delete_document(struct sl_call *call)
 
 /* ---- list ---------------------------------------------------------------------------------- */
 
-static bool
-render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,
-       struct sl_jsonw *w)
-{
-    struct sl_record r;
-    const char *id = (const char *)sl_call_copy(call, sl_key_part(key, 1)).data;
-    if (SL_BUG(sl_record_decode(value, &r) != SL_OK))
-        return false;
-    sl_document_write(call, arg, id, &r, w);
-    return true;
-}
-
 void
 sl_api_list_documents(struct sl_call *call)
 {
-    static const char *const search[] = {"document_id", "text",        "title",
-                                         "name",        "description", NULL};
+    static const char *const search[] = {SL_DOCUMENT_SEARCH_FIELDS, NULL};
     struct sl_document_view s;
     struct sl_buf prefix = {0};
     struct sl_list list;
+    struct sl_slice group_by = sl_call_text(call, sl_json_member(call->body, "group_by"));
     if (!sl_document_collection(call, call->params[0], &s))
         return;
     const char *const keeps[] = {
         "document_id", "collection_id", "document_blobs",
         "_vectors",    "_internal",     s.output.size > 0 ? (const char *)s.output.data : NULL,
         NULL};
-    if (sl_json_has(sl_json_member(call->body, "group_by"))) {
-        sl_call_invalid(call, "body.group_by", "value_error", "the field is not indexed");
+    if (group_by.size > 0) {
+        sl_document_list_groups(call, &s, group_by);
         return;
     }
     if (!sl_list_begin(call, 10, &list))
@@ -137,7 +126,7 @@ sl_api_list_documents(struct sl_call *call)
                     &(struct sl_list_source){.scope = call->who.scope,
                                              .table = SL_TABLE_RECORD,
                                              .prefix = sl_key_prefix(&prefix, 1, s.collection),
-                                             .render = render,
+                                             .render = sl_document_render,
                                              .arg = &s,
                                              .select_keeps = keeps,
                                              .search_fields = search})) {

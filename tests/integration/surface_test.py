@@ -163,6 +163,10 @@ def documents(client):
     ours = client.post(path, {"metadata": {"by": "hand"}}).expect(200)["document_id"]
     client.post(path + "/batch", {"updates": [
         {"document_id": ours, "update_data": {"n": 1}}]}).expect(200)
+    client.post(path + "/list", {"group_by": "n"}).expect(200)
+    client.post(path + "/aggregate", {"aggregations": [
+        {"function": "count", "alias": "n"}]}).expect(200)
+    client.get(f"/v1/objects/{lib.root_object(found[1])}/documents").expect(200)
     client.call("PATCH", path + "/bulk", {"update_data": {"n": 2}}).expect(200)
     client.call("DELETE", path + "/batch", {"document_ids": [ours]}).expect(200)
     client.post("/v1/documents/search", {

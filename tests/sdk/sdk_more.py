@@ -8,8 +8,8 @@ import sluice_testlib as lib
 from mixpeek import models
 from sdk_calls import COPIED, EXTRACTOR, IS_OLD, make, ok, plain, refused
 
-MORE_STEPS = ("lists_by_get", "uploads", "failures", "documents_by_hand", "model", "users", "keys",
-              "webhooks", "plugins")
+MORE_STEPS = ("lists_by_get", "uploads", "failures", "documents_by_hand", "groups", "model",
+              "users", "keys", "webhooks", "plugins")
 
 
 class MoreSteps:
@@ -108,6 +108,20 @@ class MoreSteps:
         gone = ok(api.batch_delete, "items_text", make("BatchDeleteDocumentsRequest",
                                                        filters=by_hand))
         lib.equal(gone.deleted_count, 2)
+
+    def groups(self):
+        api = mixpeek.CollectionDocumentsApi(self.api)
+        found = ok(api.list_documents, "items_text",
+                   list_documents_request=make("ListDocumentsRequest", group_by="sku"))
+        counts = {group.group_key: group.count for group in found.groups}
+        lib.equal((counts, found.group_by_field), ({"S-0 again": 1, "S-2": 1}, "sku"))
+        told = ok(api.aggregate_documents, "items_text", make(
+            "DocumentAggregationRequest", group_by=[{"field": "sku"}], aggregations=[
+                {"function": "count", "alias": "n"}], sort_by="sku", sort_direction="asc"))
+        lib.equal([(row.group, row.metrics) for row in told.results],
+                  [({"sku": "S-0 again"}, {"n": 1}), ({"sku": "S-2"}, {"n": 1})])
+        made = ok(mixpeek.DocumentLineageApi(self.api).get_documents_by_object, self.objects[0])
+        lib.equal([item["sku"] for item in made["documents"]], ["S-0 again"])
 
     def upload_model(self, api):
         if IS_OLD:
