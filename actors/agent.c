@@ -305,16 +305,20 @@ first_vector(struct sl_slice outputs)
 
 static void
 report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
-               struct sl_slice outputs)
+               const struct sl_m_processed *result)
 {
     if (item->msg->id == SL_M_run_task) {
         const struct sl_m_run_task *t = SL_BODY(item->msg, run_task);
-        struct sl_m_task_done m = {.task_id = t->task_id, .epoch = t->epoch, .outputs = outputs};
+        struct sl_m_task_done m = {.task_id = t->task_id,
+                                   .epoch = t->epoch,
+                                   .outputs = result->outputs,
+                                   .first = t->first,
+                                   .resume = result->resume};
         a->in_flight--;
         sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_done, &m);
         return;
     }
-    struct sl_m_embedded m = {.vector = first_vector(outputs)};
+    struct sl_m_embedded m = {.vector = first_vector(result->outputs)};
     if (m.vector.size == 0) {
         m.err = SL_EINVAL;
         m.message = sl_slice_str("the text gives no vector");
@@ -333,7 +337,7 @@ on_processed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (item == NULL)
         return;
     if (m->kind == 0) {
-        report_success(a, ctx, item, m->outputs);
+        report_success(a, ctx, item, m);
     } else {
         struct sl_m_task_failed why = {.kind = m->kind == SL_FAIL_PERMANENT ? SL_FAIL_PERMANENT
                                                                             : SL_FAIL_TRANSIENT,

@@ -274,7 +274,8 @@ end_orphan(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *leas
     static const uint8_t no_outputs[4];
     struct sl_settle settle = settle_of(d, ctx);
     struct sl_job_id job = lease->job;
-    enum sl_err err = sl_settle_done(&settle, lease, (struct sl_json){0}, sl_slice(no_outputs, 4));
+    enum sl_err err = sl_settle_done(&settle, lease, (struct sl_json){0}, sl_slice(no_outputs, 4),
+                                     &(struct sl_task_part){0});
     if (is_settled(d, ctx, lease, err))
         finish_job(d, ctx, job);
 }
@@ -285,6 +286,7 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
 {
     struct sl_task_payload p;
     struct sl_task_source source;
+    struct sl_task_part part = {0};
     struct sl_slice row;
     char *why = NULL;
     struct sl_txn *txn = sl_store_begin(ctx->store);
@@ -299,6 +301,7 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
     if (is_there) {
         sl_buf_clear(&d->inputs);
         err = sl_extraction_inputs(sl_json_root(spec->doc), &source.as, &d->inputs, &why);
+        sl_settle_part(txn, lease, &d->row, &part);
     }
     sl_txn_abort(&txn);
     if (!is_there) {
@@ -319,7 +322,9 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
                               .epoch = lease->epoch,
                               .extraction = spec->number,
                               .alone = lease->crashes > 0,
-                              .inputs = sl_buf_slice(&d->inputs)};
+                              .inputs = sl_buf_slice(&d->inputs),
+                              .first = part.first,
+                              .resume = part.resume};
     sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_run_task, &m);
     return true;
 }
@@ -465,7 +470,12 @@ on_task_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         end_orphan(d, ctx, &lease);
         return;
     }
-    enum sl_err err = sl_settle_done(&settle, &lease, sl_json_root(spec->doc), m->outputs);
+    struct sl_task_part part = {.first = m->first, .resume = m->resume};
+    enum sl_err err = sl_settle_done(&settle, &lease, sl_json_root(spec->doc), m->outputs, &part);
+    /* The rest comes with another lease, when its turn is; without its source it ended here. */
+    if (err == SL_OK && part.resume.size > 0 &&
+        sl_queue_release(d->options.queue, lease.task_id, lease.epoch) == SL_OK)
+        return;
     if (err == SL_OK) {
         d->counts.done++;
         finish_job(d, ctx, job);

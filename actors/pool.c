@@ -193,6 +193,10 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
     struct sl_m_process m = {.item = item->serial,
                              .params = sl_slice_str(item->spec->params),
                              .inputs = inputs_of(item)};
+    if (item->msg->id == SL_M_run_task) {
+        m.first = SL_BODY(item->msg, run_task)->first;
+        m.resume = SL_BODY(item->msg, run_task)->resume;
+    }
     sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
     if (r->in_flight.count == 0)
         r->heard_ns = ctx->now_ns;

@@ -38,6 +38,8 @@ enum sl_table {
     SL_TABLE_JOB_LOG = 26,    /* job id as UUID text -> lines (job_log.h) */
     SL_TABLE_WEBHOOK = 27,    /* webhook -> JSON */
     SL_TABLE_DELIVERY = 28,   /* webhook, delivery -> sl_delivery (delivery.h) */
+    SL_TABLE_PART = 29,       /* job id as UUID text, task id as 16 hex digits -> records so far
+                                 (u64), where the plugin goes on (settle.h) */
 
     /* a tenant's scope: what only gateway/ knows; values are JSON */
     SL_TABLE_USER = 64,       /* email */

@@ -24,8 +24,9 @@ struct records {
     struct sl_task_payload payload;
     struct sl_json extraction;
     struct sl_task_source source;
-    char *collection; /* NUL-terminated copy for keys. */
-    uint32_t position;
+    char *collection;         /* NUL-terminated copy for keys. */
+    uint32_t first, position; /* Of this part, and of the record at hand. */
+    uint32_t count;           /* Of this part. */
     struct sl_buf key, row, fields, names;
 };
 
@@ -111,9 +112,10 @@ put_records(struct records *r, struct sl_slice outputs)
 {
     struct sl_reader in = sl_reader(outputs);
     uint32_t count = sl_read_u32(&in);
-    if (count > SL_LIMIT_RECORDS_PER_TASK)
+    if (count > SL_LIMIT_RECORDS_PER_TASK || r->first + count > SL_LIMIT_RECORDS_PER_SOURCE)
         return SL_ETOOBIG;
-    for (r->position = 0; r->position < count; r->position++) {
+    r->count = count;
+    for (r->position = r->first; r->position < r->first + count; r->position++) {
         enum sl_err err = put_record(r, &in);
         if (err != SL_OK)
             return err;
@@ -127,7 +129,7 @@ update_indexes(struct records *r, struct sl_slice outputs)
 {
     struct sl_reader in = sl_reader(outputs);
     uint32_t count = sl_read_u32(&in);
-    for (r->position = 0; r->position < count; r->position++) {
+    for (r->position = r->first; r->position < r->first + count; r->position++) {
         char id[SL_RECORD_ID_SIZE + 1];
         uint64_t number;
         make_id(r, id);
@@ -173,12 +175,83 @@ job_count_key(struct sl_buf *key, struct sl_job_id id)
     return sl_key(key, 2, "job-records", text);
 }
 
+/* ---- parts --------------------------------------------------------------------------------- */
+
+static struct sl_slice
+part_key(struct sl_buf *key, const struct sl_lease *lease)
+{
+    char job[37], task[17];
+    sl_job_id_format(lease->job, job);
+    (void)snprintf(task, sizeof(task), "%016" PRIx64, lease->task_id);
+    return sl_key(key, 2, job, task);
+}
+
+void
+sl_settle_part(struct sl_txn *txn, const struct sl_lease *lease, struct sl_buf *copy,
+               struct sl_task_part *ret_part)
+{
+    struct sl_buf key = {0};
+    struct sl_slice row;
+    *ret_part = (struct sl_task_part){0};
+    sl_buf_clear(copy);
+    if (sl_txn_get(txn, lease->scope, SL_TABLE_PART, part_key(&key, lease), &row) == SL_OK) {
+        sl_buf_append_slice(copy, row);
+        struct sl_reader in = sl_reader(sl_buf_slice(copy));
+        uint64_t first = sl_read_u64(&in);
+        struct sl_slice resume = sl_read_block(&in);
+        if (!SL_BUG(!sl_reader_is_done(&in)))
+            *ret_part = (struct sl_task_part){.first = first, .resume = resume};
+    }
+    sl_buf_deinit(&key);
+}
+
+/* The end of the task, or what its next part begins with. */
+static void
+put_end(struct records *r, const struct sl_lease *lease, const struct sl_task_part *part)
+{
+    struct sl_buf event = {0};
+    if (part->resume.size > 0) {
+        sl_buf_clear(&r->row);
+        sl_buf_append_u64(&r->row, part->first + r->count);
+        sl_buf_append_block(&r->row, part->resume);
+        sl_txn_put(r->txn, r->scope, SL_TABLE_PART, part_key(&r->key, lease),
+                   sl_buf_slice(&r->row));
+        return;
+    }
+    if (part->first > 0)
+        sl_txn_del(r->txn, r->scope, SL_TABLE_PART, part_key(&r->key, lease));
+    sl_queue_event_done(&event, lease->task_id);
+    add_event(r->txn, lease->scope, &event);
+    sl_buf_deinit(&event);
+}
+
+/* What tasks that were cancelled between two parts left. */
+static void
+forget_parts(struct sl_txn *txn, struct sl_scope scope, struct sl_job_id job)
+{
+    struct sl_scan scan;
+    struct sl_buf prefix = {0};
+    char text[37];
+    sl_job_id_format(job, text);
+    sl_txn_scan(txn, scope, SL_TABLE_PART, sl_key_prefix(&prefix, 1, text), (struct sl_slice){0},
+                false, &scan);
+    while (sl_scan_next(&scan))
+        sl_txn_del(txn, scope, SL_TABLE_PART, scan.key);
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+}
+
+/* ---- ends ---------------------------------------------------------------------------------- */
+
 enum sl_err
 sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct sl_json extraction,
-               struct sl_slice outputs)
+               struct sl_slice outputs, const struct sl_task_part *part)
 {
     struct records r = {.settle = s, .scope = lease->scope, .extraction = extraction};
-    struct sl_buf event = {0}, source_copy = {0};
+    if (part->first > SL_LIMIT_RECORDS_PER_SOURCE)
+        return SL_ETOOBIG;
+    r.first = r.position = (uint32_t)part->first;
+    struct sl_buf source_copy = {0};
     enum sl_err err = sl_task_payload_decode(lease->payload, &r.payload);
     if (err != SL_OK)
         return err;
@@ -194,11 +267,9 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
             err = put_records(&r, outputs);
     }
     if (err == SL_OK) {
-        if (r.position > 0)
-            sl_txn_add(r.txn, r.scope, SL_TABLE_COUNT, job_count_key(&r.key, lease->job),
-                       r.position);
-        sl_queue_event_done(&event, lease->task_id);
-        add_event(r.txn, lease->scope, &event);
+        if (r.count > 0)
+            sl_txn_add(r.txn, r.scope, SL_TABLE_COUNT, job_count_key(&r.key, lease->job), r.count);
+        put_end(&r, lease, has_source ? part : &(struct sl_task_part){.first = part->first});
         /* The payload belongs to the queue and goes with the task: keep it for the indexes. */
         struct sl_buf payload = {0};
         sl_buf_append_slice(&payload, lease->payload);
@@ -215,7 +286,6 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
     sl_buf_deinit(&r.row);
     sl_buf_deinit(&r.fields);
     sl_buf_deinit(&r.names);
-    sl_buf_deinit(&event);
     sl_buf_deinit(&source_copy);
     return err;
 }
@@ -258,6 +328,7 @@ sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
     write_failure(s, lease, failure, &row);
     struct sl_txn *txn = sl_store_begin(s->store);
     sl_txn_put(txn, lease->scope, SL_TABLE_FAILURE, sl_key(&key, 2, job, task), sl_buf_slice(&row));
+    sl_txn_del(txn, lease->scope, SL_TABLE_PART, part_key(&key, lease));
     sl_queue_event_dead(&event, lease->task_id);
     add_event(txn, lease->scope, &event);
     enum sl_err err = sl_txn_commit(&txn);
@@ -315,6 +386,7 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct 
     struct sl_slice count_key = job_count_key(&count, info->id);
     job.records = (uint64_t)sl_txn_counter(txn, info->scope, SL_TABLE_COUNT, count_key);
     sl_txn_del(txn, info->scope, SL_TABLE_COUNT, count_key);
+    forget_parts(txn, info->scope, info->id);
     *ret_has_next = sl_chain_next(txn, info->scope, &job, s->now_ms, ret_next);
     if (!*ret_has_next) {
         sl_count_job_end(txn, info->scope, job.about, job.state);

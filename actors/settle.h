@@ -20,11 +20,27 @@ struct sl_settle {
 };
 
 /*
- * The task ended well: `outputs` as extractors/replica.h lays them out. SL_EINVAL: the outputs are
- * malformed or too many; nothing has changed. SL_ENOSPC and the like: of the commit.
+ * A task may end in parts, each stored when it comes, so that no source is too large for a message
+ * or a transaction: `first` records were stored before this part, and `resume` is where the plugin
+ * goes on; empty: this is the last part. What a task that fails later has stored stays, under the
+ * ids that another run writes again.
+ */
+struct sl_task_part {
+    uint64_t first;
+    struct sl_slice resume;
+};
+
+/*
+ * The task, or a part of it, ended well: `outputs` as extractors/replica.h lays them out. After a
+ * part the caller releases the lease. SL_EINVAL, SL_ETOOBIG: the outputs are malformed or too many;
+ * nothing has changed. SL_ENOSPC and the like: of the commit.
  */
 SL_MUST_CHECK enum sl_err sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease,
-                                         struct sl_json extraction, struct sl_slice outputs);
+                                         struct sl_json extraction, struct sl_slice outputs,
+                                         const struct sl_task_part *part);
+/* Where a task goes on; all zero for one that begins. Its resume is put into `copy`. */
+void sl_settle_part(struct sl_txn *txn, const struct sl_lease *lease, struct sl_buf *copy,
+                    struct sl_task_part *ret_part);
 
 struct sl_task_failure {
     const char *type; /* "runtime", "validation", "resource", "dependency" */

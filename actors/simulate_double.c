@@ -35,6 +35,7 @@ plan_tasks(struct sl_world *w, uint32_t j)
     for (uint32_t t = 0; t < job->tasks_count; t++) {
         job->tasks[t].work = pick_work(random);
         job->tasks[t].records = (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_RECORDS);
+        job->tasks[t].is_in_parts = j >= SL_WORLD_CHAINS && sl_random_below(random, 3) == 0;
     }
 }
 
@@ -349,14 +350,16 @@ append_content(struct sl_world *w, const struct sl_world_task *task, uint32_t po
 
 /* Each run marks what it makes with a number of its own, so that whose it is can be told later. */
 static void
-append_outputs(struct sl_world *w, const struct sl_world_task *task, struct sl_buf *out)
+append_outputs(struct sl_world *w, const struct sl_world_task *task, uint32_t first,
+               struct sl_buf *out)
 {
     static const float vector[SL_WORLD_DIMENSIONS] = {1, 2, 3, 4};
     struct sl_buf fields = {0};
     size_t nonce = w->nonces.size;
     sl_buf_append_u8(&w->nonces, 0);
-    sl_buf_append_u32(out, task->records);
-    for (uint32_t i = 0; i < task->records; i++) {
+    uint32_t end = task->is_in_parts ? SL_MIN(first + 1, task->records) : task->records;
+    sl_buf_append_u32(out, end - first);
+    for (uint32_t i = first; i < end; i++) {
         sl_buf_clear(&fields);
         sl_buf_printf(&fields, "{\"nonce\":%zu", nonce);
         append_content(w, task, i, &fields);
@@ -390,8 +393,11 @@ finish(struct replica *r, struct sl_ctx *ctx)
     } else if (is_passing && sl_random_below(ctx->random, 2) == 0) {
         m.kind = SL_FAIL_TRANSIENT;
     } else {
-        append_outputs(w, task, &outputs);
+        uint64_t first = SL_BODY(msg, process)->first;
+        bool is_paused = task->is_in_parts && first + 1 < task->records;
+        append_outputs(w, task, (uint32_t)first, &outputs);
         m.outputs = sl_buf_slice(&outputs);
+        m.resume = sl_slice_str(is_paused ? "on" : "");
     }
     m.code = sl_slice_str(m.kind == 0 ? "" : "double");
     m.message = sl_slice_str(m.kind == 0 ? "" : "as planned");

@@ -46,6 +46,7 @@ enum sl_world_work {
 struct sl_world_task {
     enum sl_world_work work;
     uint32_t records; /* That it makes. */
+    bool is_in_parts; /* One record a run, and the next run goes on: none of a first tier. */
     /* As the messages tell: */
     uint64_t task_id, epoch_last;
     uint64_t epoch_live, node_live; /* 0: no lease. */

@@ -267,17 +267,23 @@ sl_chunk_check(const struct sl_chunk_options *options)
 }
 
 struct chunks {
-    struct sl_slice *items;
-    uint32_t count, capacity;
-    bool keeps_space;
+    struct sl_slice *items; /* NULL while they are only counted. */
+    uint64_t count;
+    uint32_t capacity;
+    bool keeps_space, is_count_only;
+    uint64_t bytes, count_max, bytes_max;
 };
 
-static enum sl_err
+static void
 add(struct chunks *chunks, const uint8_t *from, const uint8_t *to)
 {
     const uint8_t *inner = skip_space(from, to);
     if (inner == to && !chunks->keeps_space)
-        return SL_OK;
+        return;
+    if (chunks->is_count_only) {
+        chunks->count++;
+        return;
+    }
     if (!chunks->keeps_space) {
         from = inner;
         /* Find the end of the last character that is no space, from the left for UTF-8's sake:
@@ -292,18 +298,17 @@ add(struct chunks *chunks, const uint8_t *from, const uint8_t *to)
             to = last;
         }
     }
-    if (chunks->count == SL_LIMIT_RECORDS_PER_TASK)
-        return SL_ETOOBIG;
     if (chunks->count == chunks->capacity) {
         chunks->capacity = SL_MAX(8, chunks->capacity * 2);
         chunks->items = sl_realloc(chunks->items, chunks->capacity * sizeof(*chunks->items));
     }
     chunks->items[chunks->count++] = sl_slice(from, (size_t)(to - from));
-    return SL_OK;
+    chunks->bytes += (uint64_t)(to - from);
 }
 
-/* Where each of the last `size` units started, so that overlap can go back to one. */
-static enum sl_err
+/* The ring: where each of the last `size` units started, so that overlap can go back to one.
+ * Returns where the next chunk would start; the text's end: there is none. */
+static const uint8_t *
 split(struct sl_slice text, const struct sl_chunk_options *options, const uint8_t **ring,
       struct chunks *chunks)
 {
@@ -317,38 +322,95 @@ split(struct sl_slice text, const struct sl_chunk_options *options, const uint8_
         index++;
         if (index - from_index < options->size && at < end)
             continue;
-        enum sl_err err = add(chunks, from, at);
-        if (err != SL_OK)
-            return err;
+        add(chunks, from, at);
         from_index = index - options->overlap;
         from = options->overlap == 0 ? at : ring[from_index % options->size];
+        if (at < end && (chunks->count >= chunks->count_max || chunks->bytes >= chunks->bytes_max))
+            return from;
     }
+    return end;
+}
+
+/* Options as `split` wants them. */
+static struct sl_chunk_options
+plain(const struct sl_chunk_options *options)
+{
+    struct sl_chunk_options own = *options;
+    if (own.unit == SL_CHUNK_NONE) {
+        own.size = 1;
+        own.overlap = 0;
+    }
+    return own;
+}
+
+static const uint8_t *
+walk(struct sl_slice text, const struct sl_chunk_options *options, struct chunks *chunks)
+{
+    struct sl_chunk_options own = plain(options);
+    const uint8_t **ring = sl_alloc(own.size * sizeof(*ring));
+    const uint8_t *next = split(text, &own, ring, chunks);
+    sl_free(ring);
+    return next;
+}
+
+static bool
+is_blank(struct sl_slice text)
+{
+    return text.size == 0 || skip_space(text.data, text.data + text.size) == text.data + text.size;
+}
+
+enum sl_err
+sl_chunk_next(struct sl_slice text, const struct sl_chunk_options *options,
+              struct sl_chunk_part *part)
+{
+    struct chunks chunks = {.keeps_space = options->keeps_space,
+                            .count_max = SL_MAX(part->count_max, 1u),
+                            .bytes_max = part->bytes_max};
+    enum sl_err err = sl_chunk_check(options);
+    if (err == SL_OK && part->offset > text.size)
+        err = SL_EINVAL;
+    if (err != SL_OK)
+        return err;
+    part->chunks = NULL;
+    part->count = 0;
+    if (is_blank(text)) {
+        part->offset = text.size;
+        return SL_OK;
+    }
+    struct sl_slice rest = sl_slice(text.data + part->offset, text.size - part->offset);
+    part->offset = (uint64_t)(walk(rest, options, &chunks) - text.data);
+    part->chunks = chunks.items;
+    part->count = (uint32_t)chunks.count;
     return SL_OK;
+}
+
+uint64_t
+sl_chunk_count(struct sl_slice text, const struct sl_chunk_options *options, uint64_t offset)
+{
+    struct chunks chunks = {.keeps_space = options->keeps_space,
+                            .is_count_only = true,
+                            .count_max = UINT64_MAX,
+                            .bytes_max = UINT64_MAX};
+    if (sl_chunk_check(options) != SL_OK || offset > text.size || is_blank(text))
+        return 0;
+    (void)walk(sl_slice(text.data + offset, text.size - offset), options, &chunks);
+    return chunks.count;
 }
 
 enum sl_err
 sl_chunk_split(struct sl_slice text, const struct sl_chunk_options *options,
                struct sl_slice **ret_chunks, uint32_t *ret_count)
 {
-    struct sl_chunk_options own = *options;
-    struct chunks chunks = {.keeps_space = options->keeps_space};
-    enum sl_err err = sl_chunk_check(options);
+    struct sl_chunk_part part = {.count_max = SL_LIMIT_RECORDS_PER_TASK + 1,
+                                 .bytes_max = UINT64_MAX};
+    enum sl_err err = sl_chunk_next(text, options, &part);
+    if (err == SL_OK && part.count > SL_LIMIT_RECORDS_PER_TASK) {
+        sl_free(part.chunks);
+        err = SL_ETOOBIG;
+    }
     if (err != SL_OK)
         return err;
-    if (own.unit == SL_CHUNK_NONE) {
-        own.size = 1;
-        own.overlap = 0;
-    }
-    if (text.size > 0 && skip_space(text.data, text.data + text.size) < text.data + text.size) {
-        const uint8_t **ring = sl_alloc(own.size * sizeof(*ring));
-        err = split(text, &own, ring, &chunks);
-        sl_free(ring);
-    }
-    if (err != SL_OK) {
-        sl_free(chunks.items);
-        return err;
-    }
-    *ret_chunks = chunks.items;
-    *ret_count = chunks.count;
+    *ret_chunks = part.chunks;
+    *ret_count = part.count;
     return SL_OK;
 }

@@ -51,4 +51,24 @@ SL_MUST_CHECK
 enum sl_err sl_chunk_split(struct sl_slice text, const struct sl_chunk_options *options,
                            struct sl_slice **ret_chunks, uint32_t *ret_count);
 
+/*
+ * The same a part at a time, for texts of any size: at most `count_max` chunks (at least 1), and
+ * none after `bytes_max` bytes of them.
+ */
+struct sl_chunk_part {
+    uint32_t count_max;
+    uint64_t bytes_max;
+    /* Where the part begins: 0, or what the part before left here. The text's size: it was the
+     * last one. A number from anywhere else gives other chunks, and no harm. */
+    uint64_t offset;
+    struct sl_slice *chunks; /* As of sl_chunk_split. */
+    uint32_t count;
+};
+SL_MUST_CHECK
+enum sl_err sl_chunk_next(struct sl_slice text, const struct sl_chunk_options *options,
+                          struct sl_chunk_part *part);
+/* How many chunks there are from `offset` on. 0 for options that sl_chunk_check refuses. */
+uint64_t sl_chunk_count(struct sl_slice text, const struct sl_chunk_options *options,
+                        uint64_t offset);
+
 #endif

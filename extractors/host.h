@@ -59,6 +59,9 @@ struct sl_host_result {
     const struct sl_host_record *records;
     uint32_t records_count;
     uint64_t bytes; /* Of all its records. */
+    bool is_paused; /* There is more: run it again with `resume`. */
+    uint32_t resume_bytes;
+    uint8_t resume[SLUICE_RESUME_BYTES_MAX];
 };
 
 struct sl_host_results {

@@ -93,6 +93,7 @@ fail(struct sl_collector *c, uint32_t item, const struct sluice_error *error)
     if (r->code[0] == '\0')
         snprintf(r->code, sizeof(r->code), "unspecified");
     r->records_count = 0;
+    r->is_paused = false;
     c->slots[item].is_finished = true;
 }
 
@@ -225,6 +226,24 @@ finish(const struct sluice_sink *sink, uint32_t item, const struct sluice_error 
     return 0;
 }
 
+static int
+pause_item(const struct sluice_sink *sink, uint32_t item, const void *resume, uint32_t resume_bytes)
+{
+    struct sl_collector *c = sink->self;
+    if (item >= c->count || c->slots[item].is_finished)
+        return -1;
+    struct sl_host_result *r = &c->items[item];
+    if (resume == NULL || resume_bytes == 0 || resume_bytes > sizeof(r->resume))
+        return refuse(c, item, "output_malformed", "the plugin paused without saying where");
+    if (r->records_count == 0)
+        return refuse(c, item, "output_malformed", "the plugin paused before its first record");
+    c->slots[item].is_finished = true;
+    r->is_paused = true;
+    r->resume_bytes = resume_bytes;
+    memcpy(r->resume, resume, resume_bytes);
+    return 0;
+}
+
 struct sl_collector *
 sl_collector_create(uint32_t count)
 {
@@ -234,7 +253,8 @@ sl_collector_create(uint32_t count)
                                    .bytes_per_item_max = SL_HOST_ITEM_BYTES_MAX,
                                    .self = c,
                                    .emit = emit,
-                                   .finish = finish};
+                                   .finish = finish,
+                                   .pause = pause_item};
     c->arena = sl_zalloc(sizeof(*c->arena));
     c->items = take(c->arena, count * sizeof(*c->items));
     memset(c->items, 0, count * sizeof(*c->items));

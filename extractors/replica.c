@@ -251,7 +251,10 @@ batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
                                               .id = "",
                                               .inputs = inputs,
                                               .params = (const char *)m->params.data,
-                                              .params_bytes = m->params.size};
+                                              .params_bytes = m->params.size,
+                                              .resume = m->resume.size == 0 ? NULL : m->resume.data,
+                                              .resume_bytes = (uint32_t)m->resume.size,
+                                              .first_record = m->first};
     b->count++;
 }
 
@@ -297,6 +300,8 @@ answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result 
                                .message = sl_slice_str(result->message),
                                .outputs = sl_buf_slice(scratch),
                                .busy_ns = busy_ns};
+    if (result->is_paused)
+        m.resume = sl_slice(result->resume, result->resume_bytes);
     if (m.kind != 0) {
         m.outputs = (struct sl_slice){0};
     } else if (scratch->size > SL_LIMIT_OUTPUTS_BYTES) {

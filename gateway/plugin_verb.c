@@ -150,18 +150,14 @@ print_record(const struct sl_host_record *record)
     sl_buf_deinit(&out);
 }
 
-static int
-process(struct sl_host *host, const struct run *r)
+/* Run the item, or the part of it that is next. True: it was paused, and `item` goes on there. */
+static bool
+process_part(struct sl_host *host, struct sluice_item *item, uint8_t *resume, int *ret_code)
 {
     struct sl_host_results results = {0};
-    int code = SL_EXIT_FAILED;
-    struct sluice_item item = {.size = sizeof(item),
-                               .input_count = r->inputs_count,
-                               .id = "item",
-                               .inputs = r->inputs,
-                               .params = r->params,
-                               .params_bytes = strlen(r->params)};
-    enum sl_err err = sl_host_process(host, &item, 1, &results);
+    bool is_paused = false;
+    enum sl_err err = sl_host_process(host, item, 1, &results);
+    *ret_code = SL_EXIT_FAILED;
     if (err != SL_OK) {
         sl_cli_error("%s", err == SL_EINVAL ? "--params is no JSON object" : sl_err_text(err));
     } else if (results.items[0].kind != SLUICE_ERROR_NONE) {
@@ -172,9 +168,30 @@ process(struct sl_host *host, const struct run *r)
     } else {
         for (uint32_t i = 0; i < results.items[0].records_count; i++)
             print_record(&results.items[0].records[i]);
-        code = SL_EXIT_OK;
+        *ret_code = SL_EXIT_OK;
+        is_paused = results.items[0].is_paused;
+        memcpy(resume, results.items[0].resume, SLUICE_RESUME_BYTES_MAX);
+        item->resume = resume;
+        item->resume_bytes = results.items[0].resume_bytes;
+        item->first_record += results.items[0].records_count;
     }
     sl_host_results_deinit(&results);
+    return is_paused;
+}
+
+static int
+process(struct sl_host *host, const struct run *r)
+{
+    uint8_t resume[SLUICE_RESUME_BYTES_MAX];
+    int code = SL_EXIT_FAILED;
+    struct sluice_item item = {.size = sizeof(item),
+                               .input_count = r->inputs_count,
+                               .id = "item",
+                               .inputs = r->inputs,
+                               .params = r->params,
+                               .params_bytes = strlen(r->params)};
+    while (process_part(host, &item, resume, &code))
+        ;
     return code;
 }
 

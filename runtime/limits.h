@@ -21,7 +21,9 @@
     (64 * SL_KIB) /* A value that travels in a message or row; larger                              \
                      ones are blobs. */
 #define SL_LIMIT_REPLY_BYTES      (64 * SL_MIB)
-#define SL_LIMIT_RECORDS_PER_TASK 10000 /* Chunks of one source. */
+#define SL_LIMIT_RECORDS_PER_TASK 10000 /* Chunks of one source, or of one part of it. */
+#define SL_LIMIT_RECORDS_PER_SOURCE                                                                \
+    10000000 /* In all parts, of an extractor that works part by part. */
 
 static_assert(SL_LIMIT_INLINE_BYTES < SL_LIMIT_FRAME_BYTES, "an inline value fits in a frame");
 static_assert(SL_LIMIT_INPUTS_BYTES + SL_LIMIT_JSON_BODY_BYTES + SL_MIB < SL_LIMIT_FRAME_BYTES,

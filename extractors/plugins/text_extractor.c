@@ -7,7 +7,8 @@
  * of the model; text_hash_v1 always means the built-in embedder.
  *
  * A batch is worked on in two steps: every item is read and cut, then the chunks of all items
- * together go through the encoder, a bounded number at a time.
+ * together go through the encoder, a bounded number at a time. Of a long text only a part is cut;
+ * the item is then paused, and goes on where that part ended.
  */
 #include <stdlib.h>
 
@@ -22,6 +23,11 @@
 
 #define CHUNKS_AT_ONCE      128u
 #define INDEX_NAME_SIZE_MAX 127u
+/* Of one part of one text, so that its records, however they are written, fit in a message. */
+#define PART_CHUNKS_MAX   2000u
+#define PART_TEXT_BYTES   (2 * SL_MIB)
+#define PART_VECTOR_BYTES (3 * SL_MIB)
+#define BATCH_TEXT_BYTES  (16 * SL_MIB) /* Of all parts together. */
 
 struct instance {
     struct sl_model *model; /* NULL: there is none. */
@@ -35,7 +41,9 @@ struct job {
     struct sl_slice text;
     struct sl_slice *chunks;
     uint32_t count;
-    char *index; /* Owned. */
+    uint64_t first, total; /* Chunks before this part, and in all. */
+    uint64_t next_offset;  /* Where the next part begins. */
+    char *index;           /* Owned. */
     bool has_encoder;
     bool is_failed; /* Its end has been told to the sink. */
     struct sluice_error error;
@@ -195,6 +203,26 @@ read_chunking(struct job *job, struct sl_json params, struct sl_chunk_options *r
     return false;
 }
 
+/* What is given to pause, and comes back; never stored for longer than its task. */
+struct resume {
+    uint64_t offset, text_bytes, total;
+};
+
+static bool
+read_resume(struct job *job, const struct sluice_item *item, struct resume *ret)
+{
+    *ret = (struct resume){0};
+    if (!SLUICE_HAS(item, first_record) || item->resume_bytes == 0)
+        return true;
+    if (item->resume_bytes == sizeof(*ret))
+        memcpy(ret, item->resume, sizeof(*ret));
+    if (ret->text_bytes == job->text.size && ret->offset < job->text.size)
+        return true;
+    plugin_fail(&job->error, SLUICE_ERROR_PERMANENT, "source_changed",
+                "the text changed while it was worked on");
+    return false;
+}
+
 static bool
 read_text(struct job *job, const struct sluice_item *item)
 {
@@ -209,7 +237,8 @@ read_text(struct job *job, const struct sluice_item *item)
         return false;
     }
     job->text = sl_slice(input->data, input->data_bytes);
-    if (sl_utf8_is_valid(job->text))
+    bool was_read = SLUICE_HAS(item, first_record) && item->resume_bytes > 0;
+    if (was_read || sl_utf8_is_valid(job->text))
         return true;
     plugin_fail(&job->error, SLUICE_ERROR_PERMANENT, "invalid_utf8", "the text is not UTF-8");
     return false;
@@ -230,10 +259,33 @@ choose_index(struct job *job, const struct instance *self, struct sl_json params
     return false;
 }
 
+/* Cut the part that is at hand. */
+static bool
+cut(struct job *job, const struct batch *b, const struct sl_chunk_options *chunking,
+    const struct resume *from)
+{
+    uint32_t dimensions = job->has_encoder ? b->self->encoder.layout->shape.hidden_size
+                                           : (uint32_t)SL_TEXT_HASH_DIMENSIONS;
+    uint32_t fit = (uint32_t)(PART_VECTOR_BYTES / (dimensions * sizeof(float)));
+    struct sl_chunk_part part = {.offset = from->offset,
+                                 .count_max = SL_MIN(fit, PART_CHUNKS_MAX),
+                                 .bytes_max = SL_MIN(PART_TEXT_BYTES, BATCH_TEXT_BYTES / b->count)};
+    if (sl_chunk_next(job->text, chunking, &part) != SL_OK)
+        return false;
+    job->chunks = part.chunks;
+    job->count = part.count;
+    job->next_offset = part.offset;
+    job->total = from->total > 0 ? from->total
+                                 : part.count + sl_chunk_count(job->text, chunking, part.offset);
+    return true;
+}
+
 /* Fill the job's chunks; on false its error says why not. */
 static bool
-read_item(struct job *job, const struct instance *self, const struct sluice_item *item)
+read_item(struct job *job, const struct batch *b, const struct sluice_item *item)
 {
+    const struct instance *self = b->self;
+    struct resume from;
     struct sl_chunk_options chunking;
     struct sl_json_doc *doc = NULL;
     if (sl_json_parse(sl_slice(item->params, item->params_bytes), &doc, NULL) != SL_OK) {
@@ -243,14 +295,17 @@ read_item(struct job *job, const struct instance *self, const struct sluice_item
     }
     struct sl_json params = sl_json_root(doc);
     bool is_read = refuse_unsupported(job, params) && read_chunking(job, params, &chunking) &&
-                   choose_index(job, self, params) && read_text(job, item);
+                   choose_index(job, self, params) && read_text(job, item) &&
+                   read_resume(job, item, &from);
     sl_json_destroy(&doc);
-    if (is_read && sl_chunk_split(job->text, &chunking, &job->chunks, &job->count) != SL_OK) {
-        plugin_fail(&job->error, SLUICE_ERROR_PERMANENT, "too_many_chunks",
-                    "the text gives too many chunks: raise chunk_size");
+    if (!is_read)
         return false;
-    }
-    return is_read;
+    job->first = SLUICE_HAS(item, first_record) ? item->first_record : 0;
+    if (cut(job, b, &chunking, &from))
+        return true;
+    plugin_fail(&job->error, SLUICE_ERROR_PERMANENT, "source_changed",
+                "the text cannot be cut where it was before");
+    return false;
 }
 
 /* ---- embedding ----------------------------------------------------------------------------- */
@@ -266,8 +321,8 @@ emit_piece(struct batch *b, struct piece piece, const float *vector, uint32_t di
     sl_jsonw_init(&w, &b->fields);
     sl_jsonw_object(&w);
     sl_jsonw_member_slice(&w, "text", job->chunks[piece.chunk]);
-    sl_jsonw_member_u64(&w, "chunk_index", piece.chunk);
-    sl_jsonw_member_u64(&w, "total_chunks", job->count);
+    sl_jsonw_member_u64(&w, "chunk_index", job->first + piece.chunk);
+    sl_jsonw_member_u64(&w, "total_chunks", job->total);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     struct sluice_output output = {.size = sizeof(output),
@@ -336,11 +391,32 @@ encode_jobs(struct batch *b)
     return err;
 }
 
+/* A host that knows no pause gets no second part: better no result than half of one. */
+static void
+pause_job(struct batch *b, uint32_t index)
+{
+    struct job *job = &b->jobs[index];
+    struct resume resume = {
+        .offset = job->next_offset, .text_bytes = job->text.size, .total = job->total};
+    if (SLUICE_HAS(b->sink, pause)) {
+        b->sink->pause(b->sink, index, &resume, sizeof(resume));
+        return;
+    }
+    plugin_fail(&job->error, SLUICE_ERROR_PERMANENT, "too_many_chunks",
+                "the text gives too many chunks: raise chunk_size");
+    b->sink->finish(b->sink, index, &job->error);
+}
+
 static void
 finish_all(struct batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
-        if (!b->jobs[i].is_failed)
+        const struct job *job = &b->jobs[i];
+        if (job->is_failed)
+            continue;
+        if (job->first + job->count < job->total)
+            pause_job(b, i);
+        else
             b->sink->finish(b->sink, i, NULL);
     }
 }
@@ -378,7 +454,7 @@ process(void *instance, const struct sluice_item *items, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         struct job *job = &b.jobs[i];
         job->error.size = sizeof(job->error);
-        if (read_item(job, b.self, SLUICE_AT(struct sluice_item, items, i)))
+        if (read_item(job, &b, SLUICE_AT(struct sluice_item, items, i)))
             continue;
         job->is_failed = true;
         sink->finish(sink, i, &job->error);

@@ -162,6 +162,8 @@ wake(void)
 struct run {
     uint32_t node;
     uint64_t task_id, epoch, is_alone;
+    uint64_t first;
+    char resume[8];
 };
 
 static struct run
@@ -170,7 +172,8 @@ expect_run(void)
     struct sl_msg *msg = recorder_take(&r, SL_M_run_task);
     cr_assert_not_null(msg, "nothing was leased");
     const struct sl_m_run_task *m = SL_BODY(msg, run_task);
-    struct run run = {msg->to.node, m->task_id, m->epoch, m->alone};
+    struct run run = {msg->to.node, m->task_id, m->epoch, m->alone, m->first, ""};
+    snprintf(run.resume, sizeof(run.resume), "%.*s", SL_SLICE_FMT(m->resume));
     cr_assert_eq(msg->to.actor, SL_ACTOR_AGENT);
     cr_assert_gt(m->inputs.size, 0);
     sl_msg_destroy(&msg);
@@ -178,7 +181,7 @@ expect_run(void)
 }
 
 static void
-done(struct run run)
+done_part(struct run run, const char *resume)
 {
     /* One output, {"text":"x"}, without a vector. */
     struct sl_buf out = {0};
@@ -187,8 +190,16 @@ done(struct run run)
     sl_buf_append_u32(&out, 0);
     struct sl_m_task_done m = {
         .task_id = run.task_id, .epoch = run.epoch, .outputs = sl_buf_slice(&out)};
+    m.first = run.first;
+    m.resume = sl_slice_str(resume);
     recorder_deliver(&r, sl_at(run.node, SL_ACTOR_AGENT), SL_M_task_done, &m);
     sl_buf_deinit(&out);
+}
+
+static void
+done(struct run run)
+{
+    done_part(run, "");
 }
 
 static void
@@ -256,6 +267,47 @@ Test(dispatcher, leases_into_the_room_of_nodes_and_ends_the_job_with_its_last_ta
     expect_job_ended(SL_JOB_SUCCEEDED, 3, 0);
     cr_assert_eq(count_rows(SL_TABLE_RECORD), 3);
     cr_assert_eq(counts().done, 3);
+}
+
+Test(dispatcher, a_task_that_pauses_goes_on_where_it_was)
+{
+    submit(1);
+    wake();
+    node_up(2, 1);
+    struct run one = expect_run();
+    cr_assert(one.first == 0 && one.resume[0] == '\0');
+    done_part(one, "here");
+    cr_assert_eq(count_rows(SL_TABLE_RECORD), 1, "a part is stored when it comes");
+    cr_assert_eq(recorder_count(&r, SL_M_job_ended), 0);
+    struct run two = expect_run();
+    cr_assert_eq(two.task_id, one.task_id);
+    cr_assert_neq(two.epoch, one.epoch);
+    cr_assert(two.first == 1 && strcmp(two.resume, "here") == 0);
+    done_part(one, "again"); /* Its lease is over. */
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0);
+    failed(two, SL_FAIL_CRASH, true);
+    recorder_wait(&r, SL_SECOND_NS);
+    struct run three = expect_run();
+    cr_assert(three.first == 1 && strcmp(three.resume, "here") == 0, "not from the start");
+    done_part(three, "there");
+    struct run four = expect_run();
+    cr_assert(four.first == 2 && strcmp(four.resume, "there") == 0);
+    done(four);
+    expect_job_ended(SL_JOB_SUCCEEDED, 1, 0);
+    cr_assert_eq(count_rows(SL_TABLE_RECORD), 3);
+    cr_assert_eq(count_rows(SL_TABLE_PART), 0);
+}
+
+Test(dispatcher, a_task_that_dies_between_its_parts_keeps_what_is_stored)
+{
+    submit(1);
+    wake();
+    node_up(2, 1);
+    done_part(expect_run(), "here");
+    failed(expect_run(), SL_FAIL_PERMANENT, false);
+    expect_job_ended(SL_JOB_FAILED, 0, 1);
+    cr_assert_eq(count_rows(SL_TABLE_RECORD), 1);
+    cr_assert_eq(count_rows(SL_TABLE_PART), 0);
 }
 
 Test(dispatcher, refuses_an_end_with_a_stale_epoch)

@@ -185,6 +185,63 @@ characters_count(struct sl_slice s)
     return count;
 }
 
+/* Part by part, whatever the parts' limits, are the chunks of the whole. */
+static void
+expect_parts(struct sl_slice whole, const struct sl_chunk_options *options, uint32_t count_max,
+             uint64_t bytes_max)
+{
+    struct sl_slice *chunks = NULL;
+    uint32_t count = 0, at = 0;
+    struct sl_chunk_part part = {.count_max = count_max, .bytes_max = bytes_max};
+    cr_assert_eq(sl_chunk_split(whole, options, &chunks, &count), SL_OK);
+    cr_assert_eq(sl_chunk_count(whole, options, 0), count);
+    do {
+        uint64_t before = part.offset;
+        cr_assert_eq(sl_chunk_count(whole, options, part.offset), count - at);
+        cr_assert_eq(sl_chunk_next(whole, options, &part), SL_OK);
+        cr_assert(part.offset > before || part.offset == whole.size);
+        cr_assert_leq(part.count, SL_MAX(count_max, 1u));
+        for (uint32_t i = 0; i < part.count; i++, at++) {
+            cr_assert_lt(at, count);
+            cr_assert_eq(part.chunks[i].data, chunks[at].data);
+            cr_assert_eq(part.chunks[i].size, chunks[at].size);
+        }
+        sl_free(part.chunks);
+    } while (part.offset < whole.size);
+    cr_assert_eq(at, count);
+    sl_free(chunks);
+}
+
+Test(chunk, parts_put_together_are_the_chunks_of_the_whole)
+{
+    struct sl_random random;
+    sl_random_seed(&random, 21);
+    for (int round = 0; round < 6000; round++) {
+        char text[1024];
+        struct sl_slice whole = sl_slice(text, random_text(&random, text, sizeof(text)));
+        struct sl_chunk_options options = {.unit = (enum sl_chunk_unit)sl_random_below(&random, 6),
+                                           .size = 1 + (uint32_t)sl_random_below(&random, 5),
+                                           .keeps_space = sl_random_below(&random, 2) == 0};
+        options.overlap = (uint32_t)sl_random_below(&random, options.size);
+        expect_parts(whole, &options, (uint32_t)sl_random_below(&random, 4),
+                     sl_random_below(&random, 40));
+    }
+}
+
+Test(chunk, a_part_from_anywhere_harms_nothing)
+{
+    struct sl_chunk_options options = {.unit = SL_CHUNK_SENTENCES, .size = 1};
+    struct sl_slice text = sl_slice_str("One. Tw\xC3\xA9o. Three.");
+    for (uint64_t at = 0; at <= text.size; at++) {
+        struct sl_chunk_part part = {.count_max = 2, .bytes_max = 100, .offset = at};
+        cr_assert_eq(sl_chunk_next(text, &options, &part), SL_OK);
+        sl_free(part.chunks);
+    }
+    struct sl_chunk_part beyond = {.count_max = 2, .offset = text.size + 1};
+    cr_assert_eq(sl_chunk_next(text, &options, &beyond), SL_EINVAL);
+    cr_assert_eq(sl_chunk_count(text, &options, text.size + 1), 0);
+}
+
 Test(chunk, chunks_without_overlap_cover_the_text_in_order)
 {
     struct sl_random random;

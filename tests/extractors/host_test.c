@@ -84,6 +84,9 @@ Test(host, refuses_what_is_malformed_and_goes_on)
     expect_failure("NAN", SLUICE_ERROR_PERMANENT, "output_malformed");
     expect_failure("BROKEN", SLUICE_ERROR_PERMANENT, "output_malformed");
     expect_failure("ARRAY", SLUICE_ERROR_PERMANENT, "output_malformed");
+    expect_failure("PAUSE EMPTY", SLUICE_ERROR_PERMANENT, "output_malformed");
+    expect_failure("PAUSE NOWHERE", SLUICE_ERROR_PERMANENT, "output_malformed");
+    expect_failure("PAUSE FAR", SLUICE_ERROR_PERMANENT, "output_malformed");
 }
 
 Test(host, stops_a_flood)

@@ -103,6 +103,80 @@ Test(plugins, text_without_a_model_is_cut_and_hashed)
     sl_host_close(&host);
 }
 
+/* One item over and over, each time from where it was paused; how often it ran. */
+static uint32_t
+run_parts(struct sl_host *host, struct sl_slice text, const char *params, struct sl_buf *ret_text)
+{
+    struct sluice_input input = {
+        .size = sizeof(input), .name = "text", .data = text.data, .data_bytes = text.size};
+    struct sluice_item item = {.size = sizeof(item),
+                               .input_count = 1,
+                               .id = "item",
+                               .inputs = &input,
+                               .params = params,
+                               .params_bytes = strlen(params)};
+    uint8_t resume[SLUICE_RESUME_BYTES_MAX];
+    for (uint32_t runs = 1;; runs++) {
+        struct sl_host_results r = {0};
+        cr_assert_eq(sl_host_process(host, &item, 1, &r), SL_OK);
+        cr_assert_eq(r.items[0].kind, SLUICE_ERROR_NONE, "%s", r.items[0].message);
+        for (uint32_t i = 0; i < r.items[0].records_count; i++)
+            sl_buf_append_slice(ret_text, r.items[0].records[i].fields);
+        bool is_paused = r.items[0].is_paused;
+        item.first_record += r.items[0].records_count;
+        item.resume_bytes = r.items[0].resume_bytes;
+        item.resume = memcpy(resume, r.items[0].resume, sizeof(resume));
+        sl_host_results_deinit(&r);
+        if (!is_paused)
+            return runs;
+        cr_assert_lt(runs, 1000);
+    }
+}
+
+Test(plugins, a_long_text_is_worked_on_in_parts)
+{
+    struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", NULL);
+    struct sl_buf text = {0}, found = {0}, wanted = {0};
+    for (uint32_t i = 0; i < 3000; i++)
+        sl_buf_printf(&text, "word%u ", i);
+    for (uint32_t i = 0; i < 3000; i++)
+        sl_buf_printf(&wanted, "{\"text\":\"word%u\",\"chunk_index\":%u,\"total_chunks\":3000}", i,
+                      i);
+    uint32_t runs =
+        run_parts(host, sl_buf_slice(&text), "{\"split_by\":\"words\",\"chunk_size\":1}", &found);
+    cr_expect_gt(runs, 1);
+    cr_expect(sl_slice_equal(sl_buf_slice(&found), sl_buf_slice(&wanted)));
+    sl_buf_deinit(&text);
+    sl_buf_deinit(&found);
+    sl_buf_deinit(&wanted);
+    sl_host_close(&host);
+}
+
+Test(plugins, a_part_of_another_text_is_refused)
+{
+    struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", NULL);
+    struct sluice_input input = {
+        .size = sizeof(input), .name = "text", .data = "a b c", .data_bytes = 5};
+    static const uint64_t resumes[][3] = {{2, 6, 3}, {5, 5, 3}, {UINT64_MAX, 5, 3}};
+    static const uint32_t sizes[] = {24, 24, 24};
+    for (size_t i = 0; i < SL_COUNT_OF(resumes); i++) {
+        struct sl_host_results r = {0};
+        struct sluice_item item = {.size = sizeof(item),
+                                   .input_count = 1,
+                                   .id = "item",
+                                   .inputs = &input,
+                                   .params = "{}",
+                                   .params_bytes = 2,
+                                   .resume = resumes[i],
+                                   .resume_bytes = sizes[i],
+                                   .first_record = 1};
+        cr_assert_eq(sl_host_process(host, &item, 1, &r), SL_OK);
+        cr_expect_str_eq(r.items[0].code, "source_changed");
+        sl_host_results_deinit(&r);
+    }
+    sl_host_close(&host);
+}
+
 Test(plugins, text_refuses_bad_parameters_one_by_one)
 {
     struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", NULL);
@@ -159,9 +233,13 @@ check_model_vectors(const struct tiny_model_options *model)
     struct ask asks[] = {{"text", "alpha beta", NULL},
                          {"text", "gamma delta epsilon", "{\"index\":\"other_v1\"}"},
                          {"text", "alpha beta", "{\"split_by\":\"words\",\"chunk_size\":2}"},
-                         {"text", "alpha beta", "{\"index\":\"text_hash_v1\"}"}};
-    struct sl_host_results r = run(host, asks, 4);
-    for (int i = 0; i < 4; i++)
+                         {"text", "alpha beta", "{\"index\":\"text_hash_v1\"}"},
+                         {"text", "\xEE\x80\x80 \xEE\x80\x81", NULL}, /* Unknown tokens. */
+                         {"text", "", NULL}};
+    struct sl_host_results r = run(host, asks, 6);
+    cr_assert_eq(r.items[5].kind, SLUICE_ERROR_NONE);
+    cr_assert_eq(r.items[5].records_count, 0, "nothing gives nothing");
+    for (int i = 0; i < 5; i++)
         cr_assert_eq(r.items[i].records_count, 1, "%s", r.items[i].message);
     const struct sl_host_vector *first = r.items[0].records[0].vectors;
     cr_expect_str_eq(first->index, "tiny_v1");
@@ -170,6 +248,8 @@ check_model_vectors(const struct tiny_model_options *model)
     cr_expect_float_eq(dot(first, first), 1.0, 1e-5);
     cr_expect_float_eq(dot(first, r.items[2].records[0].vectors), 1.0, 1e-5, "same text");
     cr_expect_eq(r.items[3].records[0].vectors->dimensions, SL_TEXT_HASH_DIMENSIONS);
+    const struct sl_host_vector *unknown = r.items[4].records[0].vectors;
+    cr_expect_float_eq(dot(unknown, unknown), 1.0, 1e-5);
     sl_host_results_deinit(&r);
     sl_host_close(&host);
     close(options.model_fd);

@@ -66,10 +66,8 @@ struct sluice_error {
 struct sluice_host {
     uint32_t size;
     uint32_t abi; /* SLUICE_EXTRACTOR_ABI of the host. */
-    /*
-     * Look a service up by name; NULL when this host has none of that name. What is returned is a
-     * const struct of the type named below and lives until destroy (or a failed create) returns.
-     */
+    /* Look a service up by name; NULL when this host has none of that name. What is returned is a
+     * const struct of the type named below and lives until destroy (or a failed create) returns. */
     const void *(*service)(const struct sluice_host *host, const char *name);
 };
 
@@ -125,10 +123,8 @@ struct sluice_model_file {
     uint64_t data_bytes;
 };
 
-/*
- * "model.v1": the model this replica was started for; absent when it was started for none.
- * Lookups return 0 and fill *ret (set ret->size first), or -1 when there is no such thing.
- */
+/* "model.v1": the model this replica was started for; absent when it was started for none.
+ * Lookups return 0 and fill *ret (set ret->size first), or -1 when there is no such thing. */
 struct sluice_model_v1 {
     uint32_t size;
     void *self;
@@ -153,8 +149,7 @@ struct sluice_input {
     const char *name; /* NUL-terminated, e.g. "text". */
     const char *type; /* Field type of the bucket schema ("text", "image", "object"...), or NULL. */
     const char *mime; /* As declared by the client, unchecked; NULL when not declared. */
-    const void
-        *data; /* The bytes; NULL only when data_bytes is 0. May be read-only shared memory. */
+    const void *data; /* NULL only when data_bytes is 0. May be read-only shared memory. */
     uint64_t data_bytes;
 };
 
@@ -166,6 +161,9 @@ struct sluice_item {
     const struct sluice_input *inputs;
     const char *params; /* JSON object text with this item's parameters; never NULL. */
     uint64_t params_bytes;
+    const void *resume; /* What was given to pause; NULL: the item begins. */
+    uint32_t resume_bytes;
+    uint64_t first_record; /* How many records it has by now. */
 };
 
 struct sluice_vector {
@@ -198,7 +196,11 @@ struct sluice_sink {
     int (*emit)(const struct sluice_sink *sink, uint32_t item, const struct sluice_output *output);
     /* End an item: NULL is success; an error drops what was emitted for it. Once per item. */
     int (*finish)(const struct sluice_sink *sink, uint32_t item, const struct sluice_error *error);
+    /* Instead of finish: what was emitted, one record at least, is stored for good, and the item
+     * comes again with `resume`, also after a crash. So it may make more than the limits above. */
+    int (*pause)(const struct sluice_sink *sink, uint32_t item, const void *resume, uint32_t size);
 };
+#define SLUICE_RESUME_BYTES_MAX 64 /* And 1 at least. */
 
 /* ---- the plugin ---------------------------------------------------------------------------- */
 
@@ -221,19 +223,16 @@ struct sluice_extractor {
     const char *description; /* One sentence. */
     uint64_t flags;
 
-    /*
-     * Make an instance: load, allocate, warm up. 0 and *ret_instance (may be NULL), or -1 and
+    /* Make an instance: load, allocate, warm up. 0 and *ret_instance (may be NULL), or -1 and
      * *ret_error, whose size the host has set; then destroy is not called. `host` and its services
-     * live until destroy returns; `config` until create does.
-     */
+     * live until destroy returns; `config` until create does. */
     int (*create)(const struct sluice_host *host, const struct sluice_config *config,
                   void **ret_instance, struct sluice_error *ret_error);
     /* Free an instance. */
     void (*destroy)(void *instance);
     /* 0 when fit for work; -1 and *ret_error when the replica should be replaced. Optional. */
     int (*health)(void *instance, struct sluice_error *ret_error);
-    /*
-     * Work on `count` (>= 1) items. Finish each of them through the sink; 0 when that is done. -1
+    /* Work on `count` (>= 1) items. Finish each of them through the sink; 0 when that is done. -1
      * when the batch cannot be worked on: items left unfinished, in either case, fail as transient.
      */
     int (*process)(void *instance, const struct sluice_item *items, uint32_t count,

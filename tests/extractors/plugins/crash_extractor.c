@@ -104,6 +104,13 @@ obey(const char *text, uint32_t item, const struct sluice_sink *sink)
             ;
         return 0;
     }
+    if (strstr(text, "PAUSE EMPTY") != NULL)
+        return sink->pause(sink, item, "x", 1) == 0;
+    if (strstr(text, "PAUSE NOWHERE") != NULL)
+        return emit(sink, item, "{}", 1) != 0 || sink->pause(sink, item, NULL, 0) == 0;
+    if (strstr(text, "PAUSE FAR") != NULL)
+        return emit(sink, item, "{}", 1) != 0 ||
+               sink->pause(sink, item, text, SLUICE_RESUME_BYTES_MAX + 1) == 0;
     if (strstr(text, "ELSEWHERE") != NULL) {
         emit(sink, item + 1000, "{}", 1);
         sink->finish(sink, item + 1000, NULL);
