@@ -5,22 +5,29 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "runtime/alloc.h"
 
 #define ENCODER_MAGIC       0x454E4344u
 #define THREADS_MAX         64u
+#define THREADS_DEFAULT_MAX 4u
 #define PASS_TOKENS_DEFAULT 1024u
-/* Below this many rows the matrix product loses more than a second thread gives. */
+/* Below this many rows packing the weights costs more than a second pass gives. */
 #define PASS_TOKENS_MIN 128u
 #define ALIGNMENT       64u
 
-/* Working memory of one pass. The four inputs of attention and the wide rows of the feed-forward
- * part are never alive together and share `wide`. */
-struct arena {
-    void *memory;
+/* Memory that only grows. */
+struct memory {
+    void *bytes;
     size_t floats_count;
-    float *x, *y, *wide, *scores;
+};
+
+/* What a pass works on. The four matrices of attention and the wide rows of the feed-forward part
+ * are never alive together and share `wide`. */
+struct arena {
+    struct memory memory;
+    float *x, *y, *wide;
 };
 
 /* Texts of one pass: [first, first + count) of the order. */
@@ -34,11 +41,11 @@ struct sl_encoder {
     uint32_t magic;
     struct sl_encoder_weights w;
     struct sl_encoder_options options;
-    struct sl_blas blas;
     struct arena arenas[THREADS_MAX];
+    struct memory scratches[THREADS_MAX];
 };
 
-/* One call of encode, shared by its threads. */
+/* One call of encode, shared by its threads: each takes passes, or all share the only one. */
 struct run {
     struct sl_encoder *e;
     const struct sl_encoder_batch *batch;
@@ -46,22 +53,42 @@ struct run {
     uint32_t *offsets; /* First token of each text. */
     struct pass *passes;
     uint32_t passes_count;
+    uint32_t team;             /* Threads in a pass. */
+    pthread_barrier_t barrier; /* Of the team. */
+    pthread_mutex_t gate;
     atomic_uint next_pass;
-    atomic_uint next_arena;
+    atomic_uint next_thread;
     atomic_bool is_cancelled;
 };
 
-/* What one pass works with. */
+/* One thread's part of a pass. */
 struct work {
     struct run *run;
     const struct pass *pass;
     struct arena *arena;
+    float *scratch;
+    struct sl_part part;
     bool asks; /* This thread is the caller's, so it asks whether to go on. */
 };
 
+/* What the team has written so far may be read by all of it from here on. */
+static void
+meet(const struct work *w)
+{
+    if (w->part.count > 1)
+        (void)pthread_barrier_wait(&w->run->barrier);
+}
+
+uint32_t
+sl_encoder_threads_default(void)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : SL_MIN((uint32_t)online, THREADS_DEFAULT_MAX);
+}
+
 struct sl_encoder *
 sl_encoder_create(const struct sl_encoder_weights *weights,
-                  const struct sl_encoder_options *options, const struct sl_blas *blas)
+                  const struct sl_encoder_options *options)
 {
     const struct sl_encoder_dims *d = &weights->dims;
     sl_assert(d->heads_count > 0 && d->hidden_size % d->heads_count == 0);
@@ -70,15 +97,14 @@ sl_encoder_create(const struct sl_encoder_weights *weights,
     e->magic = ENCODER_MAGIC;
     e->w = *weights;
     e->options = *options;
-    e->blas = *blas;
     if (e->options.threads == 0)
-        e->options.threads = sl_blas_threads_default();
+        e->options.threads = sl_encoder_threads_default();
     e->options.threads = SL_MIN(e->options.threads, THREADS_MAX);
     if (e->options.tokens_per_pass_max == 0)
         e->options.tokens_per_pass_max = PASS_TOKENS_DEFAULT;
     e->options.tokens_per_pass_max = SL_MAX(e->options.tokens_per_pass_max, d->positions_count);
     if (e->options.ops == NULL)
-        e->options.ops = sl_row_ops_best();
+        e->options.ops = sl_tensor_ops_best();
     return e;
 }
 
@@ -90,8 +116,10 @@ sl_encoder_destroy(struct sl_encoder **encoder)
     if (e == NULL)
         return;
     sl_assert(e->magic == ENCODER_MAGIC);
-    for (uint32_t i = 0; i < THREADS_MAX; i++)
-        sl_free(e->arenas[i].memory);
+    for (uint32_t i = 0; i < THREADS_MAX; i++) {
+        sl_free(e->arenas[i].memory.bytes);
+        sl_free(e->scratches[i].bytes);
+    }
     e->magic = 0;
     sl_free(e);
 }
@@ -104,26 +132,37 @@ carve(float **at, size_t count)
     return piece;
 }
 
-/* Make room for a pass; the memory only grows. */
+/* Room for that many floats, on a cache line; what was there is lost. */
+static float *
+memory_fit(struct memory *m, size_t floats_count)
+{
+    if (floats_count > m->floats_count) {
+        sl_free(m->bytes);
+        m->bytes = sl_alloc(floats_count * sizeof(float) + ALIGNMENT);
+        m->floats_count = floats_count;
+    }
+    return (float *)(void *)(((uintptr_t)m->bytes + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+}
+
 static void
 arena_fit(struct arena *a, const struct sl_encoder_dims *d, const struct pass *pass)
 {
     size_t rows = (size_t)pass->tokens_count * d->hidden_size;
     size_t wide =
         (size_t)pass->tokens_count * SL_MAX(4 * (size_t)d->hidden_size, d->intermediate_size);
-    size_t scores = (size_t)pass->size_max * pass->size_max;
-    size_t floats_count = 2 * rows + wide + scores + 5 * ALIGNMENT;
-    if (floats_count > a->floats_count) {
-        sl_free(a->memory);
-        a->memory = sl_alloc(floats_count * sizeof(float));
-        a->floats_count = floats_count;
-    }
-    float *at =
-        (float *)(void *)(((uintptr_t)a->memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+    float *at = memory_fit(&a->memory, 2 * rows + wide + 3 * ALIGNMENT);
     a->x = carve(&at, rows);
     a->y = carve(&at, rows);
     a->wide = carve(&at, wide);
-    a->scores = carve(&at, scores);
+}
+
+static float *
+scratch_fit(struct memory *m, const struct sl_encoder *e, const struct pass *pass)
+{
+    const struct sl_encoder_dims *d = &e->w.dims;
+    size_t attention =
+        e->options.ops->attention_scratch(pass->size_max, d->hidden_size / d->heads_count);
+    return memory_fit(m, SL_MAX(attention, e->options.ops->linear_scratch));
 }
 
 static struct sl_rows
@@ -132,22 +171,32 @@ rows_of(float *data, uint32_t count, uint32_t width)
     return (struct sl_rows){.data = data, .count = count, .width = width, .stride = width};
 }
 
-/* to = from * transposed weight, over all tokens of the pass; the bias is the next operation's. */
+/* to = layer(from), over all tokens of the pass. */
 static void
-multiply(const struct work *w, struct sl_rows from, const struct sl_linear *linear,
-         struct sl_rows to)
+apply(const struct work *w, struct sl_rows from, const struct sl_linear *layer, bool has_gelu,
+      struct sl_rows to)
 {
-    struct sl_gemm g = {.a = from.data,
-                        .b = linear->weight,
-                        .c = to.data,
-                        .m = from.count,
-                        .n = to.width,
-                        .k = from.width,
-                        .lda = from.stride,
-                        .ldb = from.width,
-                        .ldc = to.stride,
-                        .is_b_transposed = true};
-    sl_blas_gemm(&w->run->e->blas, &g);
+    w->run->e->options.ops->linear(from, layer, has_gelu, to, w->part, w->scratch);
+}
+
+static void
+add_norm(const struct work *w, struct sl_rows x, const float *residual, const struct sl_norm *norm)
+{
+    w->run->e->options.ops->add_norm(x, residual, norm, w->part);
+}
+
+static void
+embed_text(const struct run *run, uint32_t text, float *row)
+{
+    const struct sl_encoder_weights *weights = &run->e->w;
+    const uint32_t *tokens = run->batch->tokens + run->offsets[text];
+    uint32_t hidden = weights->dims.hidden_size;
+    for (uint32_t t = 0; t < run->batch->sizes[text]; t++, row += hidden) {
+        const float *word = weights->word_embeddings + (size_t)tokens[t] * hidden;
+        const float *position = weights->position_embeddings + (size_t)t * hidden;
+        for (uint32_t h = 0; h < hidden; h++)
+            row[h] = word[h] + position[h] + weights->type_embeddings[h];
+    }
 }
 
 static void
@@ -159,95 +208,76 @@ embed(const struct work *w)
     float *row = w->arena->x;
     for (uint32_t i = 0; i < w->pass->count; i++) {
         uint32_t text = run->order[w->pass->first + i];
-        const uint32_t *tokens = run->batch->tokens + run->offsets[text];
-        for (uint32_t t = 0; t < run->batch->sizes[text]; t++, row += hidden) {
-            const float *word = weights->word_embeddings + (size_t)tokens[t] * hidden;
-            const float *position = weights->position_embeddings + (size_t)t * hidden;
-            for (uint32_t h = 0; h < hidden; h++)
-                row[h] = word[h] + position[h] + weights->type_embeddings[h];
-        }
+        if (i % w->part.count == w->part.index)
+            embed_text(run, text, row);
+        row += (size_t)run->batch->sizes[text] * hidden;
     }
-    run->e->options.ops->bias_norm(rows_of(w->arena->x, w->pass->tokens_count, hidden), NULL, NULL,
-                                   &weights->embeddings_norm);
+    meet(w);
+    add_norm(w, rows_of(w->arena->x, w->pass->tokens_count, hidden), NULL,
+             &weights->embeddings_norm);
+    meet(w);
 }
 
-/* One head of one text of `size` tokens; q, k, v and out point at its first token's part. */
+/* mixed = attention over q, k and v, which lie one after the other in `wide`; so does mixed. */
 static void
-attend_head(const struct work *w, const float *const qkv[3], float *out, uint32_t size)
+mix(const struct work *w, size_t plane)
 {
     const struct sl_encoder *e = w->run->e;
-    uint32_t hidden = e->w.dims.hidden_size, width = hidden / e->w.dims.heads_count;
-    struct sl_rows scores = rows_of(w->arena->scores, size, size);
-    struct sl_gemm match = {.a = qkv[0],
-                            .b = qkv[1],
-                            .c = scores.data,
-                            .m = size,
-                            .n = size,
-                            .k = width,
-                            .lda = hidden,
-                            .ldb = hidden,
-                            .ldc = size,
-                            .is_b_transposed = true};
-    struct sl_gemm mix = {.a = scores.data,
-                          .b = qkv[2],
-                          .c = out,
-                          .m = size,
-                          .n = width,
-                          .k = size,
-                          .lda = size,
-                          .ldb = hidden,
-                          .ldc = hidden};
-    sl_blas_gemm(&e->blas, &match);
-    e->options.ops->softmax(scores, 1.0f / sqrtf((float)width));
-    sl_blas_gemm(&e->blas, &mix);
+    const struct sl_encoder_dims *d = &e->w.dims;
+    struct sl_attention a = {.q = w->arena->wide,
+                             .k = w->arena->wide + plane,
+                             .v = w->arena->wide + 2 * plane,
+                             .out = w->arena->wide + 3 * plane,
+                             .stride = d->hidden_size,
+                             .heads = d->heads_count,
+                             .head_width = d->hidden_size / d->heads_count};
+    for (uint32_t i = 0; i < w->pass->count; i++) {
+        a.tokens = w->run->batch->sizes[w->run->order[w->pass->first + i]];
+        e->options.ops->attention(&a, w->part, w->scratch);
+        size_t size = (size_t)a.tokens * d->hidden_size;
+        a.q += size;
+        a.k += size;
+        a.v += size;
+        a.out += size;
+    }
 }
 
-/* y = what attention makes of x, before its output layer's bias. */
+/* y = what attention makes of x, with its output layer. */
 static void
 attend(const struct work *w, const struct sl_encoder_layer *layer)
 {
-    const struct sl_encoder *e = w->run->e;
-    uint32_t count = w->pass->tokens_count, hidden = e->w.dims.hidden_size;
-    uint32_t width = hidden / e->w.dims.heads_count;
+    uint32_t count = w->pass->tokens_count, hidden = w->run->e->w.dims.hidden_size;
     const struct sl_linear *linears[3] = {&layer->query, &layer->key, &layer->value};
     size_t plane = (size_t)count * hidden;
     struct sl_rows x = rows_of(w->arena->x, count, hidden);
-    float *mixed = w->arena->wide + 3 * plane;
-    for (int i = 0; i < 3; i++) {
-        struct sl_rows to = rows_of(w->arena->wide + (size_t)i * plane, count, hidden);
-        multiply(w, x, linears[i], to);
-        e->options.ops->add_bias(to, linears[i]->bias);
-    }
-    size_t at = 0;
-    for (uint32_t i = 0; i < w->pass->count; i++) {
-        uint32_t size = w->run->batch->sizes[w->run->order[w->pass->first + i]];
-        for (uint32_t head = 0; head < e->w.dims.heads_count; head++) {
-            const float *q = w->arena->wide + at + (size_t)head * width;
-            const float *const qkv[3] = {q, q + plane, q + 2 * plane};
-            attend_head(w, qkv, mixed + at + (size_t)head * width, size);
-        }
-        at += (size_t)size * hidden;
-    }
-    multiply(w, rows_of(mixed, count, hidden), &layer->attention_output,
-             rows_of(w->arena->y, count, hidden));
+    for (int i = 0; i < 3; i++)
+        apply(w, x, linears[i], false, rows_of(w->arena->wide + (size_t)i * plane, count, hidden));
+    meet(w);
+    mix(w, plane);
+    meet(w);
+    apply(w, rows_of(w->arena->wide + 3 * plane, count, hidden), &layer->attention_output, false,
+          rows_of(w->arena->y, count, hidden));
+    meet(w);
 }
 
 /* x = layer(x) */
 static void
 run_layer(const struct work *w, const struct sl_encoder_layer *layer)
 {
-    const struct sl_row_ops *ops = w->run->e->options.ops;
     const struct sl_encoder_dims *d = &w->run->e->w.dims;
     uint32_t count = w->pass->tokens_count;
     struct sl_rows x = rows_of(w->arena->x, count, d->hidden_size);
     struct sl_rows y = rows_of(w->arena->y, count, d->hidden_size);
     struct sl_rows wide = rows_of(w->arena->wide, count, d->intermediate_size);
     attend(w, layer);
-    ops->bias_norm(y, layer->attention_output.bias, x.data, &layer->attention_norm);
-    multiply(w, y, &layer->intermediate, wide);
-    ops->bias_gelu(wide, layer->intermediate.bias);
-    multiply(w, wide, &layer->output, x);
-    ops->bias_norm(x, layer->output.bias, y.data, &layer->output_norm);
+    add_norm(w, y, x.data, &layer->attention_norm);
+    meet(w);
+    apply(w, y, &layer->intermediate, true, wide);
+    meet(w);
+    apply(w, wide, &layer->output, false, x);
+    meet(w);
+    add_norm(w, x, y.data, &layer->output_norm);
+    meet(w);
 }
 
 static void
@@ -280,64 +310,106 @@ pool(const struct work *w)
     const float *rows = w->arena->x;
     for (uint32_t i = 0; i < w->pass->count; i++) {
         uint32_t text = run->order[w->pass->first + i];
-        pool_text(run->e, rows, run->batch->sizes[text],
-                  run->batch->ret_vectors + (size_t)text * hidden);
+        if (i % w->part.count == w->part.index)
+            pool_text(run->e, rows, run->batch->sizes[text],
+                      run->batch->ret_vectors + (size_t)text * hidden);
         rows += (size_t)run->batch->sizes[text] * hidden;
     }
 }
 
+/* A team decides as one: its asker asks, and the others look before it can ask again. */
 static bool
 is_cancelled(const struct work *w)
 {
     struct run *run = w->run;
     if (w->asks && run->batch->is_cancelled != NULL && run->batch->is_cancelled(run->batch->self))
         atomic_store(&run->is_cancelled, true);
+    meet(w);
     return atomic_load(&run->is_cancelled);
+}
+
+/* False: cancelled. */
+static bool
+run_pass(struct work *w)
+{
+    const struct sl_encoder *e = w->run->e;
+    embed(w);
+    for (uint32_t i = 0; i < e->w.dims.layers_count; i++) {
+        if (is_cancelled(w))
+            return false;
+        run_layer(w, &e->w.layers[i]);
+    }
+    pool(w);
+    return true;
 }
 
 /* Take passes until there are none left. */
 static void
-run_passes(struct run *run, bool asks)
+take_passes(struct work *w, uint32_t thread)
 {
-    struct work w = {.run = run, .asks = asks};
-    w.arena = &run->e->arenas[atomic_fetch_add(&run->next_arena, 1)];
-    for (;;) {
-        uint32_t index = atomic_fetch_add(&run->next_pass, 1);
-        if (index >= run->passes_count)
+    struct run *run = w->run;
+    uint32_t index;
+    w->arena = &run->e->arenas[thread];
+    while ((index = atomic_fetch_add(&run->next_pass, 1)) < run->passes_count) {
+        w->pass = &run->passes[index];
+        arena_fit(w->arena, &run->e->w.dims, w->pass);
+        w->scratch = scratch_fit(&run->e->scratches[thread], run->e, w->pass);
+        if (!run_pass(w))
             return;
-        w.pass = &run->passes[index];
-        arena_fit(w.arena, &run->e->w.dims, w.pass);
-        embed(&w);
-        for (uint32_t i = 0; i < run->e->w.dims.layers_count; i++) {
-            if (is_cancelled(&w))
-                return;
-            run_layer(&w, &run->e->w.layers[i]);
-        }
-        pool(&w);
     }
 }
 
-static void *
-run_passes_thread(void *run)
+static void
+run_passes(struct run *run, bool asks)
 {
+    uint32_t thread = atomic_fetch_add(&run->next_thread, 1);
+    struct work w = {.run = run, .asks = asks, .part = {0, 1}};
+    if (run->passes_count > 1) {
+        take_passes(&w, thread);
+        return;
+    }
+    w.part = (struct sl_part){thread, run->team};
+    w.arena = &run->e->arenas[0];
+    w.pass = &run->passes[0];
+    w.scratch = scratch_fit(&run->e->scratches[thread], run->e, w.pass);
+    (void)run_pass(&w);
+}
+
+static void *
+run_passes_thread(void *argument)
+{
+    struct run *run = argument;
+    (void)pthread_mutex_lock(&run->gate); /* Open when it is known how many have started. */
+    (void)pthread_mutex_unlock(&run->gate);
     run_passes(run, false);
     return NULL;
 }
 
-/* The caller's thread and as many others as there are passes for. */
+/* The caller's thread and others; should one not start, there are fewer. */
 static void
 run_threads(struct run *run)
 {
     pthread_t threads[THREADS_MAX];
-    uint32_t wanted = SL_MIN(run->e->options.threads, run->passes_count), started = 0;
-    sl_blas_threads_set(&run->e->blas, wanted > 1 ? 1 : run->e->options.threads);
-    /* Should a thread not start, the others take its passes. */
+    bool is_team = run->passes_count == 1;
+    uint32_t most = run->e->options.threads, started = 0;
+    uint32_t wanted = is_team ? most : SL_MIN(most, run->passes_count);
+    (void)pthread_mutex_init(&run->gate, NULL);
+    (void)pthread_mutex_lock(&run->gate);
     while (started + 1 < wanted &&
            pthread_create(&threads[started], NULL, run_passes_thread, run) == 0)
         started++;
+    run->team = is_team ? started + 1 : 1;
+    if (is_team) {
+        (void)pthread_barrier_init(&run->barrier, NULL, run->team);
+        arena_fit(&run->e->arenas[0], &run->e->w.dims, &run->passes[0]);
+    }
+    (void)pthread_mutex_unlock(&run->gate);
     run_passes(run, true);
     for (uint32_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
+    if (is_team)
+        (void)pthread_barrier_destroy(&run->barrier);
+    (void)pthread_mutex_destroy(&run->gate);
 }
 
 static int

@@ -5,14 +5,13 @@
  * Texts are packed end to end without padding, so every matrix product but attention's runs over
  * all tokens of a pass at once. A pass has a bounded number of tokens and its memory is allocated
  * once. Passes run side by side, each on one thread; a batch too small for two passes runs as one,
- * with the threads inside the matrix product instead.
+ * whose operations the threads share.
  *
  * Threading: calls on one encoder never overlap; it starts and joins its own threads in a call.
  */
 #ifndef SL_EXTRACTORS_ENCODER_H
 #define SL_EXTRACTORS_ENCODER_H
 
-#include "extractors/tensor/blas.h"
 #include "extractors/tensor/ops.h"
 #include "runtime/base.h"
 
@@ -23,11 +22,6 @@ struct sl_encoder_dims {
     uint32_t intermediate_size;
     uint32_t vocab_size;
     uint32_t positions_count;
-};
-
-struct sl_linear {
-    const float *weight; /* [out, in] */
-    const float *bias;   /* [out] */
 };
 
 struct sl_encoder_layer {
@@ -50,11 +44,11 @@ struct sl_encoder_weights {
 };
 
 struct sl_encoder_options {
-    uint32_t threads;             /* 0: sl_blas_threads_default. */
-    uint32_t tokens_per_pass_max; /* 0: a default; never less than dims.positions_count. */
-    bool pools_first_token;       /* The vector is the first token's; else the mean of all. */
-    bool is_normalized;           /* Scale each vector to length 1. */
-    const struct sl_row_ops *ops; /* NULL: the best there is. */
+    uint32_t threads;                /* 0: sl_encoder_threads_default; at most 64. */
+    uint32_t tokens_per_pass_max;    /* 0: a default; never less than dims.positions_count. */
+    bool pools_first_token;          /* The vector is the first token's; else the mean of all. */
+    bool is_normalized;              /* Scale each vector to length 1. */
+    const struct sl_tensor_ops *ops; /* NULL: the best there is. */
 };
 
 struct sl_encoder_batch {
@@ -69,10 +63,12 @@ struct sl_encoder_batch {
 
 struct sl_encoder;
 
-/* Never NULL. `weights` and what it points to is borrowed; `blas` is copied. */
+/* As many threads as there are CPUs online, at most 4. */
+uint32_t sl_encoder_threads_default(void);
+
+/* Never NULL. `weights` and what it points to is borrowed. */
 struct sl_encoder *sl_encoder_create(const struct sl_encoder_weights *weights,
-                                     const struct sl_encoder_options *options,
-                                     const struct sl_blas *blas);
+                                     const struct sl_encoder_options *options);
 void sl_encoder_destroy(struct sl_encoder **encoder); /* NULL inside is fine. */
 
 /*

@@ -96,17 +96,12 @@ open_tokenizer(struct sl_encoder_model *m, struct sl_cause *ret_cause)
     return SL_OK;
 }
 
-static enum sl_err
-open_encoder(struct sl_encoder_model *m, uint32_t threads, struct sl_cause *ret_cause)
+static void
+open_encoder(struct sl_encoder_model *m, uint32_t threads)
 {
     const struct sl_bert_shape *s = &m->layout->shape;
     struct sl_encoder_weights weights = {0};
     struct converter c = {0};
-    struct sl_blas blas;
-    const char *why = NULL;
-    enum sl_err err = sl_blas_open(threads, &blas, &why);
-    if (err != SL_OK)
-        return sl_cause_set(ret_cause, err, "OpenBLAS cannot be loaded: %s", why);
     m->layers = sl_zalloc(s->layers_count * sizeof(*m->layers));
     fill(&c, m->layout, m->layers, &weights);
     if (c.count > 0) {
@@ -117,8 +112,7 @@ open_encoder(struct sl_encoder_model *m, uint32_t threads, struct sl_cause *ret_
     struct sl_encoder_options options = {.threads = threads,
                                          .pools_first_token = s->pooling == SL_POOLING_CLS,
                                          .is_normalized = true};
-    m->encoder = sl_encoder_create(&weights, &options, &blas);
-    return SL_OK;
+    m->encoder = sl_encoder_create(&weights, &options);
 }
 
 enum sl_err
@@ -129,13 +123,13 @@ sl_encoder_model_init(struct sl_encoder_model *ret, const struct sl_model *model
     enum sl_err err = sl_bert_layout_create(model, &m.layout, ret_cause);
     if (err == SL_OK)
         err = open_tokenizer(&m, ret_cause);
-    if (err == SL_OK)
-        err = open_encoder(&m, threads, ret_cause);
-    if (err == SL_OK)
-        *ret = m;
-    else
+    if (err != SL_OK) {
         sl_encoder_model_deinit(&m);
-    return err;
+        return err;
+    }
+    open_encoder(&m, threads);
+    *ret = m;
+    return SL_OK;
 }
 
 void

@@ -24,8 +24,8 @@ struct sl_encoder_model {
 
 /*
  * Fill *ret from `model`, which is borrowed until deinit. `threads` as in sl_encoder_options.
- * Errors: those of sl_bert_layout_create; SL_EINVAL: a vocabulary that does not fit the model;
- * SL_EUNAVAIL: no BLAS here. The cause says which.
+ * Errors: those of sl_bert_layout_create; SL_EINVAL: a vocabulary that does not fit the model.
+ * The cause says which.
  */
 SL_MUST_CHECK
 enum sl_err sl_encoder_model_init(struct sl_encoder_model *ret, const struct sl_model *model,

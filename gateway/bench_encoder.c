@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "extractors/encoder_model.h"
+#include "extractors/tensor/blas.h"
 #include "gateway/bench.h"
 #include "gateway/bench_encoder.h"
 #include "gateway/bench_model.h"
@@ -73,7 +74,7 @@ be_peak(int ask_fd, int answer_fd)
     float *memory = sl_alloc(count * sizeof(float));
     for (size_t i = 0; i < count; i++)
         memory[i] = (float)(i % 97) / 97.0f;
-    if (sl_blas_open(0, &blas, &why) != SL_OK)
+    if (sl_blas_open(sl_encoder_threads_default(), &blas, &why) != SL_OK)
         _exit(1);
     while (read(ask_fd, &byte, 1) == 1) {
         double rate = time_sgemm(&blas, memory);

@@ -4,19 +4,9 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#define THREADS_DEFAULT_MAX 4u
 
 /* Values of CBLAS_LAYOUT and CBLAS_TRANSPOSE. */
 enum { ROW_MAJOR = 101, AS_IT_IS = 111, TRANSPOSED = 112 };
-
-uint32_t
-sl_blas_threads_default(void)
-{
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : SL_MIN((uint32_t)online, THREADS_DEFAULT_MAX);
-}
 
 /* Name the kernels for a CPU that the library may not know; an operator's own choice stays. */
 static void
@@ -43,7 +33,7 @@ symbol(void *library, const char *name, void *ret_function)
 enum sl_err
 sl_blas_open(uint32_t threads, struct sl_blas *ret_blas, const char **ret_why)
 {
-    struct sl_blas blas = {.threads = threads == 0 ? sl_blas_threads_default() : threads};
+    struct sl_blas blas = {.threads = SL_MAX(threads, 1u)};
     char count[16];
     snprintf(count, sizeof(count), "%u", blas.threads);
     setenv("OPENBLAS_NUM_THREADS", count, 1);

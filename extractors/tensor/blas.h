@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blas.h - OpenBLAS, opened at run time: the main program links no BLAS, and the kernel it picks
- * can still be chosen, which it reads from the environment while it loads. Version 0.3.21 does not
- * know newer CPUs and falls back to AVX2 on some that have AVX-512; then it is told.
+ * blas.h - OpenBLAS, opened at run time: what the encoder's own products are measured against. The
+ * product does without it. The kernel it picks can be chosen, by the environment while it loads:
+ * version 0.3.21 does not know newer CPUs and falls back to AVX2 on some that have AVX-512; then it
+ * is told.
  *
  * Threading: sl_blas_open from one thread; afterwards sl_blas_gemm from any number of threads while
  * sl_blas_threads_set is not being called.
@@ -10,7 +11,16 @@
 #ifndef SL_EXTRACTORS_TENSOR_BLAS_H
 #define SL_EXTRACTORS_TENSOR_BLAS_H
 
-#include "extractors/tensor/ops.h"
+#include "runtime/base.h"
+
+/* c = a * b, or a * transposed b; a is m x k, c is m x n; ld: floats from a row to the next. */
+struct sl_gemm {
+    const float *a, *b;
+    float *c;
+    uint32_t m, n, k;
+    uint32_t lda, ldb, ldc;
+    bool is_b_transposed; /* b is n x k, as linear layers are stored; else k x n. */
+};
 
 struct sl_blas {
     void *library;
@@ -23,10 +33,10 @@ struct sl_blas {
 };
 
 /*
- * Load libopenblas.so.0, which starts `threads` - 1 threads of its own (0: as many as there are
- * CPUs online, at most 4). It changes the environment: call it before other threads exist, or from
- * create. On SL_EUNAVAIL *ret_why says what is missing (static, or the loader's, until the next
- * call). The library is never unloaded: its threads outlive a close.
+ * Load libopenblas.so.0, which starts `threads` - 1 threads of its own, at least 0. It changes the
+ * environment: call it before other threads exist, or from create. On SL_EUNAVAIL *ret_why says
+ * what is missing (static, or the loader's, until the next call). The library is never unloaded:
+ * its threads outlive a close.
  */
 SL_MUST_CHECK
 enum sl_err sl_blas_open(uint32_t threads, struct sl_blas *ret_blas, const char **ret_why);
@@ -36,8 +46,5 @@ void sl_blas_threads_set(struct sl_blas *blas, uint32_t threads);
 
 /* c = a * b. Dimensions are below 2^31. Nothing is done when one of them is 0. */
 void sl_blas_gemm(const struct sl_blas *blas, const struct sl_gemm *g);
-
-/* The number of threads that 0 stands for. */
-uint32_t sl_blas_threads_default(void);
 
 #endif

@@ -1,87 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "extractors/tensor/ops.h"
 
-#include <math.h>
-
-static void
-add_bias(struct sl_rows x, const float *bias)
+const struct sl_tensor_ops *
+sl_tensor_ops_best(void)
 {
-    for (uint32_t r = 0; r < x.count; r++) {
-        float *row = x.data + (size_t)r * x.stride;
-        for (uint32_t i = 0; i < x.width; i++)
-            row[i] += bias[i];
-    }
-}
-
-static void
-bias_gelu(struct sl_rows x, const float *bias)
-{
-    const float half_root = 0.70710678f; /* 1 / sqrt(2) */
-    for (uint32_t r = 0; r < x.count; r++) {
-        float *row = x.data + (size_t)r * x.stride;
-        for (uint32_t i = 0; i < x.width; i++) {
-            float v = row[i] + bias[i];
-            row[i] = 0.5f * v * (1.0f + erff(v * half_root));
-        }
-    }
-}
-
-static void
-norm_row(float *row, uint32_t width, const struct sl_norm *norm)
-{
-    float sum = 0, squares = 0;
-    for (uint32_t i = 0; i < width; i++)
-        sum += row[i];
-    float mean = sum / (float)width;
-    for (uint32_t i = 0; i < width; i++)
-        squares += (row[i] - mean) * (row[i] - mean);
-    float scale = 1.0f / sqrtf(squares / (float)width + norm->epsilon);
-    for (uint32_t i = 0; i < width; i++)
-        row[i] = (row[i] - mean) * scale * norm->gamma[i] + norm->beta[i];
-}
-
-static void
-bias_norm(struct sl_rows x, const float *bias, const float *residual, const struct sl_norm *norm)
-{
-    for (uint32_t r = 0; r < x.count; r++) {
-        float *row = x.data + (size_t)r * x.stride;
-        for (uint32_t i = 0; bias != NULL && i < x.width; i++)
-            row[i] += bias[i];
-        for (uint32_t i = 0; residual != NULL && i < x.width; i++)
-            row[i] += residual[(size_t)r * x.stride + i];
-        norm_row(row, x.width, norm);
-    }
-}
-
-static void
-softmax(struct sl_rows x, float scale)
-{
-    for (uint32_t r = 0; r < x.count; r++) {
-        float *row = x.data + (size_t)r * x.stride;
-        float largest = -INFINITY, sum = 0;
-        for (uint32_t i = 0; i < x.width; i++)
-            largest = fmaxf(largest, row[i] * scale);
-        for (uint32_t i = 0; i < x.width; i++) {
-            row[i] = expf(row[i] * scale - largest);
-            sum += row[i];
-        }
-        for (uint32_t i = 0; i < x.width; i++)
-            row[i] /= sum;
-    }
-}
-
-const struct sl_row_ops *
-sl_row_ops_portable(void)
-{
-    static const struct sl_row_ops ops = {"portable", add_bias, bias_gelu, bias_norm, softmax};
-    return &ops;
-}
-
-const struct sl_row_ops *
-sl_row_ops_best(void)
-{
-    const struct sl_row_ops *avx2 = sl_row_ops_avx2();
-    return avx2 != NULL ? avx2 : sl_row_ops_portable();
+    const struct sl_tensor_ops *best = sl_tensor_ops_avx512();
+    best = best != NULL ? best : sl_tensor_ops_avx2();
+    return best != NULL ? best : sl_tensor_ops_portable();
 }
 
 static float

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "extractors/encoder_model.h"
+#include "extractors/tensor/blas.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 #include "tests/extractors/encode_serve.h"

@@ -17,7 +17,6 @@ struct model {
     size_t used;
     struct sl_encoder_layer layers[LAYERS];
     struct sl_encoder_weights weights;
-    struct sl_blas blas;
 };
 
 static const float *
@@ -49,7 +48,6 @@ draw_linear(struct model *m, size_t rows, size_t columns)
 static void
 model_init(struct model *m)
 {
-    const char *why = NULL;
     *m = (struct model){.state = 12345};
     m->memory = sl_alloc(1 << 20);
     struct sl_encoder_weights *w = &m->weights;
@@ -70,7 +68,6 @@ model_init(struct model *m)
         l->output_norm = draw_norm(m);
     }
     w->layers = m->layers;
-    cr_assert_eq(sl_blas_open(2, &m->blas, &why), SL_OK, "%s", why);
 }
 
 static double
@@ -86,7 +83,7 @@ static double
 golden_error(struct model *m, const struct sl_encoder_options *options, const float *want)
 {
     float vectors[TEXTS * HIDDEN];
-    struct sl_encoder *e = sl_encoder_create(&m->weights, options, &m->blas);
+    struct sl_encoder *e = sl_encoder_create(&m->weights, options);
     struct sl_encoder_batch batch = {TEXTS, golden_sizes, golden_tokens, vectors, NULL, NULL};
     double error = 0;
     for (int round = 0; round < 2; round++) { /* The second uses the memory of the first. */
@@ -102,7 +99,7 @@ Test(encoder, agrees_with_the_reference_with_any_kernels_and_threads)
 {
     struct model m;
     model_init(&m);
-    const struct sl_row_ops *tables[2] = {sl_row_ops_portable(), sl_row_ops_best()};
+    const struct sl_tensor_ops *tables[2] = {sl_tensor_ops_portable(), sl_tensor_ops_best()};
     for (uint32_t i = 0; i < 8; i++) {
         struct sl_encoder_options options = {.threads = 1 + i / 4,
                                              .tokens_per_pass_max = i / 2 % 2 ? 1 : 0,
@@ -124,7 +121,7 @@ Test(encoder, a_large_batch_on_many_threads_gives_each_text_its_own_vector)
     struct model m;
     model_init(&m);
     struct sl_encoder_options options = {.threads = 3, .is_normalized = true};
-    struct sl_encoder *e = sl_encoder_create(&m.weights, &options, &m.blas);
+    struct sl_encoder *e = sl_encoder_create(&m.weights, &options);
     uint32_t *sizes = sl_alloc(COPIES * sizeof(golden_sizes));
     uint32_t *tokens = sl_alloc(COPIES * sizeof(golden_tokens));
     float *vectors = sl_zalloc(COPIES * sizeof(golden_means));
@@ -156,7 +153,7 @@ Test(encoder, stops_between_layers_when_cancelled)
     int asked = 0;
     float vectors[TEXTS * HIDDEN];
     struct sl_encoder_options options = {.threads = 1};
-    struct sl_encoder *e = sl_encoder_create(&m.weights, &options, &m.blas);
+    struct sl_encoder *e = sl_encoder_create(&m.weights, &options);
     struct sl_encoder_batch batch = {TEXTS,   golden_sizes,    golden_tokens,
                                      vectors, cancel_at_third, &asked};
     cr_expect_eq(sl_encoder_encode(e, &batch), SL_ECANCELED);
@@ -173,7 +170,7 @@ Test(encoder, refuses_tokens_and_sizes_out_of_range)
     float vectors[HIDDEN];
     uint32_t tokens[POSITIONS + 1] = {VOCAB}, size = 1;
     struct sl_encoder_options options = {.threads = 1};
-    struct sl_encoder *e = sl_encoder_create(&m.weights, &options, &m.blas);
+    struct sl_encoder *e = sl_encoder_create(&m.weights, &options);
     struct sl_encoder_batch batch = {1, &size, tokens, vectors, NULL, NULL};
     cr_expect_eq(sl_encoder_encode(e, &batch), SL_EINVAL);
     tokens[0] = 0;

@@ -8,95 +8,238 @@
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 
-enum { ROWS = 3, STRIDE = 80, CELLS = ROWS * STRIDE };
+/* tests/extractors/ops_wide.c */
+const struct sl_tensor_ops *sl_tensor_ops_wide(void);
 
-static float
-random_float(struct sl_random *random, float scale)
+static struct sl_random dice;
+
+static const struct sl_tensor_ops *
+table(uint32_t index)
 {
-    return ((float)sl_random_below(random, 1u << 24) / (1u << 24) - 0.5f) * 2 * scale;
+    const struct sl_tensor_ops *tables[] = {sl_tensor_ops_portable(), sl_tensor_ops_avx2(),
+                                            sl_tensor_ops_avx512(), sl_tensor_ops_wide()};
+    return tables[index];
 }
+#define TABLES 4u
 
-static void
-fill(struct sl_random *random, float *data, size_t count, float scale)
+static float *
+draw(size_t count, float scale)
 {
+    float *data = sl_alloc((count + 1) * sizeof(float));
     for (size_t i = 0; i < count; i++)
-        data[i] = random_float(random, scale);
+        data[i] = ((float)sl_random_below(&dice, 1u << 24) / (1u << 24) - 0.5f) * 2 * scale;
+    return data;
 }
 
-struct operands {
-    float x[CELLS], residual[CELLS], bias[STRIDE], gamma[STRIDE], beta[STRIDE];
+static double
+gelu(double v)
+{
+    return 0.5 * v * (1 + erf(v / sqrt(2)));
+}
+
+/* ---- linear -------------------------------------------------------------------------------- */
+
+struct product {
+    uint32_t rows, in, out, members;
+    bool has_gelu;
 };
 
+/* By members one after the other: what they write must not overlap, whoever comes first. */
 static void
-apply(const struct sl_row_ops *ops, int operation, struct operands *o, uint32_t width)
+check_linear(const struct sl_tensor_ops *ops, const struct product *p)
 {
-    struct sl_rows rows = {.data = o->x, .count = ROWS, .width = width, .stride = STRIDE};
-    struct sl_norm norm = {.gamma = o->gamma, .beta = o->beta, .epsilon = 1e-12f};
-    switch (operation) {
-    case 0:
-        ops->add_bias(rows, o->bias);
-        break;
-    case 1:
-        ops->bias_gelu(rows, o->bias);
-        break;
-    case 2:
-        ops->bias_norm(rows, o->bias, o->residual, &norm);
-        break;
-    case 3:
-        ops->bias_norm(rows, NULL, NULL, &norm);
-        break;
-    default:
-        ops->softmax(rows, 0.5f);
-    }
-}
-
-Test(ops, avx2_agrees_with_portable_on_every_width)
-{
-    const struct sl_row_ops *avx2 = sl_row_ops_avx2();
-    struct sl_random random;
-    if (avx2 == NULL)
-        return; /* Nothing to compare on this CPU. */
-    sl_random_seed(&random, 3);
-    for (uint32_t width = 1; width <= STRIDE; width++) {
-        for (int operation = 0; operation < 5; operation++) {
-            struct operands a, b;
-            fill(&random, (float *)&a, sizeof(a) / sizeof(float), operation == 4 ? 40.0f : 4.0f);
-            b = a;
-            apply(sl_row_ops_portable(), operation, &a, width);
-            apply(avx2, operation, &b, width);
-            /* One column has no variance: there, a norm is all rounding. */
-            float tolerance = operation == 2 || operation == 3 ? 2e-5f : 2e-6f;
-            for (int i = 0; i < CELLS; i++) {
-                if ((uint32_t)(i % STRIDE) >= width)
-                    cr_assert_eq(a.x[i], b.x[i], "nothing is written past the width");
-                else if (width > 1 || operation < 2 || operation == 4)
-                    cr_assert_lt(fabsf(a.x[i] - b.x[i]), tolerance, "op %d width %u: %g and %g",
-                                 operation, width, (double)a.x[i], (double)b.x[i]);
-            }
+    const float untouched = 77;
+    uint32_t stride = p->in + 3, to_stride = p->out + 5;
+    float *x = draw((size_t)p->rows * stride, 1), *weight = draw((size_t)p->out * p->in, 1);
+    float *bias = draw(p->out, 1), *y = draw((size_t)p->rows * to_stride, 1);
+    float *scratch = draw(ops->linear_scratch, 1);
+    for (uint32_t i = 0; i < p->rows * to_stride; i++)
+        y[i] = untouched;
+    for (uint32_t m = p->members; m-- > 0;)
+        ops->linear((struct sl_rows){x, p->rows, p->in, stride}, &(struct sl_linear){weight, bias},
+                    p->has_gelu, (struct sl_rows){y, p->rows, p->out, to_stride},
+                    (struct sl_part){m, p->members}, scratch);
+    for (uint32_t r = 0; r < p->rows; r++) {
+        for (uint32_t c = 0; c < p->out; c++) {
+            double want = bias[c];
+            for (uint32_t i = 0; i < p->in; i++)
+                want += (double)x[r * stride + i] * (double)weight[c * p->in + i];
+            want = p->has_gelu ? gelu(want) : want;
+            cr_assert_lt(fabs((double)y[r * to_stride + c] - want), 2e-6 * (sqrt(p->in) + 2),
+                         "%s %u x %u x %u at %u, %u: %g, not %g", ops->name, p->rows, p->in, p->out,
+                         r, c, (double)y[r * to_stride + c], want);
         }
+        for (uint32_t c = p->out; c < to_stride; c++)
+            cr_assert_eq(y[r * to_stride + c], untouched, "nothing is written past the width");
+    }
+    float *all[] = {x, weight, bias, y, scratch};
+    for (size_t i = 0; i < SL_COUNT_OF(all); i++)
+        sl_free(all[i]);
+}
+
+Test(ops, linear_is_right_for_every_small_shape_and_share)
+{
+    sl_random_seed(&dice, 3);
+    for (uint32_t t = 0; t < TABLES; t++) {
+        for (uint32_t i = 0; table(t) != NULL && i < 300; i++)
+            check_linear(table(t), &(struct product){.rows = 1 + sl_random_below(&dice, 30),
+                                                     .in = 1 + sl_random_below(&dice, 50),
+                                                     .out = 1 + sl_random_below(&dice, 90),
+                                                     .members = 1 + sl_random_below(&dice, 4),
+                                                     .has_gelu = i % 2 == 0});
     }
 }
 
-Test(ops, softmax_survives_large_scores)
+Test(ops, linear_is_right_where_it_is_cut_into_blocks)
 {
-    const struct sl_row_ops *tables[2] = {sl_row_ops_portable(), sl_row_ops_best()};
-    for (int i = 0; i < 2; i++) {
-        float x[9] = {1e30f, 1e30f, -1e30f, 0, 0, 0, 0, 0, -INFINITY};
-        tables[i]->softmax((struct sl_rows){x, 1, 9, 9}, 1.0f);
-        cr_expect_float_eq(x[0], 0.5f, 1e-6f);
-        cr_expect_float_eq(x[1], 0.5f, 1e-6f);
-        cr_expect_float_eq(x[8], 0.0f, 1e-6f);
+    static const struct product shapes[] = {{200, 800, 40, 1, true},
+                                            {97, 385, 400, 2, false},
+                                            {13, 1536, 193, 3, true},
+                                            {1, 384, 384, 2, false}};
+    sl_random_seed(&dice, 4);
+    for (uint32_t t = 0; t < TABLES; t++) {
+        for (size_t i = 0; table(t) != NULL && i < SL_COUNT_OF(shapes); i++)
+            check_linear(table(t), &shapes[i]);
     }
 }
 
 Test(ops, gelu_is_the_exact_one)
 {
-    const struct sl_row_ops *ops = sl_row_ops_best();
-    for (float v = -12; v < 12; v += 0.003f) {
-        float x[1] = {v}, zero[1] = {0};
-        double want = 0.5 * (double)v * (1 + erf((double)v / sqrt(2)));
-        ops->bias_gelu((struct sl_rows){x, 1, 1, 1}, zero);
-        cr_assert_lt(fabs((double)x[0] - want), 1e-6 * fmax(1, fabs(want)));
+    for (uint32_t t = 0; t < TABLES; t++) {
+        const struct sl_tensor_ops *ops = table(t);
+        if (ops == NULL)
+            continue;
+        float *scratch = sl_alloc(ops->linear_scratch * sizeof(float)), one = 1, zero = 0;
+        for (float v = -12; v < 12; v += 0.003f) {
+            float x = v, y;
+            ops->linear((struct sl_rows){&x, 1, 1, 1}, &(struct sl_linear){&one, &zero}, true,
+                        (struct sl_rows){&y, 1, 1, 1}, (struct sl_part){0, 1}, scratch);
+            double want = gelu((double)v);
+            cr_assert_lt(fabs((double)y - want), 1e-6 * fmax(1, fabs(want)), "%s", ops->name);
+        }
+        sl_free(scratch);
+    }
+}
+
+/* ---- attention ----------------------------------------------------------------------------- */
+
+struct heads {
+    uint32_t tokens, heads, width, members;
+    float scale;
+};
+
+/* One output of one head, slowly. */
+static double
+attended(const struct sl_attention *a, const struct heads *h, uint32_t head, uint32_t row,
+         uint32_t column)
+{
+    double largest = -INFINITY, sum = 0, mixed = 0;
+    size_t at = (size_t)head * h->width;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t t = 0; t < h->tokens; t++) {
+            double score = 0;
+            for (uint32_t i = 0; i < h->width; i++)
+                score +=
+                    (double)a->q[row * a->stride + at + i] * (double)a->k[t * a->stride + at + i];
+            score /= sqrt(h->width);
+            largest = pass == 0 ? fmax(largest, score) : largest;
+            double share = pass == 0 ? 0 : exp(score - largest);
+            sum += share;
+            mixed += share * (double)a->v[t * a->stride + at + column];
+        }
+    }
+    return mixed / sum;
+}
+
+static void
+check_attention(const struct sl_tensor_ops *ops, const struct heads *h)
+{
+    uint32_t stride = h->heads * h->width + 2;
+    size_t count = (size_t)h->tokens * stride;
+    float *q = draw(count, h->scale), *k = draw(count, h->scale), *v = draw(count, 1);
+    float *out = draw(count, 1), *scratch = draw(ops->attention_scratch(h->tokens, h->width), 1);
+    struct sl_attention a = {q, k, v, out, h->tokens, stride, h->heads, h->width};
+    for (uint32_t m = h->members; m-- > 0;)
+        ops->attention(&a, (struct sl_part){m, h->members}, scratch);
+    for (uint32_t head = 0; head < h->heads; head++) {
+        for (uint32_t i = 0; i < 40; i++) {
+            uint32_t row = sl_random_below(&dice, h->tokens);
+            uint32_t column = sl_random_below(&dice, h->width);
+            double want = attended(&a, h, head, row, column);
+            double got = (double)out[row * stride + head * h->width + column];
+            cr_assert_lt(fabs(got - want), 1e-5, "%s: %u tokens of %u: %g, not %g", ops->name,
+                         h->tokens, h->width, got, want);
+        }
+    }
+    float *all[] = {q, k, v, out, scratch};
+    for (size_t i = 0; i < SL_COUNT_OF(all); i++)
+        sl_free(all[i]);
+}
+
+Test(ops, attention_is_right_for_every_length)
+{
+    static const uint32_t widths[] = {1, 7, 16, 32, 40, 64};
+    sl_random_seed(&dice, 5);
+    for (uint32_t t = 0; t < TABLES; t++) {
+        for (uint32_t i = 0; table(t) != NULL && i < 80; i++)
+            check_attention(table(t), &(struct heads){.tokens = 1 + i + (i > 70 ? 200 : 0),
+                                                      .heads = 1 + sl_random_below(&dice, 4),
+                                                      .width = widths[i % SL_COUNT_OF(widths)],
+                                                      .members = 1 + sl_random_below(&dice, 3),
+                                                      .scale = 1});
+    }
+}
+
+Test(ops, attention_survives_large_scores)
+{
+    sl_random_seed(&dice, 6);
+    for (uint32_t t = 0; t < TABLES; t++) {
+        if (table(t) != NULL)
+            check_attention(table(t), &(struct heads){37, 2, 8, 1, 1e3f});
+    }
+}
+
+/* ---- layer norm ---------------------------------------------------------------------------- */
+
+static void
+check_norm(const struct sl_tensor_ops *ops, uint32_t rows, uint32_t width, bool has_residual)
+{
+    uint32_t stride = width + 3;
+    float *x = draw((size_t)rows * stride, 4), *residual = draw((size_t)rows * stride, 4);
+    float *gamma = draw(width, 1), *beta = draw(width, 1), *before = draw((size_t)rows * stride, 1);
+    memcpy(before, x, (size_t)rows * stride * sizeof(float));
+    for (uint32_t m = 0; m < 3; m++)
+        ops->add_norm((struct sl_rows){x, rows, width, stride}, has_residual ? residual : NULL,
+                      &(struct sl_norm){gamma, beta, 1e-5f}, (struct sl_part){m, 3});
+    for (uint32_t r = 0; r < rows; r++) {
+        double mean = 0, variance = 0;
+        for (int pass = 0; pass < 3; pass++) {
+            for (uint32_t i = 0; i < width; i++) {
+                double v = (double)before[r * stride + i] +
+                           (has_residual ? (double)residual[r * stride + i] : 0);
+                mean += pass == 0 ? v / width : 0;
+                variance += pass == 1 ? (v - mean) * (v - mean) / width : 0;
+                double want =
+                    (v - mean) / sqrt(variance + 1e-5) * (double)gamma[i] + (double)beta[i];
+                if (pass == 2) /* One column has no variance: there it is all rounding. */
+                    cr_assert_lt(fabs((double)x[r * stride + i] - want), width == 1 ? 1e-2 : 5e-5,
+                                 "%s width %u", ops->name, width);
+            }
+        }
+        for (uint32_t i = width; i < stride; i++)
+            cr_assert_eq(x[r * stride + i], before[r * stride + i], "past the width");
+    }
+    float *all[] = {x, residual, gamma, beta, before};
+    for (size_t i = 0; i < SL_COUNT_OF(all); i++)
+        sl_free(all[i]);
+}
+
+Test(ops, norm_is_right_for_every_width)
+{
+    sl_random_seed(&dice, 7);
+    for (uint32_t t = 0; t < TABLES; t++) {
+        for (uint32_t width = 1; table(t) != NULL && width <= 80; width++)
+            check_norm(table(t), 1 + width % 5, width, width % 3 != 0);
     }
 }
 
@@ -113,37 +256,25 @@ Test(ops, converts_halves)
     cr_expect(got[0] == 1.0f && got[1] == -2.0f && fabsf(got[2] - 0.334f) < 0.001f);
 }
 
-Test(ops, gemm_multiplies_with_strides_and_transposes)
+/* The yardstick: what it measures must be the same product. */
+Test(ops, blas_multiplies_what_linear_does)
 {
-    enum { M = 7, N = 5, K = 9, LD = 12 };
+    enum { M = 7, N = 5, K = 9 };
     struct sl_blas blas;
     const char *why = NULL;
-    struct sl_random random;
-    float a[M * LD], b[LD * LD], c[M * LD];
-    cr_assert_eq(sl_blas_open(1, &blas, &why), SL_OK, "%s", why);
-    sl_random_seed(&random, 4);
-    fill(&random, a, M * LD, 1);
-    fill(&random, b, LD * LD, 1);
-    for (int is_transposed = 0; is_transposed < 2; is_transposed++) {
-        struct sl_gemm g = {.a = a,
-                            .b = b,
-                            .c = c,
-                            .m = M,
-                            .n = N,
-                            .k = K,
-                            .lda = LD,
-                            .ldb = LD,
-                            .ldc = LD,
-                            .is_b_transposed = is_transposed};
-        memset(c, 0x7F, sizeof(c));
-        sl_blas_gemm(&blas, &g);
-        for (int i = 0; i < M; i++) {
-            for (int j = 0; j < N; j++) {
-                float want = 0;
-                for (int k = 0; k < K; k++)
-                    want += a[i * LD + k] * (is_transposed ? b[j * LD + k] : b[k * LD + j]);
-                cr_assert_float_eq(c[i * LD + j], want, 1e-5f);
-            }
-        }
-    }
+    if (sl_blas_open(1, &blas, &why) != SL_OK)
+        return; /* It is not needed to run. */
+    sl_random_seed(&dice, 8);
+    const struct sl_tensor_ops *ops = sl_tensor_ops_best();
+    float *a = draw(M * K, 1), *b = draw(N * K, 1), c[M * N], d[M * N], zero[N] = {0};
+    float *scratch = draw(ops->linear_scratch, 1);
+    struct sl_gemm g = {a, b, c, M, N, K, K, K, N, true};
+    sl_blas_gemm(&blas, &g);
+    ops->linear((struct sl_rows){a, M, K, K}, &(struct sl_linear){b, zero}, false,
+                (struct sl_rows){d, M, N, N}, (struct sl_part){0, 1}, scratch);
+    for (int i = 0; i < M * N; i++)
+        cr_assert_float_eq(c[i], d[i], 1e-5f);
+    sl_free(a);
+    sl_free(b);
+    sl_free(scratch);
 }
