@@ -24,7 +24,7 @@ static const struct suite {
     {"model", "moving and mapping models", NULL},
     {"serve", "requests to replicas", NULL},
     {"scale", "from zero and to more replicas", NULL},
-    {"gateway", "requests through the HTTP front", NULL},
+    {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},
 };
 
 bool
