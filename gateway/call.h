@@ -87,9 +87,9 @@ struct sl_call {
     uint16_t status; /* Preset to the route's success code. */
     struct sl_buf reply;
     struct sl_jsonw out;       /* Writes to `reply`. */
+    const char *reply_type;    /* Content-Type of a success, static; NULL: JSON. */
     struct sl_pair headers[4]; /* Extra reply headers, static or arena text. */
     uint32_t headers_count;
-
     struct sl_arena *arena;     /* Freed with the call: see sl_call_format. */
     struct sl_after *after;     /* sl_call_after_commit's list, in order. */
     struct sl_failure *failure; /* Set by sl_call_fail and its like. */

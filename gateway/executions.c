@@ -3,6 +3,7 @@
  * Running retrievers: execute, ad-hoc execute, explain, document search, and the last runs of each.
  * A run is kept as {summary members..., "detail": the reply}, under a time-ordered id.
  */
+#include "gateway/execution_stream.h"
 #include "gateway/list.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
@@ -163,18 +164,12 @@ write_statistics(const struct sl_retrieval *r, struct sl_jsonw *w)
     sl_jsonw_name(w, "stages");
     sl_jsonw_object(w);
     for (uint32_t i = 0; i < r->stage_index; i++) {
-        const struct sl_stage_stat *s = &r->stats[i];
         bool is_repeated = false;
         for (uint32_t j = 0; j < i; j++)
-            is_repeated = is_repeated || strcmp(r->stats[j].name, s->name) == 0;
-        sl_jsonw_name(w, is_repeated ? sl_call_format(r->call, "%s_%u", s->name, i) : s->name);
-        sl_jsonw_object(w);
-        sl_jsonw_member_u64(w, "input_count", s->input_count);
-        sl_jsonw_member_u64(w, "output_count", s->output_count);
-        sl_jsonw_member_f64(w, "duration_ms", s->duration_ms);
-        sl_jsonw_member_f64(w, "efficiency",
-                            s->input_count == 0 ? 0 : (double)s->output_count / s->input_count);
-        sl_jsonw_end(w);
+            is_repeated = is_repeated || strcmp(r->stats[j].name, r->stats[i].name) == 0;
+        sl_jsonw_name(w, is_repeated ? sl_call_format(r->call, "%s_%u", r->stats[i].name, i)
+                                     : r->stats[i].name);
+        sl_stage_stat_write(&r->stats[i], w);
     }
     sl_jsonw_end(w);
     sl_jsonw_member_f64(w, "total_time_ms", elapsed_ms(r));
@@ -191,6 +186,8 @@ write_execution(const struct sl_retrieval *r, const struct page *p, struct sl_js
     sl_jsonw_member_str(w, "status", "completed");
     write_documents(r, p, "documents", w);
     write_pagination(p, r->found_count, w);
+    if (r->facets.size > 0)
+        sl_jsonw_member_raw(w, "facets", r->facets);
     write_statistics(r, w);
     sl_jsonw_name(w, "budget");
     sl_jsonw_object(w);
@@ -284,6 +281,8 @@ finish(struct sl_retrieval *r)
     if (run->is_adhoc)
         sl_call_header(call, "X-Execution-Mode", "adhoc");
     store(r, &page, sl_buf_slice(&call->reply));
+    if (sl_json_bool(sl_json_member(call->body, "stream"), false))
+        sl_execution_stream(r, run->execution_id);
 }
 
 static void
@@ -317,15 +316,6 @@ make(struct sl_call *call, const char *parent, bool is_adhoc)
     return r;
 }
 
-static bool
-refuses_stream(struct sl_call *call)
-{
-    if (!sl_json_bool(sl_json_member(call->body, "stream"), false))
-        return false;
-    sl_call_fail(call, SL_API_NOT_IMPLEMENTED, "streamed executions are not built yet");
-    return true;
-}
-
 static const char *
 adhoc_parent(struct sl_call *call)
 {
@@ -337,8 +327,7 @@ sl_api_execute_retriever(struct sl_call *call)
 {
     struct sl_resource found;
     struct page page;
-    if (refuses_stream(call) ||
-        !sl_resource_find(call, &sl_kind_retriever, call->namespace_id, call->params[0], &found))
+    if (!sl_resource_find(call, &sl_kind_retriever, call->namespace_id, call->params[0], &found))
         return;
     read_page(call, sl_json_member(call->body, "pagination"), &page);
     struct sl_retrieval *r = make(call, found.id, false);
@@ -355,8 +344,6 @@ sl_api_execute_adhoc(struct sl_call *call)
 {
     struct sl_buf stages = {0};
     struct page page;
-    if (refuses_stream(call))
-        return;
     read_page(call, sl_json_member(call->body, "pagination"), &page);
     struct sl_retrieval *r = make(call, adhoc_parent(call), true);
     if (!sl_call_has_failed(call) &&

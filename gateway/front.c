@@ -109,10 +109,11 @@ response_of(struct sl_request *request, struct sl_call *call)
         call->reply.size, call->reply.data, sl_free);
     sl_assert(response != NULL);
     call->reply = (struct sl_buf){0};
+    const char *type =
+        call->reply_type != NULL && call->status < 400 ? call->reply_type : request->reply_type;
     if (call->status != 204)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                                request->reply_type == NULL ? "application/json"
-                                                            : request->reply_type);
+                                type == NULL ? "application/json" : type);
     MHD_add_response_header(response, "X-Request-Id", call->request_id);
     if (call->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");

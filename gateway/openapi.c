@@ -51,6 +51,22 @@ write_content(struct sl_jsonw *w, const char *type, const struct sl_field *schem
     sl_jsonw_end(w);
 }
 
+/* The schema is that of each event's data. */
+static void
+write_events(struct sl_jsonw *w)
+{
+    uint32_t count;
+    const struct sl_schema *schemas = sl_reply_schemas(&count);
+    sl_jsonw_name(w, "text/event-stream");
+    sl_jsonw_object(w);
+    sl_jsonw_name(w, "schema");
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(schemas[i].name, "execution_event_reply") == 0)
+            sl_schema_write_reply(w, &(struct sl_reply){.fields = schemas[i].fields});
+    }
+    sl_jsonw_end(w);
+}
+
 static void
 write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
 {
@@ -67,6 +83,8 @@ write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
         sl_jsonw_name(w, "schema");
         sl_schema_write_reply(w, reply);
         sl_jsonw_end(w);
+        if (route->flags & SL_ROUTE_EVENTS)
+            write_events(w);
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);

@@ -43,6 +43,7 @@ struct sl_stage_stat {
     const char *name;
     uint32_t input_count, output_count;
     double duration_ms;
+    struct sl_slice metadata; /* JSON; empty: none. */
 };
 
 struct sl_retrieval {
@@ -63,6 +64,7 @@ struct sl_retrieval {
     struct sl_json config; /* Of the stage that runs, templates expanded. */
     struct sl_query_vector *vectors;
     struct sl_slice wanted_text, wanted_index; /* What was asked to be embedded. */
+    struct sl_slice facets;                    /* JSON of the last search's; empty: none. */
     struct sl_stage_stat stats[SL_RETRIEVAL_STAGES_MAX];
     uint64_t started_ns, stage_started_ns;
 };
@@ -119,6 +121,14 @@ enum sl_stage_result sl_stage_refuse(struct sl_retrieval *r, const char *name, c
 struct sl_json sl_found_field(struct sl_retrieval *r, const struct sl_found *f,
                               struct sl_slice path);
 
+/* Count the parameter `facets` over the documents there are. false: the stage has failed. */
+bool sl_retrieval_count_facets(struct sl_retrieval *r);
+
+/* Keep at most `per_group` documents for each value of the field, of the first `groups_max` values.
+ * Groups are in the order of their best documents, and those of a group follow each other. */
+void sl_retrieval_group(struct sl_retrieval *r, struct sl_slice field, uint32_t per_group,
+                        uint32_t groups_max);
+
 #define STAGE(name) enum sl_stage_result sl_stage_##name(struct sl_retrieval *r);
 STAGE(feature_search)
 STAGE(attribute_filter)
@@ -126,6 +136,8 @@ STAGE(sort_relevance)
 STAGE(sort_attribute)
 STAGE(group_by)
 STAGE(sample)
+STAGE(aggregate)
+STAGE(mmr)
 #undef STAGE
 
 #endif

@@ -4,25 +4,17 @@
 #include "gateway/retrieval.h"
 #include "runtime/random.h"
 
-/*
- * Groups keep the order in which their best document came; output_mode "first" keeps one of each,
- * otherwise documents of a group follow each other.
- */
-enum sl_stage_result
-sl_stage_group_by(struct sl_retrieval *r)
+void
+sl_retrieval_group(struct sl_retrieval *r, struct sl_slice field, uint32_t per_group,
+                   uint32_t groups_max)
 {
-    struct sl_slice field = sl_call_text(r->call, sl_stage_parameter(r, "group_by_field"));
-    uint32_t per_group = sl_stage_number(r, "max_per_group", 1, 100, 10), kept = 0;
+    uint32_t kept = 0, groups = 0;
     bool *is_taken = sl_call_alloc(r->call, SL_MAX(r->found_count, 1u) * sizeof *is_taken);
     struct sl_found *out = sl_call_alloc(r->call, SL_MAX(r->found_count, 1u) * sizeof *out);
     struct sl_json *values = sl_call_alloc(r->call, SL_MAX(r->found_count, 1u) * sizeof *values);
-    if (field.size == 0)
-        field = sl_slice_str("source_object_id");
-    if (sl_json_is(sl_stage_parameter(r, "output_mode"), "first"))
-        per_group = 1;
     for (uint32_t i = 0; i < r->found_count; i++)
         values[i] = sl_found_field(r, &r->found[i], field);
-    for (uint32_t i = 0; i < r->found_count; i++) {
+    for (uint32_t i = 0; i < r->found_count && groups < groups_max; i++) {
         uint32_t members = 0;
         for (uint32_t j = i; j < r->found_count && !is_taken[i]; j++) {
             if (is_taken[j] || sl_json_order(values[i], values[j]) != 0)
@@ -32,9 +24,21 @@ sl_stage_group_by(struct sl_retrieval *r)
             if (members++ < per_group)
                 out[kept++] = r->found[j];
         }
+        groups += members > 0;
     }
     r->found = out;
     r->found_count = kept;
+}
+
+enum sl_stage_result
+sl_stage_group_by(struct sl_retrieval *r)
+{
+    struct sl_slice field = sl_call_text(r->call, sl_stage_parameter(r, "group_by_field"));
+    uint32_t per_group = sl_stage_number(r, "max_per_group", 1, 1000, 10);
+    if (sl_json_is(sl_stage_parameter(r, "output_mode"), "first"))
+        per_group = 1;
+    sl_retrieval_group(r, field.size > 0 ? field : sl_slice_str("source_object_id"), per_group,
+                       UINT32_MAX);
     return SL_STAGE_DONE;
 }
 

@@ -375,6 +375,63 @@ take(struct sl_retrieval *r, const struct sl_ranked *items, uint32_t count)
     }
 }
 
+struct grouping { /* The parameter group_by; without one, `is_asked` is false. */
+    struct sl_slice field;
+    uint32_t per_group, groups_max;
+    bool is_asked;
+};
+
+static bool
+read_part(struct sl_retrieval *r, struct sl_json group_by, const char *name, uint32_t max,
+          uint32_t *ret_number)
+{
+    struct sl_json v = sl_json_member(group_by, name);
+    uint64_t number;
+    if (!sl_json_has(v))
+        return true;
+    if (sl_json_u64(v, &number) != SL_OK || number < 1 || number > max)
+        return refuse(r, "group_by", "max_per_group lies in 1..100 and limit in 1..500");
+    *ret_number = (uint32_t)number;
+    return true;
+}
+
+static bool
+read_grouping(struct sl_retrieval *r, struct grouping *ret_grouping)
+{
+    struct sl_json v = sl_stage_parameter(r, "group_by");
+    *ret_grouping = (struct grouping){.per_group = 1, .groups_max = 25};
+    if (!sl_json_has(v))
+        return true;
+    ret_grouping->is_asked = true;
+    ret_grouping->field = sl_call_text(r->call, sl_json_member(v, "field"));
+    if (ret_grouping->field.size == 0)
+        return refuse(r, "group_by", "group_by needs a field");
+    if (!read_part(r, v, "max_per_group", 100, &ret_grouping->per_group) ||
+        !read_part(r, v, "limit", 500, &ret_grouping->groups_max))
+        return false;
+    if (sl_json_is(sl_json_member(v, "output_mode"), "first"))
+        ret_grouping->per_group = 1;
+    return true;
+}
+
+/* What of the fused list goes on. Facets are counted over all of it. */
+static enum sl_stage_result
+hand_on(struct sl_retrieval *r, const struct sl_ranked *items, uint32_t total, uint32_t limit)
+{
+    struct grouping grouping;
+    bool has_facets = sl_json_count(sl_stage_parameter(r, "facets")) > 0;
+    if (!read_grouping(r, &grouping))
+        return SL_STAGE_FAILED;
+    take(r, items, grouping.is_asked || has_facets ? total : SL_MIN(total, limit));
+    if (!sl_retrieval_count_facets(r))
+        return SL_STAGE_FAILED;
+    if (grouping.is_asked)
+        sl_retrieval_group(r, grouping.field, grouping.per_group, grouping.groups_max);
+    else
+        r->found_count = SL_MIN(r->found_count, limit);
+    return SL_STAGE_DONE;
+}
+
 static enum sl_stage_result
 search_all(struct sl_retrieval *r, const struct sl_filter *filter)
 {
@@ -400,8 +457,7 @@ search_all(struct sl_retrieval *r, const struct sl_filter *filter)
     }
     struct sl_ranked *items = sl_call_alloc(r->call, SL_MAX(total, 1u) * sizeof *items);
     total = sl_fuse(fusion, rankings, count, items);
-    take(r, items, SL_MIN(total, limit));
-    return SL_STAGE_DONE;
+    return hand_on(r, items, total, limit);
 }
 
 enum sl_stage_result

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of stages, and stages as clients send them made into the long form that is stored. */
+#include "gateway/aggregate.h"
 #include "gateway/feature_uri.h"
 #include "runtime/filter.h"
 #include "gateway/resource.h"
@@ -11,6 +12,10 @@ static const struct sl_stage stages[] = {
      "{\"searches\":{\"type\":\"array\",\"maxItems\":10},\"final_top_k\":{\"type\":\"integer\","
      "\"minimum\":1,\"maximum\":500,\"default\":25},\"fusion\":{\"type\":\"string\",\"enum\":"
      "[\"rrf\",\"weighted\",\"max\",\"dbsf\"],\"default\":\"rrf\"},"
+     "\"group_by\":{\"type\":\"object\",\"properties\":{\"field\":{\"type\":\"string\"},"
+     "\"max_per_group\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":1},"
+     "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,\"default\":25}}},"
+     "\"facets\":{\"type\":\"array\",\"maxItems\":20},"
      "\"collection_identifiers\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}",
      sl_stage_feature_search},
     {"attribute_filter", "filter", "filter", "Keeps the documents whose fields meet conditions",
@@ -40,19 +45,26 @@ static const struct sl_stage stages[] = {
      "\"strategy\":{\"type\":\"string\",\"enum\":[\"random\",\"reservoir\"],"
      "\"default\":\"random\"},\"seed\":{\"type\":\"integer\"}}",
      sl_stage_sample},
+    {"aggregate", "reduce", "sigma", "Counts, sums and the like over documents, by groups",
+     "{\"aggregations\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":32},"
+     "\"group_by\":{\"type\":\"array\",\"maxItems\":4},\"sort_by\":{\"type\":\"string\"},"
+     "\"sort_order\":{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"desc\"},"
+     "\"limit\":{\"type\":\"integer\",\"minimum\":1},"
+     "\"include_documents\":{\"type\":\"boolean\",\"default\":false}}",
+     sl_stage_aggregate},
+    {"mmr", "sort", "shuffle", "Orders documents so that near ones do not follow each other",
+     "{\"lambda\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.7},"
+     "\"top_k\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,\"default\":25},"
+     "\"diversity_feature_uri\":{\"type\":\"string\"},"
+     "\"score_field\":{\"type\":\"string\",\"default\":\"score\"}}",
+     sl_stage_mmr},
 };
 
 /* Known to clients, and not built: refused by name rather than as unknown. */
 static const char *const later[] = {
-    "rerank",          "mmr",
-    "aggregate",       "llm_filter",
-    "llm_enrich",      "document_enrich",
-    "taxonomy_enrich", "json_transform",
-    "rag_prepare",     "summarize",
-    "cluster",         "query_expand",
-    "api_call",        "external_web_search",
-    "web_scrape",      "sql_lookup",
-    "code_execution",
+    "rerank",         "llm_filter",          "llm_enrich", "document_enrich", "taxonomy_enrich",
+    "json_transform", "rag_prepare",         "summarize",  "cluster",         "query_expand",
+    "api_call",       "external_web_search", "web_scrape", "sql_lookup",      "code_execution",
 };
 
 const struct sl_stage *
@@ -127,12 +139,28 @@ check_uri(const struct shaping *s, uint32_t search, struct sl_json v)
                         SL_SLICE_FMT(text));
 }
 
+/* A template may stand for a value: what has one is checked when it runs. */
+static void
+check_aggregate(const struct shaping *s, struct sl_json parameters)
+{
+    struct sl_aggregation *a = NULL;
+    struct sl_aggregation_error error;
+    if (sl_aggregation_create(parameters, &a, &error) != SL_OK &&
+        memmem(sl_json_raw(parameters).data, sl_json_raw(parameters).size, "{{", 2) == NULL)
+        sl_call_invalid(s->call,
+                        loc(s, sl_call_format(s->call, "config.parameters.%s", error.place)),
+                        "value_error", "%s", error.why);
+    sl_aggregation_destroy(&a);
+}
+
 static void
 check_parameters(const struct shaping *s, const struct sl_stage *stage, struct sl_json config)
 {
     struct sl_json parameters = sl_json_member(config, "parameters");
     struct sl_json searches = sl_json_member(parameters, "searches");
     uint32_t search = 0;
+    if (strcmp(stage->id, "aggregate") == 0)
+        check_aggregate(s, parameters);
     if (strcmp(stage->id, "feature_search") != 0)
         return;
     if (sl_json_count(searches) > 10)

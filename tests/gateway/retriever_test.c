@@ -193,8 +193,8 @@ Test(retriever, refuses_what_cannot_run)
     cr_expect_eq(
         harness_call(&h, "POST", "/v1/retrievers/find/execute", "{\"inputs\":{\"query\":5}}"), 422);
     cr_expect_eq(harness_call(&h, "POST", "/v1/retrievers/find/execute",
-                              "{\"inputs\":{\"query\":\"x\"},\"stream\":true}"),
-                 501);
+                              "{\"inputs\":{\"query\":\"x\"},\"stream\":1}"),
+                 422);
     cr_expect_eq(harness_call(&h, "PATCH", "/v1/retrievers/find", "{\"stages\":[{}]}"), 422);
     cr_expect_eq(harness_call(&h, "POST", "/v1/retrievers", CREATE(SEARCH(""))), 409);
     harness_embed = NULL; /* No model to be had. */
@@ -305,5 +305,5 @@ Test(retriever, answers_openai_clients)
     cr_assert_eq(harness_call(&h, "GET", "/v1/health", NULL), 200);
     cr_assert_eq(harness_call(&h, "GET", "/v1/feature-extractors", NULL), 200);
     cr_assert_eq(harness_call(&h, "GET", "/v1/retrievers/stages", NULL), 200);
-    cr_assert_eq(sl_json_count(h.reply), 6);
+    cr_assert_eq(sl_json_count(h.reply), 8);
 }

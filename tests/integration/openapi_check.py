@@ -178,6 +178,23 @@ class Contract:
         except ValueError as error:
             yield f"the body is no JSON: {error}", None
 
+    def events(self, text, schema):
+        """Every frame of a stream is one line of data, JSON that the schema describes; comments
+        and `[DONE]` are none."""
+        frames = text.decode("utf-8").split("\n\n")
+        if frames.pop():
+            yield "the stream ends within a frame"
+        if not frames:
+            yield "the stream has no event"
+        for number, frame in enumerate(frames):
+            data = frame.removeprefix("data: ")
+            if frame.startswith(":") or data == "[DONE]":
+                continue
+            try:
+                yield from self.schema.errors(json.loads(data), schema, f"event {number}")
+            except ValueError as error:
+                yield f"event {number} is no JSON: {error}"
+
     def success_body(self, reply, headers, text):
         content = reply.get("content")
         if content is None:
@@ -186,7 +203,8 @@ class Contract:
             return
         kind = (headers.get("content-type") or "").split(";")[0]
         if kind == "text/event-stream" and kind in content:
-            return  # A stream is read event by event, by its own test.
+            yield from self.events(text, content[kind]["schema"])
+            return
         for error, body in self.parse(headers, text):
             if error:
                 yield error
