@@ -312,6 +312,13 @@ emit(struct walk *k, struct sl_slice rest, struct sl_slice sort)
     sl_buf_append_slice(&k->last_sort, sort);
 }
 
+/* One row fits whatever its size. */
+static bool
+has_room(const struct sl_list *list)
+{
+    return list->count < list->limit && (list->count == 0 || list->rows.size < SL_LIST_PAGE_BYTES);
+}
+
 /* ---- in the order of keys ------------------------------------------------------------------ */
 
 static void
@@ -337,7 +344,7 @@ walk_by_key(struct walk *k)
             continue;
         if (skipped < list->offset) {
             skipped++;
-        } else if (list->count < list->limit) {
+        } else if (!k->is_full && has_room(list)) {
             emit(k, rest, (struct sl_slice){0});
         } else {
             k->is_full = true;
@@ -462,7 +469,7 @@ walk_sorted(struct walk *k)
         k->matched = all.count;
         k->is_visited = true;
         uint32_t i = find_start(k, &all);
-        for (; i < all.count && k->list->count < k->list->limit; i++) {
+        for (; i < all.count && has_room(k->list); i++) {
             const struct entry *e = &all.items[i];
             struct sl_slice key = sl_slice(e->key, e->key_size), value;
             if (sl_txn_get(k->call->txn, k->source->scope, k->source->table, key, &value) ==

@@ -26,6 +26,7 @@
 #define SL_LIST_OFFSET_MAX    10000
 #define SL_LIST_SORT_ROWS_MAX 100000
 #define SL_CURSOR_SIZE_MAX    2048
+#define SL_LIST_PAGE_BYTES    (32 * SL_MIB) /* A page with as much ends before its limit. */
 
 struct sl_list {
     /* What was asked for. May be changed between begin and rows. */

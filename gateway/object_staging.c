@@ -42,12 +42,15 @@ store_staged(struct sl_call *call)
 {
     struct sl_staging *s = call->state;
     uint64_t deadline_ns = sl_time_mono_ns() + call->gateway->sources.timeout_ns;
+    const atomic_bool *is_cancelled = call->gateway->sources.is_cancelled;
     for (uint32_t i = 0; i < s->count && s->error == SL_OK; i++) {
         struct sl_staged *v = &s->values[i];
         if (v->is_address && v->error == SL_OK)
             fetch_one(call, s, v, deadline_ns);
         else if (!v->is_address)
             s->error = sl_blob_put(call->gateway->blobs, v->bytes, &v->blob);
+        if (is_cancelled != NULL && s->error == SL_OK && atomic_load(is_cancelled))
+            s->error = SL_ECANCELED;
     }
 }
 

@@ -179,7 +179,8 @@ fetch_http(const struct sl_source_rules *rules, struct sl_slice url, struct sl_b
                                        .size_bytes_max = rules->size_bytes_max,
                                        .timeout_ns = rules->timeout_ns,
                                        .redirects_max = REDIRECTS_MAX,
-                                       .is_private_allowed = rules->is_private_allowed};
+                                       .is_private_allowed = rules->is_private_allowed,
+                                       .is_cancelled = rules->is_cancelled};
     struct sl_fetch_reply reply;
     enum sl_err err = sl_fetch(&request, &reply);
     if (err != SL_OK) {

@@ -8,6 +8,8 @@
 #ifndef SL_GATEWAY_SOURCE_FETCH_H
 #define SL_GATEWAY_SOURCE_FETCH_H
 
+#include <stdatomic.h>
+
 #include "object-store/blob.h"
 
 struct sl_source_rules {
@@ -15,6 +17,7 @@ struct sl_source_rules {
     uint64_t size_bytes_max; /* Of one. */
     uint64_t timeout_ns;     /* Of all addresses of a request; given to fetch, of that one. */
     bool is_private_allowed; /* http(s) to addresses that only this machine's network has. */
+    const atomic_bool *is_cancelled; /* Then fetches end within a second or so; NULL: never. */
 };
 
 #define SL_SOURCES_AT_ONCE 4   /* Requests that may fetch at a time; each holds an I/O thread. */

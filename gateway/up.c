@@ -205,13 +205,15 @@ plugin_directories(const char *more)
 }
 
 static struct sl_source_rules
-source_rules(const struct sl_config *config)
+source_rules(const struct up *u)
 {
+    const struct sl_config *config = u->options.config;
     return (struct sl_source_rules){
         .file_root = sl_config_string(config, SL_UP_file_root),
         .size_bytes_max = sl_config_size(config, SL_UP_source_size),
         .timeout_ns = sl_config_duration_ns(config, SL_UP_source_timeout),
-        .is_private_allowed = sl_config_bool(config, SL_UP_source_private)};
+        .is_private_allowed = sl_config_bool(config, SL_UP_source_private),
+        .is_cancelled = &u->is_stopping};
 }
 
 static bool
@@ -235,7 +237,7 @@ open_gateway(struct up *u)
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
-                                     .sources = source_rules(u->options.config),
+                                     .sources = source_rules(u),
                                      .unpack_program = "/proc/self/exe"};
     char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
     sl_extractor_infos_install(plugins, u->gateway.unpack_program);

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects whose content is behind an address: files below a root, and HTTP within limits."""
 import contextlib
+import http.client
 import http.server
+import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -66,7 +69,7 @@ def start(directory, **options):
     client = server.tenant("sources")
     client.namespace = client.make("namespace", "sources", feature_extractors=lib.BOTH)
     client.make("bucket", "things", bucket_schema={"properties": {"content": {"type": "text"}}})
-    return client
+    return server, client
 
 
 OBJECTS = "/v1/buckets/things/objects"
@@ -138,11 +141,27 @@ def check_refused(client, files, base):
 
 
 def check_closed(directory, files, base):
-    client = start(directory, timeout="2s")
+    _, client = start(directory, timeout="2s")
     with lib.check("without the options neither files nor private hosts are read"):
         for address in (f"file://{files}/a%20b.txt", base + "/text", "http://localhost/",
                         "http://[::1]/", "http://0x7f000001/", "http://169.254.169.254/"):
             client.post(OBJECTS, blob_of(address)).expect(422)
+
+
+def check_stop(server, client, base):
+    with lib.check("a slow host does not hold up a stop"):
+        connection = http.client.HTTPConnection("127.0.0.1", client.port)
+        connection.request("POST", OBJECTS, json.dumps(blob_of(base + "/slow")), {
+            "Content-Type": "application/json", "X-Namespace": client.namespace,
+            "Authorization": f"Bearer {client.key}"})
+        time.sleep(0.3)  # Until it waits.
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)  # At once.
+        server.process.wait(20)
+        lib.equal(time.monotonic() - began < WAIT_S - 0.5, True, "in time")
+        connection.close()
 
 
 def check_many(client, base):
@@ -170,11 +189,12 @@ def main():
         with open(os.path.join(files, "a b.txt"), "w", encoding="ascii") as file:
             file.write(TEXT)
         base = serve()
-        client = start(directory, file_root=files, private="true", size_max=SIZE_MAX,
-                       timeout=f"{WAIT_S}s")
+        server, client = start(directory, file_root=files, private="true", size_max=SIZE_MAX,
+                               timeout=f"{WAIT_S}s")
         check_served(client, files, base)
         check_refused(client, files, base)
         check_many(client, base)
+        check_stop(server, client, base)
         check_closed(directory, files, base)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
