@@ -75,10 +75,15 @@ void sl_batch_write(struct sl_call *call, const struct sl_batch *b, uint64_t ids
  * has failed.
  */
 bool sl_batch_submit(struct sl_call *call, struct sl_batch *b, struct sl_json only);
-/* The same for one collection and what it feeds, over documents that are there: `records` is a
- * block each, "collection NUL record id". */
-bool sl_batch_submit_records(struct sl_call *call, struct sl_batch *b, const char *collection,
-                             struct sl_slice records);
+/* The same for one collection and what it feeds, over what is there: objects of its buckets, or
+ * documents of its collections. */
+struct sl_batch_sources {
+    const char *collection;
+    struct sl_slice keys; /* Blocks: "bucket NUL object" or "collection NUL record id". */
+    bool is_of_objects;
+};
+bool sl_batch_submit_sources(struct sl_call *call, struct sl_batch *b,
+                             const struct sl_batch_sources *sources);
 
 /* Stop every job of it; nothing follows any more. */
 void sl_batch_cancel(struct sl_call *call, struct sl_batch *b);

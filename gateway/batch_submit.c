@@ -234,13 +234,48 @@ sl_batch_submit(struct sl_call *call, struct sl_batch *b, struct sl_json only)
     return put_submitted(call, b, &job);
 }
 
+/* Does the collection's own filter hold for the object? Records were looked at when collected. */
+static bool
+is_source_wanted(struct sl_call *call, const struct sl_filter *filter, struct sl_slice key)
+{
+    struct sl_arena_mark mark = sl_arena_mark(call->arena);
+    if (filter == NULL)
+        return true;
+    const char *bucket = (const char *)sl_call_copy(call, sl_key_part(key, 0)).data;
+    bool is_held = sl_filter_matches(filter, show_object(call, bucket, sl_key_part(key, 1)));
+    sl_arena_rewind(call->arena, mark);
+    return is_held;
+}
+
+static void
+add_sources(struct sl_call *call, struct sl_batch_job *job, const struct sl_batch_sources *sources)
+{
+    struct sl_reader r = sl_reader(sources->keys);
+    bool has_filters;
+    struct sl_filter **filters = compile_filters(call, job->plan, &has_filters);
+    while (!sl_reader_is_done(&r) && !r.is_bad) {
+        struct sl_task_payload p = {.kind = sources->is_of_objects ? SL_SOURCE_OBJECT
+                                                                   : SL_SOURCE_RECORD,
+                                    .is_chained = job->plan->steps[0].is_chained,
+                                    .source = sl_read_block(&r)};
+        if (!sources->is_of_objects || is_source_wanted(call, filters[0], p.source))
+            sl_batch_job_task(job, &p, sources->collection);
+    }
+    for (uint32_t i = 0; i < job->plan->steps_count; i++)
+        sl_filter_destroy(&filters[i]);
+}
+
 bool
-sl_batch_submit_records(struct sl_call *call, struct sl_batch *b, const char *collection,
-                        struct sl_slice records)
+sl_batch_submit_sources(struct sl_call *call, struct sl_batch *b,
+                        const struct sl_batch_sources *sources)
 {
     struct sl_batch_plan plan;
-    struct sl_reader r = sl_reader(records);
-    struct sl_batch_start start = {.bucket = b->bucket, .collection = collection};
+    struct sl_batch_start start = {.bucket = b->bucket};
+    if (sources->is_of_objects)
+        start.only = sl_call_parse(
+            call, sl_slice_str(sl_call_format(call, "[\"%s\"]", sources->collection)));
+    else
+        start.collection = sources->collection;
     if (!sl_batch_plan(call, &start, &plan))
         return false;
     struct sl_batch_job job = {.batch = b,
@@ -248,12 +283,7 @@ sl_batch_submit_records(struct sl_call *call, struct sl_batch *b, const char *co
                                .task_ids = sl_batch_task_ids(call, plan.tiers_count),
                                .is_counted = true};
     sl_batch_job_begin(call, &job);
-    while (!sl_reader_is_done(&r) && !r.is_bad) {
-        struct sl_task_payload p = {.kind = SL_SOURCE_RECORD,
-                                    .is_chained = plan.steps[0].is_chained,
-                                    .source = sl_read_block(&r)};
-        sl_batch_job_task(&job, &p, collection);
-    }
+    add_sources(call, &job, sources);
     return put_submitted(call, b, &job);
 }
 

@@ -9,13 +9,16 @@
 #include "runtime/alloc.h"
 
 #define TRIGGER_OBJECTS_MAX 100000
+#define TRIGGER_BUCKETS_MAX 100 /* As many as a collection may have. */
 
 struct trigger {
     struct sl_resource collection;
-    const char *bucket;
+    const char *buckets[TRIGGER_BUCKETS_MAX]; /* The first one has the batch. */
+    uint32_t buckets_count;
     struct sl_filter *filter;
     bool is_of_collections;
-    struct sl_buf ids; /* Objects, '\n' between; or records, a block each. */
+    struct sl_buf ids;     /* Objects, '\n' between. */
+    struct sl_buf sources; /* Keys of objects, or of records: a block each. */
     uint64_t count;
 };
 
@@ -31,40 +34,37 @@ is_named(struct sl_call *call, struct sl_json names, const struct sl_resource *b
     return false;
 }
 
-/* A batch is of one bucket: find which. */
+/* The buckets that feed the collection, or those of them that are named. */
 static bool
-find_source(struct sl_call *call, struct trigger *t)
+find_sources(struct sl_call *call, struct trigger *t)
 {
     struct sl_json names = sl_json_member(call->body, "include_buckets");
     struct sl_json ids = sl_json_path(t->collection.row, sl_slice_str("source.bucket_ids"));
     struct sl_resource bucket;
-    uint32_t found = 0;
     for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
         if (!sl_resource_find(call, &sl_kind_bucket, call->namespace_id,
                               sl_call_text(call, i.value), &bucket))
             return false;
         if (sl_json_count(names) > 0 && !is_named(call, names, &bucket))
             continue;
-        t->bucket = bucket.id;
-        found++;
+        if (t->buckets_count < TRIGGER_BUCKETS_MAX)
+            t->buckets[t->buckets_count++] = bucket.id;
     }
     if (sl_json_count(sl_json_member(call->body, "include_collections")) > 0)
         sl_call_invalid(call, "body.include_collections", "value_error",
                         "buckets feed this one, no collection does");
-    else if (found == 0)
+    else if (t->buckets_count == 0)
         sl_call_invalid(call, "body.include_buckets", "value_error",
                         "no such bucket feeds the collection");
-    else if (found > 1)
-        sl_call_invalid(call, "body.include_buckets", "value_error",
-                        "%u buckets feed the collection: name the one to process", found);
     return !sl_call_has_failed(call);
 }
 
 /* Does the object, as clients see it, hold? */
 static bool
-is_wanted(struct sl_call *call, const struct trigger *t, const char *id, struct sl_slice value)
+is_wanted(struct sl_call *call, const struct trigger *t, struct sl_slice key, struct sl_slice value)
 {
-    struct sl_object object = {.id = id};
+    struct sl_object object = {.id = (const char *)sl_call_copy(call, sl_key_part(key, 1)).data};
+    const char *bucket = (const char *)sl_call_copy(call, sl_key_part(key, 0)).data;
     struct sl_buf shown = {0};
     struct sl_jsonw w;
     if (t->filter == NULL)
@@ -72,7 +72,7 @@ is_wanted(struct sl_call *call, const struct trigger *t, const char *id, struct 
     if (SL_BUG(sl_source_decode(value, &object.source) != SL_OK))
         return false;
     sl_jsonw_init(&w, &shown);
-    sl_object_write(call, t->bucket, &object, &w);
+    sl_object_write(call, bucket, &object, &w);
     sl_jsonw_done(&w);
     bool is_held = sl_filter_matches(t->filter, sl_call_parse(call, sl_buf_slice(&shown)));
     sl_buf_deinit(&shown);
@@ -92,26 +92,25 @@ check_count(struct sl_call *call, const struct trigger *t)
     return !sl_call_has_failed(call);
 }
 
-static bool
-collect(struct sl_call *call, struct trigger *t)
+static void
+collect(struct sl_call *call, struct trigger *t, const char *bucket)
 {
     struct sl_buf prefix = {0};
     struct sl_scan scan = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, t->bucket),
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, bucket),
                 sl_slice(NULL, 0), false, &scan);
     while (t->count <= TRIGGER_OBJECTS_MAX && sl_scan_next(&scan)) {
         struct sl_arena_mark mark = sl_arena_mark(call->arena); /* What one row took. */
-        struct sl_slice id = sl_call_copy(call, sl_key_part(scan.key, 1));
-        if (is_wanted(call, t, (const char *)id.data, scan.value)) {
+        if (is_wanted(call, t, scan.key, scan.value)) {
             if (t->count++ > 0)
                 sl_buf_append_u8(&t->ids, '\n');
-            sl_buf_append_slice(&t->ids, id);
+            sl_buf_append_slice(&t->ids, sl_key_part(scan.key, 1));
+            sl_buf_append_block(&t->sources, scan.key);
         }
         sl_arena_rewind(call->arena, mark);
     }
     sl_scan_end(&scan);
     sl_buf_deinit(&prefix);
-    return check_count(call, t);
 }
 
 /* ---- documents ----------------------------------------------------------------------------- */
@@ -141,7 +140,7 @@ collect_from(struct sl_call *call, struct trigger *t, const char *collection,
         struct sl_arena_mark mark = sl_arena_mark(call->arena);
         if (is_record_wanted(call, filters, scan.value)) {
             t->count++;
-            sl_buf_append_block(&t->ids, scan.key);
+            sl_buf_append_block(&t->sources, scan.key);
         }
         sl_arena_rewind(call->arena, mark);
     }
@@ -174,7 +173,7 @@ collect_records(struct sl_call *call, struct trigger *t)
     t->is_of_collections = true;
     if (SL_BUG(!sl_json_next(&root)))
         return false;
-    t->bucket = (const char *)sl_call_text(call, root.value).data;
+    t->buckets[t->buckets_count++] = (const char *)sl_call_text(call, root.value).data;
     if (sl_filter_compile(sl_collection_filters(source), NULL, &own, &why) != SL_OK)
         sl_free(why);
     for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
@@ -192,13 +191,14 @@ collect_records(struct sl_call *call, struct trigger *t)
 static bool
 submit(struct sl_call *call, const struct trigger *t, struct sl_batch *b)
 {
-    if (t->is_of_collections) {
-        sl_batch_make_of_collection(call, t->bucket, t->count, b);
-        return sl_batch_submit_records(call, b, t->collection.id, sl_buf_slice(&t->ids));
-    }
-    const char *only = sl_call_format(call, "[\"%s\"]", t->collection.id);
-    sl_batch_make(call, t->bucket, sl_buf_slice(&t->ids), b);
-    return sl_batch_submit(call, b, sl_call_parse(call, sl_slice_str(only)));
+    struct sl_batch_sources sources = {.collection = t->collection.id,
+                                       .keys = sl_buf_slice(&t->sources),
+                                       .is_of_objects = !t->is_of_collections};
+    if (t->is_of_collections)
+        sl_batch_make_of_collection(call, t->buckets[0], t->count, b);
+    else
+        sl_batch_make(call, t->buckets[0], sl_buf_slice(&t->ids), b);
+    return sl_batch_submit_sources(call, b, &sources);
 }
 
 static void
@@ -212,7 +212,8 @@ reply(struct sl_call *call, const struct trigger *t, const struct sl_batch *b)
     sl_jsonw_member_str(w, "collection_id", t->collection.id);
     sl_jsonw_name(w, "source_bucket_ids");
     sl_jsonw_array(w);
-    sl_jsonw_str(w, t->bucket);
+    for (uint32_t i = 0; i < t->buckets_count; i++)
+        sl_jsonw_str(w, t->buckets[i]);
     sl_jsonw_end(w);
     sl_jsonw_name(w, "source_collection_ids");
     if (t->is_of_collections)
@@ -231,7 +232,11 @@ collect_any(struct sl_call *call, struct trigger *t)
     struct sl_json type = sl_json_path(t->collection.row, sl_slice_str("source.type"));
     if (sl_json_is(type, "collection"))
         return collect_records(call, t);
-    return find_source(call, t) && collect(call, t);
+    if (!find_sources(call, t))
+        return false;
+    for (uint32_t i = 0; i < t->buckets_count; i++)
+        collect(call, t, t->buckets[i]);
+    return check_count(call, t);
 }
 
 void
@@ -254,4 +259,5 @@ sl_api_trigger_collection(struct sl_call *call)
         reply(call, &t, &b);
     sl_filter_destroy(&t.filter);
     sl_buf_deinit(&t.ids);
+    sl_buf_deinit(&t.sources);
 }

@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A collection that several buckets feed, triggered: all of them, some, filtered."""
+import sluice_testlib as lib
+
+
+def setup(server):
+    client = server.tenant("trigger-test")
+    client.namespace = client.make("namespace", "triggered", feature_extractors=lib.BOTH)
+    buckets = [client.make("bucket", name, bucket_schema={"properties": {
+        "content": {"type": "text"}, "n": {"type": "integer"}}}) for name in ("one", "two", "three")]
+    ids = {bucket: client.make_objects(bucket, [
+        lib.text_object(f"text {n} of {bucket}", n=n) for n in range(4)]) for bucket in buckets}
+    client.make("collection", "all_of_them", source={
+        "type": "bucket", "bucket_ids": buckets,
+        "source_filters": {"field": "n", "operator": "lt", "value": 3}},
+        feature_extractor={"feature_extractor_name": "text_extractor", "version": "v1",
+                           "input_mappings": {"text": "content"}, "field_passthrough": ["n"]})
+    return client, buckets, ids
+
+
+def trigger(client, **body):
+    done = client.post("/v1/collections/all_of_them/trigger", body).expect(202)
+    lib.equal(client.wait_task(done["task_id"])["status"], "COMPLETED")
+    return done
+
+
+def main():
+    server = lib.Server().start()
+    client, buckets, ids = setup(server)
+    with lib.check("a trigger processes the objects of every bucket, as the collection filters"):
+        done = trigger(client)
+        lib.equal((done["source_bucket_ids"], done["object_count"]), (buckets, 12))
+        roots = sorted(lib.root_object(item) for item in client.documents("all_of_them"))
+        lib.equal(roots, sorted(ids[bucket][n] for bucket in buckets for n in range(3)))
+        batch = client.get(f"/v1/buckets/one/batches/{done['batch_id']}").expect(200)
+        lib.equal((batch["status"], batch["tier_tasks"][0]["documents_written"]), ("COMPLETED", 9))
+    with lib.check("or of those that are named, and with filters of its own"):
+        done = trigger(client, include_buckets=["two", buckets[2]], source_filters={"n": 1})
+        lib.equal((done["source_bucket_ids"], done["object_count"]), (buckets[1:], 2))
+        lib.equal(len(client.documents("all_of_them")), 11)
+    with lib.check("nothing to do, and a bucket that feeds it not, are refused"):
+        path = "/v1/collections/all_of_them/trigger"
+        client.post(path, {"source_filters": {"n": 99}}).expect(400)
+        client.post(path, {"include_buckets": ["none"]}).expect(422)
+        client.post(path, {"include_collections": ["all_of_them"]}).expect(422)
+    with lib.check("sluice stops when asked"):
+        lib.equal(server.stop(), 0, "the exit status")
+    lib.finish()
+
+
+if __name__ == "__main__":
+    main()
