@@ -7,6 +7,7 @@
 
 #include "actors/chain.h"
 #include "actors/head.h"
+#include "actors/node_set.h"
 #include "actors/rows.h"
 #include "actors/settle.h"
 #include "actors/task_source.h"
@@ -27,7 +28,8 @@
 #define REFUSED_NS   SL_SECOND_NS /* No leases for so long after the store refused a commit. */
 
 struct node {
-    uint32_t number; /* 0: a free slot. */
+    struct sl_node_slot slot; /* First. */
+    struct node *next, *prev; /* The ring of those with room; NULL: it has none. */
     uint64_t room, in_flight;
     uint64_t specs[SPECS_MAX]; /* Extractions it has been told of, a ring. */
     uint32_t specs_next;
@@ -45,7 +47,8 @@ struct spec {
 
 struct dispatcher {
     struct sl_dispatcher_options options;
-    struct node nodes[SL_NODES_MAX];
+    struct sl_node_set nodes;
+    struct node *turn; /* The ring's head: who gets the next task. */
     struct spec specs[SPECS_MAX];
     uint64_t uses;
     struct sl_dispatcher_counts counts;
@@ -130,7 +133,7 @@ tell_spec(struct sl_ctx *ctx, struct node *n, const struct spec *s)
     n->specs[n->specs_next++ % SPECS_MAX] = s->number;
     struct sl_m_extraction m = {
         .number = s->number, .spec = s->row, .model = sl_slice_str(s->model)};
-    sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_extraction, &m);
+    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &m);
 }
 
 /* ---- ending tasks -------------------------------------------------------------------------- */
@@ -325,7 +328,7 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
                               .inputs = sl_buf_slice(&d->inputs),
                               .first = part.first,
                               .resume = part.resume};
-    sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_run_task, &m);
+    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_run_task, &m);
     return true;
 }
 
@@ -335,7 +338,7 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
 {
     for (int class = 0; class < SL_CLASS_COUNT; class ++) {
         struct sl_lease_want want = {.class = (enum sl_class) class,
-                                     .holder = n->number,
+                                     .holder = n->slot.number,
                                      .now_ns = ctx->now_ns,
                                      .now_ms = ctx->now_ms,
                                      .duration_ns = LEASE_NS};
@@ -345,24 +348,47 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
     return false;
 }
 
+/* Join or leave the ring, as there is room or not. */
+static void
+place_node(struct dispatcher *d, struct node *n, bool is_gone)
+{
+    bool has_room = !is_gone && n->in_flight < n->room;
+    if (has_room == (n->next != NULL))
+        return;
+    if (!has_room) {
+        if (d->turn == n)
+            d->turn = n->next == n ? NULL : n->next;
+        n->prev->next = n->next;
+        n->next->prev = n->prev;
+        n->next = n->prev = NULL;
+        return;
+    }
+    if (d->turn == NULL) {
+        d->turn = n->next = n->prev = n;
+        return;
+    }
+    n->next = d->turn; /* Before the head is the end of the round. */
+    n->prev = d->turn->prev;
+    n->prev->next = n->next->prev = n;
+}
+
 /* Fill the nodes' room, a task each in turn, so that no node takes all. */
 static void
 pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
     /* On a full disk work waits for room, rather than run and lose its results. */
-    bool has_leased = !d->is_draining && !sl_store_is_low(ctx->store);
-    while (has_leased && ctx->now_ns >= d->lease_after_ns) {
-        has_leased = false;
-        for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-            struct node *n = &d->nodes[i];
-            struct sl_lease lease;
-            if (n->number == 0 || n->in_flight >= n->room || !lease_any(d, ctx, n, &lease))
-                continue;
-            has_leased = true;
-            d->counts.leased++;
-            if (run_lease(d, ctx, n, &lease))
-                n->in_flight++;
-        }
+    if (d->turn == NULL || d->is_draining || sl_store_is_low(ctx->store))
+        return;
+    struct sl_lease lease;
+    while (d->turn != NULL && ctx->now_ns >= d->lease_after_ns) {
+        struct node *n = d->turn;
+        if (!lease_any(d, ctx, n, &lease))
+            return;
+        d->counts.leased++;
+        d->turn = n->next;
+        if (run_lease(d, ctx, n, &lease))
+            n->in_flight++;
+        place_node(d, n, false);
     }
 }
 
@@ -386,11 +412,7 @@ set_tick(struct dispatcher *d, struct sl_ctx *ctx)
 static struct node *
 node_lookup(struct dispatcher *d, uint64_t number)
 {
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (d->nodes[i].number != 0 && d->nodes[i].number == number)
-            return &d->nodes[i];
-    }
-    return NULL;
+    return (struct node *)sl_node_set_lookup(&d->nodes, number);
 }
 
 /* ---- messages ------------------------------------------------------------------------------ */
@@ -403,12 +425,10 @@ on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_node_up *m = SL_BODY(msg, node_up);
     if (node_lookup(d, m->node) != NULL)
         return; /* Told twice. */
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (d->nodes[i].number == 0) {
-            d->nodes[i] = (struct node){.number = (uint32_t)m->node, .room = m->room};
-            return;
-        }
-    }
+    struct node *n = sl_zalloc(sizeof(*n));
+    n->room = m->room;
+    sl_node_set_add(&d->nodes, &n->slot, (uint32_t)m->node);
+    place_node(d, n, false);
 }
 
 static void
@@ -418,8 +438,11 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct dispatcher *d = self;
     uint64_t number = SL_BODY(msg, node_lost)->node;
     struct node *n = node_lookup(d, number);
-    if (n != NULL)
-        *n = (struct node){0};
+    if (n != NULL) {
+        place_node(d, n, true);
+        sl_node_set_remove(&d->nodes, &n->slot);
+        sl_free(n);
+    }
     uint64_t count = sl_queue_release_holder(d->options.queue, number);
     if (count > 0)
         sl_report_info("leases-void", "node=%" PRIu64 " tasks=%" PRIu64, number, count);
@@ -441,8 +464,10 @@ check_end(struct dispatcher *d, const struct sl_msg *msg, uint64_t task_id, uint
           struct sl_lease *ret_lease)
 {
     struct node *n = node_lookup(d, msg->from.node);
-    if (n != NULL && n->in_flight > 0)
+    if (n != NULL && n->in_flight > 0) {
         n->in_flight--;
+        place_node(d, n, false);
+    }
     if (sl_queue_check(d->options.queue, task_id, epoch, ret_lease) == SL_OK)
         return true;
     d->counts.stale++;
@@ -615,6 +640,9 @@ deinit(void *self)
     struct dispatcher *d = self;
     for (uint32_t i = 0; i < SPECS_MAX; i++)
         spec_deinit(&d->specs[i]);
+    for (uint32_t i = 0; i < d->nodes.count; i++)
+        sl_free(d->nodes.slots[i]);
+    sl_node_set_deinit(&d->nodes);
     sl_chain_opener_destroy(&d->opener);
     sl_buf_deinit(&d->row);
     sl_buf_deinit(&d->inputs);

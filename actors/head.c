@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "actors/node_set.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/report.h"
@@ -16,11 +17,11 @@
 #define TOKEN_CHECK    1
 #define TOKEN_START    2
 
-enum node_state { NODE_FREE, NODE_STARTING, NODE_ALIVE };
+enum node_state { NODE_STARTING, NODE_ALIVE };
 
 struct node {
+    struct sl_node_slot slot; /* First. */
     enum node_state state;
-    uint32_t number;
     uint64_t pid;
     uint64_t heard_ns, started_ms;
     uint64_t room, in_flight;
@@ -30,42 +31,30 @@ struct node {
 struct head {
     struct sl_head_options options;
     char *node_text;
-    struct node nodes[SL_NODES_MAX];
+    struct sl_node_set nodes;
     uint32_t number_next;
     uint64_t pause_ns;
 };
 
 static struct node *
-node_lookup(struct head *h, uint64_t number)
+node_lookup(const struct head *h, uint64_t number)
 {
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (h->nodes[i].state != NODE_FREE && h->nodes[i].number == number)
-            return &h->nodes[i];
-    }
-    return NULL;
+    return (struct node *)sl_node_set_lookup(&h->nodes, number);
 }
 
-static uint32_t
-nodes_count(const struct head *h)
+static struct node *
+node_at(const struct head *h, uint32_t i)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++)
-        count += h->nodes[i].state != NODE_FREE;
-    return count;
+    return (struct node *)h->nodes.slots[i];
 }
 
 static void
 start_node(struct head *h, struct sl_ctx *ctx)
 {
-    uint32_t i = 0;
-    while (i < SL_NODES_MAX && h->nodes[i].state != NODE_FREE)
-        i++;
-    sl_assert(i < SL_NODES_MAX);
     uint32_t number = h->number_next++;
-    h->nodes[i] = (struct node){.state = NODE_STARTING,
-                                .number = number,
-                                .heard_ns = ctx->now_ns,
-                                .started_ms = ctx->now_ms};
+    struct node *n = sl_zalloc(sizeof(*n));
+    *n = (struct node){.state = NODE_STARTING, .heard_ns = ctx->now_ns, .started_ms = ctx->now_ms};
+    sl_node_set_add(&h->nodes, &n->slot, number);
     char *text = sl_format("%s,\"node\":%u}", h->node_text, number);
     struct sl_m_spawn want = {
         .kind = SL_CHILD_NODE, .tag = number, .fd = -1, .text = sl_slice_str(text)};
@@ -76,19 +65,20 @@ start_node(struct head *h, struct sl_ctx *ctx)
 static void
 start_missing(struct head *h, struct sl_ctx *ctx)
 {
-    while (nodes_count(h) < h->options.nodes)
+    while (h->nodes.count < h->options.nodes)
         start_node(h, ctx);
 }
 
 static void
 lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
 {
-    sl_report_warn("node-lost", "node=%u pid=%" PRIu64 " why=%s", n->number, n->pid, why);
-    struct sl_m_node_lost lost = {.node = n->number};
+    sl_report_warn("node-lost", "node=%u pid=%" PRIu64 " why=%s", n->slot.number, n->pid, why);
+    struct sl_m_node_lost lost = {.node = n->slot.number};
     sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_lost, &lost);
     sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_lost, &lost);
+    sl_node_set_remove(&h->nodes, &n->slot);
     sl_free(n->replicas);
-    *n = (struct node){0};
+    sl_free(n);
     /* A node that cannot live must not cost a core: pauses double until one has lived for a beat.
      */
     sl_after(ctx, h->pause_ns, TOKEN_START);
@@ -117,9 +107,9 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->pid = m->pid;
     n->room = m->room;
     n->heard_ns = ctx->now_ns;
-    sl_report_info("node-joined", "node=%u pid=%" PRIu64 " room=%" PRIu64, n->number, n->pid,
+    sl_report_info("node-joined", "node=%u pid=%" PRIu64 " room=%" PRIu64, n->slot.number, n->pid,
                    n->room);
-    struct sl_m_node_up up = {.node = n->number, .room = n->room};
+    struct sl_m_node_up up = {.node = n->slot.number, .room = n->room};
     sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_up, &up);
     sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_up, &up);
 }
@@ -139,7 +129,7 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->replicas = sl_strndup(m->replicas.data, m->replicas.size);
     /* Heartbeats carry the leases too. */
     struct sl_m_node_beat beat = *m;
-    beat.node = n->number; /* It speaks for itself alone. */
+    beat.node = n->slot.number; /* It speaks for itself alone. */
     sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_beat, &beat);
 }
 
@@ -166,21 +156,19 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
     struct head *h = self;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (h->nodes[i].state != NODE_FREE)
-            lose_node(h, ctx, &h->nodes[i], "spawner-lost");
-    }
+    while (h->nodes.count > 0)
+        lose_node(h, ctx, node_at(h, h->nodes.count - 1), "spawner-lost");
 }
 
 static void
 check_silence(struct head *h, struct sl_ctx *ctx)
 {
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        struct node *n = &h->nodes[i];
+    for (uint32_t i = h->nodes.count; i-- > 0;) {
+        struct node *n = node_at(h, i);
         uint64_t limit_ns = n->state == NODE_STARTING ? START_NS : SILENCE_NS;
-        if (n->state == NODE_FREE || ctx->now_ns - n->heard_ns < limit_ns)
+        if (ctx->now_ns - n->heard_ns < limit_ns)
             continue;
-        kill_node(ctx, n->number);
+        kill_node(ctx, n->slot.number);
         lose_node(h, ctx, n, "silent");
     }
 }
@@ -230,8 +218,11 @@ static void
 deinit(void *self)
 {
     struct head *h = self;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++)
-        sl_free(h->nodes[i].replicas);
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        sl_free(node_at(h, i)->replicas);
+        sl_free(node_at(h, i));
+    }
+    sl_node_set_deinit(&h->nodes);
     sl_free(h->node_text);
 }
 
@@ -247,7 +238,7 @@ static void
 write_node(struct sl_jsonw *w, const struct node *n)
 {
     sl_jsonw_object(w);
-    sl_jsonw_member_u64(w, "node", n->number);
+    sl_jsonw_member_u64(w, "node", n->slot.number);
     sl_jsonw_member_u64(w, "pid", n->pid);
     sl_jsonw_member_str(w, "state", n->state == NODE_ALIVE ? "alive" : "starting");
     sl_jsonw_member_u64(w, "room", n->room);
@@ -264,10 +255,8 @@ sl_head_status(const void *head, struct sl_buf *out)
     struct sl_jsonw w;
     sl_jsonw_init(&w, out);
     sl_jsonw_array(&w);
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (h->nodes[i].state != NODE_FREE)
-            write_node(&w, &h->nodes[i]);
-    }
+    for (uint32_t i = 0; i < h->nodes.count; i++)
+        write_node(&w, node_at(h, i));
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }
@@ -276,8 +265,8 @@ bool
 sl_head_has_node(const void *head)
 {
     const struct head *h = head;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (h->nodes[i].state == NODE_ALIVE)
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        if (node_at(h, i)->state == NODE_ALIVE)
             return true;
     }
     return false;

@@ -11,7 +11,7 @@
 
 #include "actors/cluster.h"
 
-#define SL_NODES_MAX 16
+#define SL_NODES_MAX 16384 /* Known at a time. A node costs some hundred bytes and a beat. */
 
 struct sl_head_options {
     uint32_t nodes;        /* How many local nodes to keep running. */

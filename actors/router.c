@@ -4,15 +4,17 @@
 #include <inttypes.h>
 
 #include "actors/head.h"
+#include "actors/node_set.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 #include "runtime/report.h"
 
 #define SPECS_MAX 32
 #define CHECK_NS  (500 * SL_MILLI_NS)
+#define SCAN_MAX  16 /* Among so many nodes the least busy is looked for; else among two. */
 
 struct node {
-    uint32_t number; /* 0: a free slot. */
+    struct sl_node_slot slot; /* First. */
     uint32_t ongoing;
     uint64_t specs[SPECS_MAX]; /* Extractions it was told of, a ring. */
     uint32_t specs_next;
@@ -28,7 +30,7 @@ struct call {
 };
 
 struct router {
-    struct node nodes[SL_NODES_MAX];
+    struct sl_node_set nodes;
     struct call calls[SL_ROUTER_CALLS_MAX];
     uint64_t serial_last;
     uint32_t calls_count;
@@ -62,22 +64,24 @@ fail(struct sl_ctx *ctx, const struct sl_msg *msg, enum sl_err err, const char *
 static void
 end_call(struct router *r, struct call *c)
 {
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (c->node != 0 && r->nodes[i].number == c->node && r->nodes[i].ongoing > 0)
-            r->nodes[i].ongoing--;
-    }
+    struct node *n = (struct node *)sl_node_set_lookup(&r->nodes, c->node);
+    if (n != NULL && n->ongoing > 0)
+        n->ongoing--;
     sl_msg_destroy(&c->msg);
     *c = (struct call){0};
     r->calls_count--;
 }
 
+/* Among many nodes two random ones are enough: the load stays within a few calls of even. */
 static struct node *
-least_busy(struct router *r)
+least_busy(const struct router *r, struct sl_ctx *ctx)
 {
     struct node *best = NULL;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        struct node *n = &r->nodes[i];
-        if (n->number != 0 && (best == NULL || n->ongoing < best->ongoing))
+    bool is_scan = r->nodes.count <= SCAN_MAX;
+    for (uint32_t i = 0; i < (is_scan ? r->nodes.count : 2); i++) {
+        uint64_t at = is_scan ? i : sl_random_below(ctx->random, r->nodes.count);
+        struct node *n = (struct node *)r->nodes.slots[at];
+        if (best == NULL || n->ongoing < best->ongoing)
             best = n;
     }
     return best;
@@ -94,25 +98,25 @@ send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
     if (!is_told) {
         n->specs[n->specs_next++ % SPECS_MAX] = number;
         struct sl_m_extraction spec = {.number = number, .spec = m->spec, .model = m->model};
-        sl_send(ctx, sl_at(n->number, SL_ACTOR_AGENT), SL_M_extraction, &spec);
+        sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &spec);
     }
     struct sl_m_embed_run run = {.extraction = number, .inputs = m->inputs};
-    sl_request(ctx, sl_at(n->number, SL_ACTOR_AGENT), c->serial, SL_M_embed_run, &run);
+    sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, SL_M_embed_run, &run);
 }
 
 /* Send a parked call to a node, if there is one. */
 static void
 route(struct router *r, struct sl_ctx *ctx, struct call *c)
 {
-    struct node *n = least_busy(r);
+    struct node *n = least_busy(r, ctx);
     if (n == NULL)
         return;
-    c->node = n->number;
+    c->node = n->slot.number;
     n->ongoing++;
     if (c->msg->id == SL_M_embed)
         send_embed(ctx, n, c);
     else
-        sl_request(ctx, sl_at(n->number, SL_ACTOR_AGENT), c->serial, c->msg->id, c->msg->body);
+        sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, c->msg->id, c->msg->body);
 }
 
 static void
@@ -161,14 +165,10 @@ static void
 on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
-    bool is_known = false;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++)
-        is_known = is_known || r->nodes[i].number == SL_BODY(msg, node_up)->node;
-    for (uint32_t i = 0; i < SL_NODES_MAX && !is_known; i++) {
-        if (r->nodes[i].number != 0)
-            continue;
-        r->nodes[i] = (struct node){.number = (uint32_t)SL_BODY(msg, node_up)->node};
-        break;
+    uint64_t number = SL_BODY(msg, node_up)->node;
+    if (sl_node_set_lookup(&r->nodes, number) == NULL) {
+        struct node *n = sl_zalloc(sizeof(*n));
+        sl_node_set_add(&r->nodes, &n->slot, (uint32_t)number);
     }
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
         if (r->calls[i].serial != 0 && r->calls[i].node == 0)
@@ -181,9 +181,10 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
     uint64_t number = SL_BODY(msg, node_lost)->node;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (r->nodes[i].number == number)
-            r->nodes[i] = (struct node){0};
+    struct sl_node_slot *gone = sl_node_set_lookup(&r->nodes, number);
+    if (gone != NULL) {
+        sl_node_set_remove(&r->nodes, gone);
+        sl_free(gone);
     }
     /* Its calls have changed nothing anywhere, so another node may run them. */
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
@@ -215,10 +216,8 @@ static void
 on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
-    for (uint32_t i = 0; i < SL_NODES_MAX; i++) {
-        if (r->nodes[i].number != 0)
-            sl_send(ctx, sl_at(r->nodes[i].number, SL_ACTOR_AGENT), msg->id, msg->body);
-    }
+    for (uint32_t i = 0; i < r->nodes.count; i++)
+        sl_send(ctx, sl_at(r->nodes.slots[i]->number, SL_ACTOR_AGENT), msg->id, msg->body);
 }
 
 static const struct sl_on table[] = {
@@ -240,6 +239,9 @@ deinit(void *self)
     struct router *r = self;
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++)
         sl_msg_destroy(&r->calls[i].msg);
+    for (uint32_t i = 0; i < r->nodes.count; i++)
+        sl_free(r->nodes.slots[i]);
+    sl_node_set_deinit(&r->nodes);
 }
 
 const struct sl_actor_class sl_router_class = {
