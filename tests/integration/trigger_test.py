@@ -8,7 +8,8 @@ def setup(server):
     client = server.tenant("trigger-test")
     client.namespace = client.make("namespace", "triggered", feature_extractors=lib.BOTH)
     buckets = [client.make("bucket", name, bucket_schema={"properties": {
-        "content": {"type": "text"}, "n": {"type": "integer"}}}) for name in ("one", "two", "three")]
+        "content": {"type": "text"}, "n": {"type": "integer"}}})
+        for name in ("one", "two", "three")]
     ids = {bucket: client.make_objects(bucket, [
         lib.text_object(f"text {n} of {bucket}", n=n) for n in range(4)]) for bucket in buckets}
     client.make("collection", "all_of_them", source={
