@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One file a name, locked by its writer. The hash is taken along while a file comes from its start
- * in one piece; else it is read again at the end, off the thread that receives. Writing to the disk
- * is started every few MiB, so that the sync at the end has little left.
+ * in order, over several writers as well: between them it waits in a slot, which every begin of the
+ * file empties, so that what lies there is always of the bytes on the disk. Else the file is read
+ * again at the end, off the thread that receives. Writing to the disk is started every few MiB, so
+ * that the sync at the end has little left.
  */
 #include "object-store/incoming.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -24,16 +27,26 @@
 #define WRITEBACK_BYTES (8 * SL_MIB)
 #define RESERVE_BYTES   (128 * SL_MIB) /* For the log, which refuses work below 32 MiB. */
 #define READ_BYTES      (256 * SL_KIB)
+#define HASHES_MAX      64u /* Of files that wait for their next piece. */
+
+/* The hash of the first `size_bytes` of a file, which nobody writes. */
+struct waiting_hash {
+    char name[SL_INCOMING_NAME_MAX + 1];
+    uint64_t size_bytes;
+    struct sl_sha256_stream *hash;
+};
 
 struct sl_incoming {
     uint32_t magic;
     int fd;
     bool is_sync_off;
     uint8_t secret[SL_INCOMING_SECRET_SIZE];
+    _Atomic(struct waiting_hash *) hashes[HASHES_MAX]; /* A file's place follows from its name. */
 };
 
 struct sl_incoming_writer {
-    const struct sl_incoming *incoming;
+    struct sl_incoming *incoming;
+    char name[SL_INCOMING_NAME_MAX + 1];
     int fd;
     uint64_t size_bytes, size_bytes_max;
     uint64_t started_bytes;        /* Up to here writing to the disk was started. */
@@ -53,6 +66,51 @@ static enum sl_err
 sync_fd(const struct sl_incoming *in, int fd)
 {
     return in->is_sync_off || fsync(fd) == 0 ? SL_OK : sl_err_from_errno(errno);
+}
+
+/* ---- hashes between two pieces ------------------------------------------------------------- */
+
+static void
+forget_hash(struct waiting_hash *h)
+{
+    uint8_t ignored[SL_SHA256_SIZE];
+    if (h == NULL)
+        return;
+    sl_sha256_finish(&h->hash, ignored);
+    sl_free(h);
+}
+
+static _Atomic(struct waiting_hash *) *
+place_of(struct sl_incoming *in, const char *name)
+{
+    return &in->hashes[sl_hash64(sl_slice_str(name)) % HASHES_MAX];
+}
+
+/* The file is locked. NULL: the hash of just these bytes is not there. */
+static struct sl_sha256_stream *
+take_hash(struct sl_incoming *in, const char *name, uint64_t size_bytes)
+{
+    struct waiting_hash *h = atomic_exchange(place_of(in, name), NULL);
+    struct sl_sha256_stream *hash = NULL;
+    if (h != NULL && strcmp(h->name, name) == 0 && h->size_bytes == size_bytes) {
+        hash = h->hash;
+        sl_free(h);
+        return hash;
+    }
+    forget_hash(h);
+    return NULL;
+}
+
+/* The file is still locked. */
+static void
+leave_hash(struct sl_incoming_writer *w)
+{
+    struct waiting_hash *h = sl_zalloc(sizeof(*h));
+    (void)snprintf(h->name, sizeof(h->name), "%s", w->name);
+    h->size_bytes = w->size_bytes;
+    h->hash = w->hash;
+    w->hash = NULL;
+    forget_hash(atomic_exchange(place_of(w->incoming, w->name), h));
 }
 
 /* ---- the directory ------------------------------------------------------------------------- */
@@ -117,6 +175,8 @@ sl_incoming_close(struct sl_incoming **incoming)
     sl_assert(in->magic == INCOMING_MAGIC);
     if (in->fd >= 0)
         (void)close(in->fd);
+    for (uint32_t i = 0; i < HASHES_MAX; i++)
+        forget_hash(atomic_exchange(&in->hashes[i], NULL));
     in->magic = 0;
     sl_free(in);
     *incoming = NULL;
@@ -241,12 +301,16 @@ sl_incoming_begin(struct sl_incoming *in, const char *name, uint64_t offset,
         return err;
     }
     struct sl_incoming_writer *w = sl_zalloc(sizeof(*w));
+    struct sl_sha256_stream *hash = take_hash(in, name, offset);
+    if (hash == NULL && offset == 0)
+        hash = sl_sha256_create();
     *w = (struct sl_incoming_writer){.incoming = in,
                                      .fd = fd,
                                      .size_bytes = offset,
                                      .size_bytes_max = size_bytes_max,
                                      .started_bytes = offset,
-                                     .hash = offset == 0 ? sl_sha256_create() : NULL};
+                                     .hash = hash};
+    (void)snprintf(w->name, sizeof(w->name), "%s", name);
     *ret_writer = w;
     return SL_OK;
 }
@@ -346,6 +410,8 @@ sl_incoming_drop(struct sl_incoming_writer **writer)
     uint8_t ignored[SL_SHA256_SIZE];
     if (w == NULL)
         return;
+    if (w->hash != NULL && w->err == SL_OK)
+        leave_hash(w);
     if (w->hash != NULL)
         sl_sha256_finish(&w->hash, ignored);
     (void)close(w->fd);

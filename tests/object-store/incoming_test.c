@@ -8,6 +8,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
+#include "runtime/random.h"
 
 static char root[64];
 static struct sl_incoming *in;
@@ -83,6 +84,57 @@ Test(incoming, hashes_a_whole_file_however_it_came)
     cr_assert_eq(write_at("a", 7, "orld", true, &blob), SL_OK);
     cr_assert_str_eq(blob.id, wanted);
     cr_assert_eq(blob.size_bytes, 11);
+}
+
+/* Whatever is sent again, and wherever from: the hash is that of the bytes that are there. */
+Test(incoming, hashes_what_is_there_after_any_pieces)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    struct sl_random random;
+    sl_random_seed(&random, 7);
+    cr_assert_eq(sl_incoming_make(in, "r"), SL_OK);
+    char whole[101] = "";
+    for (int round = 0; round < 3000; round++) {
+        size_t size = strlen(whole);
+        bool goes_on = sl_random_below(&random, 2) == 0;
+        size_t offset = goes_on ? size : (size_t)sl_random_below(&random, size + 1);
+        size_t count = (size_t)sl_random_below(&random, 20);
+        count = SL_MIN(count, 100 - offset);
+        const char *from = letters + sl_random_below(&random, 26 - count);
+        struct sl_incoming_writer *w = NULL;
+        struct sl_blob blob;
+        char wanted[SL_BLOB_ID_SIZE];
+        cr_assert_eq(sl_incoming_begin(in, "r", offset, 100, &w), SL_OK);
+        enum sl_err err = sl_incoming_append(w, from, count);
+        cr_assert_eq(err, SL_OK, "%s at %zu of %zu, %zu", sl_err_name(err), offset, size, count);
+        (void)snprintf(whole + offset, sizeof(whole) - offset, "%.*s", (int)count, from);
+        hash_of(whole, wanted);
+        if (sl_random_below(&random, 3) == 0) {
+            sl_incoming_drop(&w);
+            continue;
+        }
+        bool is_whole = sl_random_below(&random, 2) == 0;
+        cr_assert_eq(sl_incoming_end(&w, is_whole, &blob), SL_OK);
+        if (is_whole)
+            cr_assert_str_eq(blob.id, wanted);
+    }
+}
+
+Test(incoming, takes_the_hash_along_from_piece_to_piece)
+{
+    char wanted[SL_BLOB_ID_SIZE];
+    struct sl_blob blob;
+    hash_of("hello world", wanted);
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(write_at("a", 0, "hello ", false, &blob), SL_OK);
+    /* Other bytes of the same number, written by nobody we know: they are not read again. */
+    char *path = sl_format("%s/uploads/a", root);
+    FILE *file = fopen(path, "r+");
+    cr_assert_eq(fputs("HELLO ", file), 1);
+    fclose(file);
+    sl_free(path);
+    cr_assert_eq(write_at("a", 6, "world", true, &blob), SL_OK);
+    cr_assert_str_eq(blob.id, wanted);
 }
 
 Test(incoming, refuses_gaps_strangers_and_second_writers)
