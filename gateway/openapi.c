@@ -113,7 +113,7 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     if (route->success == 201) /* To generated clients that know no 201. */
         write_success(w, route, 200);
     write_error(w, "400", true);
-    write_error(w, "401", is_private);
+    write_error(w, "401", is_private || route->body == SL_BODY_UPLOAD); /* Its address is signed. */
     write_error(w, "403", is_private);
     write_error(w, "404", is_private || strchr(route->path, '{') != NULL);
     write_error(w, "409", route->method != SL_GET);
