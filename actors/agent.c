@@ -14,8 +14,13 @@
 #define TOKEN_BEAT     1 /* Of timers; tokens of work are the shelf's. */
 #define TOKEN_PUMP     2
 
+enum membership { JOINING, MEMBER, LEAVING };
+
 struct agent {
     struct sl_agent_options options;
+    enum membership membership;
+    bool is_last_sent;           /* LEAVING: the head sends no more. */
+    bool is_gone;                /* And we have said that we are. */
     struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
     uint32_t specs_count;
     struct sl_model_shelf models;
@@ -360,14 +365,9 @@ on_child_started(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
-on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_replica *r,
+            const struct sl_m_child_exited *m)
 {
-    struct agent *a = self;
-    const struct sl_m_child_exited *m = SL_BODY(msg, child_exited);
-    struct sl_pool *p;
-    struct sl_replica *r = replica_lookup(a, m->tag, &p);
-    if (r == NULL)
-        return;
     bool is_stop = r->state == SL_REPLICA_STOPPING && m->signal == 0 && m->exit_code == 0;
     sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
               "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
@@ -397,11 +397,141 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     pump(a, ctx, p);
 }
 
+static void
+on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    const struct sl_m_child_exited *m = SL_BODY(msg, child_exited);
+    struct sl_pool *p;
+    struct sl_replica *r = replica_lookup(a, m->tag, &p);
+    if (r != NULL)
+        end_replica(a, ctx, p, r, m);
+}
+
+/* ---- membership ---------------------------------------------------------------------------- */
+
+static void
+join(struct agent *a, struct sl_ctx *ctx)
+{
+    const struct sl_agent_options *o = &a->options;
+    struct sl_m_node_join m = {.node = o->pool.node,
+                               .pid = o->pid,
+                               .room = SL_AGENT_ROOM,
+                               .name = sl_slice_str(o->name == NULL ? "" : o->name),
+                               .facts = sl_slice_str(o->facts == NULL ? "" : o->facts)};
+    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_join, &m);
+}
+
+static void
+on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    (void)ctx;
+    if (a->membership == JOINING && a->options.name != NULL)
+        sl_report_info("joined", "node=%" PRIu64 " name=%s", SL_BODY(msg, node_welcome)->node,
+                       a->options.name);
+    if (a->membership == JOINING)
+        a->membership = MEMBER;
+}
+
+/* Tasks that wait here are under leases that are void; calls have waiters of their own. */
+static void
+drop_waiting_tasks(struct agent *a)
+{
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        for (struct sl_item *item;
+             a->pools[i].is_used && (item = sl_items_pop(&a->pools[i].tasks)) != NULL;) {
+            a->in_flight--;
+            free_item(item);
+        }
+    }
+}
+
+static void
+on_unknown(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    if (a->membership == JOINING)
+        return; /* A beat from before crossed our joining. */
+    sl_report_warn("unknown-to-head", "node=%" PRIu64 " action=\"leases are void, joining again\"",
+                   SL_BODY(msg, node_unknown)->node);
+    drop_waiting_tasks(a);
+    if (a->membership == LEAVING)
+        a->is_last_sent = true;
+    else
+        a->membership = JOINING;
+    if (a->membership == JOINING)
+        join(a, ctx);
+}
+
+/* A worker is told by its port; a child of the head's has been killed by now. */
+static void
+on_refused(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self;
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_NODE), msg->id, msg->body);
+}
+
+static void
+on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    (void)msg;
+    if (a->membership == LEAVING)
+        return;
+    a->is_last_sent = a->membership == JOINING; /* It never had anything. */
+    a->membership = LEAVING;
+    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_leave,
+            &(struct sl_m_node_leave){.node = a->options.pool.node});
+}
+
+static void
+on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    (void)ctx, (void)msg;
+    a->is_last_sent = true; /* Also when it is only cordoned: then we are not leaving. */
+}
+
+/* Say so, once, when a node that leaves has nothing left to do. */
+static void
+leave_if_empty(struct agent *a, struct sl_ctx *ctx)
+{
+    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone)
+        return;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (a->pools[i].is_used && sl_pool_has_work(&a->pools[i]))
+            return;
+    }
+    a->is_gone = true;
+    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_leave,
+            &(struct sl_m_node_leave){.node = a->options.pool.node, .is_done = 1});
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_DRAIN), SL_M_drain, &(struct sl_m_drain){0});
+}
+
+/* The spawner of a worker died, and every replica with it: as if each had ended by itself. */
+static void
+on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    (void)msg;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        for (uint32_t k = 0; a->pools[i].is_used && k < SL_REPLICAS_MAX; k++) {
+            struct sl_replica *r = &a->pools[i].replicas[k];
+            if (r->state != SL_REPLICA_FREE)
+                end_replica(
+                    a, ctx, &a->pools[i], r,
+                    &(struct sl_m_child_exited){.tag = r->number, .pid = r->pid, .signal = 9});
+        }
+    }
+}
+
 /* ---- time ---------------------------------------------------------------------------------- */
 
 static void
 beat(struct agent *a, struct sl_ctx *ctx)
 {
+    sl_after(ctx, BEAT_NS, TOKEN_BEAT);
     struct sl_buf text = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &text);
@@ -416,9 +546,11 @@ beat(struct agent *a, struct sl_ctx *ctx)
     sl_jsonw_done(&w);
     struct sl_m_node_beat m = {
         .node = a->options.pool.node, .in_flight = a->in_flight, .replicas = sl_buf_slice(&text)};
-    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
+    if (a->membership == JOINING)
+        join(a, ctx); /* The last one may be lost, or the head not there yet. */
+    else
+        sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
     sl_buf_deinit(&text);
-    sl_after(ctx, BEAT_NS, TOKEN_BEAT);
 }
 
 static void
@@ -441,6 +573,12 @@ static const struct sl_on table[] = {
     {SL_M_model_load, on_model_load},
     {SL_M_model_drop, on_model_drop},
     {SL_M_work_done, on_work_done},
+    {SL_M_node_welcome, on_welcome},
+    {SL_M_node_unknown, on_unknown},
+    {SL_M_node_refused, on_refused},
+    {SL_M_node_leave, on_leave},
+    {SL_M_drain, on_drain},
+    {SL_M_spawner_lost, on_spawner_lost},
     {SL_M_timer, on_timer},
 };
 
@@ -449,6 +587,7 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
         sl_report_warn("message-unknown", "actor=agent message=%s", msg->type->name);
+    leave_if_empty(self, ctx);
 }
 
 static void
@@ -458,9 +597,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     a->options = *(const struct sl_agent_options *)argument;
     sl_model_shelf_init(&a->models, a->options.data_directory);
     a->replica_next = REPLICAS_FIRST;
-    struct sl_m_node_join join = {
-        .node = a->options.pool.node, .pid = a->options.pid, .room = SL_AGENT_ROOM};
-    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_join, &join);
+    join(a, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
 }
 

@@ -3,6 +3,10 @@
  * agent.h - the actor of a node: takes leased tasks and calls from the head, keeps a pool of
  * replicas for each extractor and model, builds and keeps the models' memory files, and reports
  * every end.
+ *
+ *   JOINING --welcome--> MEMBER --drain--> LEAVING --nothing left--> gone
+ *      ^  `--refused--> (SL_PORT_NODE hears why)
+ *      `------unknown------'   the head was started again, or had given us up: leases are void
  */
 #ifndef SL_ACTORS_AGENT_H
 #define SL_ACTORS_AGENT_H
@@ -15,6 +19,8 @@ struct sl_agent_options { /* Strings are borrowed for the actor's life. */
     struct sl_pool_options pool;
     const char *data_directory; /* Models' directories are below it. */
     uint64_t pid;               /* Of the node's process, for people. */
+    /* Of a worker that somebody else started: see node_facts.h. NULL: a child of the head's. */
+    const char *name, *facts;
 };
 
 extern const struct sl_actor_class sl_agent_class; /* Argument: sl_agent_options. */

@@ -10,6 +10,9 @@
 #include "runtime/actor.h"
 
 #define SL_NODE_HEAD 1
+/* Workers from elsewhere choose a number from here on, below the replicas' of a node. */
+#define SL_NODE_WORKERS_FIRST (UINT32_C(1) << 16)
+#define SL_NODE_WORKERS_LAST  ((UINT32_C(1) << 30) - 1)
 
 enum sl_actor_number {
     SL_ACTOR_HEAD = 1,
@@ -20,7 +23,10 @@ enum sl_actor_number {
     SL_ACTOR_AGENT = 16,
 };
 
-#define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains. */
+#define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains; of a worker: that it may go. */
+#define SL_PORT_NODE  4 /* Of a worker: hears that the head refuses it. */
+
+enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
 
 /* Kinds of children the spawner forks, in the order of its table. */
 enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA };

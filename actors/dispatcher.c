@@ -31,6 +31,8 @@ struct node {
     struct sl_node_slot slot; /* First. */
     struct node *next, *prev; /* The ring of those with room; NULL: it has none. */
     uint64_t room, in_flight;
+    uint64_t classes;          /* Bits of the tasks it takes. */
+    bool is_closed;            /* It is to get no leases. */
     uint64_t specs[SPECS_MAX]; /* Extractions it has been told of, a ring. */
     uint32_t specs_next;
 };
@@ -48,7 +50,7 @@ struct spec {
 struct dispatcher {
     struct sl_dispatcher_options options;
     struct sl_node_set nodes;
-    struct node *turn; /* The ring's head: who gets the next task. */
+    struct node *turns[1 << SL_CLASS_COUNT]; /* A ring for each set of classes: its head is next. */
     struct spec specs[SPECS_MAX];
     uint64_t uses;
     struct sl_dispatcher_counts counts;
@@ -337,6 +339,8 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
           struct sl_lease *ret_lease)
 {
     for (int class = 0; class < SL_CLASS_COUNT; class ++) {
+        if ((n->classes >> class & 1) == 0)
+            continue;
         struct sl_lease_want want = {.class = (enum sl_class) class,
                                      .holder = n->slot.number,
                                      .now_ns = ctx->now_ns,
@@ -352,24 +356,41 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
 static void
 place_node(struct dispatcher *d, struct node *n, bool is_gone)
 {
-    bool has_room = !is_gone && n->in_flight < n->room;
+    struct node **turn = &d->turns[n->classes % SL_COUNT_OF(d->turns)];
+    bool has_room = !is_gone && !n->is_closed && n->in_flight < n->room;
     if (has_room == (n->next != NULL))
         return;
     if (!has_room) {
-        if (d->turn == n)
-            d->turn = n->next == n ? NULL : n->next;
+        if (*turn == n)
+            *turn = n->next == n ? NULL : n->next;
         n->prev->next = n->next;
         n->next->prev = n->prev;
         n->next = n->prev = NULL;
         return;
     }
-    if (d->turn == NULL) {
-        d->turn = n->next = n->prev = n;
+    if (*turn == NULL) {
+        *turn = n->next = n->prev = n;
         return;
     }
-    n->next = d->turn; /* Before the head is the end of the round. */
-    n->prev = d->turn->prev;
+    n->next = *turn; /* Before the head is the end of the round. */
+    n->prev = (*turn)->prev;
     n->prev->next = n->next->prev = n;
+}
+
+/* A task for the ring's next node; false: there is none of its classes. */
+static bool
+pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct node **turn)
+{
+    struct sl_lease lease;
+    struct node *n = *turn;
+    if (n == NULL || !lease_any(d, ctx, n, &lease))
+        return false;
+    d->counts.leased++;
+    *turn = n->next;
+    if (run_lease(d, ctx, n, &lease))
+        n->in_flight++;
+    place_node(d, n, false);
+    return true;
 }
 
 /* Fill the nodes' room, a task each in turn, so that no node takes all. */
@@ -377,18 +398,11 @@ static void
 pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
     /* On a full disk work waits for room, rather than run and lose its results. */
-    if (d->turn == NULL || d->is_draining || sl_store_is_low(ctx->store))
-        return;
-    struct sl_lease lease;
-    while (d->turn != NULL && ctx->now_ns >= d->lease_after_ns) {
-        struct node *n = d->turn;
-        if (!lease_any(d, ctx, n, &lease))
-            return;
-        d->counts.leased++;
-        d->turn = n->next;
-        if (run_lease(d, ctx, n, &lease))
-            n->in_flight++;
-        place_node(d, n, false);
+    bool has_leased = !d->is_draining && !sl_store_is_low(ctx->store);
+    while (has_leased) {
+        has_leased = false;
+        for (size_t i = 0; i < SL_COUNT_OF(d->turns) && ctx->now_ns >= d->lease_after_ns; i++)
+            has_leased = pump_one(d, ctx, &d->turns[i]) || has_leased;
     }
 }
 
@@ -427,6 +441,7 @@ on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return; /* Told twice. */
     struct node *n = sl_zalloc(sizeof(*n));
     n->room = m->room;
+    n->classes = m->classes;
     sl_node_set_add(&d->nodes, &n->slot, (uint32_t)m->node);
     place_node(d, n, false);
 }
@@ -446,6 +461,21 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     uint64_t count = sl_queue_release_holder(d->options.queue, number);
     if (count > 0)
         sl_report_info("leases-void", "node=%" PRIu64 " tasks=%" PRIu64, number, count);
+}
+
+/* Closed, the node is told so behind its last lease: what it holds then is all there will be. */
+static void
+on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_node_open *m = SL_BODY(msg, node_open);
+    struct node *n = node_lookup(self, m->node);
+    if (n == NULL)
+        return;
+    n->is_closed = m->is_open == 0;
+    place_node(self, n, false);
+    if (n->is_closed)
+        sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_leave,
+                &(struct sl_m_node_leave){.node = n->slot.number});
 }
 
 static void
@@ -607,8 +637,9 @@ on_wake(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static const struct sl_on table[] = {
     {SL_M_task_done, on_task_done}, {SL_M_task_failed, on_task_failed},
     {SL_M_node_beat, on_node_beat}, {SL_M_node_up, on_node_up},
-    {SL_M_node_lost, on_node_lost}, {SL_M_wake, on_wake},
-    {SL_M_drain, on_drain},         {SL_M_timer, on_timer},
+    {SL_M_node_lost, on_node_lost}, {SL_M_node_open, on_node_open},
+    {SL_M_wake, on_wake},           {SL_M_drain, on_drain},
+    {SL_M_timer, on_timer},
 };
 
 static void

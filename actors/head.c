@@ -2,7 +2,9 @@
 #include "actors/head.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
+#include "actors/node_facts.h"
 #include "actors/node_set.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
@@ -26,12 +28,17 @@ struct node {
     uint64_t heard_ns, started_ms;
     uint64_t room, in_flight;
     char *replicas; /* JSON array, as the last beat told. */
+    char *name;     /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
+    struct sl_node_facts facts;
+    bool is_cordoned; /* By an operator: it keeps what it has, and gets no more. */
+    bool is_leaving;  /* It drains, and goes when it is empty. */
 };
 
 struct head {
     struct sl_head_options options;
     char *node_text;
     struct sl_node_set nodes;
+    uint32_t children; /* Of them: started by our spawner. */
     uint32_t number_next;
     uint64_t pause_ns;
 };
@@ -48,13 +55,21 @@ node_at(const struct head *h, uint32_t i)
     return (struct node *)h->nodes.slots[i];
 }
 
+static struct node *
+add_node(struct head *h, struct sl_ctx *ctx, uint32_t number)
+{
+    struct node *n = sl_zalloc(sizeof(*n));
+    *n = (struct node){.state = NODE_STARTING, .heard_ns = ctx->now_ns, .started_ms = ctx->now_ms};
+    sl_node_set_add(&h->nodes, &n->slot, number);
+    return n;
+}
+
 static void
 start_node(struct head *h, struct sl_ctx *ctx)
 {
     uint32_t number = h->number_next++;
-    struct node *n = sl_zalloc(sizeof(*n));
-    *n = (struct node){.state = NODE_STARTING, .heard_ns = ctx->now_ns, .started_ms = ctx->now_ms};
-    sl_node_set_add(&h->nodes, &n->slot, number);
+    (void)add_node(h, ctx, number);
+    h->children++;
     char *text = sl_format("%s,\"node\":%u}", h->node_text, number);
     struct sl_m_spawn want = {
         .kind = SL_CHILD_NODE, .tag = number, .fd = -1, .text = sl_slice_str(text)};
@@ -65,20 +80,40 @@ start_node(struct head *h, struct sl_ctx *ctx)
 static void
 start_missing(struct head *h, struct sl_ctx *ctx)
 {
-    while (h->nodes.count < h->options.nodes)
+    while (h->children < h->options.nodes)
         start_node(h, ctx);
 }
 
 static void
+tell_of(struct sl_ctx *ctx, uint32_t id, const void *body)
+{
+    sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), id, body);
+    sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), id, body);
+}
+
+static void
+forget_node(struct head *h, struct node *n)
+{
+    sl_node_set_remove(&h->nodes, &n->slot);
+    h->children -= n->name == NULL;
+    sl_free(n->replicas);
+    sl_free(n->name);
+    sl_node_facts_deinit(&n->facts);
+    sl_free(n);
+}
+
+/* Its leases are void from here on; should it come back, it is a stranger. */
+static void
 lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
 {
-    sl_report_warn("node-lost", "node=%u pid=%" PRIu64 " why=%s", n->slot.number, n->pid, why);
-    struct sl_m_node_lost lost = {.node = n->slot.number};
-    sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_lost, &lost);
-    sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_lost, &lost);
-    sl_node_set_remove(&h->nodes, &n->slot);
-    sl_free(n->replicas);
-    sl_free(n);
+    bool is_child = n->name == NULL;
+    sl_report(n->is_leaving ? SL_REPORT_INFO : SL_REPORT_WARN, "node-lost",
+              "node=%u name=%s pid=%" PRIu64 " why=%s", n->slot.number, is_child ? "-" : n->name,
+              n->pid, why);
+    tell_of(ctx, SL_M_node_lost, &(struct sl_m_node_lost){.node = n->slot.number});
+    forget_node(h, n);
+    if (!is_child)
+        return; /* Whoever started it starts it again. */
     /* A node that cannot live must not cost a core: pauses double until one has lived for a beat.
      */
     sl_after(ctx, h->pause_ns, TOKEN_START);
@@ -92,27 +127,103 @@ kill_node(struct sl_ctx *ctx, uint64_t number)
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
 }
 
+/* ---- joining ------------------------------------------------------------------------------- */
+
+static void
+welcome(struct sl_ctx *ctx, struct node *n, const struct sl_m_node_join *m)
+{
+    bool is_new = n->state != NODE_ALIVE;
+    n->heard_ns = ctx->now_ns;
+    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_welcome,
+            &(struct sl_m_node_welcome){.node = n->slot.number});
+    if (!is_new)
+        return; /* Our welcome was lost on the way. */
+    n->state = NODE_ALIVE;
+    n->pid = m->pid;
+    n->room = m->room;
+    sl_report_info("node-joined", "node=%u name=%s pid=%" PRIu64 " room=%" PRIu64, n->slot.number,
+                   n->name == NULL ? "-" : n->name, n->pid, n->room);
+    struct sl_m_node_up up = {.node = n->slot.number,
+                              .room = n->room,
+                              .classes = sl_node_classes(n->name == NULL ? "any" : n->facts.group)};
+    tell_of(ctx, SL_M_node_up, &up);
+}
+
+static void
+refuse(struct sl_ctx *ctx, uint32_t number, struct sl_slice name, const char *why)
+{
+    sl_report_warn("node-refused", "node=%u name=%.*s why=\"%s\"", number,
+                   (int)SL_MIN(name.size, (size_t)SL_NODE_NAME_MAX), (const char *)name.data, why);
+    sl_send(ctx, sl_at(number, SL_ACTOR_AGENT), SL_M_node_refused,
+            &(struct sl_m_node_refused){.node = number, .why = sl_slice_str(why)});
+}
+
+static struct node *
+worker_lookup(const struct head *h, struct sl_slice name)
+{
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        struct node *n = node_at(h, i);
+        if (n->name != NULL && sl_slice_is(name, n->name))
+            return n;
+    }
+    return NULL;
+}
+
+/* A worker of a name that is there under another number was started again: the old one is over. */
+static void
+supersede(struct head *h, struct sl_ctx *ctx, struct sl_slice name)
+{
+    struct node *old = worker_lookup(h, name);
+    if (old == NULL)
+        return;
+    refuse(ctx, old->slot.number, name, "another worker has joined under this name");
+    lose_node(h, ctx, old, "superseded");
+}
+
+static void
+join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
+{
+    const char *why = NULL;
+    struct sl_node_facts facts;
+    uint32_t number = (uint32_t)m->node;
+    if (!sl_node_name_is_good(m->name)) {
+        refuse(ctx, number, sl_slice_str("-"), "a worker's name is 1 to 64 of A-Z a-z 0-9 . _ -");
+        return;
+    }
+    if (sl_node_facts_read(m->facts, &facts, &why) != SL_OK) {
+        refuse(ctx, number, m->name, why);
+        return;
+    }
+    supersede(h, ctx, m->name);
+    if (h->nodes.count - h->children + h->options.nodes >= SL_NODES_MAX) {
+        sl_node_facts_deinit(&facts);
+        refuse(ctx, number, m->name, "the head has as many nodes as it may");
+        return;
+    }
+    struct node *n = add_node(h, ctx, number);
+    n->name = sl_strndup(m->name.data, m->name.size);
+    n->facts = facts;
+    welcome(ctx, n, m);
+}
+
 static void
 on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct head *h = self;
     const struct sl_m_node_join *m = SL_BODY(msg, node_join);
-    struct node *n = node_lookup(h, m->node);
-    if (n == NULL || msg->from.node != m->node) {
+    struct node *n = node_lookup(h, msg->from.node);
+    bool is_worker = m->name.size > 0 && msg->from.node >= SL_NODE_WORKERS_FIRST;
+    if (msg->from.node != m->node || (n == NULL && !is_worker)) {
         sl_report_warn("node-refused", "node=%" PRIu64 " from=%u", m->node, msg->from.node);
         kill_node(ctx, msg->from.node); /* One that was given up lives: it must not stay. */
-        return;
+    } else if (n == NULL) {
+        join_worker(h, ctx, m);
+    } else {
+        welcome(ctx, n, m);
     }
-    n->state = NODE_ALIVE;
-    n->pid = m->pid;
-    n->room = m->room;
-    n->heard_ns = ctx->now_ns;
-    sl_report_info("node-joined", "node=%u pid=%" PRIu64 " room=%" PRIu64, n->slot.number, n->pid,
-                   n->room);
-    struct sl_m_node_up up = {.node = n->slot.number, .room = n->room};
-    sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_up, &up);
-    sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_up, &up);
 }
+
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static void
 on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
@@ -120,8 +231,11 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct head *h = self;
     const struct sl_m_node_beat *m = SL_BODY(msg, node_beat);
     struct node *n = node_lookup(h, msg->from.node);
-    if (n == NULL || n->state != NODE_ALIVE)
+    if (n == NULL || n->state != NODE_ALIVE) { /* Given up, or from before this head began. */
+        sl_send(ctx, sl_at(msg->from.node, SL_ACTOR_AGENT), SL_M_node_unknown,
+                &(struct sl_m_node_unknown){.node = msg->from.node});
         return;
+    }
     n->heard_ns = ctx->now_ns;
     h->pause_ns = PAUSE_FIRST_NS;
     n->in_flight = m->in_flight;
@@ -156,8 +270,10 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
     struct head *h = self;
-    while (h->nodes.count > 0)
-        lose_node(h, ctx, node_at(h, h->nodes.count - 1), "spawner-lost");
+    for (uint32_t i = h->nodes.count; i-- > 0;) {
+        if (node_at(h, i)->name == NULL)
+            lose_node(h, ctx, node_at(h, i), "spawner-lost");
+    }
 }
 
 static void
@@ -166,11 +282,74 @@ check_silence(struct head *h, struct sl_ctx *ctx)
     for (uint32_t i = h->nodes.count; i-- > 0;) {
         struct node *n = node_at(h, i);
         uint64_t limit_ns = n->state == NODE_STARTING ? START_NS : SILENCE_NS;
+        if (n->name != NULL)
+            limit_ns = h->options.silence_ns;
         if (ctx->now_ns - n->heard_ns < limit_ns)
             continue;
-        kill_node(ctx, n->slot.number);
+        if (n->name == NULL)
+            kill_node(ctx, n->slot.number);
         lose_node(h, ctx, n, "silent");
     }
+}
+
+/* ---- leaving and orders -------------------------------------------------------------------- */
+
+/* The dispatcher hears of it, and tells the node when the last lease is on its way. */
+static void
+set_open(struct sl_ctx *ctx, const struct node *n)
+{
+    struct sl_m_node_open m = {.node = n->slot.number,
+                               .is_open = !n->is_cordoned && !n->is_leaving};
+    tell_of(ctx, SL_M_node_open, &m);
+}
+
+static void
+on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    struct node *n = node_lookup(h, msg->from.node);
+    if (n == NULL)
+        return;
+    n->heard_ns = ctx->now_ns;
+    if (SL_BODY(msg, node_leave)->is_done != 0) {
+        lose_node(h, ctx, n, "left");
+        return;
+    }
+    n->is_leaving = true;
+    set_open(ctx, n);
+}
+
+static struct node *
+ordered_node(struct head *h, struct sl_slice name)
+{
+    char number[16];
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        struct node *n = node_at(h, i);
+        (void)snprintf(number, sizeof(number), "%u", n->slot.number);
+        if (n->state == NODE_ALIVE && sl_slice_is(name, number))
+            return n;
+    }
+    return worker_lookup(h, name);
+}
+
+static void
+on_order(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_node_order *m = SL_BODY(msg, node_order);
+    struct node *n = ordered_node(self, m->name);
+    struct sl_m_node_ordered reply = {.err = n == NULL ? SL_ENOTFOUND : SL_OK};
+    if (n == NULL) {
+        reply.message = sl_slice_str("there is no such node");
+    } else if (m->order == SL_NODE_DRAIN && n->name == NULL) {
+        reply.err = SL_EINVAL;
+        reply.message = sl_slice_str("a node of the head itself would be started again: cordon it");
+    } else if (m->order == SL_NODE_DRAIN) {
+        sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_drain, &(struct sl_m_drain){0});
+    } else {
+        n->is_cordoned = m->order == SL_NODE_CORDON;
+        set_open(ctx, n);
+    }
+    sl_reply(ctx, msg, SL_M_node_ordered, &reply);
 }
 
 static void
@@ -191,6 +370,8 @@ static const struct sl_on table[] = {
     {SL_M_child_started, on_started},
     {SL_M_child_exited, on_exited},
     {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_node_leave, on_leave},
+    {SL_M_node_order, on_order},
     {SL_M_timer, on_timer},
 };
 
@@ -207,6 +388,8 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct head *h = self;
     h->options = *(const struct sl_head_options *)argument;
     sl_assert(h->options.nodes <= SL_NODES_MAX);
+    if (h->options.silence_ns == 0)
+        h->options.silence_ns = SL_NODE_SILENCE_NS;
     h->node_text = sl_strdup(h->options.node_text);
     h->number_next = SL_NODE_HEAD + 1;
     h->pause_ns = PAUSE_FIRST_NS;
@@ -218,10 +401,8 @@ static void
 deinit(void *self)
 {
     struct head *h = self;
-    for (uint32_t i = 0; i < h->nodes.count; i++) {
-        sl_free(node_at(h, i)->replicas);
-        sl_free(node_at(h, i));
-    }
+    while (h->nodes.count > 0)
+        forget_node(h, node_at(h, h->nodes.count - 1));
     sl_node_set_deinit(&h->nodes);
     sl_free(h->node_text);
 }
@@ -234,15 +415,36 @@ const struct sl_actor_class sl_head_class = {
     .deinit = deinit,
 };
 
+static const char *
+state_name(const struct node *n)
+{
+    if (n->state == NODE_STARTING)
+        return "starting";
+    if (n->is_leaving)
+        return "draining";
+    return n->is_cordoned ? "cordoned" : "alive";
+}
+
 static void
 write_node(struct sl_jsonw *w, const struct node *n)
 {
+    bool is_child = n->name == NULL;
+    char number[16];
+    (void)snprintf(number, sizeof(number), "%u", n->slot.number);
     sl_jsonw_object(w);
     sl_jsonw_member_u64(w, "node", n->slot.number);
+    sl_jsonw_member_str(w, "name", is_child ? number : n->name);
+    sl_jsonw_member_str(w, "group", is_child ? "any" : n->facts.group);
+    sl_jsonw_member_bool(w, "is_local", is_child);
     sl_jsonw_member_u64(w, "pid", n->pid);
-    sl_jsonw_member_str(w, "state", n->state == NODE_ALIVE ? "alive" : "starting");
+    sl_jsonw_member_str(w, "state", state_name(n));
     sl_jsonw_member_u64(w, "room", n->room);
     sl_jsonw_member_u64(w, "in_flight", n->in_flight);
+    sl_jsonw_member_u64(w, "cpus", n->facts.cpus);
+    sl_jsonw_member_u64(w, "gpus", n->facts.gpus);
+    sl_jsonw_member_u64(w, "memory_bytes", n->facts.memory_bytes);
+    sl_jsonw_member_str(w, "host", n->facts.host);
+    sl_jsonw_member_raw(w, "labels", sl_slice_str(is_child ? "{}" : n->facts.labels));
     sl_jsonw_member_time(w, "started_at", n->started_ms);
     sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
     sl_jsonw_end(w);

@@ -4,18 +4,26 @@
  * the dispatcher and the router when one comes or goes. Each start of a node has a new number, so
  * that whatever an old one still sends is told apart.
  *
- *     STARTING --join--> ALIVE --exit, silence--> (gone; a new one is started after a pause)
+ *     child:   STARTING --join--> ALIVE --exit, silence--> (gone; another is started after a pause)
+ *     worker:             join--> ALIVE --silence, leave, another of its name--> (gone)
+ *
+ * Children are forked by the head's spawner; workers are started by somebody else and choose a
+ * number at random. One that was given up and still speaks is told that it is unknown: its leases
+ * are void, and it joins again like a new one. So does every worker after a restart of the head.
  */
 #ifndef SL_ACTORS_HEAD_H
 #define SL_ACTORS_HEAD_H
 
 #include "actors/cluster.h"
 
-#define SL_NODES_MAX 16384 /* Known at a time. A node costs some hundred bytes and a beat. */
+#define SL_NODES_MAX       16384 /* Known at a time. A node costs some hundred bytes and a beat. */
+
+#define SL_NODE_SILENCE_NS (15 * SL_SECOND_NS) /* Of a worker, before it is given up. */
 
 struct sl_head_options {
     uint32_t nodes;        /* How many local nodes to keep running. */
     const char *node_text; /* JSON for node children, without its closing brace: "node" is added. */
+    uint64_t silence_ns;   /* 0: SL_NODE_SILENCE_NS. */
 };
 
 extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_head_options. */

@@ -112,6 +112,15 @@ waiting_count(const struct sl_pool *p)
 }
 
 bool
+sl_pool_has_work(const struct sl_pool *p)
+{
+    uint64_t count = (uint64_t)p->calls.count + p->tasks.count;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        count += p->replicas[i].in_flight.count;
+    return count > 0;
+}
+
+bool
 sl_pool_is_empty(const struct sl_pool *p)
 {
     return replicas_count(p) == 0 && waiting_count(p) == 0;

@@ -113,6 +113,8 @@ void sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
                      struct sl_items *ret_lost);
 /* Whether the waiting work should be failed now: starts have failed too often. */
 bool sl_pool_has_given_up(const struct sl_pool *p);
+/* Whether anything waits or is under way. */
+bool sl_pool_has_work(const struct sl_pool *p);
 /* Whether nothing waits and no replica is left: its slot may be given to other work. */
 bool sl_pool_is_empty(const struct sl_pool *p);
 /*

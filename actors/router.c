@@ -16,6 +16,7 @@
 struct node {
     struct sl_node_slot slot; /* First. */
     uint32_t ongoing;
+    bool is_closed;            /* It gets calls only where no other node is. */
     uint64_t specs[SPECS_MAX]; /* Extractions it was told of, a ring. */
     uint32_t specs_next;
 };
@@ -72,6 +73,14 @@ end_call(struct router *r, struct call *c)
     r->calls_count--;
 }
 
+static bool
+is_better(const struct node *n, const struct node *best)
+{
+    if (best == NULL || n->is_closed != best->is_closed)
+        return best == NULL || best->is_closed;
+    return n->ongoing < best->ongoing;
+}
+
 /* Among many nodes two random ones are enough: the load stays within a few calls of even. */
 static struct node *
 least_busy(const struct router *r, struct sl_ctx *ctx)
@@ -81,7 +90,7 @@ least_busy(const struct router *r, struct sl_ctx *ctx)
     for (uint32_t i = 0; i < (is_scan ? r->nodes.count : 2); i++) {
         uint64_t at = is_scan ? i : sl_random_below(ctx->random, r->nodes.count);
         struct node *n = (struct node *)r->nodes.slots[at];
-        if (best == NULL || n->ongoing < best->ongoing)
+        if (is_better(n, best))
             best = n;
     }
     return best;
@@ -177,6 +186,17 @@ on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    const struct sl_m_node_open *m = SL_BODY(msg, node_open);
+    struct node *n = (struct node *)sl_node_set_lookup(&r->nodes, m->node);
+    (void)ctx;
+    if (n != NULL)
+        n->is_closed = m->is_open == 0;
+}
+
+static void
 on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
@@ -223,7 +243,7 @@ on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static const struct sl_on table[] = {
     {SL_M_embed, on_call},          {SL_M_model_load, on_call}, {SL_M_embedded, on_answer},
     {SL_M_model_loaded, on_answer}, {SL_M_node_up, on_node_up}, {SL_M_node_lost, on_node_lost},
-    {SL_M_model_drop, on_drop},     {SL_M_timer, on_timer},
+    {SL_M_model_drop, on_drop},     {SL_M_timer, on_timer},     {SL_M_node_open, on_node_open},
 };
 
 static void

@@ -162,6 +162,18 @@ start_replica(void)
     return replica;
 }
 
+static void
+from_head(uint32_t id, const void *body)
+{
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), id, body);
+}
+
+static void
+welcome(void)
+{
+    from_head(SL_M_node_welcome, &(struct sl_m_node_welcome){.node = NODE});
+}
+
 /* ---- joining and one task ------------------------------------------------------------------ */
 
 Test(agent, joins_and_beats)
@@ -171,8 +183,64 @@ Test(agent, joins_and_beats)
     cr_assert_eq(SL_BODY(join, node_join)->node, NODE);
     cr_assert_eq(SL_BODY(join, node_join)->room, SL_AGENT_ROOM);
     sl_msg_destroy(&join);
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_node_join), 2, "until it is welcome");
+    welcome();
     recorder_wait(&r, 5 * SL_SECOND_NS);
     cr_assert_eq(recorder_count(&r, SL_M_node_beat), 5);
+}
+
+Test(agent, joins_again_when_the_head_does_not_know_it_and_drops_void_leases)
+{
+    welcome();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    (void)start_replica();
+    for (uint64_t id = 2; id <= 500; id++)
+        run_task(id, false);
+    recorder_forget_sent(&r);
+    from_head(SL_M_node_unknown, &(struct sl_m_node_unknown){.node = NODE});
+    cr_assert_eq(recorder_count(&r, SL_M_node_join), 1);
+    from_head(SL_M_node_unknown, &(struct sl_m_node_unknown){.node = NODE});
+    cr_assert_eq(recorder_count(&r, SL_M_node_join), 1, "it knows already");
+    recorder_wait(&r, 10 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0, "replicas stay");
+}
+
+Test(agent, leaves_when_the_last_lease_was_sent_and_has_ended)
+{
+    welcome();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    from_head(SL_M_drain, &(struct sl_m_drain){0});
+    struct sl_msg *wish = recorder_take(&r, SL_M_node_leave);
+    cr_assert_not_null(wish);
+    cr_assert_eq(SL_BODY(wish, node_leave)->is_done, 0);
+    sl_msg_destroy(&wish);
+    from_head(SL_M_node_leave, &(struct sl_m_node_leave){.node = NODE});
+    cr_assert_eq(recorder_count(&r, SL_M_node_leave), 0, "a task is under way");
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    expect_done(1);
+    struct sl_msg *end = recorder_take(&r, SL_M_node_leave);
+    cr_assert_not_null(end);
+    cr_assert_eq(SL_BODY(end, node_leave)->is_done, 1);
+    sl_msg_destroy(&end);
+    recorder_wait(&r, 3 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_node_leave), 0, "it says so once");
+}
+
+Test(agent, a_lost_spawner_is_the_end_of_its_replicas)
+{
+    welcome();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    (void)start_replica();
+    from_head(SL_M_spawner_lost, &(struct sl_m_spawner_lost){1});
+    expect_failed(1, SL_FAIL_CRASH, true, "");
+    run_task(2, true);
+    recorder_wait(&r, 5 * SL_SECOND_NS);
+    cr_assert_neq(spawned(), 0, "the next work has another started");
 }
 
 Test(agent, starts_a_replica_for_the_first_task_and_reports_its_end)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/head.h"
 
+#include "queue/event.h"
 #include "runtime/report.h"
 #include "runtime/spawn_port.h"
 #include "tests/actors/recorder.h"
@@ -145,4 +146,144 @@ Test(head, a_node_beats_for_itself_alone)
     cr_assert_not_null(passed);
     cr_assert_eq(SL_BODY(passed, node_beat)->node, a);
     sl_msg_destroy(&passed);
+}
+
+/* ---- workers from elsewhere ---------------------------------------------------------------- */
+
+enum { WORKER = SL_NODE_WORKERS_FIRST + 5 };
+
+static void
+join_as(uint32_t node, const char *name, const char *facts)
+{
+    struct sl_m_node_join m = {.node = node,
+                               .pid = 1,
+                               .room = 8,
+                               .name = sl_slice_str(name),
+                               .facts = sl_slice_str(facts)};
+    recorder_deliver(&r, sl_at(node, SL_ACTOR_AGENT), SL_M_node_join, &m);
+}
+
+static uint32_t
+told(uint32_t id, uint32_t node)
+{
+    struct sl_msg *msg = recorder_take(&r, id);
+    if (msg == NULL)
+        return 0;
+    cr_assert_eq(msg->to.node, node);
+    sl_msg_destroy(&msg);
+    return 1;
+}
+
+static uint64_t
+order(const char *name, enum sl_node_order what)
+{
+    recorder_deliver(&r, sl_at(0, SL_ACTOR_API), SL_M_node_order,
+                     &(struct sl_m_node_order){.name = sl_slice_str(name), .order = what});
+    struct sl_msg *msg = recorder_take(&r, SL_M_node_ordered);
+    cr_assert_not_null(msg);
+    uint64_t err = SL_BODY(msg, node_ordered)->err;
+    sl_msg_destroy(&msg);
+    return err;
+}
+
+static int
+is_open(void)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_node_open);
+    cr_assert_not_null(msg);
+    int open = SL_BODY(msg, node_open)->is_open != 0;
+    sl_msg_destroy(&msg);
+    cr_assert_eq(recorder_count(&r, SL_M_node_open), 1, "the dispatcher and the router");
+    recorder_forget_sent(&r);
+    return open;
+}
+
+Test(head, takes_a_worker_of_a_group_and_tells_its_classes)
+{
+    recorder_forget_sent(&r);
+    join_as(WORKER, "w1", "{\"group\":\"gpu-workers\",\"gpus\":1}");
+    cr_assert(told(SL_M_node_welcome, WORKER));
+    struct sl_msg *up = recorder_take(&r, SL_M_node_up);
+    cr_assert_not_null(up);
+    cr_assert_eq(SL_BODY(up, node_up)->node, WORKER);
+    cr_assert_eq(SL_BODY(up, node_up)->classes, UINT64_C(1) << SL_CLASS_GPU);
+    sl_msg_destroy(&up);
+    recorder_forget_sent(&r);
+    join_as(WORKER, "w1", "{\"group\":\"gpu-workers\",\"gpus\":1}");
+    cr_assert(told(SL_M_node_welcome, WORKER), "the first may have been lost");
+    cr_assert_eq(recorder_count(&r, SL_M_node_up), 0);
+    struct sl_buf text = {0};
+    sl_head_status(r.actor, &text);
+    cr_assert_not_null(strstr(sl_buf_text(&text), "\"name\":\"w1\""));
+    sl_buf_deinit(&text);
+}
+
+Test(head, refuses_workers_that_make_no_sense)
+{
+    static const struct {
+        const char *name, *facts;
+    } bad[] = {{"w/1", "{\"group\":\"cpu\"}"},
+               {"w1", "{\"group\":\"tpu\"}"},
+               {"w1", "{}"},
+               {"w1", "nonsense"},
+               {"w1", "{\"group\":\"cpu\",\"cpus\":-1}"},
+               {"w1", "{\"group\":\"cpu\",\"labels\":{\"a\":1}}"}};
+    for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
+        join_as(WORKER, bad[i].name, bad[i].facts);
+        cr_expect(told(SL_M_node_refused, WORKER), "%s %s", bad[i].name, bad[i].facts);
+        cr_expect_eq(recorder_count(&r, SL_M_node_up), 0);
+    }
+}
+
+Test(head, a_worker_started_again_takes_the_place_of_the_old_one)
+{
+    join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
+    recorder_forget_sent(&r);
+    join_as(WORKER + 1, "w1", "{\"group\":\"cpu\"}");
+    cr_assert(told(SL_M_node_refused, WORKER));
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2, "its leases are void");
+    cr_assert(told(SL_M_node_welcome, WORKER + 1));
+}
+
+Test(head, a_worker_that_was_given_up_is_a_stranger_until_it_joins_again)
+{
+    join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
+    recorder_forget_sent(&r);
+    recorder_wait(&r, SL_NODE_SILENCE_NS - SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 0);
+    recorder_forget_sent(&r);
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2);
+    recorder_forget_sent(&r);
+    beat(WORKER);
+    cr_assert(told(SL_M_node_unknown, WORKER));
+    cr_assert_eq(recorder_count(&r, SL_M_node_beat), 0, "the dispatcher hears nothing of it");
+    join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
+    cr_assert(told(SL_M_node_welcome, WORKER));
+}
+
+Test(head, cordons_drains_and_lets_go)
+{
+    uint32_t child = spawned();
+    join(child);
+    join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
+    recorder_forget_sent(&r);
+    cr_assert_eq(order("nobody", SL_NODE_CORDON), SL_ENOTFOUND);
+    cr_assert_eq(order("w1", SL_NODE_CORDON), SL_OK);
+    cr_assert_not(is_open());
+    cr_assert_eq(order("w1", SL_NODE_UNCORDON), SL_OK);
+    cr_assert(is_open());
+    char *number = sl_format("%u", child);
+    cr_assert_eq(order(number, SL_NODE_DRAIN), SL_EINVAL);
+    sl_free(number);
+    cr_assert_eq(order("w1", SL_NODE_DRAIN), SL_OK);
+    cr_assert(told(SL_M_drain, WORKER));
+    struct sl_m_node_leave leave = {.node = WORKER};
+    recorder_deliver(&r, sl_at(WORKER, SL_ACTOR_AGENT), SL_M_node_leave, &leave);
+    cr_assert_not(is_open());
+    leave.is_done = 1;
+    recorder_deliver(&r, sl_at(WORKER, SL_ACTOR_AGENT), SL_M_node_leave, &leave);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2);
+    recorder_wait(&r, 10 * SL_SECOND_NS);
+    cr_assert_eq(spawned(), 0, "whoever started it starts it again");
 }
