@@ -12,7 +12,7 @@ import sluice_testlib as lib
 METHODS = ("get", "post", "put", "patch", "delete")
 # Stopping what is not there is no error (api.md), and health tells no tenant's data.
 ALWAYS_FINE = {("delete", "/v1/tasks/{task_id}")}
-READS = re.compile(r"/(list|search|execute|explain)$|/embeddings$|/inference$")
+READS = re.compile(r"/(list|search|aggregate|execute|explain)$|/embeddings$|/inference$")
 
 
 class Owner:
