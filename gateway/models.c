@@ -5,7 +5,7 @@
 
 #include "gateway/models.h"
 
-static const char *const hidden[] = {"directory", NULL};
+static const char *const hidden[] = {"directory", "is_of_organization", NULL};
 
 bool
 sl_model_find(struct sl_call *call, const char *namespace_id, struct sl_slice id,
@@ -61,8 +61,8 @@ each_model(struct sl_call *call, const char *namespace_id,
     return count;
 }
 
-static void
-write_item(struct sl_call *call, struct sl_json row)
+void
+sl_model_write(struct sl_call *call, struct sl_json row)
 {
     sl_jsonw_object(&call->out);
     sl_write_except(&call->out, row, hidden);
@@ -79,7 +79,7 @@ sl_api_list_models(struct sl_call *call)
     sl_jsonw_member_bool(&call->out, "success", true);
     sl_jsonw_name(&call->out, "models");
     sl_jsonw_array(&call->out);
-    uint32_t total = each_model(call, namespace.id, write_item);
+    uint32_t total = each_model(call, namespace.id, sl_model_write);
     sl_jsonw_end(&call->out);
     sl_jsonw_member_u64(&call->out, "total", total);
     sl_jsonw_member_str(&call->out, "namespace_id", namespace.id);
@@ -95,31 +95,8 @@ sl_api_get_model(struct sl_call *call)
     sl_jsonw_object(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
     sl_jsonw_name(&call->out, "model");
-    write_item(call, model.row);
+    sl_model_write(call, model.row);
     sl_jsonw_end(&call->out);
-}
-
-/* No organization uploads are served, so there is nothing to enable. */
-void
-sl_api_list_available_models(struct sl_call *call)
-{
-    struct sl_resource namespace;
-    if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
-        return;
-    sl_jsonw_object(&call->out);
-    sl_jsonw_member_bool(&call->out, "success", true);
-    sl_jsonw_member_raw(&call->out, "models", sl_slice_str("[]"));
-    sl_jsonw_member_u64(&call->out, "total", 0);
-    sl_jsonw_member_str(&call->out, "namespace_id", namespace.id);
-    sl_jsonw_end(&call->out);
-}
-
-void
-sl_api_enable_model(struct sl_call *call)
-{
-    struct sl_resource namespace;
-    if (sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
-        sl_call_not_found(call, "organization model", call->params[1]);
 }
 
 /* ---- both readers of /v1/models ------------------------------------------------------------ */
@@ -137,11 +114,39 @@ write_openai_members(struct sl_call *call, struct sl_json row)
     sl_jsonw_member_str(&call->out, "owned_by", call->who.organization_id);
 }
 
+/* What namespaces enabled is there once, as the organization's. */
 static void
 write_openai(struct sl_call *call, struct sl_json row)
 {
+    if (sl_json_bool(sl_json_member(row, "is_of_organization"), false))
+        return;
     sl_jsonw_object(&call->out);
     write_openai_members(call, row);
+    sl_jsonw_end(&call->out);
+}
+
+/* Clients from 1.0 on want it. */
+static void
+write_registry(struct sl_call *call, struct sl_json row)
+{
+    sl_jsonw_name(&call->out, "registry");
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_value(&call->out, "registry_id", sl_json_member(row, "model_id"));
+    sl_jsonw_member_value(&call->out, "shared_model_key", sl_json_member(row, "model_hash"));
+    sl_jsonw_member_value(&call->out, "inference_service_id", sl_json_member(row, "model_id"));
+    sl_jsonw_end(&call->out);
+}
+
+/* OrgModel: what a namespace has is shown in the same form. */
+static void
+write_of_organization(struct sl_call *call, struct sl_json row)
+{
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, row, hidden);
+    sl_jsonw_member_str(&call->out, "organization_id", call->who.organization_id);
+    sl_jsonw_member_value(&call->out, "s3_archive_url", sl_json_member(row, "model_archive_url"));
+    sl_jsonw_member_str(&call->out, "validation_status", "passed");
+    write_registry(call, row);
     sl_jsonw_end(&call->out);
 }
 
@@ -155,8 +160,11 @@ sl_api_list_all_models(struct sl_call *call)
     (void)each_model(call, NULL, write_openai);
     sl_jsonw_end(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
-    sl_jsonw_member_raw(&call->out, "models", sl_slice_str("[]"));
-    sl_jsonw_member_u64(&call->out, "total", 0);
+    sl_jsonw_name(&call->out, "models");
+    sl_jsonw_array(&call->out);
+    uint32_t total = each_model(call, SL_MODELS_ORGANIZATION, write_of_organization);
+    sl_jsonw_end(&call->out);
+    sl_jsonw_member_u64(&call->out, "total", total);
     sl_jsonw_member_str(&call->out, "organization_id", call->who.organization_id);
     sl_jsonw_end(&call->out);
 }
@@ -169,44 +177,48 @@ write_both(struct sl_call *call, struct sl_json row)
     write_openai_members(call, row);
     sl_jsonw_member_bool(w, "success", true);
     sl_jsonw_name(w, "model");
-    sl_jsonw_object(w);
-    sl_write_except(w, row, hidden);
-    sl_jsonw_member_str(w, "organization_id", call->who.organization_id);
-    sl_jsonw_member_value(w, "s3_archive_url", sl_json_member(row, "model_archive_url"));
-    sl_jsonw_member_str(w, "validation_status", "passed");
-    sl_jsonw_name(w, "registry"); /* Clients from 1.0 on want it. */
-    sl_jsonw_object(w);
-    sl_jsonw_member_value(w, "registry_id", sl_json_member(row, "model_id"));
-    sl_jsonw_member_value(w, "shared_model_key", sl_json_member(row, "model_hash"));
-    sl_jsonw_member_value(w, "inference_service_id", sl_json_member(row, "model_id"));
+    write_of_organization(call, row);
     sl_jsonw_end(w);
-    sl_jsonw_end(w);
-    sl_jsonw_end(w);
+}
+
+/* The organization's model of that id, or else the first of a namespace. False: 404. */
+static bool
+find_any(struct sl_call *call, const char **ret_namespace, struct sl_resource *ret_model)
+{
+    const char *id = sl_call_identifier(call, call->params[0]);
+    struct sl_scan scan = {0};
+    *ret_namespace = SL_MODELS_ORGANIZATION;
+    if (sl_model_find(call, SL_MODELS_ORGANIZATION, call->params[0], ret_model))
+        return true;
+    *ret_namespace = NULL;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, (struct sl_slice){0},
+                (struct sl_slice){0}, false, &scan);
+    while (id != NULL && *ret_namespace == NULL && sl_scan_next(&scan)) {
+        if (!sl_slice_is(sl_key_part(scan.key, 1), id))
+            continue;
+        *ret_namespace = (const char *)sl_call_copy(call, sl_key_part(scan.key, 0)).data;
+        *ret_model = (struct sl_resource){.id = id, .row = sl_call_parse(call, scan.value)};
+    }
+    sl_scan_end(&scan);
+    if (*ret_namespace == NULL)
+        sl_call_not_found(call, "model", call->params[0]);
+    return *ret_namespace != NULL;
 }
 
 void
 sl_api_get_any_model(struct sl_call *call)
 {
-    const char *id = sl_call_identifier(call, call->params[0]);
-    struct sl_scan scan = {0};
-    struct sl_json row = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, (struct sl_slice){0},
-                (struct sl_slice){0}, false, &scan);
-    while (id != NULL && !sl_json_has(row) && sl_scan_next(&scan)) {
-        if (sl_slice_is(sl_key_part(scan.key, 1), id))
-            row = sl_call_parse(call, scan.value);
-    }
-    sl_scan_end(&scan);
-    if (sl_json_has(row))
-        write_both(call, row);
-    else
-        sl_call_not_found(call, "model", call->params[0]);
+    struct sl_resource model;
+    const char *namespace_id;
+    if (find_any(call, &namespace_id, &model))
+        write_both(call, model.row);
 }
 
 /* ---- deploy, delete ------------------------------------------------------------------------ */
 
-static void
-put_deployed(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
+void
+sl_model_put_deployed(struct sl_call *call, const char *namespace_id,
+                      const struct sl_resource *model)
 {
     static const char *const replaced[] = {"deployed", "deployment_info", "updated_at", NULL};
     struct sl_buf row = {0}, key = {0};
@@ -243,7 +255,7 @@ on_loaded(struct sl_call *call)
     if (!find(call, &namespace, &model)) /* Deleted meanwhile. */
         return;
     bool was_deployed = sl_json_bool(sl_json_member(model.row, "deployed"), false);
-    put_deployed(call, namespace.id, &model);
+    sl_model_put_deployed(call, namespace.id, &model);
     sl_jsonw_object(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
     sl_jsonw_member_str(&call->out, "model_id", model.id);
@@ -255,23 +267,29 @@ on_loaded(struct sl_call *call)
     sl_jsonw_end(&call->out);
 }
 
+bool
+sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
+                sl_handler_fn *then)
+{
+    const char *directory = sl_member_str(call, model->row, "directory");
+    if (directory == NULL)
+        sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
+    else
+        sl_call_model_load(call, sl_slice_str(namespace_id), sl_slice_str(model->id), directory,
+                           then);
+    return directory != NULL;
+}
+
 void
 sl_api_deploy_model(struct sl_call *call)
 {
     struct sl_resource namespace, model;
-    if (!find(call, &namespace, &model))
-        return;
-    const char *directory = sl_member_str(call, model.row, "directory");
-    if (directory == NULL)
-        sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
-    else
-        sl_call_model_load(call, sl_slice_str(namespace.id), sl_slice_str(model.id), directory,
-                           on_loaded);
+    if (find(call, &namespace, &model))
+        (void)sl_model_deploy(call, namespace.id, &model, on_loaded);
 }
 
-/* Does some collection make its vectors with this model? */
-static bool
-is_used(struct sl_call *call, const char *namespace_id, const char *model_id)
+bool
+sl_model_is_used(struct sl_call *call, const char *namespace_id, const char *model_id)
 {
     struct sl_scan scan = {0};
     bool is_found = false;
@@ -297,30 +315,72 @@ remove_files(struct sl_call *call, void *arg)
     sl_tree_remove(arg);
 }
 
-void
-sl_api_delete_model(struct sl_call *call)
+bool
+sl_model_delete(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
 {
-    struct sl_resource namespace, model;
     struct sl_buf key = {0};
-    if (!find(call, &namespace, &model))
-        return;
-    if (is_used(call, namespace.id, model.id)) {
-        sl_call_fail(call, SL_API_CONFLICT, "a collection makes its vectors with %s", model.id);
-        return;
+    bool is_shared = sl_json_bool(sl_json_member(model->row, "is_of_organization"), false);
+    const char *directory = sl_member_str(call, model->row, "directory");
+    if (sl_model_is_used(call, namespace_id, model->id)) {
+        sl_call_fail(call, SL_API_CONFLICT, "a collection makes its vectors with %s", model->id);
+        return false;
     }
-    const char *directory = sl_member_str(call, model.row, "directory");
-    sl_txn_del(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace.id, model.id));
+    sl_txn_del(call->txn, call->who.scope, SL_TABLE_MODEL,
+               sl_key(&key, 2, namespace_id, model->id));
     sl_buf_deinit(&key);
-    if (directory != NULL) {
+    if (directory != NULL && !is_shared) {
         /* A later model of the same name lies in the same place: no node may know this one then. */
         sl_call_model_drop(call, directory);
         sl_call_after_commit(
             call, remove_files,
             sl_call_format(call, "%s/%s", sl_call_data_directory(call), directory));
     }
+    return true;
+}
+
+static void
+write_deleted(struct sl_call *call, const struct sl_resource *model)
+{
     sl_jsonw_object(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
-    sl_jsonw_member_str(&call->out, "model_id", model.id);
+    sl_jsonw_member_str(&call->out, "model_id", model->id);
     sl_jsonw_member_str(&call->out, "message", "the model was deleted");
     sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_delete_model(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (find(call, &namespace, &model) && sl_model_delete(call, namespace.id, &model))
+        write_deleted(call, &model);
+}
+
+/* Has some namespace enabled the organization's model? */
+static bool
+is_enabled(struct sl_call *call, const char *model_id)
+{
+    struct sl_scan scan = {0};
+    bool is_found = false;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, (struct sl_slice){0},
+                (struct sl_slice){0}, false, &scan);
+    while (!is_found && sl_scan_next(&scan))
+        is_found = sl_slice_is(sl_key_part(scan.key, 1), model_id) &&
+                   !sl_slice_is(sl_key_part(scan.key, 0), SL_MODELS_ORGANIZATION);
+    sl_scan_end(&scan);
+    return is_found;
+}
+
+void
+sl_api_delete_any_model(struct sl_call *call)
+{
+    struct sl_resource model;
+    const char *namespace_id;
+    if (!find_any(call, &namespace_id, &model))
+        return;
+    bool is_shared = strcmp(namespace_id, SL_MODELS_ORGANIZATION) == 0;
+    if (is_shared && is_enabled(call, model.id))
+        sl_call_fail(call, SL_API_CONFLICT, "a namespace has %s enabled", model.id);
+    else if (sl_model_delete(call, namespace_id, &model))
+        write_deleted(call, &model);
 }

@@ -2,18 +2,63 @@
 /*
  * models.h - rows of SL_TABLE_MODEL, found by id. A row is the Model object as clients see it, and
  * "directory", where its files lie.
+ *
+ * Models of a namespace have its id in their key; those of the organization SL_MODELS_ORGANIZATION
+ * in its place. A namespace that enabled one of these has a row of its own for it, with
+ * "is_of_organization" and the same directory.
  */
 #ifndef SL_GATEWAY_MODELS_H
 #define SL_GATEWAY_MODELS_H
 
 #include "gateway/call.h"
 #include "gateway/resource.h"
+#include "gateway/unpack.h"
 #include "runtime/time.h"
 
 #define SL_MODELS_PER_NAMESPACE_MAX 50
+#define SL_MODELS_ORGANIZATION      "organization" /* No id of a namespace. */
 
 /* False: there is none; the call does not fail. */
 bool sl_model_find(struct sl_call *call, const char *namespace_id, struct sl_slice id,
                    struct sl_resource *ret_model);
+
+struct sl_model_new {
+    const char *namespace_id; /* Or SL_MODELS_ORGANIZATION. */
+    struct sl_slice name, version, framework, description;
+    const char *format, *task, *hash;
+    double num_cpus, memory_gb;
+    uint64_t num_gpus;
+
+    /* Of sl_model_prepare. */
+    const char *model_id, *index, *directory;
+    struct sl_unpack_request request;
+};
+
+bool sl_model_name_is_good(struct sl_slice name);
+bool sl_model_version_is_good(struct sl_slice version);
+const char *sl_model_format(struct sl_slice name); /* NULL: unknown. */
+/* 403 and 409 as a text: what forbids another model of this name there; NULL: nothing does. */
+const char *sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m,
+                              enum sl_api_error *ret_error);
+/* Fill in the id, the index and what unpacking needs but the archive. Arena. */
+void sl_model_prepare(struct sl_call *call, struct sl_model_new *m);
+/* Put its row, not deployed; returns it. */
+struct sl_json sl_model_put(struct sl_call *call, const struct sl_model_new *m,
+                            const struct sl_unpack_report *report);
+
+/* Write the row's members but those that are ours alone. */
+void sl_model_write(struct sl_call *call, struct sl_json row);
+/* Does some collection of the namespace make its vectors with this model? */
+bool sl_model_is_used(struct sl_call *call, const char *namespace_id, const char *model_id);
+/* Delete the row; its files too, unless they are the organization's. 409 on the call: it is used.
+ */
+bool sl_model_delete(struct sl_call *call, const char *namespace_id,
+                     const struct sl_resource *model);
+/* Have the weights loaded, then run `then`. False: the call has failed. */
+bool sl_model_deploy(struct sl_call *call, const char *namespace_id,
+                     const struct sl_resource *model, sl_handler_fn *then);
+/* Set it deployed. */
+void sl_model_put_deployed(struct sl_call *call, const char *namespace_id,
+                           const struct sl_resource *model);
 
 #endif

@@ -214,6 +214,18 @@ sl_incoming_size(const struct sl_incoming *in, const char *name, uint64_t *ret_s
     return SL_OK;
 }
 
+enum sl_err
+sl_incoming_read(const struct sl_incoming *in, const char *name, int *ret_fd)
+{
+    if (!is_name(name))
+        return SL_EINVAL;
+    int fd = openat(in->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return sl_err_from_errno(errno);
+    *ret_fd = fd;
+    return SL_OK;
+}
+
 uint64_t
 sl_incoming_room(const struct sl_incoming *in)
 {

@@ -35,6 +35,9 @@ SL_MUST_CHECK enum sl_err sl_incoming_make(struct sl_incoming *incoming, const c
 /* Bytes that have come. SL_ENOTFOUND, SL_EINVAL, SL_EIO. */
 SL_MUST_CHECK enum sl_err sl_incoming_size(const struct sl_incoming *incoming, const char *name,
                                            uint64_t *ret_size_bytes);
+/* Open it for reading; the caller closes. SL_ENOTFOUND, SL_EINVAL, SL_EIO. */
+SL_MUST_CHECK enum sl_err sl_incoming_read(const struct sl_incoming *incoming, const char *name,
+                                           int *ret_fd);
 /* Bytes that may come before the disk is too full for the rest of sluice. */
 uint64_t sl_incoming_room(const struct sl_incoming *incoming);
 /* Absent: nothing to do. */

@@ -39,6 +39,11 @@ def check_custom(client, bucket):
             lib.equal([plugin["plugin_id"] for plugin in plugins], ["mine_extractor_v1"])
         one = client.get(path + "/mine_extractor_v1").expect(200)["plugin"]
         lib.equal((one["name"], one["validation_status"]), ("mine_extractor", "passed"))
+        of_all = client.get("/v1/plugins").expect(200)["plugins"]
+        lib.equal([plugin["plugin_id"] for plugin in of_all], ["mine_extractor_v1"])
+        one = client.get("/v1/plugins/mine_extractor_v1").expect(200)["plugin"]
+        lib.equal((one["name"], one["deployed"]), ("mine_extractor", True))
+        client.get("/v1/plugins/text_extractor_v1").expect(404)
         lib.equal(client.get(path + "/mine_extractor_v1/status").expect(200)["status"], "DEPLOYED")
         for absent in ("text_extractor_v1", "no_such_v1"):
             client.get(f"{path}/{absent}").expect(404)

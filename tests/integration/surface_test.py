@@ -10,11 +10,12 @@ import re
 import archives
 import openapi_check
 import sluice_testlib as lib
+import upload_test
 
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
-# There are no models of an organization to enable and no installed plugins: these only refuse.
-ONLY_REFUSE = {"enable_model", "disable_model", "get_plugin", "get_plugin_status"}
+# There are no installed plugins here: these only refuse.
+ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin"}
 
 
 def stages(query="{{INPUT.query}}"):
@@ -204,10 +205,19 @@ def models(client):
     client.get(f"{path}/{model}").expect(200)
     client.get("/v1/models").expect(200)
     client.get(f"/v1/models/{model}").expect(200)
-    for verb in ("enable", "disable"):
-        client.post(f"{path}/org/{model}/{verb}").expect(404)
     client.post(f"{path}/{model}/deploy", {}).expect(200)
     client.call("DELETE", f"{path}/{model}").expect(200)
+
+
+def organization_models(client):
+    path = f"/v1/namespaces/{client.namespace}/models"
+    made = client.post("/v1/models/uploads", {"name": "shared", "version": "1.0.0",
+                                              "model_format": "safetensors"}).expect(200)
+    lib.equal(upload_test.put(made["presigned_url"], archives.GOOD)[0], 200)
+    model = client.post(f"/v1/models/uploads/{made['upload_id']}/confirm").expect(200)["model_id"]
+    for verb in ("enable", "disable"):
+        client.post(f"{path}/org/{model}/{verb}").expect(200)
+    client.call("DELETE", f"/v1/models/{model}").expect(200)
 
 
 def plugins(client):
@@ -215,6 +225,7 @@ def plugins(client):
     path = f"/v1/namespaces/{client.namespace}/plugins"
     client.get(path).expect(200)
     client.get(path + "/available").expect(200)
+    client.get("/v1/plugins").expect(200)
 
 
 def inference(client):
@@ -250,6 +261,7 @@ def main():
     step("documents", documents)
     step("retrievers", retrievers)
     step("models", models)
+    step("organization's models", organization_models)
     step("plugins", plugins)
     step("inference", inference)
     step("deletions", deletions)

@@ -202,6 +202,21 @@ is_a(void *arg, const char *name)
     return strcmp(name, "a") == 0;
 }
 
+Test(incoming, what_came_can_be_read_before_it_is_kept)
+{
+    struct sl_blob blob;
+    char text[8] = "";
+    int fd = -1;
+    cr_assert_eq(sl_incoming_make(in, "a"), SL_OK);
+    cr_assert_eq(write_at("a", 0, "hello", true, &blob), SL_OK);
+    cr_assert_eq(sl_incoming_read(in, "a", &fd), SL_OK);
+    cr_assert_eq(read(fd, text, sizeof(text)), 5);
+    cr_assert_str_eq(text, "hello");
+    close(fd);
+    cr_assert_eq(sl_incoming_read(in, "b", &fd), SL_ENOTFOUND);
+    cr_assert_eq(sl_incoming_read(in, "../a", &fd), SL_EINVAL);
+}
+
 Test(incoming, sweeps_what_nobody_waits_for_but_not_its_secret)
 {
     uint64_t size;

@@ -21,10 +21,8 @@ from sdk_high_level import HIGH_LEVEL_STEPS, HighLevel
 from sdk_more import MORE_STEPS, MoreSteps
 
 # What the generated client has, is served, and is not run.
-NOT_RUN = {("POST", f"/v1/namespaces/{{}}/models/org/{{}}/{verb}"):
-           "no organization model can be made" for verb in ("enable", "disable")}
-if not IS_OLD:
-    NOT_RUN["POST", "/v1/namespaces/{}/models"] = "1.x sends the archive as a text field"
+NOT_RUN = {} if IS_OLD else {
+    ("POST", "/v1/namespaces/{}/models"): "1.x sends the archive as a text field"}
 # Rows of docs/api.md that name a refusal: verb, path, status.
 REFUSAL = re.compile(r"^\| (\w+) `([^`]+)` \|(?: \w+ \| refused,)? (\d+) \|", re.M)
 

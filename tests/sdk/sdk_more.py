@@ -9,7 +9,15 @@ from mixpeek import models
 from sdk_calls import COPIED, EXTRACTOR, IS_OLD, make, ok, plain, refused
 
 MORE_STEPS = ("lists_by_get", "uploads", "failures", "documents_by_hand", "groups", "model",
-              "users", "keys", "webhooks", "plugins")
+              "organization_model", "users", "keys", "webhooks", "plugins",
+              "organization_plugins")
+
+
+def put(url, body):
+    """As a client does beside the SDK: to a presigned address, without a key."""
+    request = urllib.request.Request(url, body, method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return reply.headers["ETag"]
 
 
 class MoreSteps:
@@ -33,9 +41,7 @@ class MoreSteps:
             file_size_bytes=len(text), blob_property="content", blob_type="text",
             object_metadata={"sku": "U-1"}))
         lib.equal((made.status, made.bucket_id), ("PENDING", self.bucket))
-        request = urllib.request.Request(made.presigned_url, text, method="PUT")
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            etag = reply.headers["ETag"]
+        etag = put(made.presigned_url, text)
         done = ok(api.confirm_upload_buckets, "items", made.upload_id,
                   confirm_upload_request=make("ConfirmUploadRequest", etag=etag,
                                               file_size_bytes=len(text)))
@@ -149,6 +155,29 @@ class MoreSteps:
         gone = ok(api.delete_model_namespaces, self.space, made.model_id)
         lib.equal((gone.success, gone.model_id), (True, made.model_id))
 
+    def organization_model(self):
+        """Uploaded once, then enabled and disabled in the namespace."""
+        api, spaces = mixpeek.ModelsApi(self.api), mixpeek.CustomModelsApi(self.api)
+        made = ok(api.generate_upload_url_models, make(
+            "CreateModelUploadRequest", name="shared", version="1.0.0",
+            model_format="safetensors", file_size_bytes=len(archives.GOOD)))
+        etag = put(made.presigned_url, archives.GOOD)
+        done = ok(api.confirm_upload_models, made.upload_id, confirm_model_upload_request=make(
+            "ConfirmModelUploadRequest", etag=etag, file_size_bytes=len(archives.GOOD)))
+        lib.equal((done.success, done.validation_status, done.model_id),
+                  (True, "passed", "shared_1_0_0"))
+        listed = ok(api.list_models)
+        lib.equal([(item.model_id, item.validation_status) for item in listed.models],
+                  [("shared_1_0_0", "passed")])
+        enabled = ok(spaces.enable_org_model_namespaces, self.space, done.model_id)
+        lib.equal((enabled.success, enabled.deployment_status), (True, "skipped"))
+        available = ok(spaces.list_available_org_models_namespaces, self.space).models
+        lib.equal([(item.model_id, item.enabled_in_namespace) for item in available],
+                  [("shared_1_0_0", True)])
+        refused(mixpeek.exceptions.ConflictException, api.delete_model, done.model_id)
+        lib.equal(ok(spaces.disable_org_model_namespaces, self.space, done.model_id).success, True)
+        lib.equal(ok(api.delete_model, done.model_id).model_id, "shared_1_0_0")
+
     def users(self):
         changed = ok(mixpeek.OrganizationsApi(self.api).update_organization, make(
             "OrganizationUpdateRequest", organization_name="sdk", metadata={"kept": "here"}))
@@ -206,6 +235,14 @@ class MoreSteps:
                   ([made.webhook_id], 1))
         ok(api.delete_webhook_organizations, made.webhook_id, status=204)
         lib.equal(ok(api.list_webhooks_organizations).total, 0)
+
+    def organization_plugins(self):
+        if not hasattr(mixpeek, "PluginsApi"):
+            return
+        api = mixpeek.PluginsApi(self.api)
+        lib.equal([item.plugin_id for item in ok(api.list_plugins).plugins], ["mine_extractor_v1"])
+        one = ok(api.get_plugin, "mine_extractor_v1").plugin
+        lib.equal((one.name, one.deployed), ("mine_extractor", True))
 
     def plugins(self):
         if not hasattr(mixpeek, "CustomPluginsNamespaceApi"):

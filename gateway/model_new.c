@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model that is being added, whichever way its archive came. */
+#include "gateway/gateway.h"
+#include "gateway/models.h"
+
+bool
+sl_model_name_is_good(struct sl_slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.data[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool is_other = (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+        if (!is_letter && !(is_other && i > 0))
+            return false;
+    }
+    return name.size >= 1 && name.size <= 64;
+}
+
+/* "1", "1.0", "v1.0.0": digits in up to three parts. */
+bool
+sl_model_version_is_good(struct sl_slice v)
+{
+    uint32_t parts = 1, digits = 0;
+    for (size_t i = v.size > 0 && v.data[0] == 'v' ? 1 : 0; i < v.size; i++) {
+        if (v.data[i] == '.' && digits > 0) {
+            parts++;
+            digits = 0;
+        } else if (v.data[i] >= '0' && v.data[i] <= '9') {
+            digits++;
+        } else {
+            return false;
+        }
+    }
+    return digits > 0 && parts <= 3 && v.size <= 32;
+}
+
+const char *
+sl_model_format(struct sl_slice name)
+{
+    static const char *const formats[] = {"safetensors", "huggingface", "onnx", "pytorch"};
+    for (size_t i = 0; i < SL_COUNT_OF(formats); i++) {
+        if (sl_slice_is(name, formats[i]))
+            return formats[i];
+    }
+    return NULL;
+}
+
+const char *
+sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m, enum sl_api_error *ret_error)
+{
+    struct sl_resource model;
+    struct sl_buf prefix = {0};
+    struct sl_scan scan = {0};
+    uint32_t count = 0;
+    *ret_error = SL_API_CONFLICT;
+    if (sl_model_find(call, m->namespace_id, sl_slice_str(m->model_id), &model))
+        return "a model of this name and version exists";
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL,
+                sl_key_prefix(&prefix, 1, m->namespace_id), (struct sl_slice){0}, false, &scan);
+    while (sl_scan_next(&scan))
+        count++;
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    *ret_error = SL_API_FORBIDDEN;
+    return count >= SL_MODELS_PER_NAMESPACE_MAX ? "there are as many models as there may be" : NULL;
+}
+
+/* name_version, dots to '_'; and the index name: the model's, in lower case. */
+static void
+make_names(struct sl_call *call, struct sl_model_new *m)
+{
+    char *id = sl_call_format(call, "%.*s_%.*s", SL_SLICE_FMT(m->name), SL_SLICE_FMT(m->version));
+    char *index = sl_call_format(call, "%.*s", SL_SLICE_FMT(m->name));
+    for (char *at = id; *at != '\0'; at++)
+        *at = *at == '.' ? '_' : *at;
+    for (char *at = index; *at != '\0'; at++) {
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at | 0x20);
+        else if (!(*at >= 'a' && *at <= 'z') && !(*at >= '0' && *at <= '9'))
+            *at = '_';
+    }
+    m->model_id = id;
+    m->index = index;
+}
+
+void
+sl_model_prepare(struct sl_call *call, struct sl_model_new *m)
+{
+    const char *data = sl_call_data_directory(call);
+    char random[13];
+    make_names(call, m);
+    sl_random_hex(random, 12);
+    m->directory =
+        sl_call_format(call, "%s/models/%llu/%s/%s", data, (unsigned long long)call->who.scope.id,
+                       m->namespace_id, m->model_id);
+    m->request = (struct sl_unpack_request){
+        .program = call->gateway->unpack_program,
+        .temporary = sl_call_format(call, "%s/models/tmp/%s", data, random),
+        .format = m->format,
+        .is_embedding = m->task != NULL && strcmp(m->task, "embedding") == 0,
+    };
+}
+
+static void
+write_text(struct sl_jsonw *w, const char *name, struct sl_slice text)
+{
+    if (text.size > 0)
+        sl_jsonw_member_slice(w, name, text);
+    else
+        sl_jsonw_member_null(w, name);
+}
+
+static void
+write_row(struct sl_call *call, const struct sl_model_new *m, const struct sl_unpack_report *report,
+          struct sl_jsonw *w)
+{
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "model_id", m->model_id);
+    sl_jsonw_member_str(w, "namespace_id", m->namespace_id);
+    sl_jsonw_member_slice(w, "name", m->name);
+    sl_jsonw_member_slice(w, "version", m->version);
+    write_text(w, "description", m->description);
+    sl_jsonw_member_str(
+        w, "model_archive_url",
+        sl_call_format(call, "s3://sluice-models/%s/%s.tar.gz", m->namespace_id, m->model_id));
+    sl_jsonw_member_str(w, "model_format", m->format);
+    sl_jsonw_member_str(w, "model_hash", m->hash);
+    sl_jsonw_member_bool(w, "deployed", false);
+    sl_jsonw_member_str(w, "endpoint",
+                        sl_call_format(call, "/models/%s/%s", m->namespace_id, m->model_id));
+    write_text(w, "framework", m->framework);
+    sl_jsonw_member_str(w, "task_type", m->task);
+    sl_jsonw_name(w, "resource_requirements");
+    sl_jsonw_object(w);
+    sl_jsonw_member_f64(w, "num_cpus", m->num_cpus);
+    sl_jsonw_member_u64(w, "num_gpus", m->num_gpus);
+    sl_jsonw_member_u64(w, "memory", (uint64_t)(m->memory_gb * (double)SL_GIB));
+    sl_jsonw_end(w);
+    /* Below the data directory, which may be moved. */
+    sl_jsonw_member_str(w, "directory", m->directory + strlen(sl_call_data_directory(call)) + 1);
+    sl_jsonw_member_str(w, "index", m->index);
+    sl_jsonw_member_u64(w, "dimensions", report->dimensions);
+    sl_jsonw_member_u64(w, "size_bytes", report->size_bytes);
+    sl_jsonw_member_time(w, "created_at", call->now_ms);
+    sl_jsonw_member_time(w, "updated_at", call->now_ms);
+    sl_jsonw_end(w);
+}
+
+struct sl_json
+sl_model_put(struct sl_call *call, const struct sl_model_new *m,
+             const struct sl_unpack_report *report)
+{
+    struct sl_buf row = {0}, key = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &row);
+    write_row(call, m, report, &w);
+    sl_jsonw_done(&w);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_MODEL,
+               sl_key(&key, 2, m->namespace_id, m->model_id), sl_buf_slice(&row));
+    struct sl_json stored = sl_call_parse(call, sl_buf_slice(&row));
+    sl_buf_deinit(&row);
+    sl_buf_deinit(&key);
+    return stored;
+}

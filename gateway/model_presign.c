@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Models of an organization come by a presigned upload (api.md 2.8):
+ *
+ *   POST /v1/models/uploads --> PUT to its address, as for objects --> confirm: unpacked on an I/O
+ *   thread, then a model's row and the upload's, COMPLETED
+ *
+ * The upload's row lies among those of buckets, under BUCKET, which is the id of none. What is
+ * wrong with an archive is told by `validation_errors` of a 200, as clients expect it.
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "gateway/gateway.h"
+#include "gateway/models.h"
+#include "gateway/presign.h"
+#include "gateway/upload.h"
+#include "object-store/incoming.h"
+
+#define BUCKET         "organization-models"
+#define SIZE_BYTES_MAX (5 * SL_GIB)
+#define EXPIRATION_S   3600
+#define OVER_ROWS_MAX  64
+#define HASH_TEXT_SIZE 64
+#define LEAST_CPUS     0.1
+#define DEFAULT_CPUS   1.0
+#define DEFAULT_MEMORY 4.0 /* GiB */
+
+static struct sl_slice
+key_of(struct sl_call *call, const char *id)
+{
+    struct sl_buf buf = {0};
+    struct sl_slice key = sl_call_copy(call, sl_key(&buf, 2, BUCKET, id));
+    sl_buf_deinit(&buf);
+    return key;
+}
+
+static uint64_t
+number_of(struct sl_json object, const char *name, uint64_t fallback)
+{
+    uint64_t number;
+    return sl_json_u64(sl_json_member(object, name), &number) == SL_OK ? number : fallback;
+}
+
+/* What is asked for, from a request or from the row that keeps it. False: 422. */
+static bool
+read_model(struct sl_call *call, struct sl_json from, struct sl_model_new *m)
+{
+    struct sl_json resources = sl_json_member(from, "resource_requirements");
+    uint64_t memory = number_of(resources, "memory", 0);
+    *m = (struct sl_model_new){.namespace_id = SL_MODELS_ORGANIZATION,
+                               .num_cpus = DEFAULT_CPUS,
+                               .memory_gb = DEFAULT_MEMORY};
+    m->name = sl_call_text(call, sl_json_member(from, "name"));
+    m->version = sl_call_text(call, sl_json_member(from, "version"));
+    m->framework = sl_call_text(call, sl_json_member(from, "framework"));
+    m->description = sl_call_text(call, sl_json_member(from, "description"));
+    m->format = sl_model_format(sl_call_text(call, sl_json_member(from, "model_format")));
+    m->task = sl_member_str(call, from, "task_type");
+    m->num_gpus = number_of(resources, "num_gpus", 0);
+    if (sl_json_has(sl_json_member(resources, "num_cpus")) &&
+        (sl_json_f64(sl_json_member(resources, "num_cpus"), &m->num_cpus) != SL_OK ||
+         m->num_cpus < LEAST_CPUS || m->num_cpus > 64))
+        sl_call_invalid(call, "body.resource_requirements.num_cpus", "out_of_range",
+                        "must be a number in 0.1..64");
+    if (m->num_gpus > 8)
+        sl_call_invalid(call, "body.resource_requirements.num_gpus", "out_of_range",
+                        "must be an integer in 0..8");
+    if (memory > 0)
+        m->memory_gb = (double)memory / (double)SL_GIB;
+    if (!sl_model_name_is_good(m->name))
+        sl_call_invalid(call, "body.name", "value_error",
+                        "must be 1 to 64 letters, digits, '_', '-' and '.', a letter first");
+    if (!sl_model_version_is_good(m->version))
+        sl_call_invalid(call, "body.version", "value_error", "must look like 1.0.0");
+    if (sl_call_has_failed(call))
+        return false;
+    sl_model_prepare(call, m);
+    return true;
+}
+
+static bool
+has_obstacle(struct sl_call *call, const struct sl_model_new *m)
+{
+    enum sl_api_error error;
+    const char *obstacle = sl_model_obstacle(call, m, &error);
+    if (obstacle != NULL)
+        sl_call_fail(call, error, "%s", obstacle);
+    return obstacle != NULL;
+}
+
+/* ---- announce ------------------------------------------------------------------------------ */
+
+struct making {
+    const char *id;
+    const char *over[OVER_ROWS_MAX]; /* Files of uploads that have expired. */
+    uint32_t over_count;
+    enum sl_err err;
+};
+
+static void
+forget_over(struct sl_call *call, struct making *m)
+{
+    struct sl_scan scan = {0};
+    struct sl_buf prefix = {0};
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_key_prefix(&prefix, 1, BUCKET),
+                (struct sl_slice){0}, false, &scan);
+    while (m->over_count < OVER_ROWS_MAX && sl_scan_next(&scan)) {
+        if (sl_upload_is_over(sl_call_parse(call, scan.value), call->now_ms))
+            m->over[m->over_count++] =
+                (const char *)sl_call_copy(call, sl_key_part(scan.key, 1)).data;
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    for (uint32_t i = 0; i < m->over_count; i++)
+        sl_txn_del(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, m->over[i]));
+}
+
+static void
+make_file(struct sl_call *call)
+{
+    struct making *m = call->state;
+    for (uint32_t i = 0; i < m->over_count; i++)
+        sl_incoming_remove(call->gateway->incoming, m->over[i]);
+    m->err = sl_incoming_make(call->gateway->incoming, m->id);
+}
+
+static const char *
+presign(struct sl_call *call, const char *id, uint64_t expires_s)
+{
+    uint64_t size = number_of(call->body, "file_size_bytes", 0);
+    struct sl_slice host = call->host.size == 0 ? sl_slice_str("localhost") : call->host;
+    struct sl_presigned p = {.bucket = BUCKET,
+                             .upload = id,
+                             .scope = call->who.scope.id,
+                             .expires_s = expires_s,
+                             .size_bytes_max = size == 0 ? SIZE_BYTES_MAX : size};
+    return sl_call_format(call, "http://%.*s%s", SL_SLICE_FMT(host),
+                          sl_presign(call, sl_incoming_secret(call->gateway->incoming), &p));
+}
+
+static void
+write_new(struct sl_call *call, const char *id, struct sl_jsonw *w)
+{
+    static const char *const kept[] = {
+        "name",      "version",   "model_format",    "description",
+        "framework", "task_type", "file_size_bytes", "resource_requirements"};
+    uint64_t expires_s =
+        call->now_ms / 1000 + number_of(call->body, "presigned_url_expiration", EXPIRATION_S);
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "upload_id", id);
+    sl_jsonw_member_str(w, "presigned_url", presign(call, id, expires_s));
+    sl_jsonw_member_str(w, "s3_key",
+                        sl_call_format(call, "%s/models/%s.tar.gz", call->who.organization_id, id));
+    sl_jsonw_member_time(w, "expires_at", expires_s * 1000);
+    sl_jsonw_member_u64(w, "expires_ms", expires_s * 1000);
+    sl_jsonw_member_str(w, "organization_id", call->who.organization_id);
+    for (size_t i = 0; i < SL_COUNT_OF(kept); i++)
+        sl_jsonw_member_value(w, kept[i], sl_json_member(call->body, kept[i]));
+    sl_jsonw_member_str(w, "status", "PENDING");
+    sl_jsonw_member_null(w, "etag");
+    sl_jsonw_member_u64(w, "received_bytes", 0);
+    sl_jsonw_end(w);
+    sl_jsonw_done(w);
+}
+
+static void
+on_made(struct sl_call *call)
+{
+    static const char *const internal[] = {"expires_ms", NULL};
+    const struct making *m = call->state;
+    struct sl_buf row = {0};
+    struct sl_jsonw w;
+    if (m->err != SL_OK) {
+        sl_call_fail(call, SL_API_UNAVAILABLE, "the upload cannot be stored: %s",
+                     sl_err_text(m->err));
+        return;
+    }
+    sl_jsonw_init(&w, &row);
+    write_new(call, m->id, &w);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, m->id),
+               sl_buf_slice(&row));
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, sl_call_parse(call, sl_buf_slice(&row)), internal);
+    sl_jsonw_end(&call->out);
+    sl_buf_deinit(&row);
+}
+
+void
+sl_api_create_model_upload(struct sl_call *call)
+{
+    struct sl_model_new model;
+    if (!read_model(call, call->body, &model) || has_obstacle(call, &model))
+        return;
+    if (call->gateway->incoming == NULL || sl_incoming_room(call->gateway->incoming) == 0) {
+        sl_call_fail(call, SL_API_UNAVAILABLE, "the store is full");
+        return;
+    }
+    struct making *m = sl_call_alloc(call, sizeof(*m));
+    m->id = sl_call_id(call, "upl_", 16);
+    forget_over(call, m);
+    call->state = m;
+    sl_call_work(call, make_file, on_made);
+}
+
+/* ---- confirm ------------------------------------------------------------------------------- */
+
+struct confirming {
+    const char *id;
+    struct sl_model_new model;
+    struct sl_unpack_report report;
+    struct sl_cause cause;
+    enum sl_err err, read_err;
+};
+
+static void
+unpack(struct sl_call *call)
+{
+    struct confirming *c = call->state;
+    int fd = -1;
+    c->read_err = sl_incoming_read(call->gateway->incoming, c->id, &fd);
+    if (c->read_err != SL_OK)
+        return;
+    c->model.request.archive_fd = fd;
+    c->err = sl_unpack_model(&c->model.request, &c->report, &c->cause);
+    close(fd);
+}
+
+static struct sl_slice
+bare(struct sl_slice tag)
+{
+    if (tag.size >= 2 && tag.data[0] == '"' && tag.data[tag.size - 1] == '"')
+        return sl_slice(tag.data + 1, tag.size - 2);
+    return tag;
+}
+
+static bool
+is_size(struct sl_json wanted, uint64_t size)
+{
+    uint64_t number = 0;
+    return !sl_json_has(wanted) || (sl_json_u64(wanted, &number) == SL_OK && number == size);
+}
+
+static bool
+check_confirm(struct sl_call *call, struct sl_json row)
+{
+    struct sl_slice etag = bare(sl_member_text(call, row, "etag"));
+    struct sl_slice sent = bare(sl_call_text(call, sl_json_member(call->body, "etag")));
+    uint64_t size = number_of(row, "received_bytes", 0);
+    if (sl_upload_is_over(row, call->now_ms))
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the upload has expired");
+    else if (etag.size != HASH_TEXT_SIZE)
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the upload is not complete: %" PRIu64 " bytes came",
+                     size);
+    else if (sent.size > 0 && !sl_slice_equal(sent, etag))
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the etag is not that of what came");
+    else if (!is_size(sl_json_member(call->body, "file_size_bytes"), size) ||
+             !is_size(sl_json_member(row, "file_size_bytes"), size))
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the size differs: %" PRIu64 " bytes came", size);
+    return !sl_call_has_failed(call);
+}
+
+static void
+write_reply(struct sl_call *call, const char *upload_id, const char *model_id, const char *problem)
+{
+    struct sl_jsonw *w = &call->out;
+    sl_jsonw_object(w);
+    sl_jsonw_member_bool(w, "success", problem == NULL);
+    sl_jsonw_member_str(w, "upload_id", upload_id);
+    sl_jsonw_member_str(w, "validation_status", problem == NULL ? "passed" : "failed");
+    sl_jsonw_member_str(w, "model_id", model_id);
+    sl_jsonw_name(w, "validation_errors");
+    sl_jsonw_array(w);
+    if (problem != NULL)
+        sl_jsonw_str(w, problem);
+    sl_jsonw_end(w);
+    if (model_id != NULL)
+        sl_jsonw_member_str(w, "s3_archive_url",
+                            sl_call_format(call, "s3://sluice-models/%s/%s.tar.gz",
+                                           SL_MODELS_ORGANIZATION, model_id));
+    sl_jsonw_member_str(w, "message",
+                        problem == NULL ? "the model can be enabled in namespaces"
+                                        : "the archive holds no model that can be used");
+    sl_jsonw_end(w);
+}
+
+static void
+remove_file(struct sl_call *call, void *arg)
+{
+    sl_incoming_remove(call->gateway->incoming, arg);
+}
+
+/* The upload's row stays, so that a confirm that is sent again has its answer. */
+static void
+put_confirmed(struct sl_call *call, struct sl_json row, const struct confirming *c)
+{
+    static const char *const replaced[] = {"status", "model_id", NULL};
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_object(&w);
+    sl_write_except(&w, row, replaced);
+    sl_jsonw_member_str(&w, "status", "COMPLETED");
+    sl_jsonw_member_str(&w, "model_id", c->model.model_id);
+    sl_jsonw_end(&w);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, c->id),
+               sl_buf_slice(&out));
+    sl_buf_deinit(&out);
+    sl_call_after_commit(call, remove_file, sl_call_format(call, "%s", c->id));
+}
+
+static bool
+find_upload(struct sl_call *call, struct sl_json *ret_row)
+{
+    if (sl_upload_lookup(call, BUCKET, call->params[0], ret_row))
+        return true;
+    sl_call_not_found(call, "upload", call->params[0]);
+    return false;
+}
+
+static void
+fail_unpack(struct sl_call *call, const struct confirming *c)
+{
+    switch (c->err) {
+    case SL_EINVAL:
+    case SL_EUNAVAIL:
+    case SL_ETOOBIG:
+    case SL_ETIMEOUT:
+    case SL_ECRASHED:
+        write_reply(call, c->id, NULL, c->cause.text);
+        break;
+    case SL_ENOSPC:
+    case SL_ENOMEM:
+        sl_call_fail(call, SL_API_UNAVAILABLE, "%s", c->cause.text);
+        break;
+    default:
+        sl_call_fail(call, SL_API_INTERNAL, "the model could not be stored");
+        break;
+    }
+}
+
+static void
+on_unpacked(struct sl_call *call)
+{
+    struct confirming *c = call->state;
+    const char *temporary = c->model.request.temporary;
+    struct sl_json row;
+    if (c->read_err != SL_OK) {
+        sl_call_fail(call, SL_API_UNAVAILABLE, "the upload cannot be read: %s",
+                     sl_err_text(c->read_err));
+        return;
+    }
+    if (c->err == SL_OK && (!find_upload(call, &row) || has_obstacle(call, &c->model))) {
+        sl_tree_remove(temporary); /* Another confirm was quicker, or the upload has gone. */
+        return;
+    }
+    if (c->err == SL_OK)
+        c->err = sl_unpack_keep(temporary, c->model.directory);
+    if (c->err != SL_OK) {
+        fail_unpack(call, c);
+        return;
+    }
+    (void)sl_model_put(call, &c->model, &c->report);
+    put_confirmed(call, row, c);
+    write_reply(call, c->id, c->model.model_id, NULL);
+}
+
+void
+sl_api_confirm_model_upload(struct sl_call *call)
+{
+    struct confirming *c = sl_call_alloc(call, sizeof(*c));
+    struct sl_json row;
+    if (!find_upload(call, &row))
+        return;
+    c->id = sl_member_str(call, row, "upload_id");
+    if (sl_upload_is_complete(row)) {
+        write_reply(call, c->id, sl_member_str(call, row, "model_id"), NULL);
+        return;
+    }
+    if (!check_confirm(call, row) || !read_model(call, row, &c->model) ||
+        has_obstacle(call, &c->model))
+        return;
+    c->model.hash = (const char *)sl_call_copy(call, bare(sl_member_text(call, row, "etag"))).data;
+    call->state = c;
+    sl_call_work(call, unpack, on_unpacked);
+}
