@@ -3,6 +3,7 @@
  * Running retrievers: execute, ad-hoc execute, explain, document search, and the last runs of each.
  * A run is kept as {summary members..., "detail": the reply}, under a time-ordered id.
  */
+#include "actors/record.h"
 #include "gateway/execution_stream.h"
 #include "gateway/list.h"
 #include "gateway/resource.h"
@@ -16,7 +17,7 @@
 struct run {
     const char *execution_id;
     const char *parent; /* Of its row: a retriever's id, or the namespace's ad-hoc runs. */
-    bool is_adhoc, is_search;
+    bool is_adhoc, has_vectors;
     struct sl_json pagination;
 };
 
@@ -131,6 +132,32 @@ write_pagination(const struct page *p, uint32_t total, struct sl_jsonw *w)
     sl_jsonw_end(w);
 }
 
+/* Under the name of the extractor's output, as documents show it. */
+static void
+write_vector(const struct sl_retrieval *r, const struct sl_found *f, struct sl_jsonw *w)
+{
+    struct sl_call *call = r->call;
+    const struct sl_retrieval_collection *c = &r->collections[f->rank.collection];
+    struct sl_slice output = sl_member_text(call, c->extraction, "output"), value;
+    const char *index = sl_member_str(call, c->extraction, "index");
+    char id[SL_RECORD_ID_SIZE + 1];
+    struct sl_buf key = {0};
+    sl_record_id_of_number(f->rank.number, id);
+    if (index != NULL && output.size > 0 &&
+        sl_txn_get(call->txn, call->who.scope, SL_TABLE_VECTOR, sl_key(&key, 3, c->id, index, id),
+                   &value) == SL_OK) {
+        sl_jsonw_name_slice(w, output);
+        sl_jsonw_array(w);
+        for (size_t at = 0; at + sizeof(float) <= value.size; at += sizeof(float)) {
+            float number;
+            memcpy(&number, value.data + at, sizeof(number));
+            sl_jsonw_f32(w, number);
+        }
+        sl_jsonw_end(w);
+    }
+    sl_buf_deinit(&key);
+}
+
 static void
 write_documents(const struct sl_retrieval *r, const struct page *p, const char *name,
                 struct sl_jsonw *w)
@@ -143,6 +170,8 @@ write_documents(const struct sl_retrieval *r, const struct page *p, const char *
         sl_write_except(w, r->found[i].row, none);
         if (r->found[i].has_score)
             sl_jsonw_member_f64(w, "score", r->found[i].rank.score);
+        if (((const struct run *)r->arg)->has_vectors)
+            write_vector(r, &r->found[i], w);
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);
@@ -308,6 +337,9 @@ make(struct sl_call *call, const char *parent, bool is_adhoc)
         .execution_id = execution_id(call),
         .parent = parent,
         .is_adhoc = is_adhoc,
+        .has_vectors =
+            sl_call_query_bool(call, "return_vectors",
+                               sl_json_bool(sl_json_member(call->body, "return_vectors"), false)),
         .pagination = sl_json_member(call->body, "pagination"),
     };
     r->call = call;
@@ -396,6 +428,39 @@ sl_api_search_documents(struct sl_call *call)
 
 /* ---- past runs ----------------------------------------------------------------------------- */
 
+struct wanted { /* Of past runs: "" and 0 are not looked at. */
+    struct sl_slice status;
+    uint64_t start_ms, end_ms;
+};
+
+static uint64_t
+read_time(struct sl_call *call, const char *name)
+{
+    struct sl_slice text = sl_call_text(call, sl_json_member(call->body, name));
+    uint64_t wall_ms = 0;
+    if (text.size > 0 && sl_time_parse(text, &wall_ms) != SL_OK)
+        sl_call_invalid(call, sl_call_format(call, "body.%s", name), "datetime",
+                        "must be an RFC 3339 time");
+    return wall_ms;
+}
+
+static bool
+is_wanted(const struct wanted *wanted, struct sl_json row)
+{
+    struct sl_buf a = {0}, b = {0};
+    struct sl_slice status = {0}, time = {0};
+    uint64_t wall_ms = 0;
+    bool is_read = sl_json_text(sl_json_member(row, "status"), &a, &status) == SL_OK &&
+                   sl_json_text(sl_json_member(row, "timestamp"), &b, &time) == SL_OK &&
+                   sl_time_parse(time, &wall_ms) == SL_OK;
+    bool is_good =
+        is_read && (wanted->status.size == 0 || sl_slice_equal(status, wanted->status)) &&
+        wall_ms >= wanted->start_ms && (wanted->end_ms == 0 || wall_ms <= wanted->end_ms);
+    sl_buf_deinit(&a);
+    sl_buf_deinit(&b);
+    return is_good;
+}
+
 static bool
 render_item(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value,
             struct sl_jsonw *w)
@@ -403,15 +468,15 @@ render_item(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slic
     static const char *const hidden[] = {"detail", NULL};
     struct sl_json_doc *doc = NULL;
     (void)call;
-    (void)arg;
     (void)key;
-    if (sl_json_parse(value, &doc, NULL) != SL_OK)
-        return false;
-    sl_jsonw_object(w);
-    sl_write_except(w, sl_json_root(doc), hidden);
-    sl_jsonw_end(w);
+    bool is_shown = sl_json_parse(value, &doc, NULL) == SL_OK && is_wanted(arg, sl_json_root(doc));
+    if (is_shown) {
+        sl_jsonw_object(w);
+        sl_write_except(w, sl_json_root(doc), hidden);
+        sl_jsonw_end(w);
+    }
     sl_json_destroy(&doc);
-    return true;
+    return is_shown;
 }
 
 static void
@@ -420,16 +485,21 @@ list_executions(struct sl_call *call, const char *parent)
     static const char *const fields[] = {"execution_id", NULL};
     struct sl_list list;
     struct sl_buf prefix = {0};
+    struct wanted wanted = {.status = sl_call_text(call, sl_json_member(call->body, "status"))};
+    wanted.start_ms = read_time(call, "start_time");
+    wanted.end_ms = read_time(call, "end_time");
     struct sl_list_source source = {
         .scope = call->who.scope,
         .table = SL_TABLE_EXECUTION,
         .prefix = sl_key_prefix(&prefix, 1, parent),
         .render = render_item,
+        .arg = &wanted,
         .needs_total = true,
         .search_fields = fields,
     };
     struct sl_jsonw *w = &call->out;
-    if (sl_list_begin(call, 10, &list) && sl_list_run(&list, call, &source)) {
+    if (!sl_call_has_failed(call) && sl_list_begin(call, 10, &list) &&
+        sl_list_run(&list, call, &source)) {
         sl_jsonw_object(w);
         sl_jsonw_member_raw(w, "results", sl_buf_slice(&list.rows));
         sl_jsonw_member_u64(w, "total", list.total);

@@ -35,6 +35,11 @@ sl_api_list_namespace_extractors(struct sl_call *call)
     if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
         return;
     struct sl_jsonw *w = &call->out;
+    if (source.size > 0 && !sl_slice_is(source, "all") && !sl_slice_is(source, "builtin") &&
+        !sl_slice_is(source, "custom")) {
+        sl_call_invalid(call, "query.source", "enum", "source must be all, builtin or custom");
+        return;
+    }
     sl_jsonw_object(w);
     sl_jsonw_member_bool(w, "success", true);
     sl_jsonw_name(w, "extractors");

@@ -212,17 +212,26 @@ sl_api_inference(struct sl_call *call)
     struct sl_slice uri = sl_member_text(call, call->body, "feature_uri");
     struct sl_slice name = sl_member_text(call, call->body, "inference_name");
     f->reply = reply_inference;
-    if (name.size == 0)
+    struct sl_slice provider = sl_member_text(call, call->body, "provider");
+    bool is_by_model = name.size == 0 && uri.size == 0;
+    if (is_by_model)
         name = sl_member_text(call, call->body, "model");
     if (name.size == 0 && uri.size == 0) {
         sl_call_fail(call, SL_API_BAD_REQUEST, "one of inference_name, feature_uri or model");
         return;
     }
-    f->extraction = name.size > 0 ? extraction_by_name(call, name) : extraction_by_uri(call, uri);
-    if (!sl_json_has(f->extraction)) {
-        sl_call_not_found(call, "model", name.size > 0 ? name : uri);
+    if (is_by_model && provider.size > 0 && !sl_slice_is(provider, "sluice")) {
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the provider %.*s is unknown: there is sluice",
+                     SL_SLICE_FMT(provider));
         return;
     }
+    f->extraction = name.size > 0 ? extraction_by_name(call, name) : extraction_by_uri(call, uri);
+    if (!sl_json_has(f->extraction) && is_by_model)
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the model %.*s is unknown", SL_SLICE_FMT(name));
+    else if (!sl_json_has(f->extraction))
+        sl_call_not_found(call, "model", name.size > 0 ? name : uri);
+    if (!sl_json_has(f->extraction))
+        return;
     f->model = sl_member_text(call, f->extraction, "index");
     struct sl_json texts = sl_json_member(inputs, "texts");
     if (!sl_json_has(texts))

@@ -43,15 +43,41 @@ sort(struct sl_retrieval *r, struct sl_slice field, bool is_descending, bool is_
         r->found[i] = all[i].found;
 }
 
+/* Order the documents that have the field among their own places; the others stay where they are.
+ */
+static void
+sort_preserving(struct sl_retrieval *r, struct sl_slice field, bool is_descending)
+{
+    struct sl_retrieval with = *r;
+    uint32_t *places = sl_call_alloc(r->call, SL_MAX(r->found_count, 1u) * sizeof *places);
+    with.found = sl_call_alloc(r->call, SL_MAX(r->found_count, 1u) * sizeof *with.found);
+    with.found_count = 0;
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        if (!sl_json_has(sl_found_field(r, &r->found[i], field)))
+            continue;
+        places[with.found_count] = i;
+        with.found[with.found_count++] = r->found[i];
+    }
+    sort(&with, field, is_descending, false);
+    for (uint32_t i = 0; i < with.found_count; i++)
+        r->found[places[i]] = with.found[i];
+}
+
 enum sl_stage_result
 sl_stage_sort_relevance(struct sl_retrieval *r)
 {
     struct sl_slice field = sl_call_text(r->call, sl_stage_parameter(r, "score_field"));
     struct sl_json missing = sl_stage_parameter(r, "missing_score");
+    bool is_descending = !sl_json_is(sl_stage_parameter(r, "direction"), "asc");
+    bool is_top = sl_json_is(missing, "top");
     if (field.size == 0)
         field = sl_slice_str("score");
-    sort(r, field, !sl_json_is(sl_stage_parameter(r, "direction"), "asc"),
-         sl_json_is(missing, "top"));
+    if (sl_json_is(missing, "preserve"))
+        sort_preserving(r, field, is_descending);
+    else if (sl_json_has(missing) && !is_top && !sl_json_is(missing, "bottom"))
+        return sl_stage_refuse(r, "missing_score", "must be bottom, top or preserve");
+    else
+        sort(r, field, is_descending, is_top);
     return SL_STAGE_DONE;
 }
 

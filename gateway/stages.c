@@ -26,7 +26,7 @@ static const struct sl_stage stages[] = {
     {"sort_relevance", "sort", "arrow-down-wide-narrow", "Orders documents by a score",
      "{\"score_field\":{\"type\":\"string\",\"default\":\"score\"},"
      "\"direction\":{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"desc\"},"
-     "\"missing_score\":{\"type\":\"string\",\"enum\":[\"bottom\",\"top\"],"
+     "\"missing_score\":{\"type\":\"string\",\"enum\":[\"bottom\",\"top\",\"preserve\"],"
      "\"default\":\"bottom\"}}",
      sl_stage_sort_relevance},
     {"sort_attribute", "sort", "arrow-up-down", "Orders documents by a field",
@@ -42,8 +42,10 @@ static const struct sl_stage stages[] = {
      sl_stage_group_by},
     {"sample", "reduce", "dices", "Keeps some documents, by chance",
      "{\"count\":{\"type\":\"integer\",\"minimum\":1,\"default\":10},"
-     "\"strategy\":{\"type\":\"string\",\"enum\":[\"random\",\"reservoir\"],"
-     "\"default\":\"random\"},\"seed\":{\"type\":\"integer\"}}",
+     "\"strategy\":{\"type\":\"string\",\"enum\":[\"random\",\"stratified\","
+     "\"reservoir\"],\"default\":\"random\"},\"stratify_by\":{\"type\":\"string\"},"
+     "\"min_per_stratum\":{\"type\":\"integer\",\"minimum\":0,\"default\":1},\"seed\":{\"type\":"
+     "\"integer\"}}",
      sl_stage_sample},
     {"aggregate", "reduce", "sigma", "Counts, sums and the like over documents, by groups",
      "{\"aggregations\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":32},"

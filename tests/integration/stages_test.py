@@ -103,6 +103,52 @@ def check_mmr(client):
         execute(client, search(), stage("mmr", **{"lambda": 2})).expect(422)
 
 
+def check_samples(client):
+    def drawn(**parameters):
+        reply = execute(client, search(), stage("sample", **parameters)).expect(200)
+        return [item["color"] for item in reply["documents"]]
+    with lib.check("a stratified sample has of each value what is its share"):
+        for seed in range(5):
+            lib.equal(sorted(drawn(count=6, strategy="stratified", stratify_by="color", seed=seed)),
+                      sorted(COLORS * 2))
+        lib.equal(len(drawn(count=2, strategy="stratified", stratify_by="n")), 2)
+        lib.equal(len(drawn(count=4)), 4)
+        lib.equal(drawn(count=5, seed=3), drawn(count=5, seed=3))
+        execute(client, search(), stage("sample", strategy="stratified")).expect(422)
+    with lib.check("documents without a score stay in their places if that is asked"):
+        before = execute(client, search()).expect(200)["documents"]
+        for place, rank in ((2, 1), (5, 2)):
+            client.call("PATCH", "/v1/documents/" + before[place]["document_id"],
+                        {"rank": rank}).expect(200)
+        found = execute(client, search(), stage(
+            "sort_relevance", score_field="rank", missing_score="preserve")).expect(200)
+        before[2], before[5] = before[5], before[2]
+        lib.equal([item["document_id"] for item in found["documents"]],
+                  [item["document_id"] for item in before])
+        execute(client, search(), stage("sort_relevance", missing_score="no")).expect(422)
+
+
+def check_runs(client):
+    with lib.check("a run shows vectors when asked, and past runs are found by status and time"):
+        reply = client.post("/v1/retrievers/execute?return_vectors=true", {
+            "collection_identifiers": ["texts"], "inputs": {"query": "tea"},
+            "stages": [search()]}).expect(200)
+        assert len(reply["documents"][0]["text_extractor_v1_embedding"]) > 100, reply
+        runs = "/v1/retrievers/executions/list"
+        total = client.post(runs, {"status": "completed"}).expect(200)["total"]
+        assert total > 10, total
+        lib.equal(client.post(runs, {"status": "failed"}).expect(200)["total"], 0)
+        lib.equal(client.post(runs, {"start_time": "2099-01-01T00:00:00Z"}).expect(200)["total"], 0)
+        lib.equal(client.post(runs, {"end_time": "2020-01-01T00:00:00Z"}).expect(200)["total"], 0)
+        client.post(runs, {"end_time": "soon"}).expect(422)
+    with lib.check("an unknown provider or model is a bad request, an unknown name is not found"):
+        inputs = {"inputs": {"text": "tea"}}
+        for sent, status in (({"provider": "sluice", "model": "text_hash_v1"}, 200),
+                             ({"provider": "other", "model": "text_hash_v1"}, 400),
+                             ({"model": "none"}, 400), ({"inference_name": "none"}, 404)):
+            client.post("/v1/inference", {**inputs, **sent}).expect(status)
+
+
 def events(reply):
     lib.equal(reply.headers["Content-Type"], "text/event-stream")
     return [json.loads(frame.removeprefix("data: "))
@@ -153,7 +199,9 @@ def main():
     check_groups(client)
     check_aggregate(client)
     check_mmr(client)
+    check_samples(client)
     check_stream(client)
+    check_runs(client)
     check_pages(client)
     with lib.check("sluice stops when asked"):
         lib.equal(server.stop(), 0, "the exit status")
