@@ -7,11 +7,16 @@
 #include "actors/agent.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
-#include "runtime/live.h"
 #include "runtime/report.h"
 #include "runtime/spawn_port.h"
 
 #define BAD_START_EXIT 3
+
+struct sl_node {
+    struct sl_live *live;
+    struct sl_spawn_port *spawner;
+    char *blobs, *endpoint;
+};
 
 static void
 on_spawner_gone(void *arg)
@@ -19,6 +24,63 @@ on_spawner_gone(void *arg)
     (void)arg;
     _exit(0); /* As the lifeline would do: replicas are gone, leases will be void. */
 }
+
+enum sl_err
+sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
+{
+    struct sl_node *n = sl_zalloc(sizeof(*n));
+    n->blobs = sl_format("%s/blobs", options->data);
+    n->endpoint = sl_strdup(options->pool.endpoint);
+    n->live = sl_live_create(&(struct sl_live_options){.node = options->pool.node});
+    struct sl_spawn_port_options port = {.live = n->live,
+                                         .actor = SL_ACTOR_AGENT,
+                                         .fd = options->spawner_fd,
+                                         .program = options->program,
+                                         .keep_fd = -1,
+                                         .lost = options->program == NULL ? on_spawner_gone : NULL};
+    enum sl_err err = sl_live_listen(n->live, n->endpoint);
+    if (err == SL_OK)
+        err = sl_live_connect(n->live, SL_NODE_HEAD, options->head);
+    if (err == SL_OK)
+        err = sl_spawn_port_open(&port, &n->spawner);
+    if (err != SL_OK) {
+        sl_node_close(&n);
+        return err;
+    }
+    struct sl_agent_options agent = {.data_directory = options->data,
+                                     .pool = options->pool,
+                                     .pid = (uint64_t)getpid(),
+                                     .name = options->name,
+                                     .facts = options->facts};
+    agent.pool.blob_directory = n->blobs;
+    agent.pool.endpoint = n->endpoint;
+    sl_live_spawn(n->live, SL_ACTOR_AGENT, &sl_agent_class, &agent);
+    *ret_node = n;
+    return SL_OK;
+}
+
+struct sl_live *
+sl_node_live(struct sl_node *node)
+{
+    return node->live;
+}
+
+void
+sl_node_close(struct sl_node **node)
+{
+    struct sl_node *n = *node;
+    if (n == NULL)
+        return;
+    *node = NULL;
+    sl_spawn_port_close(&n->spawner);
+    sl_live_destroy(&n->live);
+    unlink(n->endpoint + strlen("ipc://"));
+    sl_free(n->blobs);
+    sl_free(n->endpoint);
+    sl_free(n);
+}
+
+/* ---- a child of the head's ----------------------------------------------------------------- */
 
 static uint32_t
 number_member(struct sl_json object, const char *name, uint32_t fallback)
@@ -35,46 +97,27 @@ run(struct sl_json text, const struct sl_child *child)
     char *directory = sl_json_strdup(sl_json_member(text, "run"));
     char *plugins = sl_json_strdup(sl_json_member(text, "plugins"));
     char *data = sl_json_strdup(sl_json_member(text, "data"));
-    char *blobs = sl_format("%s/blobs", data == NULL ? "" : data);
     uint32_t number = number_member(text, "node", 0);
     char *endpoint = sl_format("ipc://%s/node-%u", directory == NULL ? "" : directory, number);
-    struct sl_live *live = NULL;
-    struct sl_spawn_port *spawner = NULL;
+    struct sl_node *node = NULL;
+    struct sl_node_options options = {
+        .head = head,
+        .data = data,
+        .pool = {.node = number,
+                 .endpoint = endpoint,
+                 .plugin_directories = plugins,
+                 .threads = number_member(text, "threads", 0),
+                 .replicas_max = SL_MIN(number_member(text, "replicas", 1), SL_REPLICAS_MAX),
+                 .idle_ns = number_member(text, "idle_ms", 600000) * SL_MILLI_NS,
+                 .task_ns = number_member(text, "task_ms", 600000) * SL_MILLI_NS},
+        .spawner_fd = child->spawner_fd};
     bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL &&
-                 number > SL_NODE_HEAD;
-    if (is_ok) {
-        live = sl_live_create(&(struct sl_live_options){.node = number});
-        struct sl_spawn_port_options port = {.live = live,
-                                             .actor = SL_ACTOR_AGENT,
-                                             .fd = child->spawner_fd,
-                                             .keep_fd = -1,
-                                             .lost = on_spawner_gone};
-        is_ok = sl_live_listen(live, endpoint) == SL_OK &&
-                sl_live_connect(live, SL_NODE_HEAD, head) == SL_OK &&
-                sl_spawn_port_open(&port, &spawner) == SL_OK;
-    }
-    if (is_ok) {
-        struct sl_agent_options agent = {
-            .data_directory = data,
-            .pool = {.node = number,
-                     .endpoint = endpoint,
-                     .plugin_directories = plugins,
-                     .blob_directory = blobs,
-                     .threads = number_member(text, "threads", 0),
-                     .replicas_max = SL_MIN(number_member(text, "replicas", 1), SL_REPLICAS_MAX),
-                     .idle_ns = number_member(text, "idle_ms", 600000) * SL_MILLI_NS,
-                     .task_ns = number_member(text, "task_ms", 600000) * SL_MILLI_NS},
-            .pid = (uint64_t)getpid()};
-        sl_live_spawn(live, SL_ACTOR_AGENT, &sl_agent_class, &agent);
-        is_ok = sl_live_run(live) == SL_OK;
-    }
-    sl_spawn_port_close(&spawner);
-    sl_live_destroy(&live);
-    unlink(endpoint + strlen("ipc://"));
+                 number > SL_NODE_HEAD && sl_node_open(&options, &node) == SL_OK &&
+                 sl_live_run(sl_node_live(node)) == SL_OK;
+    sl_node_close(&node);
     sl_free(head);
     sl_free(directory);
     sl_free(plugins);
-    sl_free(blobs);
     sl_free(data);
     sl_free(endpoint);
     return is_ok;

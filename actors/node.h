@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node.h - the life of a node process: a live driver with one agent, linked to the head and to its
- * replicas. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins","data",
- * "threads","replicas","idle_ms","task_ms","node":number}.
+ * node.h - a node: a live driver with one agent, linked to the head and to its replicas. It is a
+ * child that the head's spawner forks, or a worker that somebody starts (gateway/worker.h).
  */
 #ifndef SL_ACTORS_NODE_H
 #define SL_ACTORS_NODE_H
 
+#include "actors/pool.h"
+#include "runtime/live.h"
 #include "runtime/spawner.h"
 
+struct sl_node;
+
+struct sl_node_options { /* Strings are borrowed for the node's life. */
+    const char *head;    /* The head's endpoint. */
+    const char *data;    /* The head's data directory, as seen from here: models and blobs. */
+    struct sl_pool_options pool; /* node, endpoint ("ipc://PATH"), plugins and limits; not blobs. */
+    int spawner_fd;              /* Taken; -1: start one from `program`, and again when it dies. */
+    const char *program;
+    const char *name, *facts; /* Of a worker; NULL: a child of the head's. */
+};
+
+/* SL_EBUSY: the endpoint is taken; SL_EINVAL; SL_EIO; SL_EUNAVAIL: no spawner. */
+SL_MUST_CHECK enum sl_err sl_node_open(const struct sl_node_options *options,
+                                       struct sl_node **ret_node);
+struct sl_live *sl_node_live(struct sl_node *node); /* To run and stop it. */
+void sl_node_close(struct sl_node **node);          /* Its replicas end. NULL inside is fine. */
+
+/*
+ * The child's life. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins",
+ * "data","threads","replicas","idle_ms","task_ms","node":number}.
+ */
 int sl_node_run(const struct sl_child *child);
 
 #endif

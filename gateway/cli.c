@@ -11,6 +11,7 @@
 #include "gateway/unpack.h"
 #include "gateway/up.h"
 #include "gateway/version.h"
+#include "gateway/worker.h"
 #include "runtime/alloc.h"
 
 #define URL_DEFAULT  "http://127.0.0.1:8080"
@@ -87,6 +88,7 @@ static const struct {
     bool is_hidden;
 } programs[] = {
     {"up", "Run everything on this machine", sl_up_main, false},
+    {"worker", "Run a node for a head that is elsewhere", sl_worker_main, false},
     {"bench", "Measure this machine and this sluice", sl_bench_main, false},
     {"simulate", "Run the job path in simulated time while things fail", sl_simulate_main, false},
     {SL_PLUGIN_VERB, "Try an extractor plugin without a server", sl_plugin_main, false},

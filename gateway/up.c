@@ -31,6 +31,7 @@
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
 #include "gateway/hooks.h"
+#include "gateway/plugin_path.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
 #include "gateway/up_options.h"
@@ -189,21 +190,6 @@ make_run_directory(struct up *u)
     return fail(u->run_directory, sl_err_from_errno(errno));
 }
 
-/* Built-in plugins lie beside the program: bin/sluice and lib/sluice. */
-static char *
-plugin_directories(const char *more)
-{
-    char program[512];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
-    program[SL_MAX(size, (ssize_t)0)] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(program, '/');
-        if (slash != NULL)
-            *slash = '\0';
-    }
-    return sl_format("%s%s%s/lib/sluice", more, more[0] == '\0' ? "" : ":", program);
-}
-
 static struct sl_source_rules
 source_rules(const struct up *u)
 {
@@ -239,7 +225,7 @@ open_gateway(struct up *u)
                                      .incoming = u->incoming,
                                      .sources = source_rules(u),
                                      .unpack_program = "/proc/self/exe"};
-    char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
+    char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
     sl_extractor_infos_install(plugins, u->gateway.unpack_program);
     sl_free(plugins);
     err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
@@ -259,7 +245,7 @@ open_gateway(struct up *u)
 static char *
 node_text(const struct up *u, const char *endpoint)
 {
-    char *plugins = plugin_directories(sl_config_string(u->options.config, SL_UP_plugins));
+    char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
     struct sl_buf text = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &text);

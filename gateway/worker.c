@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/worker.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "actors/node.h"
+#include "actors/node_facts.h"
+#include "extractors/replica.h"
+#include "gateway/cli.h"
+#include "gateway/plugin_path.h"
+#include "runtime/alloc.h"
+#include "runtime/config.h"
+#include "runtime/json.h"
+#include "runtime/random.h"
+#include "runtime/report.h"
+#include "runtime/time.h"
+
+#define LABEL_FLAG      256
+#define HELP_FLAG       257
+#define DRAIN_CHECK_NS  (100 * SL_MILLI_NS)
+#define EXIT_WAS_HELPED (-1)
+
+enum key {
+#define OPTION(name, flag, type, fallback, min, max, unit, doc) KEY_##name,
+#include "gateway/worker.def"
+    KEY_COUNT
+};
+
+static const struct sl_config_key keys[KEY_COUNT] = {
+#define OPTION(name, flag, type, fallback, min, max, unit, doc)                                    \
+    [KEY_##name] = {flag, SL_CONFIG_##type, fallback, min, max, unit, doc},
+#include "gateway/worker.def"
+};
+
+struct worker {
+    struct sl_config *config;
+    struct sl_buf labels; /* JSON object. */
+    uint32_t labels_count;
+    char *name, *facts, *endpoint, *directory, *plugins;
+    struct sl_node *node;
+    int signal_fd;
+    uint32_t signals;
+    uint64_t drain_until_ns;
+    bool is_refused;
+};
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static int
+print_help(void)
+{
+    puts("usage: sluice worker --head ENDPOINT --data DIR [OPTIONS]\n"
+         "Run a node for a head that is elsewhere. SIGTERM or ctrl-c finishes what is under way,\n"
+         "leaves and stops; a second one stops at once.\n");
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        bool is_shown = keys[i].fallback[0] != '\0' && strcmp(keys[i].fallback, "0") != 0;
+        printf("  --%-14s %s%s%s%s\n", keys[i].path, keys[i].doc, is_shown ? " (" : "",
+               is_shown ? keys[i].fallback : "", is_shown ? ")" : "");
+    }
+    puts("  --label          KEY=VALUE, for placement; as often as wanted\n"
+         "  --help           print this");
+    return EXIT_WAS_HELPED;
+}
+
+static int
+complain(const char *what)
+{
+    fprintf(stderr, "sluice worker: %s\n", what);
+    return SL_EXIT_USAGE;
+}
+
+static bool
+add_label(struct worker *w, const char *text)
+{
+    struct sl_jsonw j;
+    struct sl_buf pair = {0};
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text || w->labels_count == SL_NODE_LABELS_MAX)
+        return false;
+    char *key = sl_strndup(text, (size_t)(equals - text));
+    sl_jsonw_init(&j, &pair);
+    sl_jsonw_object(&j);
+    sl_jsonw_member_str(&j, key, equals + 1);
+    sl_jsonw_end(&j);
+    sl_jsonw_done(&j);
+    /* {"k":"v"} without its braces, behind what is there. */
+    sl_buf_append_str(&w->labels, w->labels_count == 0 ? "" : ",");
+    sl_buf_append_slice(&w->labels, sl_slice(pair.data + 1, pair.size - 2));
+    w->labels_count++;
+    sl_free(key);
+    sl_buf_deinit(&pair);
+    return true;
+}
+
+static int
+set(struct worker *w, size_t key, const char *value)
+{
+    char *error = NULL;
+    enum sl_err err = sl_config_set(w->config, keys[key].path, value, &error);
+    if (err == SL_OK)
+        return SL_EXIT_OK;
+    int code = complain(error == NULL ? sl_err_text(err) : error);
+    sl_free(error);
+    return code;
+}
+
+static int
+read_line(struct worker *w, int argc, char **argv)
+{
+    struct option options[KEY_COUNT + 3] = {{0}};
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        options[i] = (struct option){keys[i].path, required_argument, NULL, (int)i};
+    options[KEY_COUNT] = (struct option){"label", required_argument, NULL, LABEL_FLAG};
+    options[KEY_COUNT + 1] = (struct option){"help", no_argument, NULL, HELP_FLAG};
+    optind = 0;
+    for (int got; (got = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (got == HELP_FLAG)
+            return print_help();
+        if (got == '?')
+            return complain("try --help");
+        if (got == LABEL_FLAG && !add_label(w, optarg))
+            return complain("--label takes KEY=VALUE, at most 32 times");
+        int code = got == LABEL_FLAG ? SL_EXIT_OK : set(w, (size_t)got, optarg);
+        if (code != SL_EXIT_OK)
+            return code;
+    }
+    if (optind < argc)
+        return complain("it takes options only; try --help");
+    if (sl_config_string(w->config, KEY_head)[0] == '\0')
+        return complain("--head ENDPOINT is missing; try --help");
+    return sl_config_string(w->config, KEY_data)[0] == '\0'
+               ? complain("--data DIR is missing: the head's data directory, as seen from here")
+               : SL_EXIT_OK;
+}
+
+/* ---- who it is ----------------------------------------------------------------------------- */
+
+static int
+make_facts(struct worker *w)
+{
+    struct sl_node_facts facts = {.gpus = (uint64_t)sl_config_int(w->config, KEY_gpus),
+                                  .cpus = (uint64_t)sl_config_int(w->config, KEY_cpus),
+                                  .memory_bytes = sl_config_size(w->config, KEY_memory)};
+    const char *name = sl_config_string(w->config, KEY_name);
+    const char *group = sl_node_group(sl_slice_str(sl_config_string(w->config, KEY_group)));
+    struct sl_buf text = {0};
+    if (group == NULL)
+        return complain("--group is cpu-workers, batch-workers, gpu-workers or any");
+    if (gethostname(facts.host, sizeof(facts.host) - 1) != 0)
+        facts.host[0] = '\0';
+    (void)snprintf(facts.group, sizeof(facts.group), "%s", group);
+    if (facts.cpus == 0)
+        facts.cpus = (uint64_t)SL_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+    w->name = name[0] != '\0' ? sl_strdup(name) : sl_format("%s-%d", facts.host, (int)getpid());
+    if (!sl_node_name_is_good(sl_slice_str(w->name)))
+        return complain("--name is 1 to 64 of A-Z a-z 0-9 . _ -");
+    facts.labels = sl_format("{%s}", sl_buf_text(&w->labels));
+    sl_node_facts_write(&facts, &text);
+    w->facts = sl_strdup(sl_buf_text(&text));
+    sl_node_facts_deinit(&facts);
+    sl_buf_deinit(&text);
+    return SL_EXIT_OK;
+}
+
+/* The directory of the socket that replicas connect to. */
+static int
+make_directory(struct worker *w)
+{
+    const char *run = sl_config_string(w->config, KEY_run);
+    w->directory = run[0] != '\0' ? sl_strdup(run) : sl_strdup("/tmp/sluice-worker-XXXXXX");
+    if (run[0] == '\0' && mkdtemp(w->directory) == NULL) {
+        fprintf(stderr, "sluice worker: %s: %s\n", w->directory, strerror(errno));
+        return SL_EXIT_FAILED;
+    }
+    return SL_EXIT_OK;
+}
+
+/* ---- its life ------------------------------------------------------------------------------ */
+
+static void
+on_refused(void *arg, struct sl_msg *msg)
+{
+    struct worker *w = arg;
+    struct sl_slice why = SL_BODY(msg, node_refused)->why;
+    sl_report_error("refused", "name=%s why=\"%.*s\"", w->name, SL_SLICE_FMT(why));
+    fprintf(stderr, "sluice worker: the head refuses it: %.*s\n", SL_SLICE_FMT(why));
+    w->is_refused = true;
+    sl_msg_destroy(&msg);
+    sl_live_stop(sl_node_live(w->node));
+}
+
+static void
+on_gone(void *arg, struct sl_msg *msg)
+{
+    struct worker *w = arg;
+    sl_msg_destroy(&msg);
+    sl_live_stop(sl_node_live(w->node));
+}
+
+static void
+on_signal(void *arg)
+{
+    struct worker *w = arg;
+    struct signalfd_siginfo info;
+    struct sl_live *live = sl_node_live(w->node);
+    while (read(w->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGALRM || w->signals++ > 0) {
+            sl_report_warn("stopping", "how=at-once");
+            sl_live_stop(live);
+            return;
+        }
+        sl_report_info("stopping", "how=drain signal=%u", info.ssi_signo);
+        alarm((unsigned)SL_MAX(sl_config_duration_ns(w->config, KEY_drain) / SL_SECOND_NS,
+                               UINT64_C(1)));
+        struct sl_msg *drain = sl_msg_create(SL_M_drain, &(struct sl_m_drain){0});
+        drain->to.actor = SL_ACTOR_AGENT;
+        sl_live_post(live, drain);
+    }
+}
+
+static int
+open_node(struct worker *w)
+{
+    struct sl_random random;
+    const struct sl_config *c = w->config;
+    sl_random_seed_secret(&random);
+    uint32_t number =
+        SL_NODE_WORKERS_FIRST +
+        (uint32_t)sl_random_below(&random, SL_NODE_WORKERS_LAST - SL_NODE_WORKERS_FIRST);
+    w->endpoint = sl_format("ipc://%s/node-%u", w->directory, number);
+    w->plugins = sl_plugin_path(sl_config_string(c, KEY_plugins));
+    struct sl_node_options options = {
+        .head = sl_config_string(c, KEY_head),
+        .data = sl_config_string(c, KEY_data),
+        .pool = {.node = number,
+                 .endpoint = w->endpoint,
+                 .plugin_directories = w->plugins,
+                 .threads = (uint32_t)sl_config_int(c, KEY_threads),
+                 .replicas_max = (uint32_t)sl_config_int(c, KEY_replicas),
+                 .idle_ns = sl_config_duration_ns(c, KEY_idle),
+                 .task_ns = sl_config_duration_ns(c, KEY_task_timeout)},
+        .spawner_fd = -1,
+        .program = "/proc/self/exe",
+        .name = w->name,
+        .facts = w->facts};
+    enum sl_err err = sl_node_open(&options, &w->node);
+    if (err == SL_OK)
+        return SL_EXIT_OK;
+    fprintf(stderr, "sluice worker: %s (%s); --head is ipc://PATH or tcp://HOST:PORT\n",
+            sl_err_text(err), sl_err_name(err));
+    return SL_EXIT_FAILED;
+}
+
+static int
+serve(struct worker *w)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGALRM);
+    w->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (w->signal_fd < 0)
+        return SL_EXIT_FAILED;
+    struct sl_live *live = sl_node_live(w->node);
+    sl_live_watch(live, w->signal_fd, on_signal, w);
+    sl_live_port(live, SL_PORT_DRAIN, on_gone, w);
+    sl_live_port(live, SL_PORT_NODE, on_refused, w);
+    puts("ready");
+    (void)fflush(stdout);
+    return sl_live_run(live) == SL_OK && !w->is_refused ? SL_EXIT_OK : SL_EXIT_FAILED;
+}
+
+/* Threads start with these blocked, so that only the scheduler's descriptor hears them. */
+static void
+prepare_process(void)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGALRM);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    sl_report_role_set("worker");
+    sl_protocol_register(&sl_protocol_replica);
+    sl_protocol_register(&sl_protocol_cluster);
+}
+
+static void
+deinit(struct worker *w)
+{
+    sl_node_close(&w->node);
+    if (w->signal_fd >= 0)
+        close(w->signal_fd);
+    if (w->directory != NULL && sl_config_string(w->config, KEY_run)[0] == '\0')
+        (void)rmdir(w->directory);
+    sl_free(w->name);
+    sl_free(w->facts);
+    sl_free(w->endpoint);
+    sl_free(w->directory);
+    sl_free(w->plugins);
+    sl_buf_deinit(&w->labels);
+    sl_config_destroy(&w->config);
+}
+
+int
+sl_worker_main(int argc, char **argv)
+{
+    struct worker w = {.signal_fd = -1};
+    char *error = NULL;
+    if (sl_config_load(keys, KEY_COUNT, NULL, &w.config, &error) != SL_OK) {
+        sl_free(error);
+        return SL_EXIT_FAILED;
+    }
+    int code = read_line(&w, argc, argv);
+    if (code == SL_EXIT_OK)
+        code = make_facts(&w);
+    if (code == SL_EXIT_OK)
+        code = make_directory(&w);
+    if (code == SL_EXIT_OK) {
+        prepare_process();
+        code = open_node(&w);
+    }
+    if (code == SL_EXIT_OK)
+        code = serve(&w);
+    deinit(&w);
+    return code == EXIT_WAS_HELPED ? SL_EXIT_OK : code;
+}
