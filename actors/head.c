@@ -364,6 +364,16 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_after(ctx, BEAT_NS, TOKEN_CHECK);
 }
 
+static void
+on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct sl_buf text = {0};
+    sl_head_status(self, &text);
+    sl_reply(ctx, msg, SL_M_node_ordered,
+             &(struct sl_m_node_ordered){.message = sl_buf_slice(&text)});
+    sl_buf_deinit(&text);
+}
+
 static const struct sl_on table[] = {
     {SL_M_node_join, on_join},
     {SL_M_node_beat, on_beat},
@@ -372,6 +382,7 @@ static const struct sl_on table[] = {
     {SL_M_spawner_lost, on_spawner_lost},
     {SL_M_node_leave, on_leave},
     {SL_M_node_order, on_order},
+    {SL_M_node_list, on_list},
     {SL_M_timer, on_timer},
 };
 

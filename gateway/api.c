@@ -112,6 +112,24 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_model_load, &m);
 }
 
+void
+sl_call_nodes(struct sl_call *call, sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_HEAD), w->serial, SL_M_node_list,
+               &(struct sl_m_node_list){0});
+}
+
+void
+sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    struct sl_m_node_order m = {.name = node, .order = order};
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_HEAD), w->serial, SL_M_node_order, &m);
+}
+
 static void
 send_drop(struct sl_call *call, void *arg)
 {
@@ -245,6 +263,18 @@ on_model_loaded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+on_node_ordered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_node_ordered *m = SL_BODY(msg, node_ordered);
+    struct waiting *w = end_wait(self, msg->request);
+    if (w == NULL)
+        return;
+    w->call->wait.error = m->err < SL_ERR_COUNT ? (enum sl_err)m->err : SL_EBUG;
+    w->call->wait.message = (const char *)sl_call_copy(w->call, m->message).data;
+    go_on(self, ctx, w);
+}
+
+static void
 on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct waiting *w = end_wait(self, SL_BODY(msg, work_done)->token);
@@ -369,6 +399,7 @@ static const struct sl_on table[] = {
     {SL_M_embedded, on_embedded},
     {SL_M_model_loaded, on_model_loaded},
     {SL_M_work_done, on_work_done},
+    {SL_M_node_ordered, on_node_ordered},
     {SL_M_api_status, on_status},
     {SL_M_job_ended, on_job_ended},
     {SL_M_timer, on_timer},

@@ -31,6 +31,12 @@ void sl_call_model_drop(struct sl_call *call, const char *directory);
 /* Load a model into the object store of a node, then `then`. */
 void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
                         struct sl_slice model_id, const char *directory, sl_handler_fn *then);
+/* The nodes that the head knows: on SL_OK the wait's message is a JSON array. */
+void sl_call_nodes(struct sl_call *call, sl_handler_fn *then);
+/* Have the head do something about a node, by name or number: `order` is of enum sl_node_order.
+ * SL_ENOTFOUND; SL_EINVAL: not with this node, the message says why. */
+void sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order,
+                        sl_handler_fn *then);
 /* How the wait ended: SL_OK, SL_ETIMEOUT, SL_EUNAVAIL, SL_EFULL... `ret_message` may be NULL. */
 enum sl_err sl_call_wait_error(const struct sl_call *call, struct sl_slice *ret_message);
 /* Turn the wait's error into the reply: 503 (with Retry-After) for EUNAVAIL/EFULL/ETIMEOUT, else

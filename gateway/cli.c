@@ -79,6 +79,8 @@ static const struct verb verbs[] = {
      model_options},
     {"keys", "list | create NAME | rotate NAME | revoke NAME", "API keys, with an admin's key",
      sl_cli_keys, key_options},
+    {"nodes", "list | cordon NAME | uncordon NAME | drain NAME", "Nodes, with the operator's key",
+     sl_cli_nodes, no_options},
 };
 
 /* Verbs that read their own arguments: argv[0] is the verb. */

@@ -455,3 +455,39 @@ sl_cli_keys(struct sl_cli *cli)
                                             {0}};
     return act(cli, actions);
 }
+
+/* ---- nodes --------------------------------------------------------------------------------- */
+
+static int
+list_nodes(struct sl_cli *cli)
+{
+    static const char *const columns[] = {"name", "group", "state",      "host", "in_flight",
+                                          "cpus", "gpus",  "started_at", NULL};
+    return ask_table(cli, &(struct sl_http_request){.method = "GET", .path = "/v1/cluster/nodes"},
+                     "results", columns);
+}
+
+/* cordon, uncordon and drain are the last part of the path. */
+static int
+order_node(struct sl_cli *cli)
+{
+    static const char *const members[] = {"message", NULL};
+    char *name = escape(cli->arguments[1]);
+    char *path = sl_format("/v1/cluster/nodes/%s/%s", name, cli->arguments[0]);
+    int code =
+        ask_members(cli, &(struct sl_http_request){.method = "POST", .path = path}, NULL, members);
+    sl_free(name);
+    sl_free(path);
+    return code;
+}
+
+int
+sl_cli_nodes(struct sl_cli *cli)
+{
+    static const struct action actions[] = {{"list", 0, list_nodes},
+                                            {"cordon", 1, order_node},
+                                            {"uncordon", 1, order_node},
+                                            {"drain", 1, order_node},
+                                            {0}};
+    return act(cli, actions);
+}

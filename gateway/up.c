@@ -316,7 +316,9 @@ spawn_actors(struct up *u, const char *endpoint)
 
     char *text = node_text(u, endpoint);
     struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
-                                   .node_text = text};
+                                   .node_text = text,
+                                   .silence_ns =
+                                       sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
     sl_free(text);
 }

@@ -14,8 +14,8 @@ import upload_test
 
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
-# There are no installed plugins here: these only refuse.
-ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin"}
+# There are no installed plugins here, and no worker from elsewhere: these only refuse.
+ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin", "drain_node"}
 
 
 def stages(query="{{INPUT.query}}"):
@@ -35,6 +35,10 @@ def public(client):
 
 def organization(client, operator):
     operator.get("/v1/tenants").expect(200)
+    node = operator.get("/v1/cluster/nodes").expect(200)["results"][0]["name"]
+    for order in ("cordon", "uncordon"):
+        operator.post(f"/v1/cluster/nodes/{node}/{order}").expect(200)
+    operator.post(f"/v1/cluster/nodes/{node}/drain").expect(409)  # The head would start it again.
     client.get("/v1/tenants/surface").expect(200)
     client.get("/v1/organizations").expect(200)
     users = "/v1/organizations/users"
