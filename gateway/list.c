@@ -4,10 +4,16 @@
 #include <stdlib.h>
 
 #include "gateway/arena.h"
+#include "gateway/ask.h"
+#include "gateway/route.h"
 #include "runtime/alloc.h"
 
 /* A sort value in a cursor is cut to this: rows that agree so far are told apart by their keys. */
 #define SORT_SIZE_MAX 512
+/* A list that looks at many rows lets others have their turn after so much: a row counts one, and
+ * one more for each so many of its bytes. Some 10 ms. */
+#define SLICE_COST 4096u
+#define COST_BYTES 512u
 
 /* ---- reading the request ------------------------------------------------------------------- */
 
@@ -170,6 +176,19 @@ sl_list_end(struct sl_list *list)
 
 /* ---- one row ------------------------------------------------------------------------------- */
 
+struct entry { /* What is held of a row: its sort value, parsed, and its whole key. */
+    struct sl_json_doc *doc;
+    char *text;
+    char *key;
+    size_t key_size, rest_at;
+};
+
+struct entries {
+    struct entry *items;
+    uint32_t count, capacity;
+};
+
+/* It lives on the heap, and in the call's state while others have their turn. */
 struct walk {
     struct sl_list *list;
     struct sl_call *call;
@@ -178,7 +197,11 @@ struct walk {
     struct sl_buf row;       /* The row as it would be listed. */
     struct sl_json_doc *doc; /* Of it, when something looks inside. */
     struct sl_buf last_key, last_sort;
-    uint64_t matched;
+    uint64_t matched, skipped;
+    struct entries all; /* Of a sorted list. */
+    struct sl_buf at;   /* The last key that was looked at, when it pauses. */
+    uint64_t cost;      /* Of this slice. */
+    bool is_paused;
     bool is_full;    /* A row beyond the page was seen. */
     bool is_visited; /* The rows that match were all visited: this is the page of a sorted list. */
 };
@@ -319,6 +342,19 @@ has_room(const struct sl_list *list)
     return list->count < list->limit && (list->count == 0 || list->rows.size < SL_LIST_PAGE_BYTES);
 }
 
+/* After a row: whether the rest is for another turn. What a visitor gathered would be lost. */
+static bool
+pauses(struct walk *k, const struct sl_scan *scan)
+{
+    k->cost += 1 + scan->value.size / COST_BYTES;
+    if (k->cost < SLICE_COST || k->source->visit != NULL || k->call->route == NULL)
+        return false;
+    sl_buf_clear(&k->at);
+    sl_buf_append_slice(&k->at, scan->key);
+    k->is_paused = true;
+    return true;
+}
+
 /* ---- in the order of keys ------------------------------------------------------------------ */
 
 static void
@@ -328,28 +364,33 @@ walk_by_key(struct walk *k)
     bool is_counting = list->has_total;
     struct sl_scan scan = {0};
     struct sl_buf after = {0};
-    uint64_t skipped = 0;
-    if (list->has_cursor && !is_counting) {
+    if (k->at.size > 0) {
+        sl_buf_append_slice(&after, sl_buf_slice(&k->at));
+    } else if (list->has_cursor && !is_counting) {
         sl_buf_append_slice(&after, k->source->prefix);
         sl_buf_append_slice(&after, list->cursor_key);
     }
     sl_txn_scan(k->call->txn, k->source->scope, k->source->table, k->source->prefix,
                 sl_buf_slice(&after), false, &scan);
-    while (sl_scan_next(&scan)) {
+    while (!k->is_paused && sl_scan_next(&scan)) {
         struct sl_slice rest = rest_of_key(k, scan.key);
-        if (!take_row(k, scan.key, scan.value))
+        bool is_wanted = take_row(k, scan.key, scan.value);
+        (void)pauses(k, &scan);
+        if (!is_wanted)
             continue;
         k->matched++;
         if (list->has_cursor && order_keys(rest, list->cursor_key) <= 0)
             continue;
-        if (skipped < list->offset) {
-            skipped++;
+        if (k->skipped < list->offset) {
+            k->skipped++;
         } else if (!k->is_full && has_room(list)) {
             emit(k, rest, (struct sl_slice){0});
         } else {
             k->is_full = true;
-            if (!is_counting)
+            if (!is_counting) {
+                k->is_paused = false;
                 break;
+            }
         }
     }
     sl_scan_end(&scan);
@@ -357,18 +398,6 @@ walk_by_key(struct walk *k)
 }
 
 /* ---- sorted -------------------------------------------------------------------------------- */
-
-struct entry { /* What is held of a row: its sort value, parsed, and its whole key. */
-    struct sl_json_doc *doc;
-    char *text;
-    char *key;
-    size_t key_size, rest_at;
-};
-
-struct entries {
-    struct entry *items;
-    uint32_t count, capacity;
-};
 
 static int
 order_entries(const struct entry *a, const struct entry *b, bool is_descending)
@@ -414,15 +443,19 @@ entry_deinit(struct entry *e)
     sl_free(e->key);
 }
 
+/* False: too many rows match, or the rest is for another turn. */
 static bool
-collect(struct walk *k, struct entries *all)
+collect(struct walk *k)
 {
+    struct entries *all = &k->all;
     struct sl_scan scan = {0};
     bool is_good = true;
     sl_txn_scan(k->call->txn, k->source->scope, k->source->table, k->source->prefix,
-                (struct sl_slice){0}, false, &scan);
-    while (is_good && sl_scan_next(&scan)) {
-        if (!take_row(k, scan.key, scan.value))
+                sl_buf_slice(&k->at), false, &scan);
+    while (is_good && !k->is_paused && sl_scan_next(&scan)) {
+        bool is_wanted = take_row(k, scan.key, scan.value);
+        (void)pauses(k, &scan);
+        if (!is_wanted)
             continue;
         struct sl_json v = sl_json_path(sl_json_root(k->doc), k->list->sort_field);
         if (all->count == all->capacity) {
@@ -438,7 +471,8 @@ collect(struct walk *k, struct entries *all)
         sl_call_invalid(k->call, "body.sort", "too_many_rows",
                         "more than %d rows match; narrow the filters or leave the sort out",
                         SL_LIST_SORT_ROWS_MAX);
-    return is_good;
+    k->is_paused = k->is_paused && is_good;
+    return is_good && !k->is_paused;
 }
 
 /* Index of the first entry after the cursor. */
@@ -461,48 +495,116 @@ find_start(const struct walk *k, const struct entries *all)
 static void
 walk_sorted(struct walk *k)
 {
-    struct entries all = {0};
-    if (collect(k, &all)) {
-        if (all.count > 0)
-            qsort(all.items, all.count, sizeof *all.items,
-                  k->list->is_descending ? order_descending : order_ascending);
-        k->matched = all.count;
-        k->is_visited = true;
-        uint32_t i = find_start(k, &all);
-        for (; i < all.count && has_room(k->list); i++) {
-            const struct entry *e = &all.items[i];
-            struct sl_slice key = sl_slice(e->key, e->key_size), value;
-            if (sl_txn_get(k->call->txn, k->source->scope, k->source->table, key, &value) ==
-                    SL_OK &&
-                take_row(k, key, value))
-                emit(k, rest_of_key(k, key), sl_slice_str(e->text));
-        }
-        k->is_full = i < all.count;
+    if (!collect(k))
+        return;
+    const struct entries *all = &k->all;
+    if (all->count > 0)
+        qsort(all->items, all->count, sizeof *all->items,
+              k->list->is_descending ? order_descending : order_ascending);
+    k->matched = all->count;
+    k->is_visited = true;
+    uint32_t i = find_start(k, all);
+    for (; i < all->count && has_room(k->list); i++) {
+        const struct entry *e = &all->items[i];
+        struct sl_slice key = sl_slice(e->key, e->key_size), value;
+        if (sl_txn_get(k->call->txn, k->source->scope, k->source->table, key, &value) == SL_OK &&
+            take_row(k, key, value))
+            emit(k, rest_of_key(k, key), sl_slice_str(e->text));
     }
-    for (uint32_t i = 0; i < all.count; i++)
-        entry_deinit(&all.items[i]);
-    sl_free(all.items);
+    k->is_full = i < all->count;
+}
+
+/* ---- turns --------------------------------------------------------------------------------- */
+
+/* Between two turns the page lies here. */
+struct paused {
+    struct walk walk;
+    struct sl_buf rows;
+    uint32_t count;
+};
+
+static void
+free_paused(void *state)
+{
+    struct paused *p = state;
+    struct walk *k = &p->walk;
+    sl_json_destroy(&k->doc);
+    sl_buf_deinit(&k->row);
+    sl_buf_deinit(&k->last_key);
+    sl_buf_deinit(&k->last_sort);
+    sl_buf_deinit(&k->at);
+    for (uint32_t i = 0; i < k->all.count; i++)
+        entry_deinit(&k->all.items[i]);
+    sl_free(k->all.items);
+    sl_buf_deinit(&p->rows);
+    sl_free(p);
+}
+
+static void
+do_nothing(struct sl_call *call)
+{
+    (void)call;
+}
+
+/* The handler runs again from its start when others had their turn, and finds this. */
+static void
+give_turn(struct paused *p, struct sl_list *list, struct sl_call *call)
+{
+    p->rows = list->rows;
+    p->count = list->count;
+    list->rows = (struct sl_buf){0};
+    call->state = p;
+    call->state_free = free_paused;
+    sl_call_work(call, do_nothing, call->route->handler);
+}
+
+/* A walk that begins, or the one that was paused. */
+static struct paused *
+take_turn(struct sl_list *list, struct sl_call *call, const struct sl_list_source *source)
+{
+    struct paused *p = call->state;
+    bool goes_on = call->state_free == free_paused;
+    if (!goes_on) {
+        p = sl_zalloc(sizeof(*p));
+        sl_jsonw_init(&p->walk.page, &list->rows);
+        sl_jsonw_array(&p->walk.page);
+    } else {
+        list->rows = p->rows;
+        list->count = p->count;
+        p->rows = (struct sl_buf){0};
+        p->walk.page.out = &list->rows;
+        call->state = NULL;
+        call->state_free = NULL;
+    }
+    p->walk.list = list;
+    p->walk.call = call;
+    p->walk.source = source;
+    p->walk.cost = 0;
+    p->walk.is_paused = false;
+    return p;
 }
 
 bool
 sl_list_run(struct sl_list *list, struct sl_call *call, const struct sl_list_source *source)
 {
-    struct walk k = {.list = list, .call = call, .source = source};
+    struct paused *p = take_turn(list, call, source);
+    struct walk *k = &p->walk;
     list->has_total = list->include_total || source->needs_total;
-    sl_jsonw_init(&k.page, &list->rows);
-    sl_jsonw_array(&k.page);
     if (list->sort_field.size > 0)
-        walk_sorted(&k);
+        walk_sorted(k);
     else
-        walk_by_key(&k);
-    sl_jsonw_end(&k.page);
-    list->total = k.matched;
-    if (k.is_full && list->count > 0)
-        sl_cursor_encode(sl_buf_slice(&k.last_key), sl_buf_slice(&k.last_sort), &list->next_cursor);
-    sl_json_destroy(&k.doc);
-    sl_buf_deinit(&k.row);
-    sl_buf_deinit(&k.last_key);
-    sl_buf_deinit(&k.last_sort);
+        walk_by_key(k);
+    if (k->is_paused && !sl_call_has_failed(call)) {
+        give_turn(p, list, call);
+        sl_list_end(list);
+        return false;
+    }
+    sl_jsonw_end(&k->page);
+    list->total = k->matched;
+    if (k->is_full && list->count > 0)
+        sl_cursor_encode(sl_buf_slice(&k->last_key), sl_buf_slice(&k->last_sort),
+                         &list->next_cursor);
+    free_paused(p);
     if (sl_call_has_failed(call))
         sl_list_end(list);
     return !sl_call_has_failed(call);

@@ -69,7 +69,9 @@ struct sl_list_source {
 
 /* Read the request: the query wins over the body. false: the call has failed (422). */
 bool sl_list_begin(struct sl_call *call, uint32_t limit_default, struct sl_list *ret_list);
-/* Read the page. false: the call has failed (422: too many rows to sort), the list has ended. */
+/* Read the page. false: the list has ended, and the call has failed (422: too many rows to sort) or
+ * waits: others have their turn, then the handler runs again from its start. So it returns, having
+ * written nothing, and has no state of its own. */
 bool sl_list_run(struct sl_list *list, struct sl_call *call, const struct sl_list_source *source);
 /* Members "results" and "pagination" of an open object; or one by one. */
 void sl_list_write(const struct sl_list *list, struct sl_jsonw *w);

@@ -68,6 +68,7 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
 }
 
 char harness_dropped[128];
+uint32_t harness_turns;
 
 void
 sl_call_model_drop(struct sl_call *call, const char *directory)
@@ -239,6 +240,7 @@ harness_call(struct harness *h, const char *method, const char *target, const ch
     else
         sl_runner_run(&h->gateway, call);
     while (call->is_waiting) {
+        harness_turns++;
         pending_work(call);
         sl_runner_continue(&h->gateway, call, pending_then);
     }

@@ -26,6 +26,9 @@ struct harness {
 /* What stands for an embedding model; NULL: none is to be had. Fills `dimensions` numbers. */
 extern void (*harness_embed)(struct sl_slice text, float *ret_vector, uint32_t dimensions);
 
+/* How often a call's work was run; for tests to set to 0. */
+extern uint32_t harness_turns;
+
 /* The directory of the model that was dropped last. */
 extern char harness_dropped[128];
 

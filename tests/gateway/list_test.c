@@ -32,12 +32,23 @@ set_up(void)
 }
 
 static void
+set_up_small(void)
+{
+    harness_init(&h);
+    harness_tenant(&h, "many", "unlimited");
+    harness_namespace(&h, "many");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/buckets", "{\"bucket_name\":\"m\"}"), 200, "%s",
+                 h.text);
+}
+
+static void
 tear_down(void)
 {
     harness_deinit(&h);
 }
 
 TestSuite(list, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(long_list, .init = set_up_small, .fini = tear_down, .timeout = 60);
 
 /* Every object once, by cursors; how many pages it took. */
 static uint32_t
@@ -78,4 +89,51 @@ Test(list, large_rows_make_more_pages)
 Test(list, so_do_sorted_ones)
 {
     cr_assert_eq(walk("{\"sort\":{\"field\":\"n\",\"direction\":\"desc\"}}"), 2);
+}
+
+/* Small rows, more than one turn's worth. */
+static void
+make_many(uint32_t count)
+{
+    struct sl_buf body = {0};
+    for (uint32_t i = 0; i < count;) {
+        sl_buf_clear(&body);
+        sl_buf_append_str(&body, "{\"objects\":[");
+        for (uint32_t j = 0; j < 100; j++, i++)
+            sl_buf_printf(&body, "%s{\"n\":%u,\"kind\":\"%s\"}", j == 0 ? "" : ",", i,
+                          i % 4000 == 3999 ? "rare" : "usual");
+        sl_buf_append_str(&body, "]}");
+        cr_assert_eq(harness_call(&h, "POST", "/v1/buckets/m/objects/batch", sl_buf_text(&body)),
+                     200, "%.200s", h.text);
+    }
+    sl_buf_deinit(&body);
+}
+
+static uint32_t
+list_many(const char *body)
+{
+    harness_turns = 0;
+    cr_assert_eq(harness_call(&h, "POST", "/v1/buckets/m/objects/list", body), 200, "%.200s",
+                 h.text);
+    return harness_turns;
+}
+
+Test(long_list, gives_turns_and_finds_the_same)
+{
+    make_many(12000);
+    cr_assert_eq(list_many("{}"), 0, "a page costs its rows");
+    cr_assert_eq(list_many("{\"include_total\":true}"), 2);
+    cr_assert_eq(harness_number(&h, "pagination.total"), 12000);
+    cr_assert_eq(sl_json_count(sl_json_member(h.reply, "results")), 10);
+    cr_assert_leq(list_many("{\"filters\":{\"kind\":\"rare\"},\"limit\":2}"), 2);
+    cr_assert_eq(sl_json_count(sl_json_member(h.reply, "results")), 2);
+    cr_assert(sl_json_has(sl_json_path(h.reply, sl_slice_str("pagination.next_cursor"))));
+    cr_assert_eq(list_many("{\"filters\":{\"kind\":\"rare\"},\"sort\":{\"field\":\"n\","
+                           "\"direction\":\"desc\"}}"),
+                 2);
+    cr_assert_eq(sl_json_count(sl_json_member(h.reply, "results")), 3);
+    cr_assert_eq(harness_number(&h, "results.0.n"), 11999);
+    cr_assert_eq(harness_number(&h, "results.2.n"), 3999);
+    cr_assert_eq(list_many("{\"filters\":{\"kind\":\"none\"}}"), 2);
+    cr_assert_eq(sl_json_count(sl_json_member(h.reply, "results")), 0);
 }
