@@ -302,8 +302,8 @@ begin(struct sl_front *front, struct MHD_Connection *connection, const struct sl
     }
     if (!is_over && call->route->body == SL_BODY_UPLOAD)
         is_over = !sl_put_begin(request);
-    if (request->is_chunked)
-        sl_guard_chunk(connection);
+    if (request->has_body)
+        sl_guard_body(connection, request->is_chunked);
     if (!is_over)
         return MHD_YES;
     request->stage = SL_STAGE_DISCARDING;
@@ -351,8 +351,7 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
         return finish(request);
     size_t size = *data_size;
     *data_size = 0;
-    if (request->is_chunked)
-        sl_guard_chunk(connection);
+    sl_guard_body(connection, request->is_chunked);
     return sl_body_receive(request, data, size);
 }
 

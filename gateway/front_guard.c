@@ -6,6 +6,9 @@
  * rate; bodies have a rate of their own (front_body.c). Who is late is cut: libmicrohttpd then
  * finds the connection closed and ends its request as for any client that hangs up.
  *
+ * It also misses the end of a connection that comes with the last bytes it reads, and would keep
+ * half a body until its time is over: who waits for more is asked whether there can be more.
+ *
  * Nor does it let a connection rest whose buffer is full of what it can make nothing of, like a
  * chunk's size that has no end: it goes through all of that buffer again and again. So a chunked
  * body that brings nothing is put to sleep, and looked at ever less often.
@@ -25,9 +28,9 @@
 #define NAP_MAX_NS        (4 * SL_SECOND_NS)
 
 enum phase {
-    PHASE_HEAD,   /* Nothing or part of a head has come. */
-    PHASE_CHUNKS, /* A chunked body is read: since its last piece. */
-    PHASE_BUSY,   /* Another body is read, or the call is being answered. */
+    PHASE_HEAD, /* Nothing or part of a head has come. */
+    PHASE_BODY, /* A body is read: since its last piece. */
+    PHASE_BUSY, /* The call is being answered. */
     PHASE_REPLY
 };
 
@@ -39,7 +42,8 @@ struct sl_link {
     uint64_t nap_ns, wake_ns;
     int fd;
     enum phase phase;
-    bool is_used, is_cut;     /* used: it has had a request. */
+    bool is_used, is_cut; /* used: it has had a request. */
+    bool is_chunked;
     bool is_asleep, is_woken; /* By us; woken: for one round. */
 };
 
@@ -52,12 +56,13 @@ link_of(struct MHD_Connection *connection)
 }
 
 static void
-enter(struct MHD_Connection *connection, enum phase phase, uint64_t reply_bytes)
+enter(struct MHD_Connection *connection, enum phase phase, bool is_chunked, uint64_t reply_bytes)
 {
     struct sl_link *link = link_of(connection);
     if (link == NULL)
         return;
     link->phase = phase;
+    link->is_chunked = is_chunked;
     link->since_ns = sl_time_mono_ns();
     link->reply_bytes = reply_bytes;
     link->is_used = true;
@@ -68,25 +73,25 @@ enter(struct MHD_Connection *connection, enum phase phase, uint64_t reply_bytes)
 void
 sl_guard_begun(struct MHD_Connection *connection)
 {
-    enter(connection, PHASE_BUSY, 0);
+    enter(connection, PHASE_BUSY, false, 0);
 }
 
 void
-sl_guard_chunk(struct MHD_Connection *connection)
+sl_guard_body(struct MHD_Connection *connection, bool is_chunked)
 {
-    enter(connection, PHASE_CHUNKS, 0);
+    enter(connection, PHASE_BODY, is_chunked, 0);
 }
 
 void
 sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes)
 {
-    enter(connection, PHASE_REPLY, reply_bytes);
+    enter(connection, PHASE_REPLY, false, reply_bytes);
 }
 
 void
 sl_guard_completed(struct MHD_Connection *connection)
 {
-    enter(connection, PHASE_HEAD, 0);
+    enter(connection, PHASE_HEAD, false, 0);
 }
 
 static void
@@ -141,7 +146,7 @@ is_late(const struct sl_front *front, const struct sl_link *link, uint64_t now_n
         return took_ns > (head_s + (link->is_used ? front->idle_s : 0)) * SL_SECOND_NS;
     case PHASE_REPLY:
         return took_ns > (reply_s + link->reply_bytes / rate) * SL_SECOND_NS;
-    case PHASE_CHUNKS:
+    case PHASE_BODY:
         return took_ns > front->idle_s * SL_SECOND_NS;
     case PHASE_BUSY:
         break;
@@ -178,8 +183,19 @@ wake_up(struct sl_link *link)
 static bool
 is_stuck(const struct sl_front *front, const struct sl_link *link, uint64_t now_ns)
 {
-    return front->has_leftovers && link->phase == PHASE_CHUNKS && !link->is_cut &&
+    return front->has_leftovers && link->is_chunked && !link->is_cut &&
            now_ns - link->since_ns > STUCK_NS;
+}
+
+/* The other side has closed, all it sent was read, and that is no whole request. */
+static bool
+is_gone(const struct sl_link *link, uint64_t now_ns)
+{
+    char byte;
+    if ((link->phase != PHASE_HEAD && link->phase != PHASE_BODY) ||
+        now_ns - link->since_ns < STUCK_NS)
+        return false;
+    return recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 void
@@ -188,9 +204,12 @@ sl_guard_tick(struct sl_front *front)
     uint64_t now_ns = sl_time_mono_ns();
     if (now_ns - front->guarded_ns < TICK_NS)
         return;
+    bool is_full_second = now_ns / SL_SECOND_NS != front->guarded_ns / SL_SECOND_NS;
     front->guarded_ns = now_ns;
     for (struct sl_link *link = front->links; link != NULL; link = link->next) {
-        if (!link->is_cut && link->fd >= 0 && is_late(front, link, now_ns))
+        if (link->is_cut || link->fd < 0)
+            continue;
+        if (is_late(front, link, now_ns) || (is_full_second && is_gone(link, now_ns)))
             cut(link);
         if (link->is_asleep && (link->is_cut || now_ns >= link->wake_ns)) {
             wake_up(link);

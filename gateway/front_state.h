@@ -94,7 +94,8 @@ enum MHD_Result sl_front_answer(struct sl_request *request);
 void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
 void sl_guard_begun(struct MHD_Connection *connection);
-void sl_guard_chunk(struct MHD_Connection *connection); /* A chunked body begins or goes on. */
+/* A body begins or goes on. */
+void sl_guard_body(struct MHD_Connection *connection, bool is_chunked);
 void sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes);
 void sl_guard_completed(struct MHD_Connection *connection);
 void sl_guard_tick(struct sl_front *front);  /* Before each round of libmicrohttpd. */

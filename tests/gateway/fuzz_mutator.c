@@ -50,13 +50,10 @@ static const char *const values[] = {
 };
 
 static const char *const headers[] = {
-    "X-Namespace: $n",
-    "X-Namespace: other",
-    "Idempotency-Key: a",
-    "Authorization: Bearer sk_a",
-    "Content-Type: text/xml",
-    "X-Tenant-Id: acme",
-    "User-Agent: mixpeek-python/1.0",
+    "X-Namespace: $n",          "X-Namespace: other",
+    "Idempotency-Key: a",       "Authorization: Bearer sk_a",
+    "Authorization: Bearer $k", "Content-Type: text/xml",
+    "X-Tenant-Id: acme",        "User-Agent: mixpeek-python/1.0",
 };
 
 /* Put `text` in the place of `cut` bytes at `at`; no change where there is no room. */

@@ -307,6 +307,7 @@ read_operator_key(void)
     sl_assert(size == SL_SECRET_SIZE);
     fclose(file);
     sl_free(path);
+    snprintf(world.ids['k' - 'a'], sizeof(world.ids[0]), "%s", world.operator_key);
 }
 
 /* Ask for one thing that must be there, and keep the text at `path` of the reply as an id. */
@@ -327,7 +328,7 @@ make(char letter, const char *url, const char *body, const char *path)
     char *text = sl_json_strdup(sl_json_path(sl_json_root(doc), sl_slice_str(path)));
     if (call->status >= 300 || text == NULL)
         sl_assert_failed(sl_buf_text(&call->reply), url, 0);
-    if (letter == 'k')
+    if (letter == 'a')
         snprintf(world.tenant_key, sizeof(world.tenant_key), "%s", text);
     else
         snprintf(world.ids[letter - 'a'], sizeof(world.ids[0]), "%s", text);
@@ -340,7 +341,7 @@ static void
 make_things(void)
 {
     char url[128], body[256];
-    make('k', "/v1/tenants", "{\"tenant_id\":\"acme\",\"name\":\"acme\",\"plan\":\"enterprise\"}",
+    make('a', "/v1/tenants", "{\"tenant_id\":\"acme\",\"name\":\"acme\",\"plan\":\"enterprise\"}",
          "api_key");
     make('n', "/v1/namespaces", "{\"namespace_name\":\"shop\"}", "namespace_id");
     make('b', "/v1/buckets",
