@@ -18,6 +18,7 @@ sl_call_create(void)
     call->arena = arena;
     call->status = 200;
     call->upload.fd = -1;
+    call->reply_fd = -1;
     sl_jsonw_init(&call->out, &call->reply);
     return call;
 }
@@ -34,6 +35,8 @@ sl_call_destroy(struct sl_call **call)
         dead->state_free(dead->state);
     if (dead->upload.fd >= 0)
         (void)close(dead->upload.fd);
+    if (dead->reply_fd >= 0)
+        (void)close(dead->reply_fd);
     sl_json_destroy(&dead->body_doc);
     sl_buf_deinit(&dead->body_buf);
     sl_buf_deinit(&dead->reply);

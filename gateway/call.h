@@ -24,7 +24,6 @@
 #include "runtime/json.h"
 #include "runtime/random.h"
 #include "runtime/store.h"
-
 #include "gateway/identity.h"
 
 #define SL_CALL_PARAMS_MAX 6
@@ -33,7 +32,6 @@
 struct sl_pair {
     struct sl_slice name, value; /* Percent-decoded. */
 };
-
 struct sl_upload { /* A file part that was streamed to disk. */
     int fd;        /* The file, which has no name; closed with the call. -1: there is none. */
     char blob[65]; /* SHA-256, hex; "" when there is none. */
@@ -86,8 +84,10 @@ struct sl_call {
     /* ---- the reply ---- */
     uint16_t status; /* Preset to the route's success code. */
     struct sl_buf reply;
-    struct sl_jsonw out;       /* Writes to `reply`. */
-    const char *reply_type;    /* Content-Type of a success, static; NULL: JSON. */
+    struct sl_jsonw out;    /* Writes to `reply`. */
+    const char *reply_type; /* Content-Type of a success, static or arena; NULL: JSON. */
+    int reply_fd;           /* The body of a success: a file, closed with the call. -1: none. */
+    uint64_t reply_file_size;
     struct sl_pair headers[4]; /* Extra reply headers, static or arena text. */
     uint32_t headers_count;
     struct sl_arena *arena;     /* Freed with the call: see sl_call_format. */

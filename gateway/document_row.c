@@ -3,8 +3,10 @@
 
 #include "actors/chain.h"
 #include "gateway/ask.h"
+#include "gateway/blob_content.h"
 #include "gateway/bucket.h"
 #include "gateway/document_id.h"
+#include "gateway/object.h"
 
 bool
 sl_document_is_own(struct sl_json name)
@@ -139,6 +141,47 @@ write_vector(struct sl_call *call, const struct sl_document_view *s, const char 
     sl_jsonw_end(w);
 }
 
+static const char *
+type_of_blob(struct sl_call *call, struct sl_json blob)
+{
+    static const char *const types[] = {"video", "image", "audio", "text", "pdf"};
+    struct sl_slice type = sl_member_text(call, blob, "type");
+    for (size_t i = 0; i < SL_COUNT_OF(types); i++) {
+        if (sl_slice_is(type, types[i]))
+            return types[i];
+    }
+    return "other";
+}
+
+/* What the document was made of: the blobs of the object that it descends from. */
+static void
+write_blobs(struct sl_call *call, const struct sl_record *r, struct sl_jsonw *w)
+{
+    struct sl_slice root = r->root.size > 0 ? r->root : r->source, row;
+    const char *bucket = (const char *)sl_call_copy(call, sl_key_part(root, 0)).data;
+    const char *object = (const char *)sl_call_copy(call, sl_key_part(root, 1)).data;
+    struct sl_source source;
+    sl_jsonw_name(w, "document_blobs");
+    sl_jsonw_array(w);
+    if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_SOURCE, sl_object_key(call, bucket, object),
+                   &row) == SL_OK &&
+        sl_source_decode(row, &source) == SL_OK) {
+        struct sl_json blobs = sl_call_parse(call, source.blobs);
+        for (struct sl_json_iter i = sl_json_iter(blobs); sl_json_next(&i);) {
+            sl_jsonw_object(w);
+            sl_jsonw_member_value(w, "field", sl_json_member(i.value, "property"));
+            sl_jsonw_member_str(w, "url",
+                                sl_call_format(call, "sluice://%s/%s/%s", bucket, object,
+                                               sl_member_str(call, i.value, "blob_id")));
+            sl_jsonw_member_str(w, "role", "source");
+            sl_jsonw_member_str(w, "type", type_of_blob(call, i.value));
+            sl_jsonw_member_str(w, "presigned_url", sl_blob_presign(call, bucket, object, i.value));
+            sl_jsonw_end(w);
+        }
+    }
+    sl_jsonw_end(w);
+}
+
 void
 sl_document_write(struct sl_call *call, const struct sl_document_view *s, const char *id,
                   const struct sl_record *r, struct sl_jsonw *w)
@@ -148,7 +191,10 @@ sl_document_write(struct sl_call *call, const struct sl_document_view *s, const 
     sl_jsonw_object(w);
     sl_document_id_write(w, sl_slice_str(id));
     sl_jsonw_member_str(w, "collection_id", s->collection);
-    sl_jsonw_member_raw(w, "document_blobs", sl_slice_str("[]"));
+    if (s->has_addresses)
+        write_blobs(call, r, w);
+    else
+        sl_jsonw_member_raw(w, "document_blobs", sl_slice_str("[]"));
     for (struct sl_json_iter i = sl_json_iter(sl_call_parse(call, r->fields)); sl_json_next(&i);) {
         sl_buf_clear(&scratch);
         if (sl_document_is_own(i.name) || sl_json_text(i.name, &scratch, &name) != SL_OK)
@@ -186,6 +232,9 @@ sl_document_collection(struct sl_call *call, struct sl_slice identifier,
         .has_vectors =
             sl_call_query_bool(call, "return_vectors",
                                sl_json_bool(sl_json_member(call->body, "return_vectors"), false)),
+        .has_addresses = sl_call_query_bool(
+            call, "return_presigned_urls",
+            sl_json_bool(sl_json_member(call->body, "return_presigned_urls"), false)),
         .has_vector_names = sl_call_query_bool(call, "return_vector_names",
                                                sl_json_bool(names, sl_json_count(names) > 0))};
     if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_EXTRACTION, sl_slice_str(collection.id),

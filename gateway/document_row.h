@@ -15,6 +15,7 @@ struct sl_document_view { /* What of a document a client asked to see. */
     struct sl_slice index;  /* Of the vectors; empty: none. */
     uint64_t dimensions;
     bool has_vectors, has_vector_names;
+    bool has_addresses; /* Of its object's blobs, signed. */
 };
 
 /* The collection, and what of its documents was asked for. False: the call has failed. */

@@ -103,12 +103,18 @@ response_of(struct sl_request *request, struct sl_call *call)
 {
     if (call->status == 204)
         sl_buf_clear(&call->reply);
-    else if (call->reply.size == 0)
+    else if (call->reply.size == 0 && call->reply_type == NULL)
         sl_buf_append_str(&call->reply, "{}"); /* Clients parse what says it is JSON. */
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(
-        call->reply.size, call->reply.data, sl_free);
+    struct MHD_Response *response;
+    if (call->reply_fd >= 0 && call->status < 400) {
+        response = MHD_create_response_from_fd64(call->reply_file_size, call->reply_fd);
+        call->reply_fd = -1; /* The response closes it. */
+    } else {
+        response = MHD_create_response_from_buffer_with_free_callback(call->reply.size,
+                                                                      call->reply.data, sl_free);
+        call->reply = (struct sl_buf){0};
+    }
     sl_assert(response != NULL);
-    call->reply = (struct sl_buf){0};
     const char *type =
         call->reply_type != NULL && call->status < 400 ? call->reply_type : request->reply_type;
     if (call->status != 204)
@@ -128,7 +134,8 @@ static enum MHD_Result
 answer(struct sl_request *request, struct sl_call **call)
 {
     unsigned status = (*call)->status;
-    sl_guard_answered(request->connection, (*call)->reply.size);
+    size_t file_size = (*call)->reply_fd >= 0 ? (*call)->reply_file_size : 0;
+    sl_guard_answered(request->connection, (*call)->reply.size + file_size);
     struct MHD_Response *response = response_of(request, *call);
     request->stage = SL_STAGE_DONE;
     sl_call_destroy(call);

@@ -57,6 +57,8 @@ read_model(struct sl_call *call, struct sl_json from, struct sl_model_new *m)
     m->description = sl_call_text(call, sl_json_member(from, "description"));
     m->format = sl_model_format(sl_call_text(call, sl_json_member(from, "model_format")));
     m->task = sl_member_str(call, from, "task_type");
+    if (m->task[0] == '\0')
+        m->task = NULL;
     m->num_gpus = number_of(resources, "num_gpus", 0);
     if (sl_json_has(sl_json_member(resources, "num_cpus")) &&
         (sl_json_f64(sl_json_member(resources, "num_cpus"), &m->num_cpus) != SL_OK ||

@@ -2,6 +2,7 @@
 #include "gateway/base64.h"
 #include "gateway/bucket_schema.h"
 #include "gateway/gateway.h"
+#include "gateway/blob_content.h"
 #include "gateway/object.h"
 #include "gateway/source_fetch.h"
 #include "gateway/upload.h"
@@ -594,8 +595,9 @@ sl_object_replace(struct sl_call *call, struct sl_object_target *target, struct 
 
 /* ---- showing ------------------------------------------------------------------------------- */
 
+/* `presigned_url`: NULL: it was not asked for. */
 static void
-write_blob_out(struct sl_json blob, struct sl_jsonw *w)
+write_blob_out(struct sl_json blob, const char *presigned_url, struct sl_jsonw *w)
 {
     sl_jsonw_object(w);
     sl_jsonw_member_value(w, "blob_id", sl_json_member(blob, "blob_id"));
@@ -610,6 +612,8 @@ write_blob_out(struct sl_json blob, struct sl_jsonw *w)
         sl_jsonw_member_value(w, "url", sl_json_member(blob, "url"));
     if (sl_json_has(sl_json_member(blob, "metadata")))
         sl_jsonw_member_value(w, "metadata", sl_json_member(blob, "metadata"));
+    if (presigned_url != NULL)
+        sl_jsonw_member_str(w, "presigned_url", presigned_url);
     sl_jsonw_end(w);
     sl_jsonw_name(w, "details");
     sl_jsonw_object(w);
@@ -632,8 +636,10 @@ sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object
     sl_jsonw_member_value(w, "key_prefix", sl_json_member(extra, "key_prefix"));
     sl_jsonw_name(w, "blobs");
     sl_jsonw_array(w);
+    bool is_signed = sl_call_query_bool(call, "return_presigned_urls", false);
     for (struct sl_json_iter i = sl_json_iter(blobs); sl_json_next(&i);)
-        write_blob_out(i.value, w);
+        write_blob_out(i.value, is_signed ? sl_blob_presign(call, bucket, o->id, i.value) : NULL,
+                       w);
     sl_jsonw_end(w);
     sl_jsonw_member_raw(w, "source_details", sl_slice_str("[]"));
     sl_jsonw_member_value(w, "status", sl_json_member(extra, "status"));

@@ -75,7 +75,10 @@ write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
                               (char)('0' + status % 10), '\0'});
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "description", "Success");
-    if (status != 204) {
+    if (route->flags & SL_ROUTE_BYTES) {
+        sl_jsonw_member_raw(w, "content",
+                            sl_slice_str("{\"*/*\":{\"schema\":{\"type\":\"string\"}}}"));
+    } else if (status != 204) {
         sl_jsonw_name(w, "content");
         sl_jsonw_object(w);
         sl_jsonw_name(w, "application/json");
@@ -106,6 +109,7 @@ static void
 write_responses(struct sl_jsonw *w, const struct sl_route *route)
 {
     bool is_private = route->permission != SL_PERMIT_NONE;
+    bool is_signed = route->body == SL_BODY_UPLOAD || (route->flags & SL_ROUTE_BYTES);
     bool has_handler = !(route->flags & SL_ROUTE_FRONT);
     sl_jsonw_name(w, "responses");
     sl_jsonw_object(w);
@@ -113,7 +117,7 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     if (route->success == 201) /* To generated clients that know no 201. */
         write_success(w, route, 200);
     write_error(w, "400", true);
-    write_error(w, "401", is_private || route->body == SL_BODY_UPLOAD); /* Its address is signed. */
+    write_error(w, "401", is_private || is_signed);
     write_error(w, "403", is_private);
     write_error(w, "404", is_private || strchr(route->path, '{') != NULL);
     write_error(w, "409", route->method != SL_GET);

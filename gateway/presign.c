@@ -83,3 +83,48 @@ sl_presign_check(struct sl_call *call, const uint8_t *secret, struct sl_presigne
     *ret_presigned = p;
     return true;
 }
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static void
+sign_read(struct sl_call *call, const uint8_t *secret, const struct sl_presigned_read *p,
+          char ret_hex[static HEX_SIZE])
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    const char *text = sl_call_format(call, "GET\n%s\n%s\n%s\n%" PRIu64 "\n%" PRIu64, p->bucket,
+                                      p->object, p->blob, p->scope, p->expires_s);
+    hmac(secret, sl_slice_str(text), digest);
+    sl_hex(sl_slice(digest, sizeof(digest)), ret_hex);
+}
+
+const char *
+sl_presign_read(struct sl_call *call, const uint8_t *secret, const struct sl_presigned_read *p)
+{
+    char hex[HEX_SIZE];
+    sign_read(call, secret, p, hex);
+    return sl_call_format(call,
+                          "/v1/buckets/%s/objects/%s/blobs/%s/content?scope=%" PRIu64
+                          "&expires=%" PRIu64 "&signature=%s",
+                          p->bucket, p->object, p->blob, p->scope, p->expires_s, hex);
+}
+
+bool
+sl_presign_read_check(struct sl_call *call, const uint8_t *secret,
+                      struct sl_presigned_read *ret_presigned)
+{
+    char hex[HEX_SIZE];
+    struct sl_slice sent = sl_call_query(call, "signature");
+    struct sl_presigned_read p = {
+        .bucket = (const char *)sl_call_copy(call, call->params[0]).data,
+        .object = (const char *)sl_call_copy(call, call->params[1]).data,
+        .blob = (const char *)sl_call_copy(call, call->params[2]).data,
+    };
+    if (!read_number(call, "scope", &p.scope) || !read_number(call, "expires", &p.expires_s) ||
+        sent.size != HEX_SIZE - 1)
+        return false;
+    sign_read(call, secret, &p, hex);
+    if (!sl_secret_equal(sent.data, hex, sent.size) || call->now_ms / 1000 >= p.expires_s)
+        return false;
+    *ret_presigned = p;
+    return true;
+}

@@ -25,4 +25,14 @@ const char *sl_presign(struct sl_call *call, const uint8_t *secret, const struct
 bool sl_presign_check(struct sl_call *call, const uint8_t *secret,
                       struct sl_presigned *ret_presigned);
 
+/* The same for reading a blob of an object. */
+struct sl_presigned_read {
+    const char *bucket, *object, *blob; /* Ids: no '\n' in them. */
+    uint64_t scope, expires_s;
+};
+const char *sl_presign_read(struct sl_call *call, const uint8_t *secret,
+                            const struct sl_presigned_read *p);
+bool sl_presign_read_check(struct sl_call *call, const uint8_t *secret,
+                           struct sl_presigned_read *ret_presigned);
+
 #endif

@@ -80,7 +80,9 @@ def buckets(client):
     more = client.make_objects("things", [lib.text_object(f"green tea {i}") for i in range(3)])
     client.get(objects).expect(200)
     client.post(objects + "/list", {"filters": {"n": 1}}).expect(200)
-    client.get(f"{objects}/{made}").expect(200)
+    shown = client.get(f"{objects}/{made}?return_presigned_urls=true").expect(200)
+    address = shown["blobs"][0]["properties"]["presigned_url"]
+    client.get(address[address.index("/v1/"):]).expect(200)
     for method in ("PATCH", "PUT"):
         client.call(method, f"{objects}/{made}", {"n": 2}).expect(200)
     client.call("DELETE", f"{objects}/{more.pop()}").expect(204)

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 import time
+import urllib.request
 
 import crash_test
 import mixpeek
@@ -96,6 +97,9 @@ class Flow(MoreSteps):
         api = mixpeek.BucketObjectsApi(self.api)
         first, spare = self.objects[0], self.objects.pop()
         lib.equal(plain(ok(api.get_object_buckets, "items", first))["sku"], "S-0")
+        blob = ok(api.get_object_buckets, "items", first, return_presigned_urls=True).blobs[0]
+        with urllib.request.urlopen(blob.properties["presigned_url"], timeout=30) as reply:
+            lib.equal(reply.read().decode(), TEXTS[0])
         changed = ok(api.patch_object_buckets, "items", first, make(
             "PatchObjectRequest", sku="S-0 again"))
         lib.equal(plain(changed)["sku"], "S-0 again")
@@ -227,6 +231,8 @@ class Flow(MoreSteps):
         one = self.documents["S-1"]
         lib.equal(plain(ok(api.get_document, "items_text", one))["text"], TEXTS[1])
         lib.equal(ok(anywhere.get_document_ns, one).collection_id, self.collection)
+        blob = ok(api.get_document, "items_text", one, return_presigned_urls=True).document_blobs[0]
+        lib.equal((blob.var_field, blob.role), ("content", "source"))
         vector = plain(ok(api.get_document, "items_text", one, return_vectors=True))
         assert any(isinstance(value, list) and len(value) > 100 and isinstance(value[0], float)
                    for value in vector.values()), sorted(vector)
