@@ -161,6 +161,19 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
 }
 
 void
+sl_call_nodes(struct sl_call *call, sl_handler_fn *then)
+{
+    sl_call_work(call, unavailable, then);
+}
+
+void
+sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, sl_handler_fn *then)
+{
+    (void)node, (void)order;
+    sl_call_work(call, unavailable, then);
+}
+
+void
 sl_call_model_drop(struct sl_call *call, const char *directory)
 {
     (void)call, (void)directory;
