@@ -8,6 +8,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
+#include "runtime/message_pool.h"
 
 #define PROTOCOLS_MAX 16
 
@@ -81,18 +82,24 @@ sl_msg_create(uint32_t id, const void *body)
     const struct sl_message_type *type = sl_message_type_lookup(id);
     sl_assert(type != NULL);
     sl_assert(type->fields_count <= SL_FIELDS_MAX);
-    struct sl_msg *msg = sl_alloc(sizeof(*msg) + type->size + slices_size(type, body));
-    *msg = (struct sl_msg){.type = type, .id = id};
+    /* Slices are the only fields of 16 bytes: most messages have none and skip both passes. */
+    bool has_slices = type->size > type->fields_count * sizeof(uint64_t);
+    size_t size = sizeof(struct sl_msg) + type->size + (has_slices ? slices_size(type, body) : 0);
+    uint8_t pool;
+    struct sl_msg *msg = sl_pool_alloc(size, &pool);
+    *msg = (struct sl_msg){.type = type, .id = id, .pool = pool};
     if (type->size > 0)
         memcpy(msg->body, body, type->size);
-    adopt_slices(type, msg->body, msg->body + type->size);
+    if (has_slices)
+        adopt_slices(type, msg->body, msg->body + type->size);
     return msg;
 }
 
 void
 sl_msg_destroy(struct sl_msg **msg)
 {
-    sl_free(*msg);
+    if (*msg != NULL)
+        sl_pool_free(*msg, (*msg)->pool);
     *msg = NULL;
 }
 

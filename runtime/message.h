@@ -49,6 +49,7 @@ struct sl_msg {
     const struct sl_message_type *type;
     uint32_t id;
     struct sl_addr to, from;
+    uint8_t pool;     /* message_pool.h's own. */
     uint64_t request; /* Of a call: its reply carries the same. 0: none. */
     _Alignas(16) unsigned char body[];
 };
