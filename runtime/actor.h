@@ -5,6 +5,13 @@
  * thread or file; time and random numbers come in the context. So the same actor runs live and in
  * simulation.
  *
+ *     spawn --> init --> handle, handle, ... --> sl_stop, sl_fail, an exit or a link --> deinit
+ *
+ * An actor ends with a reason: SL_OK is normal, all others are failures. Whoever watches it gets
+ * `down`; who is linked to it fails with it, unless its class traps. What an actor was sent and
+ * did not handle comes back to its sender as `undelivered`, and so does what a full mailbox
+ * refuses: that is the back-pressure, nobody waits.
+ *
  * Effects that leave the process (frames, ports, work) are held back until everything that was
  * committed to the store before them is durable: what anybody hears of has happened for good.
  */
@@ -16,7 +23,7 @@
 #include "runtime/random.h"
 #include "runtime/store.h"
 
-struct sl_driver; /* live.h or the simulation. */
+struct sl_driver; /* live.h, scheduler.h or the simulation. */
 
 /* What a handler may touch besides its own state. */
 struct sl_ctx {
@@ -34,6 +41,7 @@ struct sl_actor_class {
     void (*init)(void *self, struct sl_ctx *ctx, const void *argument);
     void (*handle)(void *self, struct sl_ctx *ctx, const struct sl_msg *msg);
     void (*deinit)(void *self); /* May be NULL. */
+    bool is_trapping;           /* `exit` and `link_down` come as messages and end nothing. */
 };
 
 /* ---- effects ------------------------------------------------------------------------------- */
@@ -47,12 +55,61 @@ void sl_after(struct sl_ctx *ctx, uint64_t delay_ns, uint64_t token);
 /* Blocking work on the I/O pool; then a `work_done` message with token and argument comes back. */
 void sl_work(struct sl_ctx *ctx, void (*work)(void *argument), void *argument, uint64_t token);
 
-/* How a driver implements them. */
+/* ---- actors that come and go: scheduler.h has them, live.h and the simulation not yet ---------
+ */
+struct sl_spawn_options {
+    uint32_t number;      /* A known address, 1 to 1023. 0: any, never one that was used lately. */
+    uint32_t thread;      /* Runs on this thread only, counted from 1. 0: on any. */
+    uint32_t mailbox_max; /* Messages that may wait, up to 32768. 0: 4096. */
+    bool is_linked;       /* With who spawns it. */
+    bool is_watched;      /* By who spawns it. */
+};
+/*
+ * Its `init` has run when this returns; it may already have failed. `options` may be NULL.
+ * SL_EFULL: too many actors. SL_EEXIST: the number is taken. SL_EUNAVAIL: not under this driver.
+ */
+SL_MUST_CHECK enum sl_err sl_spawn(struct sl_ctx *ctx, const struct sl_actor_class *class,
+                                   const void *argument, const struct sl_spawn_options *options,
+                                   struct sl_addr *ret_addr);
+/* End this actor, once its handler returns. sl_fail: with any reason but SL_OK. */
+void sl_stop(struct sl_ctx *ctx);
+void sl_fail(struct sl_ctx *ctx, enum sl_err reason);
+/* Ask another to end with `reason`; one that traps decides for itself. sl_kill: also one that
+ * traps.
+ */
+void sl_exit(struct sl_ctx *ctx, struct sl_addr who, enum sl_err reason);
+void sl_kill(struct sl_ctx *ctx, struct sl_addr who, enum sl_err reason);
+/* Once `who` has ended, or at once if it is not there, `down` comes from its address. */
+void sl_watch(struct sl_ctx *ctx, struct sl_addr who);
+void sl_unwatch(struct sl_ctx *ctx, struct sl_addr who); /* One `down` may still be under way. */
+void sl_link(struct sl_ctx *ctx, struct sl_addr who);
+void sl_unlink(struct sl_ctx *ctx, struct sl_addr who);
+/*
+ * A call with a deadline: exactly one message carries the number returned: the reply (sl_reply),
+ * `timeout` or `undelivered`. A reply after the deadline is dropped. 0: too many calls are open, or
+ * this driver has none; nothing was sent.
+ */
+uint64_t sl_call(struct sl_ctx *ctx, struct sl_addr to, uint64_t timeout_ns, uint32_t id,
+                 const void *body);
+
+/* ---- how a driver implements them: those after `work` may be NULL ------------------------------
+ */
+/* What `spawn` is given. */
+struct sl_spawn_what {
+    const struct sl_actor_class *class;
+    const void *argument;
+};
 struct sl_driver_ops {
     void (*send)(struct sl_driver *d, struct sl_msg *msg); /* Takes msg; from and to are set. */
     void (*after)(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token);
     void (*work)(struct sl_driver *d, struct sl_addr who, void (*work)(void *), void *argument,
                  uint64_t token);
+    enum sl_err (*spawn)(struct sl_driver *d, const struct sl_ctx *by,
+                         const struct sl_spawn_what *what, const struct sl_spawn_options *options,
+                         struct sl_addr *ret_addr);
+    void (*stop)(struct sl_driver *d, struct sl_addr who, enum sl_err reason);
+    void (*link)(struct sl_driver *d, struct sl_addr who, struct sl_addr to, bool is_linked);
+    uint64_t (*call)(struct sl_driver *d, struct sl_msg *msg, uint64_t timeout_ns); /* Takes msg. */
 };
 struct sl_driver {
     const struct sl_driver_ops *ops;

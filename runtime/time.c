@@ -14,6 +14,14 @@ sl_time_mono_ns(void)
 }
 
 uint64_t
+sl_time_coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * SL_SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
 sl_time_wall_ms(void)
 {
     struct timespec now;

@@ -11,6 +11,9 @@
 
 uint64_t sl_time_mono_ns(void); /* CLOCK_MONOTONIC */
 uint64_t sl_time_wall_ms(void); /* CLOCK_REALTIME, milliseconds since 1970 */
+/* CLOCK_MONOTONIC_COARSE: some milliseconds old, for next to nothing. It only says that time moved.
+ */
+uint64_t sl_time_coarse_ns(void);
 
 /* For drivers that wait for something no descriptor tells of. */
 void sl_time_sleep_ns(uint64_t duration_ns);

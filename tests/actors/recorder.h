@@ -80,7 +80,8 @@ static inline void
 recorder_start(struct recorder *r, const struct sl_actor_class *class, struct sl_addr self,
                const void *argument)
 {
-    static const struct sl_driver_ops ops = {recorder_send, recorder_after, recorder_work};
+    static const struct sl_driver_ops ops = {
+        .send = recorder_send, .after = recorder_after, .work = recorder_work};
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
     r->driver.ops = &ops;
