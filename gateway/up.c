@@ -194,8 +194,12 @@ static struct sl_source_rules
 source_rules(const struct up *u)
 {
     const struct sl_config *config = u->options.config;
+    const char *root = sl_config_string(config, SL_UP_file_root);
+    if (root[0] != '\0' && (root[0] != '/' || access(root, R_OK | X_OK) != 0))
+        sl_report_warn("source-root", "path=\"%s\" why=\"no absolute directory that can be read\"",
+                       root);
     return (struct sl_source_rules){
-        .file_root = sl_config_string(config, SL_UP_file_root),
+        .file_root = root,
         .size_bytes_max = sl_config_size(config, SL_UP_source_size),
         .timeout_ns = sl_config_duration_ns(config, SL_UP_source_timeout),
         .is_private_allowed = sl_config_bool(config, SL_UP_source_private),
