@@ -159,6 +159,7 @@ sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, struct 
     sl_rows_delete(call, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, bucket->id), purge);
     sl_rows_delete(call, SL_TABLE_UPLOAD, sl_key_prefix(&prefix, 1, bucket->id), purge);
     sl_rows_delete(call, SL_TABLE_UNIQUE, sl_key_prefix(&prefix, 1, bucket->id), purge);
+    sl_rows_delete(call, SL_TABLE_CONTENT, sl_key_prefix(&prefix, 1, bucket->id), purge);
     sl_buf_deinit(&prefix);
     if (sl_call_has_failed(call))
         return;

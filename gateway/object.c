@@ -90,12 +90,13 @@ sl_api_create_object(struct sl_call *call)
         return;
     }
     sl_object_count(call, &target);
-    tell(call, "object.created", target.bucket, object.id);
+    if (!object.is_duplicate)
+        tell(call, "object.created", target.bucket, object.id);
     struct sl_buf shown = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &shown);
     sl_object_write(call, target.bucket, &object, &w);
-    if (sl_call_query_bool(call, "auto_process", false)) {
+    if (sl_call_query_bool(call, "auto_process", false) && !object.is_duplicate) {
         static const char *const none[] = {NULL};
         sl_jsonw_object(&call->out);
         sl_write_except(&call->out, sl_call_parse(call, sl_buf_slice(&shown)), none);
@@ -138,9 +139,11 @@ create_each(struct sl_call *call, struct sl_object_target *target, struct sl_buf
         if (sl_object_read(call, target, i.value, &object) &&
             sl_object_place(call, target, &object)) {
             sl_object_write(call, target->bucket, &object, &call->out);
+            succeeded++;
+            if (object.is_duplicate)
+                continue;
             sl_buf_append_str(ids, object.id);
             sl_buf_append_u8(ids, '\n');
-            succeeded++;
             continue;
         }
         sl_txn_rollback_to(call->txn, mark);
@@ -172,12 +175,13 @@ sl_api_create_objects(struct sl_call *call)
     }
     sl_jsonw_end(&call->out);
     sl_object_count(call, &target);
-    sl_call_tell_objects(call, target.bucket, sl_buf_slice(&ids));
+    if (ids.size > 0)
+        sl_call_tell_objects(call, target.bucket, sl_buf_slice(&ids));
     sl_jsonw_member_raw(&call->out, "failed", sl_buf_slice(&failed));
     sl_jsonw_member_u64(&call->out, "total_requested", total);
     sl_jsonw_member_u64(&call->out, "succeeded_count", succeeded);
     sl_jsonw_member_u64(&call->out, "failed_count", total - succeeded);
-    if (process(call, target.bucket, sl_slice(ids.data, ids.size - 1), &call->out))
+    if (ids.size == 0 || process(call, target.bucket, sl_slice(ids.data, ids.size - 1), &call->out))
         sl_jsonw_end(&call->out);
 out:
     sl_buf_deinit(&ids);

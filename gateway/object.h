@@ -34,6 +34,8 @@ struct sl_object {
     const char *id;
     struct sl_source source; /* Slices are arena memory. */
     struct sl_fault fault;
+    bool skips_duplicates; /* The client's wish; */
+    bool is_duplicate;     /* after placing: it is another one that is there already. */
 };
 
 /* A value that was stored as a blob before the transaction. */

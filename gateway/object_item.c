@@ -4,6 +4,7 @@
 #include "gateway/gateway.h"
 #include "gateway/blob_content.h"
 #include "gateway/object.h"
+#include "gateway/object_duplicate.h"
 #include "gateway/source_fetch.h"
 #include "gateway/upload.h"
 #include "runtime/hash.h"
@@ -497,6 +498,7 @@ sl_object_read(struct sl_call *call, const struct sl_object_target *target, stru
         (struct sl_object){.source = {.created_ms = call->now_ms, .updated_ms = call->now_ms}};
     if (sl_json_kind(body) != SL_JSON_OBJECT)
         return invalid(ret_object, NULL, "an object is a JSON object");
+    ret_object->skips_duplicates = sl_json_bool(sl_json_member(body, "skip_duplicates"), false);
     if (!check_schema(&r, body) || !read_blobs(&r, body) || !read_fields(&r, body) ||
         !read_unique(&r, body))
         return false;
@@ -568,6 +570,10 @@ bool
 sl_object_place(struct sl_call *call, struct sl_object_target *target, struct sl_object *o)
 {
     o->id = sl_call_id(call, "obj_", 12);
+    if (o->skips_duplicates && sl_object_is_duplicate(call, target->bucket, o)) {
+        o->is_duplicate = true;
+        return true;
+    }
     if (o->source.unique.size > 0 && !place_unique(call, target, o))
         return false;
     put(call, target, o);
