@@ -29,6 +29,7 @@ struct sl_front_options {
     uint32_t per_address_max; /* Connections of one address. 0: half of all. */
     uint32_t idle_s;          /* A connection that sends nothing is closed. 0: 30 */
     uint32_t head_s;          /* A head must be complete in that time, however it trickles. 0: 15 */
+    uint32_t body_s;          /* After that a body must have come with 1 KiB/s. 0: 60 */
     uint32_t reply_s;    /* A reply must be read in that time and its size over the rate. 0: 60 */
     uint32_t reply_rate; /* Bytes per second. 0: 64 KiB */
     /*

@@ -10,7 +10,7 @@
 
 #define BODIES_BYTES_MAX  (512 * SL_MIB) /* Of all requests together. */
 #define DISCARD_BYTES_MAX (16 * SL_MIB)
-#define GRACE_NS          (60 * SL_SECOND_NS)
+#define GRACE_S           60
 #define BYTES_PER_SECOND  1024 /* What a client has to send after the grace. */
 
 void
@@ -61,10 +61,11 @@ collect(struct sl_request *request, const char *data, size_t size)
 static bool
 is_too_slow(const struct sl_request *request)
 {
-    uint64_t took_ns = sl_time_mono_ns() - request->started_ns;
-    if (took_ns < GRACE_NS)
-        return false;
-    return request->body_size < (took_ns - GRACE_NS) / SL_SECOND_NS * BYTES_PER_SECOND;
+    uint64_t took_s = (sl_time_mono_ns() - request->started_ns) / SL_SECOND_NS;
+    uint32_t grace_s = request->front->options.body_s;
+    if (grace_s == 0)
+        grace_s = GRACE_S;
+    return took_s > grace_s && request->body_size < (took_s - grace_s) * BYTES_PER_SECOND;
 }
 
 enum MHD_Result

@@ -62,6 +62,7 @@ setup(void)
                                        .per_address_max = PER_ADDRESS_MAX,
                                        .idle_s = 2,
                                        .head_s = 1,
+                                       .body_s = 1,
                                        .reply_s = 1,
                                        .reply_rate = UINT32_MAX};
     cr_assert_eq(sl_front_start(&options, &front), SL_OK);
@@ -141,6 +142,15 @@ Test(front_guard, a_request_line_that_trickles_after_a_request_is_cut)
     close(fd);
 }
 
+Test(front_guard, a_body_that_trickles_is_cut)
+{
+    int fd = dial();
+    say(fd, chunked);
+    say(fd, "100000\r\n");
+    cr_assert_lt(trickle(fd, " "), 10);
+    close(fd);
+}
+
 Test(front_guard, a_reply_that_is_read_slowly_is_cut)
 {
     static char piece[1 << 16];
@@ -207,12 +217,14 @@ Test(front_guard, a_chunk_without_end_costs_no_time_and_is_cut)
 
 Test(front_guard, slow_chunks_arrive_beside_a_chunk_without_end)
 {
-    char reply[4096] = "";
+    char reply[4096] = "", piece[4096];
     int stuck = say_a_chunk_without_end(), fd = dial();
+    snprintf(piece, sizeof(piece), "800\r\n%2048s\r\n", "");
     say(fd, chunked);
+    say(fd, "1\r\n{\r\n");
     for (int i = 0; i < 4; i++) {
         cr_assert_not(has_news(fd, 1000));
-        say(fd, i == 0 ? "1\r\n{\r\n" : "1\r\n \r\n");
+        say(fd, piece);
     }
     say(fd, "1\r\n}\r\n0\r\n\r\n");
     cr_assert_gt(recv(fd, reply, sizeof(reply) - 1, 0), 0);
