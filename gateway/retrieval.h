@@ -80,6 +80,7 @@ struct sl_stage {
 /* Every stage that can run. NULL: unknown, or not built. */
 const struct sl_stage *sl_stages(uint32_t *ret_count);
 const struct sl_stage *sl_stage_lookup(struct sl_slice id);
+void sl_stages_write(struct sl_jsonw *w); /* An array of all of them, as clients see them. */
 
 /*
  * Write the stages in long form (a JSON array) to `out`. 422 on the call for unknown stages and for

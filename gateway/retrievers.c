@@ -293,11 +293,10 @@ sl_api_delete_retriever(struct sl_call *call)
 }
 
 void
-sl_api_list_stages(struct sl_call *call)
+sl_stages_write(struct sl_jsonw *w)
 {
     uint32_t count;
     const struct sl_stage *stages = sl_stages(&count);
-    struct sl_jsonw *w = &call->out;
     sl_jsonw_array(w);
     for (uint32_t i = 0; i < count; i++) {
         sl_jsonw_object(w);
@@ -313,4 +312,10 @@ sl_api_list_stages(struct sl_call *call)
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);
+}
+
+void
+sl_api_list_stages(struct sl_call *call)
+{
+    sl_stages_write(&call->out);
 }

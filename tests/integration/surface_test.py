@@ -29,7 +29,8 @@ def public(client):
                  "/openapi.json", "/v1/feature-extractors",
                  "/v1/feature-extractors/text_extractor_v1", "/v1/collections/features/extractors",
                  "/v1/collections/features/extractors/passthrough_extractor_v1",
-                 "/v1/retrievers/stages"):
+                 "/v1/retrievers/stages", "/v1/discovery", "/v1/discovery/extractors",
+                 "/v1/discovery/stages"):
         client.get(path).expect(200)
 
 

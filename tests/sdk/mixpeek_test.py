@@ -314,6 +314,14 @@ class Flow(MoreSteps):
         lib.equal(one.feature_extractor_name, "text_extractor")
         stages = ok(mixpeek.RetrieverStagesApi(public).list_stages_retrievers)
         assert "feature_search" in [stage.stage_id for stage in stages], stages
+        discovery = mixpeek.DiscoveryApi(public)
+        found = ok(discovery.list_extractors_discovery)
+        lib.equal([item.name for item in found if item.name == "text_extractor"],
+                  ["text_extractor"])
+        found = ok(discovery.list_stages_with_examples_discovery)
+        lib.equal([item.stage_id for item in found], [stage.stage_id for stage in stages])
+        every = ok(discovery.get_all_discovery)
+        lib.equal(len(every.stages), len(stages))
         health = mixpeek.HealthApi(public)
         lib.equal(ok(health.liveness_health)["status"], "ok")
         deep = getattr(health, "healthcheck_deep_health", health.healthcheck_health)
