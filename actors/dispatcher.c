@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "actors/chain.h"
-#include "actors/head.h"
-#include "actors/node_set.h"
+#include "actors/dispatch_nodes.h"
 #include "actors/rows.h"
 #include "actors/settle.h"
 #include "actors/task_source.h"
@@ -18,7 +17,6 @@
 #include "runtime/time.h"
 
 #define LEASE_NS     (60 * SL_SECOND_NS) /* Beats extend it; it only matters when they stop. */
-#define SPECS_MAX    64
 #define TOKEN_TICK   1
 #define TOKEN_DRAIN  2
 #define TOKEN_OPEN   3
@@ -27,32 +25,9 @@
 #define OPEN_NS      SL_MILLI_NS  /* Between slices of a tier: others have their turn. */
 #define REFUSED_NS   SL_SECOND_NS /* No leases for so long after the store refused a commit. */
 
-struct node {
-    struct sl_node_slot slot; /* First. */
-    struct node *next, *prev; /* The ring of those with room; NULL: it has none. */
-    uint64_t room, in_flight;
-    uint64_t classes;          /* Bits of the tasks it takes. */
-    bool is_closed;            /* It is to get no leases. */
-    uint64_t specs[SPECS_MAX]; /* Extractions it has been told of, a ring. */
-    uint32_t specs_next;
-};
-
-/* A parsed extraction row. Rows of a deleted collection fall out as others come. */
-struct spec {
-    struct sl_scope scope;
-    struct sl_slice collection, row;
-    struct sl_json_doc *doc;
-    uint64_t number; /* Hash of what the node is told: equal numbers, equal work. */
-    char *model;
-    uint64_t used;
-};
-
 struct dispatcher {
     struct sl_dispatcher_options options;
-    struct sl_node_set nodes;
-    struct node *turns[1 << SL_CLASS_COUNT]; /* A ring for each set of classes: its head is next. */
-    struct spec specs[SPECS_MAX];
-    uint64_t uses;
+    struct sl_dispatch_nodes nodes;
     struct sl_dispatcher_counts counts;
     uint64_t lease_after_ns;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
@@ -68,74 +43,6 @@ settle_of(const struct dispatcher *d, const struct sl_ctx *ctx)
 {
     return (struct sl_settle){
         .store = ctx->store, .indexes = d->options.indexes, .now_ms = ctx->now_ms};
-}
-
-/* ---- extractions --------------------------------------------------------------------------- */
-
-static void
-spec_deinit(struct spec *s)
-{
-    sl_json_destroy(&s->doc);
-    sl_free((void *)(uintptr_t)s->collection.data);
-    sl_free((void *)(uintptr_t)s->row.data);
-    sl_free(s->model);
-    *s = (struct spec){0};
-}
-
-static bool
-spec_init(struct spec *s, struct sl_txn *txn, struct sl_scope scope, struct sl_slice collection,
-          struct sl_slice row)
-{
-    spec_deinit(s);
-    s->scope = scope;
-    s->row = sl_slice(sl_memdup(row.data, row.size), row.size);
-    s->collection = sl_slice(sl_memdup(collection.data, collection.size), collection.size);
-    if (sl_json_parse(s->row, &s->doc, NULL) != SL_OK) {
-        spec_deinit(s);
-        return false;
-    }
-    s->model = sl_extraction_model_directory(txn, scope, sl_json_root(s->doc));
-    s->number = sl_hash64(s->row) ^ (sl_hash64(sl_slice_str(s->model)) << 1);
-    return true;
-}
-
-/* The extraction of a task; NULL: its collection is gone. Valid until the next call. */
-static struct spec *
-spec_of(struct dispatcher *d, struct sl_txn *txn, struct sl_scope scope, struct sl_slice collection)
-{
-    struct sl_slice row;
-    if (sl_txn_get(txn, scope, SL_TABLE_EXTRACTION, collection, &row) != SL_OK)
-        return NULL;
-    struct spec *oldest = &d->specs[0];
-    for (uint32_t i = 0; i < SPECS_MAX; i++) {
-        struct spec *s = &d->specs[i];
-        if (s->doc != NULL && s->scope.id == scope.id &&
-            sl_slice_equal(s->collection, collection)) {
-            s->used = ++d->uses;
-            if (sl_slice_equal(s->row, row) || spec_init(s, txn, scope, collection, row))
-                return s;
-            return NULL;
-        }
-        if (s->used < oldest->used)
-            oldest = s;
-    }
-    if (!spec_init(oldest, txn, scope, collection, row))
-        return NULL;
-    oldest->used = ++d->uses;
-    return oldest;
-}
-
-static void
-tell_spec(struct sl_ctx *ctx, struct node *n, const struct spec *s)
-{
-    for (uint32_t i = 0; i < SPECS_MAX; i++) {
-        if (n->specs[i] == s->number)
-            return;
-    }
-    n->specs[n->specs_next++ % SPECS_MAX] = s->number;
-    struct sl_m_extraction m = {
-        .number = s->number, .spec = s->row, .model = sl_slice_str(s->model)};
-    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &m);
 }
 
 /* ---- ending tasks -------------------------------------------------------------------------- */
@@ -285,9 +192,10 @@ end_orphan(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *leas
         finish_job(d, ctx, job);
 }
 
-/* Send a lease to its node; false: it ended here instead. */
-static bool
-run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct sl_lease *lease)
+/* Send a lease to the node that is best for it; NULL: it ended here instead. */
+static struct sl_dispatch_node *
+run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *turn,
+          const struct sl_lease *lease)
 {
     struct sl_task_payload p;
     struct sl_task_source source;
@@ -295,9 +203,10 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
     struct sl_slice row;
     char *why = NULL;
     struct sl_txn *txn = sl_store_begin(ctx->store);
-    struct spec *spec = sl_task_payload_decode(lease->payload, &p) == SL_OK
-                            ? spec_of(d, txn, lease->scope, p.collection)
-                            : NULL;
+    struct sl_dispatch_spec *spec =
+        sl_task_payload_decode(lease->payload, &p) == SL_OK
+            ? sl_dispatch_spec(&d->nodes, txn, lease->scope, p.collection)
+            : NULL;
     bool is_there =
         spec != NULL &&
         sl_txn_get(txn, lease->scope, sl_task_source_table(p.kind), p.source, &row) == SL_OK &&
@@ -311,18 +220,22 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
     sl_txn_abort(&txn);
     if (!is_there) {
         end_orphan(d, ctx, lease);
-        return false;
+        return NULL;
     }
     if (err != SL_OK) {
         fail_unresolved(d, ctx, lease, why == NULL ? sl_err_text(err) : why);
         sl_free(why);
-        return false;
+        return NULL;
     }
     if (d->inputs.size > SL_LIMIT_INPUTS_BYTES) {
         fail_unresolved(d, ctx, lease, "the inputs are larger than a task's may be");
-        return false;
+        return NULL;
     }
-    tell_spec(ctx, n, spec);
+    struct sl_dispatch_node *n = sl_dispatch_choose(&d->nodes, turn, spec, lease->class);
+    if (n != turn && SL_BUG(sl_queue_move(d->options.queue, lease->task_id, lease->epoch,
+                                          n->slot.number) != SL_OK))
+        n = turn;
+    sl_dispatch_tell(ctx, n, spec);
     struct sl_m_run_task m = {.task_id = lease->task_id,
                               .epoch = lease->epoch,
                               .extraction = spec->number,
@@ -331,11 +244,11 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct node *n, const struct
                               .first = part.first,
                               .resume = part.resume};
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_run_task, &m);
-    return true;
+    return n;
 }
 
 static bool
-lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
+lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_dispatch_node *n,
           struct sl_lease *ret_lease)
 {
     for (int class = 0; class < SL_CLASS_COUNT; class ++) {
@@ -352,44 +265,21 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct node *n,
     return false;
 }
 
-/* Join or leave the ring, as there is room or not. */
-static void
-place_node(struct dispatcher *d, struct node *n, bool is_gone)
-{
-    struct node **turn = &d->turns[n->classes % SL_COUNT_OF(d->turns)];
-    bool has_room = !is_gone && !n->is_closed && n->in_flight < n->room;
-    if (has_room == (n->next != NULL))
-        return;
-    if (!has_room) {
-        if (*turn == n)
-            *turn = n->next == n ? NULL : n->next;
-        n->prev->next = n->next;
-        n->next->prev = n->prev;
-        n->next = n->prev = NULL;
-        return;
-    }
-    if (*turn == NULL) {
-        *turn = n->next = n->prev = n;
-        return;
-    }
-    n->next = *turn; /* Before the head is the end of the round. */
-    n->prev = (*turn)->prev;
-    n->prev->next = n->next->prev = n;
-}
-
 /* A task for the ring's next node; false: there is none of its classes. */
 static bool
-pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct node **turn)
+pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node **turn)
 {
     struct sl_lease lease;
-    struct node *n = *turn;
+    struct sl_dispatch_node *n = *turn;
     if (n == NULL || !lease_any(d, ctx, n, &lease))
         return false;
     d->counts.leased++;
     *turn = n->next;
-    if (run_lease(d, ctx, n, &lease))
+    n = run_lease(d, ctx, n, &lease);
+    if (n != NULL) {
         n->in_flight++;
-    place_node(d, n, false);
+        sl_dispatch_node_place(&d->nodes, n);
+    }
     return true;
 }
 
@@ -401,8 +291,8 @@ pump(struct dispatcher *d, struct sl_ctx *ctx)
     bool has_leased = !d->is_draining && !sl_store_is_low(ctx->store);
     while (has_leased) {
         has_leased = false;
-        for (size_t i = 0; i < SL_COUNT_OF(d->turns) && ctx->now_ns >= d->lease_after_ns; i++)
-            has_leased = pump_one(d, ctx, &d->turns[i]) || has_leased;
+        for (size_t i = 0; i < SL_COUNT_OF(d->nodes.turns) && ctx->now_ns >= d->lease_after_ns; i++)
+            has_leased = pump_one(d, ctx, &d->nodes.turns[i]) || has_leased;
     }
 }
 
@@ -423,12 +313,6 @@ set_tick(struct dispatcher *d, struct sl_ctx *ctx)
     sl_after(ctx, delay_ns, TOKEN_TICK);
 }
 
-static struct node *
-node_lookup(struct dispatcher *d, uint64_t number)
-{
-    return (struct node *)sl_node_set_lookup(&d->nodes, number);
-}
-
 /* ---- messages ------------------------------------------------------------------------------ */
 
 static void
@@ -436,14 +320,7 @@ on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)ctx;
     struct dispatcher *d = self;
-    const struct sl_m_node_up *m = SL_BODY(msg, node_up);
-    if (node_lookup(d, m->node) != NULL)
-        return; /* Told twice. */
-    struct node *n = sl_zalloc(sizeof(*n));
-    n->room = m->room;
-    n->classes = m->classes;
-    sl_node_set_add(&d->nodes, &n->slot, (uint32_t)m->node);
-    place_node(d, n, false);
+    sl_dispatch_node_add(&d->nodes, SL_BODY(msg, node_up));
 }
 
 static void
@@ -452,12 +329,9 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     (void)ctx;
     struct dispatcher *d = self;
     uint64_t number = SL_BODY(msg, node_lost)->node;
-    struct node *n = node_lookup(d, number);
-    if (n != NULL) {
-        place_node(d, n, true);
-        sl_node_set_remove(&d->nodes, &n->slot);
-        sl_free(n);
-    }
+    struct sl_dispatch_node *n = sl_dispatch_node(&d->nodes, number);
+    if (n != NULL)
+        sl_dispatch_node_remove(&d->nodes, n);
     uint64_t count = sl_queue_release_holder(d->options.queue, number);
     if (count > 0)
         sl_report_info("leases-void", "node=%" PRIu64 " tasks=%" PRIu64, number, count);
@@ -467,12 +341,13 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
+    struct dispatcher *d = self;
     const struct sl_m_node_open *m = SL_BODY(msg, node_open);
-    struct node *n = node_lookup(self, m->node);
+    struct sl_dispatch_node *n = sl_dispatch_node(&d->nodes, m->node);
     if (n == NULL)
         return;
     n->is_closed = m->is_open == 0;
-    place_node(self, n, false);
+    sl_dispatch_node_place(&d->nodes, n);
     if (n->is_closed)
         sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_leave,
                 &(struct sl_m_node_leave){.node = n->slot.number});
@@ -493,10 +368,10 @@ static bool
 check_end(struct dispatcher *d, const struct sl_msg *msg, uint64_t task_id, uint64_t epoch,
           struct sl_lease *ret_lease)
 {
-    struct node *n = node_lookup(d, msg->from.node);
+    struct sl_dispatch_node *n = sl_dispatch_node(&d->nodes, msg->from.node);
     if (n != NULL && n->in_flight > 0) {
         n->in_flight--;
-        place_node(d, n, false);
+        sl_dispatch_node_place(&d->nodes, n);
     }
     if (sl_queue_check(d->options.queue, task_id, epoch, ret_lease) == SL_OK)
         return true;
@@ -515,9 +390,10 @@ on_task_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (!check_end(d, msg, m->task_id, m->epoch, &lease))
         return;
     struct sl_txn *txn = sl_store_begin(ctx->store);
-    struct spec *spec = sl_task_payload_decode(lease.payload, &p) == SL_OK
-                            ? spec_of(d, txn, lease.scope, p.collection)
-                            : NULL;
+    struct sl_dispatch_spec *spec =
+        sl_task_payload_decode(lease.payload, &p) == SL_OK
+            ? sl_dispatch_spec(&d->nodes, txn, lease.scope, p.collection)
+            : NULL;
     sl_txn_abort(&txn);
     struct sl_settle settle = settle_of(d, ctx);
     struct sl_job_id job = lease.job;
@@ -592,6 +468,26 @@ on_task_failed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+on_placement(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct dispatcher *d = self;
+    struct sl_slice job = SL_BODY(msg, placement)->job;
+    struct sl_job_info info;
+    struct sl_job_id id = {0};
+    struct sl_buf text = {0};
+    struct sl_m_node_ordered reply = {.err = SL_ENOTFOUND};
+    memcpy(id.bytes, job.data, SL_MIN(job.size, sizeof(id.bytes)));
+    if (sl_queue_job(d->options.queue, id, &info) == SL_OK) {
+        struct sl_txn *txn = sl_store_begin(ctx->store);
+        sl_dispatch_explain(&d->nodes, txn, &info, &text);
+        sl_txn_abort(&txn);
+        reply = (struct sl_m_node_ordered){.message = sl_buf_slice(&text)};
+    }
+    sl_reply(ctx, msg, SL_M_node_ordered, &reply);
+    sl_buf_deinit(&text);
+}
+
+static void
 on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
@@ -639,7 +535,7 @@ static const struct sl_on table[] = {
     {SL_M_node_beat, on_node_beat}, {SL_M_node_up, on_node_up},
     {SL_M_node_lost, on_node_lost}, {SL_M_node_open, on_node_open},
     {SL_M_wake, on_wake},           {SL_M_drain, on_drain},
-    {SL_M_timer, on_timer},
+    {SL_M_placement, on_placement}, {SL_M_timer, on_timer},
 };
 
 static void
@@ -669,11 +565,7 @@ static void
 deinit(void *self)
 {
     struct dispatcher *d = self;
-    for (uint32_t i = 0; i < SPECS_MAX; i++)
-        spec_deinit(&d->specs[i]);
-    for (uint32_t i = 0; i < d->nodes.count; i++)
-        sl_free(d->nodes.slots[i]);
-    sl_node_set_deinit(&d->nodes);
+    sl_dispatch_nodes_deinit(&d->nodes);
     sl_chain_opener_destroy(&d->opener);
     sl_buf_deinit(&d->row);
     sl_buf_deinit(&d->inputs);

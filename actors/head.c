@@ -145,7 +145,8 @@ welcome(struct sl_ctx *ctx, struct node *n, const struct sl_m_node_join *m)
                    n->name == NULL ? "-" : n->name, n->pid, n->room);
     struct sl_m_node_up up = {.node = n->slot.number,
                               .room = n->room,
-                              .classes = sl_node_classes(n->name == NULL ? "any" : n->facts.group)};
+                              .classes = sl_node_classes(n->name == NULL ? "any" : n->facts.group),
+                              .name = sl_slice_str(n->name == NULL ? "" : n->name)};
     tell_of(ctx, SL_M_node_up, &up);
 }
 

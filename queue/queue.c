@@ -152,6 +152,16 @@ sl_queue_release(struct sl_queue *q, uint64_t task_id, uint64_t epoch)
     return SL_OK;
 }
 
+enum sl_err
+sl_queue_move(struct sl_queue *q, uint64_t task_id, uint64_t epoch, uint64_t holder)
+{
+    struct sl_task *task = lookup_live(q, task_id, epoch);
+    if (task == NULL)
+        return SL_ESTALE;
+    sl_task_move(q, task, holder);
+    return SL_OK;
+}
+
 static struct sl_holder *
 holder_lookup(const struct sl_queue *q, uint64_t id)
 {
@@ -229,6 +239,7 @@ sl_queue_job(const struct sl_queue *q, struct sl_job_id id, struct sl_job_info *
     *ret_info = (struct sl_job_info){
         .id = job->id,
         .scope = job->scope,
+        .class = (enum sl_class)job->class,
         .state = sl_job_state(job),
         .total = job->total,
         .done = job->done,

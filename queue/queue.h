@@ -43,6 +43,7 @@ enum sl_job_state {
 struct sl_job_info {
     struct sl_job_id id;
     struct sl_scope scope;
+    enum sl_class class;
     enum sl_job_state state;
     uint64_t total, done, dead, canceled; /* done + dead + canceled == total once it ended. */
     uint64_t leased;
@@ -101,6 +102,9 @@ bool sl_queue_lease(struct sl_queue *q, const struct sl_lease_want *want,
 SL_MUST_CHECK
 enum sl_err sl_queue_check(const struct sl_queue *q, uint64_t task_id, uint64_t epoch,
                            struct sl_lease *ret_lease);
+/* Hand a live lease, granted just now, to another holder. SL_ESTALE. */
+SL_MUST_CHECK
+enum sl_err sl_queue_move(struct sl_queue *q, uint64_t task_id, uint64_t epoch, uint64_t holder);
 /* Extend the leases of a holder; none gets shorter. */
 void sl_queue_extend(struct sl_queue *q, uint64_t holder, uint64_t deadline_ns);
 /* Give a task back uncounted, to the front of its priority (drain, no room). SL_ESTALE. */

@@ -169,6 +169,38 @@ holder_of(struct sl_queue *q, uint64_t id)
     return holder;
 }
 
+static void
+held_link(struct sl_queue *q, struct sl_held *held, uint64_t holder)
+{
+    held->holder = holder_of(q, holder);
+    held->newer = NULL;
+    held->older = held->holder->newest;
+    if (held->older != NULL)
+        held->older->newer = held;
+    held->holder->newest = held;
+}
+
+/* The holder goes with the last of its leases. */
+static void
+held_unlink(struct sl_queue *q, struct sl_held *held)
+{
+    struct sl_holder *holder = held->holder;
+    *(held->newer == NULL ? &holder->newest : &held->newer->older) = held->older;
+    if (held->older != NULL)
+        held->older->newer = held->newer;
+    if (holder->newest != NULL)
+        return;
+    sl_table_remove(&q->holders, &holder->link);
+    sl_free(holder);
+}
+
+void
+sl_task_move(struct sl_queue *q, struct sl_task *task, uint64_t holder)
+{
+    held_unlink(q, task->held);
+    held_link(q, task->held, holder);
+}
+
 void
 sl_task_hold(struct sl_queue *q, struct sl_task *task, const struct sl_lease_want *want)
 {
@@ -177,11 +209,7 @@ sl_task_hold(struct sl_queue *q, struct sl_task *task, const struct sl_lease_wan
     if (__builtin_add_overflow(want->now_ns, want->duration_ns, &held->deadline_ns))
         held->deadline_ns = UINT64_MAX;
     held->task = task;
-    held->holder = holder_of(q, want->holder);
-    held->older = held->holder->newest;
-    if (held->older != NULL)
-        held->older->newer = held;
-    held->holder->newest = held;
+    held_link(q, held, want->holder);
     sl_heap_push(&q->deadlines, (struct sl_heap_entry){.key = held->deadline_ns,
                                                        .order = held->epoch,
                                                        .position = &held->position});
@@ -195,14 +223,7 @@ static void
 held_remove(struct sl_queue *q, struct sl_task *task)
 {
     struct sl_held *held = task->held;
-    struct sl_holder *holder = held->holder;
-    *(held->newer == NULL ? &holder->newest : &held->newer->older) = held->older;
-    if (held->older != NULL)
-        held->older->newer = held->newer;
-    if (holder->newest == NULL) {
-        sl_table_remove(&q->holders, &holder->link);
-        sl_free(holder);
-    }
+    held_unlink(q, held);
     sl_heap_remove(&q->deadlines, held->position);
     sl_free(held);
     task->held = NULL;

@@ -29,6 +29,7 @@ void sl_task_charge(struct sl_queue *q, enum sl_class class);
 void sl_task_ripen(struct sl_queue *q, enum sl_class class, uint64_t now_ms);
 /* Make a detached task leased. */
 void sl_task_hold(struct sl_queue *q, struct sl_task *task, const struct sl_lease_want *want);
+void sl_task_move(struct sl_queue *q, struct sl_task *task, uint64_t holder);
 /* End a lease; the task is ready again, at the front. */
 void sl_task_give_back(struct sl_queue *q, struct sl_task *task);
 

@@ -149,7 +149,8 @@ head(void)
 static void
 node_up(uint32_t node, uint64_t room)
 {
-    recorder_deliver(&r, head(), SL_M_node_up, &(struct sl_m_node_up){node, room, 7});
+    recorder_deliver(&r, head(), SL_M_node_up,
+                     &(struct sl_m_node_up){node, room, 7, sl_slice_str("")});
 }
 
 static void

@@ -316,6 +316,12 @@ op_lease(struct run *r)
     EXPECT(atoi(number) == t - r->m.tasks);
 
     r->epoch_max = lease.epoch;
+    if (below(r, 4) == 0) { /* A better node for it was found. */
+        want.holder = 1 + below(r, HOLDERS);
+        EXPECT(sl_queue_move(r->q, lease.task_id, lease.epoch, want.holder) == SL_OK);
+        EXPECT(sl_queue_move(r->q, lease.task_id, lease.epoch - 1, want.holder) == SL_ESTALE);
+        lease.holder = want.holder;
+    }
     t->state = MODEL_LEASED;
     t->epoch = lease.epoch;
     t->holder = lease.holder;

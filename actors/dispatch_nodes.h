@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch_nodes.h - the dispatcher's nodes and the work it sends them: who has room, who is warm
+ * for what, and so where a task goes (placement.h). Part of the dispatcher actor; no effects but
+ * the extraction that a node must hear of before its first task.
+ */
+#ifndef SL_ACTORS_DISPATCH_NODES_H
+#define SL_ACTORS_DISPATCH_NODES_H
+
+#include "actors/cluster.h"
+#include "actors/node_set.h"
+#include "actors/placement.h"
+#include "queue/queue.h"
+#include "runtime/json.h"
+#include "runtime/store.h"
+
+#define SL_DISPATCH_SPECS_MAX 64
+#define SL_DISPATCH_WARM_MAX  8 /* Nodes that ran some work last: considered again. */
+
+struct sl_dispatch_node {
+    struct sl_node_slot slot;             /* First. */
+    struct sl_dispatch_node *next, *prev; /* The ring of those with room; NULL: it has none. */
+    uint64_t room, in_flight;
+    uint64_t classes;                      /* Bits of the tasks it takes. */
+    bool is_closed;                        /* It is to get no leases. */
+    uint64_t specs[SL_DISPATCH_SPECS_MAX]; /* Extractions it has been told of, a ring. */
+    uint32_t specs_next;
+    char *name; /* For people. */
+};
+
+/* A parsed extraction row. Rows of a deleted collection fall out as others come. */
+struct sl_dispatch_spec {
+    struct sl_scope scope;
+    struct sl_slice collection, row;
+    struct sl_json_doc *doc;
+    uint64_t number; /* Hash of what the node is told: equal numbers, equal work. */
+    char *model;
+    uint64_t used;
+    uint32_t warm[SL_DISPATCH_WARM_MAX]; /* Nodes told of it last, a ring; they may be gone. */
+    uint32_t warm_next;
+};
+
+struct sl_dispatch_nodes {
+    struct sl_node_set set;
+    /* A ring for each set of classes: its head is next. */
+    struct sl_dispatch_node *turns[1 << SL_CLASS_COUNT];
+    struct sl_dispatch_spec specs[SL_DISPATCH_SPECS_MAX];
+    uint64_t uses;
+};
+
+void sl_dispatch_nodes_deinit(struct sl_dispatch_nodes *nodes);
+struct sl_dispatch_node *sl_dispatch_node(const struct sl_dispatch_nodes *nodes,
+                                          uint64_t number); /* NULL: unknown. */
+/* Told twice of one, nothing happens. */
+void sl_dispatch_node_add(struct sl_dispatch_nodes *nodes, const struct sl_m_node_up *up);
+void sl_dispatch_node_remove(struct sl_dispatch_nodes *nodes, struct sl_dispatch_node *n);
+/* Join or leave the ring, as there is room or not: after each change of in_flight or is_closed. */
+void sl_dispatch_node_place(struct sl_dispatch_nodes *nodes, struct sl_dispatch_node *n);
+
+/* The extraction of a task; NULL: its collection is gone. Valid until the next call. */
+struct sl_dispatch_spec *sl_dispatch_spec(struct sl_dispatch_nodes *nodes, struct sl_txn *txn,
+                                          struct sl_scope scope, struct sl_slice collection);
+/* Tell a node of work, once. */
+void sl_dispatch_tell(struct sl_ctx *ctx, struct sl_dispatch_node *n, struct sl_dispatch_spec *s);
+
+/* Where a task of a class goes that `turn` was to have. */
+struct sl_dispatch_node *sl_dispatch_choose(const struct sl_dispatch_nodes *nodes,
+                                            struct sl_dispatch_node *turn,
+                                            const struct sl_dispatch_spec *s, uint32_t class);
+/* Where a job's tasks may run, and why, as JSON for people. */
+void sl_dispatch_explain(struct sl_dispatch_nodes *nodes, struct sl_txn *txn,
+                         const struct sl_job_info *info, struct sl_buf *out);
+
+#endif

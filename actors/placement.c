@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/placement.h"
+
+enum sl_placement
+sl_placement_judge(const struct sl_candidate *node, uint32_t class)
+{
+    if ((node->classes >> class & 1) == 0)
+        return SL_PLACE_OTHER_GROUP;
+    if (node->is_closed)
+        return SL_PLACE_CLOSED;
+    return node->in_flight < node->room ? SL_PLACE_GOOD : SL_PLACE_FULL;
+}
+
+const char *
+sl_placement_name(enum sl_placement placement)
+{
+    static const char *const names[] = {"good", "other_group", "closed", "full"};
+    sl_assert((unsigned)placement < SL_COUNT_OF(names));
+    return names[placement];
+}
+
+uint64_t
+sl_placement_cost(const struct sl_candidate *node)
+{
+    return node->in_flight + (node->is_warm ? 0 : SL_PLACEMENT_COLD);
+}
+
+bool
+sl_placement_prefers(const struct sl_candidate *first, const struct sl_candidate *other,
+                     uint32_t class)
+{
+    return sl_placement_judge(other, class) == SL_PLACE_GOOD &&
+           sl_placement_cost(other) < sl_placement_cost(first);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/placement.h"
+
+#include <criterion/criterion.h>
+
+#include "queue/event.h"
+
+static struct sl_candidate
+node(uint64_t in_flight, bool is_warm)
+{
+    return (struct sl_candidate){
+        .classes = 1 << SL_CLASS_CPU, .room = 1000, .in_flight = in_flight, .is_warm = is_warm};
+}
+
+Test(placement, says_why_a_node_gets_nothing)
+{
+    struct sl_candidate n = node(0, true);
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_GOOD);
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_GPU), SL_PLACE_OTHER_GROUP);
+    n.in_flight = n.room;
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_FULL);
+    n.is_closed = true;
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_CLOSED);
+    cr_expect_str_eq(sl_placement_name(SL_PLACE_CLOSED), "closed");
+}
+
+Test(placement, stays_where_it_is_warm_until_a_start_costs_less)
+{
+    struct sl_candidate cold = node(0, false), warm = node(SL_PLACEMENT_COLD - 1, true);
+    cr_expect(sl_placement_prefers(&cold, &warm, SL_CLASS_CPU));
+    warm.in_flight++;
+    cr_expect_not(sl_placement_prefers(&cold, &warm, SL_CLASS_CPU), "equal: whose turn it is");
+    cold.in_flight = 10;
+    cr_expect(sl_placement_prefers(&cold, &warm, SL_CLASS_CPU));
+    warm.is_closed = true;
+    cr_expect_not(sl_placement_prefers(&cold, &warm, SL_CLASS_CPU));
+}
