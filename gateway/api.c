@@ -130,6 +130,15 @@ sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, s
     sl_request(a->ctx, sl_at(0, SL_ACTOR_HEAD), w->serial, SL_M_node_order, &m);
 }
 
+void
+sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    struct sl_m_placement m = {.job = sl_slice(job.bytes, sizeof(job.bytes))};
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_DISPATCHER), w->serial, SL_M_placement, &m);
+}
+
 static void
 send_drop(struct sl_call *call, void *arg)
 {

@@ -37,6 +37,9 @@ void sl_call_nodes(struct sl_call *call, sl_handler_fn *then);
  * SL_ENOTFOUND; SL_EINVAL: not with this node, the message says why. */
 void sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order,
                         sl_handler_fn *then);
+/* Where a job's tasks may run, and why: on SL_OK the message is a JSON object. SL_ENOTFOUND: it is
+ * not in the queue. */
+void sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then);
 /* How the wait ended: SL_OK, SL_ETIMEOUT, SL_EUNAVAIL, SL_EFULL... `ret_message` may be NULL. */
 enum sl_err sl_call_wait_error(const struct sl_call *call, struct sl_slice *ret_message);
 /* Turn the wait's error into the reply: 503 (with Retry-After) for EUNAVAIL/EFULL/ETIMEOUT, else

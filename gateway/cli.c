@@ -81,6 +81,8 @@ static const struct verb verbs[] = {
      sl_cli_keys, key_options},
     {"nodes", "list | cordon NAME | uncordon NAME | drain NAME", "Nodes, with the operator's key",
      sl_cli_nodes, no_options},
+    {"explain", "placement JOB", "Why a job's tasks run where they do; operator's key",
+     sl_cli_explain, no_options},
 };
 
 /* Verbs that read their own arguments: argv[0] is the verb. */

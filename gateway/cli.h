@@ -63,5 +63,6 @@ int sl_cli_jobs(struct sl_cli *cli);
 int sl_cli_models(struct sl_cli *cli);
 int sl_cli_keys(struct sl_cli *cli);
 int sl_cli_nodes(struct sl_cli *cli);
+int sl_cli_explain(struct sl_cli *cli);
 
 #endif

@@ -491,3 +491,42 @@ sl_cli_nodes(struct sl_cli *cli)
                                             {0}};
     return act(cli, actions);
 }
+
+static int
+explain_placement(struct sl_cli *cli)
+{
+    static const char *const members[] = {"class",     "waiting",     "running",
+                                          "cold_cost", "nodes_total", NULL};
+    static const char *const columns[] = {"node",      "verdict", "cost", "is_warm",
+                                          "in_flight", "room",    NULL};
+    struct sl_json reply;
+    char *id = escape(cli->arguments[1]);
+    char *path = sl_format("/v1/cluster/placement/%s", id);
+    int code = sl_cli_ask(cli, &(struct sl_http_request){.method = "GET", .path = path}, &reply);
+    sl_free(id);
+    sl_free(path);
+    if (code != SL_EXIT_OK)
+        return code;
+    if (cli->is_json) {
+        sl_cli_print_json(cli);
+        return SL_EXIT_OK;
+    }
+    sl_cli_print_members(reply, members);
+    for (struct sl_json_iter i = sl_json_iter(sl_json_member(reply, "collections"));
+         sl_json_next(&i);) {
+        char *collection = sl_json_strdup(sl_json_member(i.value, "collection_id"));
+        printf("\n%s: a task goes where it costs least: tasks under way, and cold_cost where it is "
+               "not warm\n",
+               collection == NULL ? "" : collection);
+        sl_free(collection);
+        sl_cli_print_table(sl_json_member(i.value, "nodes"), columns);
+    }
+    return SL_EXIT_OK;
+}
+
+int
+sl_cli_explain(struct sl_cli *cli)
+{
+    static const struct action actions[] = {{"placement", 1, explain_placement}, {0}};
+    return act(cli, actions);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes, for the operator: the head answers. */
 #include "actors/cluster.h"
+#include "actors/job_row.h"
 #include "gateway/resource.h"
 
 static void
@@ -18,12 +19,36 @@ on_nodes(struct sl_call *call)
     sl_jsonw_end(&call->out);
 }
 
-sl_handler_fn sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node, sl_api_drain_node;
+sl_handler_fn sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node, sl_api_drain_node,
+    sl_api_explain_placement;
 
 void
 sl_api_list_nodes(struct sl_call *call)
 {
     sl_call_nodes(call, on_nodes);
+}
+
+static void
+on_placement(struct sl_call *call)
+{
+    struct sl_slice text;
+    enum sl_err err = sl_call_wait_error(call, &text);
+    if (err == SL_ENOTFOUND)
+        sl_call_not_found(call, "job in the queue", call->params[0]);
+    else if (err != SL_OK)
+        sl_call_fail_wait(call);
+    else
+        sl_jsonw_value(&call->out, sl_call_parse(call, text));
+}
+
+void
+sl_api_explain_placement(struct sl_call *call)
+{
+    struct sl_job_id id;
+    if (sl_job_id_parse(call->params[0], &id) == SL_OK)
+        sl_call_placement(call, id, on_placement);
+    else
+        sl_call_not_found(call, "job in the queue", call->params[0]);
 }
 
 static void

@@ -80,6 +80,13 @@ sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, s
     sl_call_work(call, unavailable, then);
 }
 
+void
+sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
+{
+    (void)job;
+    sl_call_work(call, unavailable, then);
+}
+
 char harness_dropped[128];
 uint32_t harness_turns;
 

@@ -14,8 +14,9 @@ import upload_test
 
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
-# There are no installed plugins here, and no worker from elsewhere: these only refuse.
-ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin", "drain_node"}
+# There are no installed plugins, no other workers and no waiting job: these only refuse.
+ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin", "drain_node",
+               "explain_placement"}
 
 
 def stages(query="{{INPUT.query}}"):

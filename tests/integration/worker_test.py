@@ -77,6 +77,20 @@ def check_joining(server, operator, workers):
     wait_nodes(operator, {"w1": "alive", "w2": "alive"})
 
 
+def check_explained(client, operator, bucket):
+    """While w1 is cordoned, w2 is where a job's tasks go, and the answer says why."""
+    _, task = submit(client, bucket, 3000)
+    found = operator.get(f"/v1/cluster/placement/{task}").expect(200)
+    lib.equal((found["class"], found["nodes_total"]), ("cpu", 2), found)
+    nodes = {node["node"]: node for node in found["collections"][0]["nodes"]}
+    lib.equal(nodes["w1"]["verdict"], "closed")
+    assert nodes["w2"]["verdict"] in ("good", "full") and nodes["w2"]["is_warm"], nodes
+    lib.equal(nodes["w2"]["cost"], nodes["w2"]["in_flight"], "tasks under way at a warm node")
+    lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
+    operator.get(f"/v1/cluster/placement/{task}").expect(404)
+    operator.get("/v1/cluster/placement/nothing").expect(404)
+
+
 def check_orders(client, operator, bucket, workers):
     operator.post("/v1/cluster/nodes/w1/cordon").expect(200)
     wait_nodes(operator, {"w1": "cordoned", "w2": "alive"})
@@ -84,6 +98,7 @@ def check_orders(client, operator, bucket, workers):
     lib.equal(client.wait_task(task)["status"], "COMPLETED")
     nodes = {node["name"]: node for node in operator.get("/v1/cluster/nodes").json["results"]}
     lib.equal(nodes["w1"]["replicas"], [], "what a cordoned node runs")
+    check_explained(client, operator, bucket)
     operator.post("/v1/cluster/nodes/w1/uncordon").expect(200)
     operator.post("/v1/cluster/nodes/nobody/drain").expect(404)
     client.get("/v1/cluster/nodes").expect(403)
