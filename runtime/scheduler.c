@@ -22,7 +22,7 @@ count_processors(void)
 }
 
 static void
-worker_init(struct sl_worker *w, struct sl_scheduler *s, uint32_t index)
+worker_init(struct sl_actor_thread *w, struct sl_scheduler *s, uint32_t index)
 {
     w->driver.ops = &sl_scheduler_effects;
     w->scheduler = s;
@@ -31,7 +31,7 @@ worker_init(struct sl_worker *w, struct sl_scheduler *s, uint32_t index)
         sl_random_seed_secret(&w->random);
     else
         sl_random_seed(&w->random, s->options.seed + index);
-    sl_worker_read_clock(w);
+    sl_actor_thread_read_clock(w);
 }
 
 /* Signals belong to the threads of who made us: ours block them all. */
@@ -42,8 +42,8 @@ start_threads(struct sl_scheduler *s)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (uint32_t i = s->options.is_manual ? 1 : 0; i < s->workers_count; i++) {
-        struct sl_worker *w = &s->workers[i];
-        sl_assert(pthread_create(&w->thread, NULL, sl_worker_main, w) == 0);
+        struct sl_actor_thread *w = &s->workers[i];
+        sl_assert(pthread_create(&w->thread, NULL, sl_actor_thread_main, w) == 0);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -65,7 +65,7 @@ sl_scheduler_create(const struct sl_scheduler_options *options)
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->errand_done, NULL);
     size_t size = s->workers_count * sizeof(*s->workers);
-    s->workers = aligned_alloc(_Alignof(struct sl_worker), size);
+    s->workers = aligned_alloc(_Alignof(struct sl_actor_thread), size);
     sl_assert(s->workers != NULL);
     memset(s->workers, 0, size);
     for (uint32_t i = 0; i < s->workers_count; i++)
@@ -88,7 +88,7 @@ wait_for_silence(struct sl_scheduler *s, uint64_t timeout_ns)
 static void
 drain(struct sl_scheduler *s, uint64_t end_ns)
 {
-    struct sl_worker *own = s->options.is_manual ? &s->workers[0] : NULL;
+    struct sl_actor_thread *own = s->options.is_manual ? &s->workers[0] : NULL;
     while (atomic_load(&s->is_done) == 0) {
         uint64_t now_ns = sl_time_mono_ns();
         if (now_ns >= end_ns)
@@ -97,8 +97,9 @@ drain(struct sl_scheduler *s, uint64_t end_ns)
             wait_for_silence(s, end_ns - now_ns);
             continue;
         }
-        sl_worker_wakes(own);
-        if (!sl_worker_step(own) && sl_worker_sleeps(own) && atomic_load(&s->is_done) == 0)
+        sl_actor_thread_wakes(own);
+        if (!sl_actor_thread_step(own) && sl_actor_thread_sleeps(own) &&
+            atomic_load(&s->is_done) == 0)
             wait_for_silence(s, SL_MILLI_NS);
     }
 }
@@ -175,9 +176,9 @@ sl_scheduler_run(struct sl_scheduler *s, uint32_t thread, void (*fn)(void *arg, 
     sl_assert(thread <= s->workers_count && !s->has_joined);
     uint32_t index =
         thread > 0 ? thread - 1 : atomic_fetch_add(&s->next_thread, 1) % s->workers_count;
-    struct sl_worker *w = &s->workers[index];
+    struct sl_actor_thread *w = &s->workers[index];
     if (index == 0 && s->options.is_manual) {
-        struct sl_ctx ctx = sl_worker_context(w, 0);
+        struct sl_ctx ctx = sl_actor_thread_context(w, 0);
         fn(arg, &ctx);
         return;
     }
@@ -231,11 +232,11 @@ bool
 sl_scheduler_step(struct sl_scheduler *s, struct sl_instant now, uint64_t *ret_next_ns)
 {
     sl_assert(s->options.is_manual);
-    struct sl_worker *w = &s->workers[0];
+    struct sl_actor_thread *w = &s->workers[0];
     w->now_ns = now.mono_ns;
     w->now_ms = now.wall_ms;
-    sl_worker_wakes(w);
-    if (sl_worker_step(w) || !sl_worker_sleeps(w))
+    sl_actor_thread_wakes(w);
+    if (sl_actor_thread_step(w) || !sl_actor_thread_sleeps(w))
         return true;
     *ret_next_ns = sl_timers_next_ns(&w->timers);
     return false;
@@ -256,7 +257,7 @@ sl_scheduler_stats(struct sl_scheduler *s)
 {
     struct sl_scheduler_stats sum = {.undelivered = atomic_load(&s->refused_outside)};
     for (uint32_t i = 0; i < s->workers_count; i++) {
-        const struct sl_worker_stats *stats = &s->workers[i].stats;
+        const struct sl_actor_thread_stats *stats = &s->workers[i].stats;
         sum.messages += atomic_load(&stats->messages);
         sum.turns += atomic_load(&stats->turns);
         sum.steals += atomic_load(&stats->steals);

@@ -23,7 +23,7 @@ sl_wake(struct sl_scheduler *s, uint32_t index)
             s->options.wake(s->options.arg);
         return;
     }
-    struct sl_worker *w = &s->workers[index];
+    struct sl_actor_thread *w = &s->workers[index];
     atomic_store(&w->awake, 1);
     syscall(SYS_futex, &w->awake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
@@ -39,7 +39,7 @@ sl_wake_one(struct sl_scheduler *s)
 /* ---- run queues ---------------------------------------------------------------------------- */
 
 static void
-push_inbox(struct sl_scheduler *s, struct sl_worker *to, struct sl_actor_slot *slot)
+push_inbox(struct sl_scheduler *s, struct sl_actor_thread *to, struct sl_actor_slot *slot)
 {
     struct sl_actor_slot *newest = atomic_load_explicit(&to->inbox, memory_order_relaxed);
     do {
@@ -59,10 +59,10 @@ push_shared(struct sl_scheduler *s, struct sl_actor_slot *slot)
 }
 
 void
-sl_make_runnable(struct sl_scheduler *s, struct sl_worker *w, struct sl_actor_slot *slot)
+sl_make_runnable(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_actor_slot *slot)
 {
     if (slot->thread != 0) {
-        struct sl_worker *to = &s->workers[slot->thread - 1];
+        struct sl_actor_thread *to = &s->workers[slot->thread - 1];
         if (to == w)
             sl_slot_list_push(&w->pinned, slot);
         else
@@ -75,7 +75,8 @@ sl_make_runnable(struct sl_scheduler *s, struct sl_worker *w, struct sl_actor_sl
 /* ---- refusals ------------------------------------------------------------------------------ */
 
 static void
-answer(struct sl_scheduler *s, struct sl_worker *w, const struct sl_msg *to, struct sl_msg *msg)
+answer(struct sl_scheduler *s, struct sl_actor_thread *w, const struct sl_msg *to,
+       struct sl_msg *msg)
 {
     msg->from = to->to;
     msg->to = to->from;
@@ -84,7 +85,7 @@ answer(struct sl_scheduler *s, struct sl_worker *w, const struct sl_msg *to, str
 }
 
 void
-sl_refuse(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg, enum sl_err reason)
+sl_refuse(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg, enum sl_err reason)
 {
     bool is_from_actor = msg->from.actor != 0 && msg->from.node == s->options.node;
     if (msg->id == SL_M_watch) {
@@ -120,7 +121,7 @@ bound_of(const struct sl_actor_slot *slot, const struct sl_msg *msg)
 }
 
 static enum sl_err
-push_local(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg)
+push_local(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg)
 {
     struct sl_actor_slot *slot = sl_actor_table_lookup(&s->table, msg->to.actor);
     if (slot == NULL)
@@ -142,7 +143,7 @@ push_local(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg)
 }
 
 enum sl_err
-sl_deliver(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg)
+sl_deliver(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg)
 {
     if (msg->to.node != s->options.node && msg->to.node != 0) {
         /* The driver's own messages may not leave the process: nobody is watched from afar yet. */
@@ -161,7 +162,7 @@ sl_deliver(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg)
 }
 
 void
-sl_deliver_system(struct sl_worker *w, struct sl_addr from, struct sl_addr to, uint32_t id,
+sl_deliver_system(struct sl_actor_thread *w, struct sl_addr from, struct sl_addr to, uint32_t id,
                   const void *body)
 {
     struct sl_msg *msg = sl_msg_create(id, body);

@@ -35,7 +35,7 @@ set_up(struct sl_actor_slot *slot, const struct sl_spawn_what *what,
 
 /* Both sides at once: the child has not run yet, and the parent is who runs. */
 static void
-relate(struct sl_worker *w, struct sl_actor_slot *slot, const struct sl_ctx *by,
+relate(struct sl_actor_thread *w, struct sl_actor_slot *slot, const struct sl_ctx *by,
        const struct sl_spawn_options *options)
 {
     struct sl_addr child = {w->scheduler->options.node, atomic_load(&slot->id)};
@@ -51,7 +51,7 @@ relate(struct sl_worker *w, struct sl_actor_slot *slot, const struct sl_ctx *by,
 }
 
 enum sl_err
-sl_life_spawn(struct sl_worker *w, const struct sl_ctx *by, const struct sl_spawn_what *what,
+sl_life_spawn(struct sl_actor_thread *w, const struct sl_ctx *by, const struct sl_spawn_what *what,
               const struct sl_spawn_options *options, struct sl_addr *ret_addr)
 {
     struct sl_scheduler *s = w->scheduler;
@@ -68,7 +68,7 @@ sl_life_spawn(struct sl_worker *w, const struct sl_ctx *by, const struct sl_spaw
     *ret_addr = (struct sl_addr){s->options.node, id};
     sl_stat_add(&w->stats.spawned, 1);
     if (what->class->init != NULL) {
-        struct sl_ctx ctx = sl_worker_context(w, id);
+        struct sl_ctx ctx = sl_actor_thread_context(w, id);
         ctx.now_ns = by->now_ns;
         ctx.now_ms = by->now_ms;
         what->class->init(slot->state, &ctx, what->argument);
@@ -83,7 +83,7 @@ sl_life_spawn(struct sl_worker *w, const struct sl_ctx *by, const struct sl_spaw
 /* ---- end ----------------------------------------------------------------------------------- */
 
 static void
-refuse_all(struct sl_worker *w, struct sl_msg *msg)
+refuse_all(struct sl_actor_thread *w, struct sl_msg *msg)
 {
     for (struct sl_msg *next; msg != NULL; msg = next) {
         next = msg->next;
@@ -92,7 +92,7 @@ refuse_all(struct sl_worker *w, struct sl_msg *msg)
 }
 
 static void
-tell(struct sl_worker *w, struct sl_addr self, struct sl_relations *r, enum sl_err reason)
+tell(struct sl_actor_thread *w, struct sl_addr self, struct sl_relations *r, enum sl_err reason)
 {
     struct sl_m_down down = {.reason = reason};
     struct sl_m_link_down link_down = {.reason = reason};
@@ -103,7 +103,7 @@ tell(struct sl_worker *w, struct sl_addr self, struct sl_relations *r, enum sl_e
 }
 
 void
-sl_life_end(struct sl_worker *w, struct sl_actor_slot *slot)
+sl_life_end(struct sl_actor_thread *w, struct sl_actor_slot *slot)
 {
     enum sl_err reason = (enum sl_err)(slot->ending - 1);
     struct sl_addr self = {w->scheduler->options.node, atomic_load(&slot->id)};

@@ -46,7 +46,7 @@ sl_slot_list_pop(struct sl_slot_list *l)
 }
 
 /* Written by its thread only; others may read. */
-struct sl_worker_stats {
+struct sl_actor_thread_stats {
     _Atomic uint64_t messages, turns, steals, sleeps, spawned, ended, failed, undelivered;
 };
 
@@ -57,7 +57,7 @@ sl_stat_add(_Atomic uint64_t *stat, uint64_t more)
                           memory_order_relaxed);
 }
 
-struct sl_worker {
+struct sl_actor_thread {
     struct sl_driver driver; /* Effects come back to us by it. */
     struct sl_scheduler *scheduler;
     uint32_t index;
@@ -67,7 +67,7 @@ struct sl_worker {
     struct sl_slot_list pinned; /* Runnable, and this thread's alone. */
     struct sl_timers timers;
     struct sl_random random;
-    struct sl_worker_stats stats;
+    struct sl_actor_thread_stats stats;
     struct sl_run_queue queue;                          /* Runnable on any. */
     _Alignas(64) _Atomic(struct sl_actor_slot *) inbox; /* Pinned ones that others made runnable. */
     _Atomic(struct sl_errand *) errands;
@@ -79,7 +79,7 @@ struct sl_scheduler {
     struct sl_scheduler_options options;
     struct sl_actor_table table;
     struct sl_iopool *pool;
-    struct sl_worker *workers;
+    struct sl_actor_thread *workers;
     uint32_t workers_count;
     bool has_joined;
     /* Runnable actors that no thread has: from outside, and what a full ring could not hold. */
@@ -95,49 +95,49 @@ struct sl_scheduler {
     _Atomic uint32_t is_done; /* A futex: the threads end. */
 };
 
-/* ---- scheduler_deliver.c: messages to mailboxes. `w` is NULL on threads that are not ours. -----
+/* ---- scheduler_deliver.c: messages to mailboxes. `w` is NULL on threads that are not ours. ----
  */
 /* Takes msg; who cannot be reached is told to the sender, unless it comes from outside. */
-enum sl_err sl_deliver(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg);
+enum sl_err sl_deliver(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg);
 /* A message that was in the mailbox of an actor that has ended, or is not what `to` says. */
-void sl_refuse(struct sl_scheduler *s, struct sl_worker *w, struct sl_msg *msg, enum sl_err reason);
+void sl_refuse(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg,
+               enum sl_err reason);
 /* Put an actor that is BUSY into a run queue. */
-void sl_make_runnable(struct sl_scheduler *s, struct sl_worker *w, struct sl_actor_slot *slot);
+void sl_make_runnable(struct sl_scheduler *s, struct sl_actor_thread *w,
+                      struct sl_actor_slot *slot);
 void sl_wake(struct sl_scheduler *s, uint32_t index);
 void sl_wake_one(struct sl_scheduler *s);
 /* A message of the driver's own, from `from` to `to`. */
-void sl_deliver_system(struct sl_worker *w, struct sl_addr from, struct sl_addr to, uint32_t id,
-                       const void *body);
+void sl_deliver_system(struct sl_actor_thread *w, struct sl_addr from, struct sl_addr to,
+                       uint32_t id, const void *body);
 
-/* ---- scheduler_life.c: how actors start and end ------------------------------------------------
- */
-enum sl_err sl_life_spawn(struct sl_worker *w, const struct sl_ctx *by,
+/* ---- scheduler_life.c: how actors start and end -------------------------------------------- */
+enum sl_err sl_life_spawn(struct sl_actor_thread *w, const struct sl_ctx *by,
                           const struct sl_spawn_what *what, const struct sl_spawn_options *options,
                           struct sl_addr *ret_addr);
 /* Its handler has returned and it is to end: tells all who are to know. */
-void sl_life_end(struct sl_worker *w, struct sl_actor_slot *slot);
+void sl_life_end(struct sl_actor_thread *w, struct sl_actor_slot *slot);
 struct sl_relations *sl_relations_of(struct sl_actor_slot *slot); /* Made if there are none. */
 
-/* ---- scheduler_turn.c: an actor's turn, and its effects
- * ------------------------------------------ */
+/* ---- scheduler_turn.c: an actor's turn, and its effects ------------------------------------ */
 extern const struct sl_driver_ops sl_scheduler_effects;
-struct sl_ctx sl_worker_context(struct sl_worker *w, uint32_t self);
-void sl_worker_read_clock(struct sl_worker *w);
-void sl_turn(struct sl_worker *w, struct sl_actor_slot *slot);
+struct sl_ctx sl_actor_thread_context(struct sl_actor_thread *w, uint32_t self);
+void sl_actor_thread_read_clock(struct sl_actor_thread *w);
+void sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot);
 
-/* ---- scheduler_worker.c: what a thread does
- * ------------------------------------------------------ */
+/* ---- scheduler_worker.c: what a thread does ------------------------------------------------ */
 /* Something that is to be done now; false: there is nothing. */
-bool sl_worker_step(struct sl_worker *w);
-void *sl_worker_main(void *worker);
-bool sl_worker_sleeps(struct sl_worker *w); /* Says so; false: there is work after all. */
-void sl_worker_wakes(struct sl_worker *w);
+bool sl_actor_thread_step(struct sl_actor_thread *w);
+void *sl_actor_thread_main(void *worker);
+bool
+sl_actor_thread_sleeps(struct sl_actor_thread *w); /* Says so; false: there is work after all. */
+void sl_actor_thread_wakes(struct sl_actor_thread *w);
 void sl_scheduler_finish(struct sl_scheduler *s); /* All threads end after their turn. */
 
-static inline struct sl_worker *
-sl_worker_of(struct sl_driver *d)
+static inline struct sl_actor_thread *
+sl_actor_thread_of(struct sl_driver *d)
 {
-    return SL_CONTAINER(d, struct sl_worker, driver);
+    return SL_CONTAINER(d, struct sl_actor_thread, driver);
 }
 
 static inline bool

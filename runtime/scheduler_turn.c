@@ -10,7 +10,7 @@
 static void
 effect_send(struct sl_driver *d, struct sl_msg *msg)
 {
-    struct sl_worker *w = sl_worker_of(d);
+    struct sl_actor_thread *w = sl_actor_thread_of(d);
     (void)sl_deliver(w->scheduler, w, msg);
 }
 
@@ -23,7 +23,7 @@ add_ns(uint64_t now_ns, uint64_t delay_ns)
 static void
 effect_after(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token)
 {
-    struct sl_worker *w = sl_worker_of(d);
+    struct sl_actor_thread *w = sl_actor_thread_of(d);
     sl_timers_add(
         &w->timers,
         &(struct sl_timer){.at_ns = add_ns(w->now_ns, delay_ns), .token = token, .who = who});
@@ -48,7 +48,7 @@ static void
 effect_work(struct sl_driver *d, struct sl_addr who, void (*work)(void *), void *argument,
             uint64_t token)
 {
-    struct sl_scheduler *s = sl_worker_of(d)->scheduler;
+    struct sl_scheduler *s = sl_actor_thread_of(d)->scheduler;
     atomic_fetch_add(&s->works_count, 1);
     sl_iopool_submit(s->pool, &(struct sl_io_work){.work = work,
                                                    .done = post_work_done,
@@ -62,11 +62,11 @@ static enum sl_err
 effect_spawn(struct sl_driver *d, const struct sl_ctx *by, const struct sl_spawn_what *what,
              const struct sl_spawn_options *options, struct sl_addr *ret_addr)
 {
-    return sl_life_spawn(sl_worker_of(d), by, what, options, ret_addr);
+    return sl_life_spawn(sl_actor_thread_of(d), by, what, options, ret_addr);
 }
 
 static struct sl_actor_slot *
-slot_of(struct sl_worker *w, struct sl_addr who)
+slot_of(struct sl_actor_thread *w, struct sl_addr who)
 {
     struct sl_actor_slot *slot = sl_actor_table_lookup(&w->scheduler->table, who.actor);
     sl_assert(slot != NULL);
@@ -76,7 +76,7 @@ slot_of(struct sl_worker *w, struct sl_addr who)
 static void
 effect_stop(struct sl_driver *d, struct sl_addr who, enum sl_err reason)
 {
-    struct sl_actor_slot *slot = slot_of(sl_worker_of(d), who);
+    struct sl_actor_slot *slot = slot_of(sl_actor_thread_of(d), who);
     if (slot->ending == 0) /* The first reason is the one. */
         slot->ending = (uint8_t)(reason + 1);
 }
@@ -84,7 +84,7 @@ effect_stop(struct sl_driver *d, struct sl_addr who, enum sl_err reason)
 static void
 effect_link(struct sl_driver *d, struct sl_addr who, struct sl_addr to, bool is_linked)
 {
-    struct sl_worker *w = sl_worker_of(d);
+    struct sl_actor_thread *w = sl_actor_thread_of(d);
     struct sl_relations *r = sl_relations_of(slot_of(w, who));
     bool is_new = is_linked ? sl_addr_set_add(&r->links, to) : sl_addr_set_remove(&r->links, to);
     if (is_new)
@@ -93,7 +93,7 @@ effect_link(struct sl_driver *d, struct sl_addr who, struct sl_addr to, bool is_
 
 /* One timer for all calls of an actor: that of the earliest deadline, or an earlier one. */
 static void
-arm(struct sl_worker *w, struct sl_addr who, struct sl_relations *r)
+arm(struct sl_actor_thread *w, struct sl_addr who, struct sl_relations *r)
 {
     uint64_t next_ns = sl_call_table_next_ns(&r->calls);
     if (next_ns >= r->armed_ns)
@@ -106,7 +106,7 @@ arm(struct sl_worker *w, struct sl_addr who, struct sl_relations *r)
 static uint64_t
 effect_call(struct sl_driver *d, struct sl_msg *msg, uint64_t timeout_ns)
 {
-    struct sl_worker *w = sl_worker_of(d);
+    struct sl_actor_thread *w = sl_actor_thread_of(d);
     struct sl_relations *r = sl_relations_of(slot_of(w, msg->from));
     struct sl_call call = {.deadline_ns = add_ns(w->now_ns, timeout_ns),
                            .request = sl_relations_call_number(r, msg->from.actor),
@@ -132,7 +132,7 @@ const struct sl_driver_ops sl_scheduler_effects = {
 };
 
 struct sl_ctx
-sl_worker_context(struct sl_worker *w, uint32_t self)
+sl_actor_thread_context(struct sl_actor_thread *w, uint32_t self)
 {
     return (struct sl_ctx){.self = {.node = w->scheduler->options.node, .actor = self},
                            .now_ns = w->now_ns,
@@ -151,7 +151,7 @@ end_unless_trapping(struct sl_actor_slot *slot, enum sl_err reason)
 }
 
 static void
-expire_calls(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx)
+expire_calls(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx)
 {
     struct sl_relations *r = slot->relations;
     struct sl_call call;
@@ -178,7 +178,7 @@ reason_of(uint64_t reason)
 
 /* True when the handler is to see it. */
 static bool
-take_system(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
+take_system(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
             const struct sl_msg *msg)
 {
     switch (msg->id) {
@@ -219,7 +219,7 @@ take_system(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
 /* Rare messages: the driver's own, replies to calls, and what was meant for who had the slot
    before. True when the handler is to see it. */
 static bool
-take_special(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
+take_special(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
              const struct sl_msg *msg)
 {
     if (sl_is_system(msg) && !take_system(w, slot, ctx, msg))
@@ -233,7 +233,7 @@ take_special(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx
 /* ---- turns --------------------------------------------------------------------------------- */
 
 void
-sl_worker_read_clock(struct sl_worker *w)
+sl_actor_thread_read_clock(struct sl_actor_thread *w)
 {
     if (w->scheduler->options.is_manual && w->index == 0)
         return; /* Its step says what time it is. */
@@ -243,7 +243,8 @@ sl_worker_read_clock(struct sl_worker *w)
 }
 
 static void
-handle(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx, struct sl_msg *msg)
+handle(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
+       struct sl_msg *msg)
 {
     if (__builtin_expect(msg->to.actor != ctx->self.actor, false)) {
         sl_refuse(w->scheduler, w, msg, SL_ESTALE);
@@ -256,9 +257,10 @@ handle(struct sl_worker *w, struct sl_actor_slot *slot, struct sl_ctx *ctx, stru
 }
 
 void
-sl_turn(struct sl_worker *w, struct sl_actor_slot *slot)
+sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
 {
-    struct sl_ctx ctx = sl_worker_context(w, atomic_load_explicit(&slot->id, memory_order_relaxed));
+    struct sl_ctx ctx =
+        sl_actor_thread_context(w, atomic_load_explicit(&slot->id, memory_order_relaxed));
     /* The clock is looked at after 2, 4, 8... messages: often enough for slow handlers, and next to
        nothing for fast ones. */
     uint32_t handled = 0, look_at = 2;
@@ -285,7 +287,7 @@ sl_turn(struct sl_worker *w, struct sl_actor_slot *slot)
         }
         if (handled == look_at) {
             uint64_t before_ns = w->now_ns;
-            sl_worker_read_clock(w);
+            sl_actor_thread_read_clock(w);
             end_ns = end_ns == 0 ? before_ns + TURN_NS : end_ns;
             look_at *= 2;
             is_over = w->now_ns >= end_ns || handled >= TURN_MESSAGES;

@@ -20,7 +20,7 @@
 /* ---- what is due --------------------------------------------------------------------------- */
 
 static bool
-fire_timers(struct sl_worker *w)
+fire_timers(struct sl_actor_thread *w)
 {
     struct sl_timer t;
     uint32_t count = 0;
@@ -34,7 +34,7 @@ fire_timers(struct sl_worker *w)
 }
 
 static bool
-run_errands(struct sl_worker *w)
+run_errands(struct sl_actor_thread *w)
 {
     struct sl_scheduler *s = w->scheduler;
     struct sl_errand *errand = atomic_exchange(&w->errands, NULL), *next;
@@ -42,7 +42,7 @@ run_errands(struct sl_worker *w)
         return false;
     for (; errand != NULL; errand = next) {
         next = errand->next;
-        struct sl_ctx ctx = sl_worker_context(w, 0);
+        struct sl_ctx ctx = sl_actor_thread_context(w, 0);
         errand->fn(errand->arg, &ctx);
         pthread_mutex_lock(&s->lock);
         errand->is_done = true; /* Its memory is its caller's again. */
@@ -53,7 +53,7 @@ run_errands(struct sl_worker *w)
 }
 
 static void
-take_inbox(struct sl_worker *w)
+take_inbox(struct sl_actor_thread *w)
 {
     if (atomic_load_explicit(&w->inbox, memory_order_relaxed) == NULL)
         return;
@@ -73,7 +73,7 @@ take_inbox(struct sl_worker *w)
 
 /* Some of the shared queue: the first to run, the others into the own one. */
 static struct sl_actor_slot *
-take_shared(struct sl_worker *w, uint32_t wanted)
+take_shared(struct sl_actor_thread *w, uint32_t wanted)
 {
     struct sl_scheduler *s = w->scheduler;
     if (atomic_load_explicit(&s->shared_count, memory_order_relaxed) == 0)
@@ -93,7 +93,7 @@ take_shared(struct sl_worker *w, uint32_t wanted)
 }
 
 static struct sl_actor_slot *
-take_own(struct sl_worker *w)
+take_own(struct sl_actor_thread *w)
 {
     struct sl_actor_slot *slot = sl_run_queue_pop(&w->queue);
     if (slot != NULL && sl_run_queue_count(&w->queue) > 0 &&
@@ -103,7 +103,7 @@ take_own(struct sl_worker *w)
 }
 
 static struct sl_actor_slot *
-choose(struct sl_worker *w)
+choose(struct sl_actor_thread *w)
 {
     struct sl_actor_slot *slot = NULL;
     if (w->round % SHARED_ROUNDS == 0)
@@ -119,7 +119,7 @@ choose(struct sl_worker *w)
 }
 
 static struct sl_actor_slot *
-steal_from(struct sl_worker *w, struct sl_worker *victim)
+steal_from(struct sl_actor_thread *w, struct sl_actor_thread *victim)
 {
     struct sl_actor_slot *slot = sl_run_queue_steal(&w->queue, &victim->queue);
     if (slot != NULL)
@@ -129,13 +129,13 @@ steal_from(struct sl_worker *w, struct sl_worker *victim)
 
 /* From whoever has two or more; one alone is about to run where it is, next to who sent to it. */
 static struct sl_actor_slot *
-steal(struct sl_worker *w)
+steal(struct sl_actor_thread *w)
 {
     struct sl_scheduler *s = w->scheduler;
     uint32_t start =
         s->workers_count > 1 ? (uint32_t)sl_random_below(&w->random, s->workers_count) : 0;
     for (uint32_t i = 0; i < s->workers_count; i++) {
-        struct sl_worker *victim = &s->workers[(start + i) % s->workers_count];
+        struct sl_actor_thread *victim = &s->workers[(start + i) % s->workers_count];
         struct sl_actor_slot *slot = NULL;
         if (victim != w && sl_run_queue_count(&victim->queue) >= 2)
             slot = steal_from(w, victim);
@@ -146,12 +146,12 @@ steal(struct sl_worker *w)
 }
 
 bool
-sl_worker_step(struct sl_worker *w)
+sl_actor_thread_step(struct sl_actor_thread *w)
 {
     w->round++;
     bool has_moved = sl_time_coarse_ns() != w->coarse_ns;
     if (has_moved || w->round % CLOCK_ROUNDS == 0) {
-        sl_worker_read_clock(w);
+        sl_actor_thread_read_clock(w);
         (void)fire_timers(w);
     }
     if (atomic_load_explicit(&w->errands, memory_order_relaxed) != NULL)
@@ -159,7 +159,7 @@ sl_worker_step(struct sl_worker *w)
     take_inbox(w);
     struct sl_actor_slot *slot = choose(w);
     if (slot == NULL) {
-        sl_worker_read_clock(w);
+        sl_actor_thread_read_clock(w);
         if (fire_timers(w))
             return true;
         slot = steal(w);
@@ -173,7 +173,7 @@ sl_worker_step(struct sl_worker *w)
 /* ---- idle ---------------------------------------------------------------------------------- */
 
 static bool
-has_work(struct sl_worker *w)
+has_work(struct sl_actor_thread *w)
 {
     struct sl_scheduler *s = w->scheduler;
     if (atomic_load(&w->inbox) != NULL || atomic_load(&w->errands) != NULL ||
@@ -199,7 +199,7 @@ pause_shortly(void)
 /* Look for work for a moment; true: there may be some. What waits behind a turn that takes all this
    time is stolen, though it is one alone. */
 static bool
-look_around(struct sl_worker *w)
+look_around(struct sl_actor_thread *w)
 {
     struct sl_scheduler *s = w->scheduler;
     if (s->workers_count == 1)
@@ -215,7 +215,7 @@ look_around(struct sl_worker *w)
             return true;
     } while (sl_time_mono_ns() < end_ns);
     for (uint32_t i = 0; i < s->workers_count; i++) {
-        struct sl_worker *victim = &s->workers[i];
+        struct sl_actor_thread *victim = &s->workers[i];
         if (victim == w || sl_run_queue_count(&victim->queue) == 0 ||
             atomic_load_explicit(&victim->stats.turns, memory_order_relaxed) != turns[i])
             continue;
@@ -238,14 +238,14 @@ sl_scheduler_finish(struct sl_scheduler *s)
 }
 
 bool
-sl_worker_sleeps(struct sl_worker *w)
+sl_actor_thread_sleeps(struct sl_actor_thread *w)
 {
     struct sl_scheduler *s = w->scheduler;
     uint64_t bit = UINT64_C(1) << w->index;
     uint64_t all = s->workers_count == 64 ? UINT64_MAX : (UINT64_C(1) << s->workers_count) - 1;
     atomic_fetch_or(&s->asleep, bit);
     if (has_work(w) || atomic_load(&s->is_done) != 0) {
-        sl_worker_wakes(w);
+        sl_actor_thread_wakes(w);
         return false;
     }
     /* Who wakes another clears its bit first, so all bits mean that nobody has anything to do. */
@@ -257,7 +257,7 @@ sl_worker_sleeps(struct sl_worker *w)
 
 /* Until woken, or until a timer is due. */
 static void
-sleep_until_woken(struct sl_worker *w)
+sleep_until_woken(struct sl_actor_thread *w)
 {
     uint64_t at_ns = sl_timers_next_ns(&w->timers);
     sl_stat_add(&w->stats.sleeps, 1);
@@ -276,7 +276,7 @@ sleep_until_woken(struct sl_worker *w)
 }
 
 void
-sl_worker_wakes(struct sl_worker *w)
+sl_actor_thread_wakes(struct sl_actor_thread *w)
 {
     struct sl_scheduler *s = w->scheduler;
     uint64_t bit = UINT64_C(1) << w->index;
@@ -290,14 +290,14 @@ sl_worker_wakes(struct sl_worker *w)
 }
 
 void *
-sl_worker_main(void *worker)
+sl_actor_thread_main(void *worker)
 {
-    struct sl_worker *w = worker;
+    struct sl_actor_thread *w = worker;
     while (atomic_load_explicit(&w->scheduler->is_done, memory_order_relaxed) == 0) {
-        if (sl_worker_step(w) || look_around(w) || !sl_worker_sleeps(w))
+        if (sl_actor_thread_step(w) || look_around(w) || !sl_actor_thread_sleeps(w))
             continue;
         sleep_until_woken(w);
-        sl_worker_wakes(w);
+        sl_actor_thread_wakes(w);
     }
     return NULL;
 }
