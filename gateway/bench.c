@@ -20,7 +20,7 @@ static const struct suite {
      sl_bench_encoder},
     {"queue", "the queue in memory and with its log", sl_bench_queue},
     {"object-store", "vector search and attaching a model", sl_bench_object_store},
-    {"actor", "messages between actors", NULL},
+    {"actor", "messages and calls between actors, their creation and memory", sl_bench_actor},
     {"model", "moving and mapping models", NULL},
     {"serve", "requests to replicas", NULL},
     {"scale", "from zero and to more replicas", NULL},

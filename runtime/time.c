@@ -29,6 +29,14 @@ sl_time_wall_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / SL_MILLI_NS;
 }
 
+uint64_t
+sl_time_processor_ns(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (uint64_t)spent.tv_sec * SL_SECOND_NS + (uint64_t)spent.tv_nsec;
+}
+
 void
 sl_time_sleep_ns(uint64_t duration_ns)
 {

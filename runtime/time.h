@@ -14,6 +14,7 @@ uint64_t sl_time_wall_ms(void); /* CLOCK_REALTIME, milliseconds since 1970 */
 /* CLOCK_MONOTONIC_COARSE: some milliseconds old, for next to nothing. It only says that time moved.
  */
 uint64_t sl_time_coarse_ns(void);
+uint64_t sl_time_processor_ns(void); /* What this process's threads have run, all together. */
 
 /* For drivers that wait for something no descriptor tells of. */
 void sl_time_sleep_ns(uint64_t duration_ns);

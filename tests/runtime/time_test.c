@@ -33,3 +33,12 @@ Test(time, a_time_past_the_year_9999_is_its_last_millisecond)
     sl_time_format(0, text);
     cr_assert_str_eq(text, "1970-01-01T00:00:00.000Z");
 }
+
+Test(time, processor_time_grows_with_what_is_run_and_less_than_the_wall_s)
+{
+    uint64_t wall_ns = sl_time_mono_ns(), spent_ns = sl_time_processor_ns(), sum = 0;
+    while (sl_time_processor_ns() - spent_ns < SL_MILLI_NS)
+        sum += sl_time_mono_ns();
+    cr_assert_gt(sum, 0);
+    cr_assert_geq(sl_time_mono_ns() - wall_ns, SL_MILLI_NS);
+}
