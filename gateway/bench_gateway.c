@@ -7,11 +7,14 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "gateway/bench_load.h"
@@ -165,17 +168,40 @@ upload_once(struct suite *s, struct upload *ret)
     return is_ok;
 }
 
+/* As many bytes from this program straight into a file beside the server's: what the disk allows.
+ */
+static bool
+write_raw(const struct suite *s, double *ret_mb_per_s)
+{
+    char *path = sl_format("%s/raw", s->server.directory);
+    uint8_t *piece = sl_alloc(PIECE_BYTES);
+    memset(piece, 0x5a, PIECE_BYTES);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_ok = fd >= 0;
+    uint64_t start_ns = sl_time_mono_ns();
+    for (uint64_t size = 0; is_ok && size < s->upload_bytes; size += PIECE_BYTES)
+        is_ok = write(fd, piece, PIECE_BYTES) == (ssize_t)PIECE_BYTES;
+    is_ok = is_ok && fdatasync(fd) == 0;
+    *ret_mb_per_s = (double)s->upload_bytes / 1e3 / ((double)(sl_time_mono_ns() - start_ns) / 1e6);
+    if (fd >= 0)
+        (void)close(fd);
+    (void)unlink(path);
+    sl_free(path);
+    sl_free(piece);
+    return is_ok || sl_bench_fail("no raw file: %s", strerror(errno));
+}
+
 static bool
 run_uploads(struct suite *s)
 {
-    double speeds[RUNS], growth_mib = 0;
+    double speeds[RUNS], raw[RUNS], growth_mib = 0;
     const char *note = s->bench->is_quick ? "256 MiB" : NULL;
     for (uint32_t i = 0; i < RUNS; i++) {
         struct upload one;
-        if (!upload_once(s, &one))
+        if (!upload_once(s, &one) || !write_raw(s, &raw[i]))
             return false;
-        sl_bench_say(s->bench, "run %u: %.0f MB/s, %.2f MiB more", i + 1, one.mb_per_s,
-                     one.growth_mib);
+        sl_bench_say(s->bench, "run %u: %.0f MB/s, %.2f MiB more; the disk alone %.0f MB/s", i + 1,
+                     one.mb_per_s, one.growth_mib, raw[i]);
         speeds[i] = one.mb_per_s;
         growth_mib = SL_MAX(growth_mib, one.growth_mib);
     }
@@ -184,6 +210,9 @@ run_uploads(struct suite *s)
     sl_bench_show(s->bench,
                   &(struct sl_bench_figure){"gateway.upload.mb_per_s", "MB/s", SL_BENCH_AT_LEAST,
                                             300, sl_bench_median(speeds, RUNS), note});
+    sl_bench_show(s->bench, &(struct sl_bench_figure){
+                                "gateway.upload.disk_mb_per_s", "MB/s", SL_BENCH_NO_GOAL, 0,
+                                sl_bench_median(raw, RUNS), "the same bytes written by a program"});
     return true;
 }
 
@@ -307,6 +336,47 @@ run_list(struct suite *s)
     return is_ok;
 }
 
+/* ---- what a long walk costs the others ------------------------------------------------------ */
+
+/* A process of its own, so that this one can ask meanwhile. */
+static pid_t
+start_count(struct suite *s)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    struct sl_bench_client own = {.http = sl_http_client_create(s->server.url, s->client.key),
+                                  .namespace_id = s->client.namespace_id};
+    bool is_ok = sl_bench_ask(&own, "/v1/buckets/bench/objects/list?include_total=true",
+                              sl_slice_str("{\"limit\":1}"));
+    _exit(is_ok ? 0 : 1);
+}
+
+static bool
+run_wait(struct suite *s)
+{
+    double worst_ms = 0;
+    int status = 0;
+    bool is_ok = true;
+    pid_t pid = start_count(s), ended = 0;
+    while (is_ok && pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
+        uint64_t start_ns = sl_time_mono_ns();
+        is_ok = sl_bench_ask(&s->client, "/v1/buckets/bench", sl_slice(NULL, 0));
+        worst_ms = SL_MAX(worst_ms, (double)(sl_time_mono_ns() - start_ns) / 1e6);
+        sl_time_sleep_ns(SL_MILLI_NS);
+    }
+    if (pid > 0 && ended != pid) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, &status, 0);
+    }
+    if (!is_ok || pid < 0 || status != 0)
+        return sl_bench_fail("the objects could not be counted");
+    sl_bench_show(s->bench,
+                  &(struct sl_bench_figure){"gateway.list.others_wait", "ms", SL_BENCH_AT_MOST, 100,
+                                            worst_ms, "the worst while somebody counts all"});
+    return true;
+}
+
 /* ---- the suite ----------------------------------------------------------------------------- */
 
 bool
@@ -320,7 +390,7 @@ sl_bench_gateway(const struct sl_bench *bench)
     bool is_ok =
         sl_bench_client_open(&s.server, &s.client) &&
         sl_bench_ask(&s.client, "/v1/buckets", sl_slice_str("{\"bucket_name\":\"bench\"}")) &&
-        run_uploads(&s) && run_list(&s);
+        run_uploads(&s) && run_list(&s) && run_wait(&s);
     sl_bench_client_close(&s.client);
     return sl_bench_server_stop(&s.server) && is_ok;
 }
