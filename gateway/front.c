@@ -568,7 +568,7 @@ thread_start(pthread_t *ret_thread, void *(*run)(void *), void *arg)
 enum sl_err
 sl_front_start(const struct sl_front_options *options, struct sl_front **ret_front)
 {
-    sl_assert(options->post != NULL && options->keyring != NULL);
+    sl_assert((options->post != NULL && options->keyring != NULL) || options->page != NULL);
     int listen_fd = -1;
     uint16_t port = 0;
     enum sl_err err = listen_on(options->address, &listen_fd, &port);

@@ -356,7 +356,9 @@ sl_request_begin(struct sl_request *request, const struct sl_request_line *line)
     find_page(request, line->url, line->method);
     if (request->reply_type != NULL)
         return;
-    if (atomic_load(&request->front->is_draining))
+    if (request->front->options.post == NULL)
+        sl_call_fail(call, SL_API_NOT_FOUND, "no page has this path");
+    else if (atomic_load(&request->front->is_draining))
         sl_call_fail(call, SL_API_UNAVAILABLE, "draining: this server is about to stop");
     else
         admit(request, line->method);

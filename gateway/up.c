@@ -397,11 +397,8 @@ start_fronts(struct up *u)
 
     const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
     u->page = (struct sl_dashboard){.status = sl_status_text, .arg = u->status};
-    struct sl_front_options page = api;
-    page.address = address;
+    struct sl_front_options page = {.address = address, .arg = &u->page, .connections_max = 64};
     page.page = (bool (*)(void *, const char *, struct sl_buf *, const char **))sl_dashboard_page;
-    page.arg = &u->page;
-    page.connections_max = 64;
     err = sl_front_start(&page, &u->dashboard);
     return err == SL_OK || fail_address(address, err);
 }

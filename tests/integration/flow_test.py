@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """One flow from a namespace to a search result, over HTTP, and the same again after a restart."""
+import http.client
 import json
 import os
 import re
@@ -148,6 +149,11 @@ def check_command_line(server, client):
         page = lib.Client(server.dashboard_port).get("/")
         lib.equal(page.status, 200)
         assert b"<html" in page.text.lower() and client.key.encode() not in page.text
+        for path in ("/v1/health", "/openapi.json", "/v1/tenants"):
+            connection = http.client.HTTPConnection("127.0.0.1", server.dashboard_port, timeout=5)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {client.key}"})
+            lib.equal(connection.getresponse().status, 404, f"{path} of the dashboard's port")
+            connection.close()
 
 
 def main():
