@@ -22,8 +22,8 @@ struct sl_front_options {
     struct sl_keyring *keyring;
     struct sl_blobs *blobs;       /* Where uploads go; NULL: multipart routes answer 503. */
     struct sl_incoming *incoming; /* Where presigned uploads go; NULL: they answer 503. */
-    /* Takes the call: from now on the poster's until sl_front_reply. On the front's thread. NULL: it
-     * serves pages only. */
+    /* Takes the call: from now on the poster's until sl_front_reply. On the front's thread. NULL:
+     * it serves pages only. */
     void (*post)(void *arg, struct sl_call *call);
     void *arg;
     uint32_t connections_max; /* 0: 4096 */
