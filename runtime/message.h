@@ -17,7 +17,7 @@
 #include "runtime/base.h"
 #include "runtime/buf.h"
 
-#define SL_WIRE_VERSION 1
+#define SL_WIRE_VERSION 2
 #define SL_FIELDS_MAX   16
 
 /* Where messages go. node 0 is the node itself; SL_NODE_PORT its driver's ports. */
