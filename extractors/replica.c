@@ -28,6 +28,7 @@
 #define INPUTS_MAX     64
 #define REPLICA_ACTOR  1
 #define BAD_START_EXIT 3
+#define POLLS_MAX      4
 
 struct replica {
     struct sl_json_doc *doc;
@@ -347,6 +348,20 @@ receive(struct replica *r, struct batch *b)
     }
 }
 
+/* Until something can be received, or our link has something to say by itself. */
+static void
+wait_for_work(const struct replica *r)
+{
+    int fds[POLLS_MAX];
+    struct pollfd polls[POLLS_MAX];
+    uint32_t count = sl_links_fds(r->links, fds, POLLS_MAX);
+    uint64_t now_ns = sl_time_mono_ns(), due_ns = sl_links_deadline_ns(r->links);
+    uint64_t wait_ms = due_ns <= now_ns ? 0 : (due_ns - now_ns) / SL_MILLI_NS + 1;
+    for (uint32_t i = 0; i < count; i++)
+        polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    (void)poll(polls, count, due_ns == UINT64_MAX ? -1 : (int)SL_MIN(wait_ms, UINT64_C(60000)));
+}
+
 static void
 serve(struct replica *r)
 {
@@ -359,12 +374,7 @@ serve(struct replica *r)
         }
         if (r->is_stopping)
             break;
-        int fd;
-        struct pollfd polled = {.events = POLLIN};
-        if (sl_links_fds(r->links, &fd, 1) == 1) {
-            polled.fd = fd;
-            poll(&polled, 1, -1);
-        }
+        wait_for_work(r);
     }
     sl_free(b->mappings);
     sl_free(b);

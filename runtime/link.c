@@ -1,70 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/link.h"
+/*
+ * The shell around sessions: which socket a peer is behind, and when its session may speak.
+ *
+ * A peer that connected to us is behind the ROUTER that its identity (node and boot) was heard on;
+ * one that we connected to has a DEALER of its own. Peers that something happened to are `active`
+ * until their sessions have said all they have to say: at a flush, and when nothing more is waiting
+ * to be received, so that acknowledgements ride on replies where there are any.
+ */
+#include "runtime/link_state.h"
 
 #include <endian.h>
-#include <errno.h>
-#include <zmq.h>
 
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
+#include "runtime/random.h"
 #include "runtime/report.h"
+#include "runtime/time.h"
 
-#define PEERS_MAX 64
-#define IDENTITY_SIZE                                                                              \
-    5 /* A letter (names that start with 0 are ZeroMQ's own) and the node number. */
+#define BEAT_NS      SL_SECOND_NS
+#define DEAD_NS      (10 * SL_SECOND_NS)
+#define BUFFER_BYTES SL_GIB
+#define DRAIN_NS     (200 * SL_MILLI_NS)
+#define TICK_NS      (2 * SL_MILLI_NS)  /* Deadlines are gathered: each look goes over all peers. */
+#define SIDE_NS      (10 * SL_MILLI_NS) /* Monitors are looked at so often while we run. */
 
-struct peer {
-    uint32_t node;
-    void *socket; /* Its DEALER, or the shared ROUTER. */
-    struct sl_buf frame;
-};
+static_assert(SL_FRAME_HEAD_BYTES < SL_KIB, "limits.h leaves that much of a frame for its head");
 
-struct sl_links {
-    uint32_t node;
-    void *context;
-    void *router;
-    struct peer peers[PEERS_MAX];
-    uint32_t peers_count;
-    uint32_t turn;      /* Where receive looks next: no peer starves another. */
-    zmq_msg_t received; /* The frame being taken apart. */
-    bool has_received;
-    uint32_t received_from;
-    struct sl_slice rest;
-};
+/* ---- set-up -------------------------------------------------------------------------------- */
 
-static enum sl_err
-err_from_zmq(int error)
+struct sl_links *
+sl_links_create_with(const struct sl_links_options *options)
 {
-    switch (error) {
-    case EADDRINUSE:
-        return SL_EBUSY;
-    case EHOSTUNREACH:
-        return SL_ENOTFOUND;
-    case EPROTONOSUPPORT:
-    case ENOCOMPATPROTO:
-    case EINVAL:
-        return SL_EINVAL;
-    default:
-        return sl_err_from_errno(error);
-    }
-}
-
-static void
-identity_of(uint32_t node, uint8_t ret_identity[static IDENTITY_SIZE])
-{
-    uint32_t wire = htobe32(node);
-    ret_identity[0] = 'n';
-    memcpy(ret_identity + 1, &wire, sizeof(wire));
+    sl_assert(options->node > 0);
+    struct sl_links *l = sl_zalloc(sizeof(*l));
+    l->options = *options;
+    while (l->options.boot == 0)
+        sl_random_secret(&l->options.boot, sizeof(l->options.boot));
+    if (l->options.beat_ns == 0)
+        l->options.beat_ns = BEAT_NS;
+    if (l->options.dead_ns == 0)
+        l->options.dead_ns = DEAD_NS;
+    if (l->options.buffer_bytes == 0)
+        l->options.buffer_bytes = BUFFER_BYTES;
+    l->name = sl_strdup(options->name == NULL ? "" : options->name);
+    l->group = sl_strdup(options->group == NULL ? "" : options->group);
+    sl_link_net_init(&l->net, l->options.node, l->options.boot);
+    l->net.beat_ns = l->options.beat_ns;
+    l->net.dead_ns = l->options.dead_ns;
+    l->due_ns = UINT64_MAX;
+    sl_msg_list_init(&l->told);
+    return l;
 }
 
 struct sl_links *
 sl_links_create(uint32_t node)
 {
-    struct sl_links *l = sl_zalloc(sizeof(*l));
-    l->node = node;
-    l->context = zmq_ctx_new();
-    sl_assert(l->context != NULL);
-    return l;
+    return sl_links_create_with(&(struct sl_links_options){.node = node});
+}
+
+static void
+close_if(void *socket)
+{
+    if (socket != NULL)
+        zmq_close(socket);
+}
+
+static bool
+has_unsent(const struct sl_links *l)
+{
+    for (uint32_t i = 0; i < l->calls_count; i++) {
+        if (sl_session_has_unsent(l->calls[i].peer->session))
+            return true;
+    }
+    return false;
+}
+
+/* A process may end right after it began, and what it had to say waits for a handshake. */
+static void
+drain(struct sl_links *l)
+{
+    uint64_t end_ns = sl_time_mono_ns() + DRAIN_NS;
+    sl_links_flush(l);
+    while (has_unsent(l) && sl_time_mono_ns() < end_ns) {
+        struct sl_msg *msg = sl_links_receive(l);
+        if (msg == NULL)
+            sl_time_sleep_ns(SL_MILLI_NS / 2);
+        sl_msg_destroy(&msg);
+    }
 }
 
 void
@@ -73,247 +95,210 @@ sl_links_destroy(struct sl_links **links)
     struct sl_links *l = *links;
     if (l == NULL)
         return;
+    drain(l);
     if (l->has_received)
         zmq_msg_close(&l->received);
-    for (uint32_t i = 0; i < l->peers_count; i++) {
-        if (l->peers[i].socket != l->router)
-            zmq_close(l->peers[i].socket);
-        sl_buf_deinit(&l->peers[i].frame);
+    for (uint32_t i = 0; i < l->calls_count; i++) {
+        zmq_close(l->calls[i].socket);
+        close_if(l->calls[i].monitor);
     }
-    if (l->router != NULL)
-        zmq_close(l->router);
-    zmq_ctx_term(l->context);
+    for (uint32_t i = 0; i < l->listeners_count; i++) {
+        zmq_close(l->listeners[i].socket);
+        close_if(l->listeners[i].monitor);
+    }
+    sl_link_net_deinit(&l->net); /* Then nobody reads our frames any more. */
+    for (uint32_t i = 0; i < l->peers_count; i++)
+        sl_link_peer_destroy(l->peers[i]);
+    sl_msg_list_clear(&l->told);
+    sl_buf_deinit(&l->scratch);
+    sl_free(l->name);
+    sl_free(l->group);
     sl_free(l);
     *links = NULL;
 }
 
-static void *
-socket_create(struct sl_links *l, int type)
+enum sl_err
+sl_links_secure(struct sl_links *l, const struct sl_link_security *security)
 {
-    void *socket = zmq_socket(l->context, type);
-    sl_assert(socket != NULL);
-    /* What is in flight is bounded by leases and calls, so nothing may be dropped for a full pipe.
-     */
-    int unlimited = 0, linger_ms = 200, on = 1;
-    int64_t size_max = (int64_t)SL_LIMIT_FRAME_BYTES;
-    uint8_t identity[IDENTITY_SIZE];
-    identity_of(l->node, identity);
-    zmq_setsockopt(socket, ZMQ_SNDHWM, &unlimited, sizeof(unlimited));
-    zmq_setsockopt(socket, ZMQ_RCVHWM, &unlimited, sizeof(unlimited));
-    zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
-    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof(size_max));
-    zmq_setsockopt(socket, ZMQ_ROUTING_ID, identity, sizeof(identity));
-    if (type == ZMQ_ROUTER) {
-        zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &on, sizeof(on));
-        zmq_setsockopt(socket, ZMQ_ROUTER_HANDOVER, &on, sizeof(on));
-    }
-    return socket;
-}
-
-static struct peer *
-peer_lookup(struct sl_links *l, uint32_t node)
-{
-    for (uint32_t i = 0; i < l->peers_count; i++) {
-        if (l->peers[i].node == node)
-            return &l->peers[i];
-    }
-    return NULL;
-}
-
-static void send_frame(struct sl_links *l, struct peer *p);
-
-/* A new peer; the one that was heard of first makes room when all slots are taken: it gets a slot
-   again when it is next sent to or heard of. */
-static struct peer *
-peer_add(struct sl_links *l, uint32_t node, void *socket)
-{
-    struct peer *p = peer_lookup(l, node);
-    if (p != NULL)
-        return p;
-    if (l->peers_count == PEERS_MAX) {
-        uint32_t old = 0;
-        while (old < PEERS_MAX && l->peers[old].socket != l->router)
-            old++;
-        if (old == PEERS_MAX)
-            return NULL;
-        send_frame(l, &l->peers[old]);
-        sl_buf_deinit(&l->peers[old].frame);
-        memmove(&l->peers[old], &l->peers[old + 1], (PEERS_MAX - 1 - old) * sizeof(struct peer));
-        l->peers_count--;
-    }
-    p = &l->peers[l->peers_count++];
-    *p = (struct peer){.node = node, .socket = socket};
-    return p;
+    return sl_link_net_secure(&l->net, security);
 }
 
 enum sl_err
 sl_links_listen(struct sl_links *l, const char *endpoint)
 {
-    sl_assert(l->router == NULL);
-    void *socket = socket_create(l, ZMQ_ROUTER);
-    if (zmq_bind(socket, endpoint) != 0) {
-        enum sl_err err = err_from_zmq(zmq_errno());
-        zmq_close(socket);
+    void *socket;
+    if (l->listeners_count == SL_LINK_LISTENERS_MAX)
+        return SL_EFULL;
+    enum sl_err err = sl_link_bind(&l->net, endpoint, &socket);
+    if (err != SL_OK)
         return err;
-    }
-    l->router = socket;
+    bool is_tcp = sl_link_is_tcp(endpoint);
+    l->listeners[l->listeners_count++] =
+        (struct sl_link_listener){.socket = socket,
+                                  .is_tcp = is_tcp,
+                                  .monitor = is_tcp ? sl_link_monitor(&l->net, socket) : NULL};
     return SL_OK;
 }
 
 enum sl_err
 sl_links_connect(struct sl_links *l, uint32_t node, const char *endpoint)
 {
-    void *socket = socket_create(l, ZMQ_DEALER);
-    if (zmq_connect(socket, endpoint) != 0 || peer_add(l, node, socket) == NULL) {
-        enum sl_err err = err_from_zmq(zmq_errno());
-        zmq_close(socket);
+    void *socket;
+    if (l->calls_count == SL_LINK_CALLS_MAX)
+        return SL_EFULL;
+    if (sl_link_peer_lookup(l, node) != NULL)
+        return SL_EEXIST;
+    enum sl_err err = sl_link_dial(&l->net, endpoint, &socket);
+    if (err != SL_OK)
         return err;
+    struct sl_link_peer *p = sl_link_peer_add(l, node, socket, true, sl_link_is_tcp(endpoint));
+    if (p == NULL) {
+        zmq_close(socket);
+        return SL_EFULL;
     }
+    l->calls[l->calls_count++] = (struct sl_link_call){
+        .socket = socket, .monitor = sl_link_monitor(&l->net, socket), .peer = p};
     return SL_OK;
 }
 
-static void
-send_frame(struct sl_links *l, struct peer *p)
+char *
+sl_links_bound(const struct sl_links *l)
 {
-    if (p->frame.size == 0)
-        return;
-    uint8_t identity[IDENTITY_SIZE];
-    identity_of(p->node, identity);
-    int sent = 0;
-    if (p->socket == l->router)
-        sent = zmq_send(p->socket, identity, sizeof(identity), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    if (sent >= 0)
-        sent = zmq_send(p->socket, p->frame.data, p->frame.size, ZMQ_DONTWAIT);
-    /* A peer that is gone is its supervisor's business: leases and calls have deadlines. */
-    if (sent < 0)
-        sl_report_debug("frame-unsent", "node=%u err=%s", p->node, zmq_strerror(zmq_errno()));
-    if (p->frame.capacity > SL_MIB)
-        sl_buf_deinit(&p->frame);
-    sl_buf_clear(&p->frame);
+    char endpoint[256];
+    size_t size = sizeof(endpoint);
+    if (l->listeners_count == 0 || zmq_getsockopt(l->listeners[l->listeners_count - 1].socket,
+                                                  ZMQ_LAST_ENDPOINT, endpoint, &size) != 0)
+        return sl_strdup("");
+    return sl_strdup(endpoint);
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+void
+sl_links_flush(struct sl_links *l)
+{
+    (void)sl_link_speak(l);
 }
 
 /* Encode behind what the frame has; false, and nothing is changed, when it gets too large. */
 static bool
-encode_into(struct peer *p, const struct sl_msg *msg)
+encode_into(struct sl_link_peer *p, const struct sl_msg *msg)
 {
-    size_t before = p->frame.size;
-    if (before == 0)
-        sl_buf_append_u8(&p->frame, SL_WIRE_VERSION);
-    sl_msg_encode(msg, &p->frame);
-    if (p->frame.size <= SL_LIMIT_FRAME_BYTES)
+    if (p->open == NULL)
+        p->open = sl_session_frame(p->session);
+    struct sl_buf *bytes = &p->open->bytes;
+    size_t before = bytes->size;
+    sl_msg_encode(msg, bytes);
+    if (bytes->size <= SL_LIMIT_FRAME_BYTES)
         return true;
-    p->frame.size = before;
+    bytes->size = before;
     return false;
+}
+
+static enum sl_err
+refuse_full(struct sl_links *l, struct sl_link_peer *p)
+{
+    l->counts.overflows++;
+    if (!p->has_told_full)
+        sl_report_warn("link-full", "node=%u name=%s buffer_bytes=%llu", p->node, p->name,
+                       (unsigned long long)l->options.buffer_bytes);
+    p->has_told_full = true;
+    return SL_EFULL;
 }
 
 enum sl_err
 sl_links_add(struct sl_links *l, const struct sl_msg *msg)
 {
-    struct peer *p = peer_lookup(l, msg->to.node);
-    if (p == NULL && l->router != NULL)
-        p = peer_add(l, msg->to.node, l->router);
+    struct sl_link_peer *p = sl_link_peer_lookup(l, msg->to.node);
     if (p == NULL)
         return SL_ENOTFOUND;
+    enum sl_err err = sl_session_room(p->session, p->open == NULL ? 0 : p->open->bytes.size);
+    if (err != SL_OK)
+        return err == SL_EFULL ? refuse_full(l, p) : err;
+    sl_link_activate(l, p);
+    l->counts.messages_sent++;
     /* Many small messages share a frame; it goes when it is long enough to be worth a send. */
-    if (p->frame.size > SL_LIMIT_FRAME_BYTES / 8)
-        send_frame(l, p);
+    if (p->open != NULL && p->open->bytes.size > SL_LIMIT_FRAME_BYTES / 8)
+        sl_link_seal(p);
     if (encode_into(p, msg))
         return SL_OK;
-    send_frame(l, p);
-    return encode_into(p, msg) ? SL_OK : SL_ETOOBIG;
+    sl_link_seal(p);
+    if (encode_into(p, msg))
+        return SL_OK;
+    l->counts.messages_sent--;
+    return SL_ETOOBIG;
 }
 
-void
-sl_links_flush(struct sl_links *l)
-{
-    for (uint32_t i = 0; i < l->peers_count; i++)
-        send_frame(l, &l->peers[i]);
-}
+/* ---- receiving ----------------------------------------------------------------------------- */
 
+/* Who sent, by the ROUTER's identity part; false: none of ours, the frame is dropped. */
 static bool
-is_last_part(void *socket)
+receive_identity(struct sl_links *l, struct sl_link_source *from)
 {
-    int more = 0;
-    size_t size = sizeof(more);
-    zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &size);
-    return more == 0;
-}
-
-static void
-drop_parts(void *socket)
-{
-    while (!is_last_part(socket)) {
-        if (zmq_recv(socket, NULL, 0, ZMQ_DONTWAIT) < 0)
-            return;
-    }
-}
-
-/* The peer's number from the ROUTER's identity part; false: not one of ours, the frame is dropped.
- */
-static bool
-receive_identity(struct sl_links *l, uint32_t *ret_node)
-{
-    uint8_t identity[IDENTITY_SIZE] = {0};
-    int size = zmq_recv(l->router, identity, sizeof(identity), ZMQ_DONTWAIT);
+    uint8_t identity[SL_LINK_IDENTITY_SIZE] = {0};
+    uint32_t node;
+    uint64_t boot;
+    int size = zmq_recv(from->socket, identity, sizeof(identity), ZMQ_DONTWAIT);
     if (size < 0)
         return false;
-    uint32_t wire;
-    memcpy(&wire, identity + 1, sizeof(wire));
-    *ret_node = be32toh(wire);
-    if (size == IDENTITY_SIZE && identity[0] == 'n' && !is_last_part(l->router) &&
-        peer_add(l, *ret_node, l->router) != NULL)
+    memcpy(&node, identity + 1, sizeof(node));
+    memcpy(&boot, identity + 5, sizeof(boot));
+    from->node = be32toh(node);
+    from->boot = be64toh(boot);
+    if (size == SL_LINK_IDENTITY_SIZE && identity[0] == 'n' && from->node != 0 && from->boot != 0 &&
+        !sl_link_is_last_part(from->socket))
         return true;
-    sl_report_warn("peer-refused", "identity_size=%d", size);
-    drop_parts(l->router);
+    sl_link_malformed(l, NULL, from, (size_t)size);
+    sl_link_drop_parts(from->socket);
     return false;
 }
 
+/* Receive until a frame has messages. */
 static bool
-is_readable(void *socket)
+receive_from(struct sl_links *l, struct sl_link_source *from)
 {
-    int events = 0;
-    size_t size = sizeof(events);
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
-}
-
-/* Receive one frame from `socket` into l->received. */
-static bool
-receive_from(struct sl_links *l, void *socket, uint32_t node)
-{
-    while (is_readable(socket)) {
-        if (socket == l->router && !receive_identity(l, &node))
+    for (;;) {
+        int events = sl_link_events(from->socket);
+        if (from->call != NULL && (events & ZMQ_POLLOUT) != 0) {
+            sl_session_join(from->call->peer->session, sl_time_mono_ns());
+            sl_link_activate(l, from->call->peer);
+        }
+        if ((events & ZMQ_POLLIN) == 0)
+            return false;
+        if (from->listener != NULL && !receive_identity(l, from))
             continue;
         zmq_msg_init(&l->received);
-        if (zmq_msg_recv(&l->received, socket, ZMQ_DONTWAIT) < 0) {
+        if (zmq_msg_recv(&l->received, from->socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&l->received);
             return false;
         }
-        drop_parts(socket);
-        const uint8_t *data = zmq_msg_data(&l->received);
-        size_t size = zmq_msg_size(&l->received);
-        if (size >= 1 && data[0] == SL_WIRE_VERSION) {
-            l->rest = sl_slice(data + 1, size - 1);
-            l->received_from = node;
+        bool is_whole = !zmq_msg_more(&l->received);
+        if (!is_whole)
+            sl_link_drop_parts(from->socket);
+        if (sl_link_take_frame(l, from)) {
             l->has_received = true;
             return true;
         }
-        sl_report_warn("frame-refused", "node=%u version=%d known=%d", node,
-                       size == 0 ? -1 : data[0], SL_WIRE_VERSION);
         zmq_msg_close(&l->received);
     }
-    return false;
 }
 
 static bool
 receive_frame(struct sl_links *l)
 {
-    uint32_t sources = l->peers_count + 1;
+    uint32_t sources = l->listeners_count + l->calls_count;
     for (uint32_t i = 0; i < sources; i++) {
         uint32_t at = (l->turn + i) % sources;
-        void *socket = at == 0 ? l->router : l->peers[at - 1].socket;
-        if (socket == NULL || (at > 0 && socket == l->router))
-            continue;
-        if (receive_from(l, socket, at == 0 ? 0 : l->peers[at - 1].node)) {
+        struct sl_link_source from = {0};
+        if (at < l->listeners_count) {
+            from.listener = &l->listeners[at];
+            from.socket = from.listener->socket;
+        } else {
+            from.call = &l->calls[at - l->listeners_count];
+            from.socket = from.call->socket;
+            from.node = from.call->peer->node;
+        }
+        if (receive_from(l, &from)) {
             l->turn = at + 1;
             return true;
         }
@@ -321,45 +306,161 @@ receive_frame(struct sl_links *l)
     return false;
 }
 
-struct sl_msg *
-sl_links_receive(struct sl_links *l)
+/* The next message of the frame at hand; NULL: it is used up. */
+static struct sl_msg *
+next_message(struct sl_links *l)
 {
-    while (l->has_received || receive_frame(l)) {
-        struct sl_msg *msg;
-        enum sl_err err;
-        while (sl_msg_decode(&l->rest, &msg, &err)) {
-            if (msg == NULL)
-                continue;
-            msg->from.node = l->received_from;
-            return msg;
+    struct sl_msg *msg;
+    enum sl_err err;
+    while (sl_msg_decode(&l->rest, &msg, &err)) {
+        if (msg == NULL) {
+            l->counts.unknown++;
+            continue;
         }
-        if (err != SL_OK)
-            sl_report_warn("frame-corrupt", "node=%u bytes_left=%zu", l->received_from,
-                           l->rest.size);
-        zmq_msg_close(&l->received);
-        l->has_received = false;
+        l->counts.messages_received++;
+        msg->from.node = l->received_from->node;
+        return msg;
     }
+    if (err != SL_OK)
+        sl_link_malformed(l, l->received_from, NULL, l->rest.size);
+    zmq_msg_close(&l->received);
+    l->has_received = false;
+    l->received_from = NULL;
     return NULL;
 }
 
-static int
-fd_of(void *socket)
+/* ---- what is no frame ---------------------------------------------------------------------- */
+
+static void
+take_change(struct sl_links *l, struct sl_link_call *call, enum sl_link_change change,
+            uint64_t now_ns)
 {
-    int fd = -1;
-    size_t size = sizeof(fd);
-    sl_assert(zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0);
-    return fd;
+    struct sl_link_peer *p = call->peer;
+    sl_session_cut(p->session, now_ns);
+    sl_link_activate(l, p);
+    if (change == SL_LINK_LOST) {
+        if (sl_session_is_bound(p->session) && !p->has_told_lost) {
+            sl_report_info("link-lost", "node=%u name=%s", p->node, p->name);
+            p->has_told_lost = true;
+        }
+        return;
+    }
+    l->counts.refused++;
+    if (!p->has_told_refused)
+        sl_report_warn("link-refused-by-peer", "node=%u reason=\"%s\"", p->node,
+                       change == SL_LINK_UNAUTHORISED
+                           ? "our certificate is not among those it allows"
+                           : "the handshake failed: certificates do not match, or no sluice");
+    p->has_told_refused = true;
 }
+
+static void
+look_aside(struct sl_links *l, uint64_t now_ns)
+{
+    enum sl_link_change change;
+    l->side_ns = now_ns + SIDE_NS;
+    sl_link_net_authorise(&l->net, &l->counts.refused);
+    for (uint32_t i = 0; i < l->calls_count; i++) {
+        while (l->calls[i].monitor != NULL && sl_link_monitor_take(l->calls[i].monitor, &change))
+            take_change(l, &l->calls[i], change, now_ns);
+    }
+    for (uint32_t i = 0; i < l->listeners_count; i++) {
+        struct sl_link_listener *at = &l->listeners[i];
+        while (at->monitor != NULL && sl_link_monitor_take(at->monitor, &change)) {
+            if (change != SL_LINK_MISMATCH)
+                continue;
+            l->counts.refused++;
+            if (!at->has_told_mismatch)
+                sl_report_warn("link-refused", "reason=\"the handshake failed: no certificate, or "
+                                               "one for another server\"");
+            at->has_told_mismatch = true;
+        }
+    }
+}
+
+static void
+tick_all(struct sl_links *l, uint64_t now_ns)
+{
+    l->due_ns = UINT64_MAX;
+    l->tick_ns = now_ns + TICK_NS;
+    for (uint32_t i = 0; i < l->peers_count; i++) {
+        struct sl_link_peer *p = l->peers[i];
+        uint64_t due_ns = sl_session_deadline_ns(p->session);
+        if (now_ns < due_ns) {
+            l->due_ns = SL_MIN(l->due_ns, due_ns);
+            continue;
+        }
+        sl_session_tick(p->session, now_ns);
+        sl_link_activate(l, p); /* Speaking tells when it is due next. */
+    }
+}
+
+/* Nothing is waiting: see to the rest. True if that may have brought something to receive. */
+static bool
+settle(struct sl_links *l)
+{
+    uint64_t now_ns = sl_time_mono_ns();
+    if (now_ns >= l->side_ns)
+        look_aside(l, now_ns);
+    if (now_ns >= sl_links_deadline_ns(l))
+        tick_all(l, now_ns);
+    return sl_link_speak(l) || l->told.oldest != NULL;
+}
+
+struct sl_msg *
+sl_links_receive(struct sl_links *l)
+{
+    for (;;) {
+        struct sl_msg *msg = sl_msg_list_pop(&l->told);
+        if (msg == NULL && l->has_received)
+            msg = next_message(l);
+        if (msg != NULL)
+            return msg;
+        if (l->told.oldest == NULL && !l->has_received && !receive_frame(l) &&
+            l->told.oldest == NULL && !settle(l))
+            return NULL;
+    }
+}
+
+/* ---- for whoever polls --------------------------------------------------------------------- */
 
 uint32_t
 sl_links_fds(const struct sl_links *l, int *ret_fds, uint32_t max)
 {
     uint32_t count = 0;
-    if (l->router != NULL && count < max)
-        ret_fds[count++] = fd_of(l->router);
-    for (uint32_t i = 0; i < l->peers_count; i++) {
-        if (l->peers[i].socket != l->router && count < max)
-            ret_fds[count++] = fd_of(l->peers[i].socket);
+    for (uint32_t i = 0; i < l->listeners_count && count < max; i++)
+        ret_fds[count++] = sl_link_fd(l->listeners[i].socket);
+    for (uint32_t i = 0; i < l->calls_count && count < max; i++)
+        ret_fds[count++] = sl_link_fd(l->calls[i].socket);
+    for (uint32_t i = 0; i < l->listeners_count && count < max; i++) {
+        if (l->listeners[i].monitor != NULL)
+            ret_fds[count++] = sl_link_fd(l->listeners[i].monitor);
     }
+    for (uint32_t i = 0; i < l->calls_count && count < max; i++) {
+        if (l->calls[i].monitor != NULL)
+            ret_fds[count++] = sl_link_fd(l->calls[i].monitor);
+    }
+    if (l->net.auth != NULL && count < max)
+        ret_fds[count++] = sl_link_fd(l->net.auth);
     return count;
+}
+
+uint64_t
+sl_links_deadline_ns(const struct sl_links *l)
+{
+    return SL_MAX(l->due_ns, l->tick_ns);
+}
+
+void
+sl_links_counts(const struct sl_links *l, struct sl_links_counts *ret_counts)
+{
+    *ret_counts = l->counts;
+    for (uint32_t i = 0; i < l->peers_count; i++) {
+        const struct sl_session_counts *c = sl_session_counts(l->peers[i]->session);
+        ret_counts->foreign += c->foreign;
+        ret_counts->resent += c->resent;
+        ret_counts->duplicates += c->duplicates;
+        ret_counts->gaps += c->gaps;
+        ret_counts->voided += c->voided;
+    }
 }

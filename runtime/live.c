@@ -147,7 +147,11 @@ sl_live_create(const struct sl_live_options *options)
     live->driver.ops = &effects;
     live->node = options->node;
     live->store = options->store;
-    live->links = sl_links_create(options->node);
+    struct sl_links_options links = {0};
+    if (options->links != NULL)
+        links = *options->links;
+    links.node = options->node;
+    live->links = sl_links_create_with(&links);
     live->pool = sl_iopool_create(options->io_threads == 0 ? 2 : options->io_threads);
     sl_random_seed_secret(&live->random);
     sl_msg_list_init(&live->local);
@@ -243,6 +247,18 @@ sl_live_unwatch(struct sl_live *live, int fd)
             return;
         }
     }
+}
+
+enum sl_err
+sl_live_secure(struct sl_live *live, const struct sl_link_security *security)
+{
+    return sl_links_secure(live->links, security);
+}
+
+char *
+sl_live_bound(const struct sl_live *live)
+{
+    return sl_links_bound(live->links);
 }
 
 enum sl_err
@@ -350,9 +366,10 @@ release_message(struct sl_live *live, struct sl_msg *msg)
         }
     }
     enum sl_err err = sl_links_add(live->links, msg);
+    /* A peer that is gone is its supervisor's business: leases and calls have deadlines. */
     if (err != SL_OK)
-        sl_report_error("message-unsent", "node=%u message=%s err=%s", msg->to.node,
-                        msg->type->name, sl_err_name(err));
+        sl_report(err == SL_ETOOBIG ? SL_REPORT_ERROR : SL_REPORT_DEBUG, "message-unsent",
+                  "node=%u message=%s err=%s", msg->to.node, msg->type->name, sl_err_name(err));
     sl_msg_destroy(&msg);
 }
 
@@ -420,6 +437,7 @@ static int
 timeout_ms(const struct sl_live *live)
 {
     uint64_t at_ns = SL_MIN(sl_timers_next_ns(&live->timers), live->store_tick_ns);
+    at_ns = SL_MIN(at_ns, sl_links_deadline_ns(live->links));
     if (at_ns == UINT64_MAX)
         return -1;
     uint64_t now_ns = sl_time_mono_ns();

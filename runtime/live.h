@@ -8,9 +8,8 @@
  *            sync the store if anything was committed      (group commit: one fdatasync a batch)
  *            let the held effects go: frames (many messages each), ports, work
  *
- * Links: a node listens on one endpoint (ROUTER) and connects to others (DEALER). A peer's name is
- * its node number, so a message to {node, actor} finds its socket. Sockets belong to the scheduler
- * thread.
+ * Links (link.h): a node listens on endpoints and connects to others. A peer's name is its node
+ * number, so a message to {node, actor} finds its session. Sockets belong to the scheduler thread.
  *
  * Threading: create, set up, run and destroy on one thread; sl_live_post and sl_live_stop on any.
  */
@@ -18,13 +17,15 @@
 #define SL_RUNTIME_LIVE_H
 
 #include "runtime/actor.h"
+#include "runtime/link.h"
 
 struct sl_live;
 
 struct sl_live_options {
-    uint32_t node;          /* This node's number, > 0, unique among its peers. */
-    struct sl_store *store; /* Borrowed; NULL: none. */
-    uint32_t io_threads;    /* 0: 2 */
+    uint32_t node;                        /* This node's number, > 0, unique among its peers. */
+    struct sl_store *store;               /* Borrowed; NULL: none. */
+    uint32_t io_threads;                  /* 0: 2 */
+    const struct sl_links_options *links; /* Of its links, but `node`. NULL: by default. */
 };
 
 struct sl_live *sl_live_create(const struct sl_live_options *options);
@@ -45,7 +46,10 @@ void sl_live_port(struct sl_live *live, uint32_t port, void (*take)(void *arg, s
 void sl_live_watch(struct sl_live *live, int fd, void (*ready)(void *arg), void *arg);
 void sl_live_unwatch(struct sl_live *live, int fd);
 
-/* "ipc://path". SL_EBUSY: taken. SL_EINVAL, SL_EIO. */
+/* Links: as sl_links_secure, sl_links_listen, sl_links_connect and sl_links_bound. */
+SL_MUST_CHECK enum sl_err sl_live_secure(struct sl_live *live,
+                                         const struct sl_link_security *security);
+char *sl_live_bound(const struct sl_live *live);
 SL_MUST_CHECK enum sl_err sl_live_listen(struct sl_live *live, const char *endpoint);
 SL_MUST_CHECK enum sl_err sl_live_connect(struct sl_live *live, uint32_t node,
                                           const char *endpoint);
