@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "gateway/bench.h"
+#include "gateway/cert_verb.h"
 #include "gateway/plugin_verb.h"
 #include "gateway/simulate_verb.h"
 #include "gateway/unpack.h"
@@ -95,6 +96,7 @@ static const struct {
     {"worker", "Run a node for a head that is elsewhere", sl_worker_main, false},
     {"bench", "Measure this machine and this sluice", sl_bench_main, false},
     {"simulate", "Run the job path in simulated time while things fail", sl_simulate_main, false},
+    {"cert", "Make or show the certificate of a node", sl_cert_main, false},
     {SL_PLUGIN_VERB, "Try an extractor plugin without a server", sl_plugin_main, false},
     {"spawner", NULL, sl_spawner_verb, true},
     {SL_UNPACK_VERB, NULL, sl_unpack_main, true},
