@@ -312,7 +312,8 @@ replay_segment(struct sl_log *log, struct sl_segment *segment, struct replay *re
 
 /*
  * The active segment ends at replay->offset. Good records beyond it are either proof of damage, or
- * leftovers of a torn batch: wipe those.
+ * leftovers of a torn batch: wipe those. Only once all were looked at: where there is damage the
+ * start is refused, and what is still good must stay for whoever mends it.
  */
 static enum sl_err
 clean_tail(struct sl_log *log, struct sl_segment *segment, const struct replay *replay)
@@ -320,13 +321,19 @@ clean_tail(struct sl_log *log, struct sl_segment *segment, const struct replay *
     static const uint8_t zeroes[SL_SEGMENT_RECORD_HEAD];
     struct sl_slice bytes = sl_buf_slice(&replay->bytes);
     struct sl_segment_record record;
-    enum sl_err err = SL_OK;
-    for (uint64_t at = replay->offset; err == SL_OK && at < bytes.size; at += 8) {
+    uint64_t first = 0, last = 0;
+    for (uint64_t at = replay->offset; at < bytes.size; at += 8) {
         if (!sl_segment_decode(segment, bytes, at, &record))
             continue;
         if (record.batch > segment->last + 1)
             return SL_ECORRUPT;
-        err = log->options.disk.write(segment->file, at, zeroes, sizeof(zeroes));
+        first = first == 0 ? at : first;
+        last = at;
+    }
+    enum sl_err err = SL_OK;
+    for (uint64_t at = first; err == SL_OK && first != 0 && at <= last; at += 8) {
+        if (sl_segment_decode(segment, bytes, at, &record))
+            err = log->options.disk.write(segment->file, at, zeroes, sizeof(zeroes));
     }
     return err;
 }

@@ -264,6 +264,29 @@ Test(log, a_flipped_bit_before_later_batches_is_corruption_and_in_the_last_a_tor
     }
 }
 
+Test(log, a_refused_start_changes_nothing)
+{
+    struct sl_sim_disk *disk = sl_sim_disk_create();
+    struct seen seen;
+    struct sl_log *log = open_log(disk, 0, &seen);
+    for (int i = 0; i < 20; i++) {
+        append(log, 96);
+        cr_assert_eq(sl_log_sync(log), SL_OK);
+    }
+    sl_log_close(&log);
+    size_t size;
+    sl_sim_disk_bytes(disk, FIRST, &size)[4096 + 5 * 128 + 40] ^= 4;
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(try_open(disk, 0, &seen, &log), SL_ECORRUPT);
+        cr_assert_eq(seen.count, 5);
+    }
+    sl_sim_disk_bytes(disk, FIRST, &size)[4096 + 5 * 128 + 40] ^= 4;
+    log = open_log(disk, 0, &seen); /* Mended, it has all that was synced. */
+    cr_assert_eq(seen.count, 20);
+    sl_log_close(&log);
+    sl_sim_disk_destroy(&disk);
+}
+
 Test(log, what_a_torn_batch_left_never_joins_a_later_history)
 {
     struct sl_sim_disk *disk = sl_sim_disk_create();
