@@ -21,9 +21,10 @@
 #define START_MS      UINT64_C(1700000000000)
 #define MAP_SIZE      (64 * SL_MIB)
 #define CHECKPOINT    (24 * SL_KIB) /* Small, so that a run has some. */
-#define MINUTES       2
-#define REST_LIMIT_NS (30 * 60 * SL_SECOND_NS)
+#define RETRY_NS      SL_SECOND_NS  /* A start that the disk did not let be is tried again. */
 #define CHECK_NS      (3 * SL_SECOND_NS)
+#define QUIET_NS      (60 * SL_SECOND_NS) /* Time for what nobody asked for to show. */
+#define FLIP_SHORT_OF 8192
 
 void
 sl_world_fail(struct sl_world *w, const char *format, ...)
@@ -37,15 +38,17 @@ sl_world_fail(struct sl_world *w, const char *format, ...)
     va_end(args);
 }
 
-bool
-sl_world_has_fault(const struct sl_world *w, enum sl_simulate_fault fault)
+void
+sl_world_tell(struct sl_world *w, struct sl_history_event event)
 {
-    return (w->options.faults & fault) != 0 && sl_sim_now_ns(w->sim) < w->fault_until_ns;
+    event.at_ns = w->main == 0 ? sl_sim_now_ns(w->sim) : sl_sim_local_ns(w->sim, w->main);
+    sl_history_add(&w->history, &event);
+    w->result->history++;
 }
 
 /* ---- the main process ---------------------------------------------------------------------- */
 
-static bool
+static enum sl_err
 open_store(struct sl_world *w)
 {
     w->queue = sl_queue_create();
@@ -60,11 +63,55 @@ open_store(struct sl_world *w)
                                        .projections = &queue,
                                        .projections_count = 1,
                                        .map_size_bytes = MAP_SIZE,
-                                       .checkpoint_bytes = CHECKPOINT};
-    enum sl_err err = sl_store_open(&options, &w->store);
-    if (err != SL_OK)
-        sl_world_fail(w, "the store does not open: %s", sl_err_name(err));
-    return err == SL_OK;
+                                       .checkpoint_bytes = CHECKPOINT,
+                                       .is_replayed_twice =
+                                           w->options.plant == SL_PLANT_APPLY_TWICE};
+    return sl_store_open(&options, &w->store);
+}
+
+/* Turn a bit somewhere in the log, short of its last records: damage there cannot be told from a
+ * write that was cut short. */
+static bool
+flip_bit(struct sl_world *w)
+{
+    struct sl_random random;
+    struct sl_buf names = {0};
+    bool is_flipped = false;
+    sl_random_seed(&random, w->flip_draw);
+    w->flip_draw = 0;
+    if (w->disk_ops.list(w->disk, &names) != SL_OK || names.size == 0) {
+        sl_buf_deinit(&names);
+        return false;
+    }
+    char *name =
+        sl_strndup((const char *)names.data,
+                   (size_t)((const uint8_t *)memchr(names.data, '\n', names.size) - names.data));
+    size_t size = 0;
+    const uint8_t *bytes = sl_sim_disk_bytes(w->disk, name, &size);
+    while (size > 0 && bytes[size - 1] == 0)
+        size--;
+    if (size > FLIP_SHORT_OF)
+        is_flipped = sl_sim_disk_flip(w->disk, name, sl_random_below(&random, size - FLIP_SHORT_OF),
+                                      (uint32_t)sl_random_below(&random, 8));
+    sl_free(name);
+    sl_buf_deinit(&names);
+    return is_flipped;
+}
+
+/* With a damaged log a start refuses, or does without what is damaged; then it is mended. */
+static enum sl_err
+open_damaged(struct sl_world *w)
+{
+    bool is_flipped = flip_bit(w);
+    enum sl_err err = open_store(w);
+    bool is_refused = is_flipped && err != SL_OK;
+    if (is_refused && err != SL_ECORRUPT && err != SL_EVERSION)
+        sl_world_fail(w, "a start on a damaged log says %s", sl_err_name(err));
+    sl_sim_disk_mend(w->disk, is_refused);
+    if (!is_refused)
+        return err;
+    sl_queue_destroy(&w->queue);
+    return open_store(w);
 }
 
 /* What was acknowledged before is what is there now, event for event. */
@@ -111,7 +158,7 @@ forget_openings(struct sl_txn *txn)
     sl_buf_deinit(&keys);
 }
 
-static bool
+static enum sl_err
 boot(struct sl_world *w)
 {
     struct sl_slice key = sl_slice_str("boot");
@@ -122,14 +169,12 @@ boot(struct sl_world *w)
     if (w->options.plant == SL_PLANT_FORGET)
         forget_openings(txn);
     enum sl_err err = sl_txn_commit(&txn);
+    sl_txn_abort(&txn);
     if (err == SL_OK)
         err = sl_store_sync(w->store);
-    if (err != SL_OK) {
-        sl_world_fail(w, "the store does not take the boot: %s", sl_err_name(err));
-        return false;
-    }
-    sl_queue_boot(w->queue, (uint64_t)number);
-    return true;
+    if (err == SL_OK)
+        sl_queue_boot(w->queue, (uint64_t)number);
+    return err;
 }
 
 /* Orphans of the last main process find the new one by its endpoint. */
@@ -144,29 +189,65 @@ link_orphans(struct sl_world *w)
 }
 
 static void
-start_main(void *world, uint64_t ignored)
+forget_main(struct sl_world *w)
 {
-    struct sl_world *w = world;
-    (void)ignored;
-    if (!open_store(w))
-        return;
-    compare_queue(w);
-    if (!boot(w))
-        return;
-    w->result->boots++;
-    w->indexes = sl_index_cache_create();
-    w->main = sl_sim_start(w->sim, SL_NODE_HEAD, w->store);
-    link_orphans(w);
-    sl_world_check(w);
+    sl_queue_destroy(&w->queue);
+    sl_index_cache_destroy(&w->indexes);
+}
+
+static void
+spawn_main(struct sl_world *w)
+{
     struct sl_dispatcher_options dispatcher = {
         .queue = w->queue,
         .indexes = w->indexes,
         .retry = {.attempts_max = SL_WORLD_ATTEMPTS, .base_ms = 200, .cap_ms = 5000}};
-    struct sl_head_options head = {.nodes = SL_WORLD_NODES, .node_text = "{\"sim\":true"};
+    struct sl_head_options head = {.nodes = w->nodes_wanted, .node_text = "{\"sim\":true"};
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_ROUTER, &sl_router_class, NULL);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_API, &sl_world_gateway, w);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_HEAD, &sl_head_class, &head);
+}
+
+/* A disk that is full or fails may keep the main process from starting; it comes again. */
+static void start_main(void *world, uint64_t ignored);
+static void
+start_later(struct sl_world *w, enum sl_err err)
+{
+    bool is_passing = err == SL_EIO || err == SL_ENOSPC;
+    if (!is_passing || sl_sim_now_ns(w->sim) > w->fault_until_ns + SL_WORLD_REST_NS)
+        sl_world_fail(w, "the store does not open, or does not take the boot: %s",
+                      sl_err_name(err));
+    sl_sim_disk_fail_at(w->disk, 1);
+    if (w->store != NULL)
+        sl_store_abandon(&w->store);
+    sl_sim_disk_fail_at(w->disk, 0);
+    forget_main(w);
+    sl_sim_at(w->sim, RETRY_NS, start_main, w, 0);
+}
+
+static void
+start_main(void *world, uint64_t ignored)
+{
+    struct sl_world *w = world;
+    (void)ignored;
+    enum sl_err err = w->flip_draw != 0 ? open_damaged(w) : open_store(w);
+    if (err == SL_OK)
+        compare_queue(w);
+    if (err == SL_OK)
+        err = boot(w);
+    if (err != SL_OK) {
+        start_later(w, err);
+        return;
+    }
+    w->result->boots++;
+    w->stale_before = 0;
+    w->indexes = sl_index_cache_create();
+    w->main = sl_sim_start(w->sim, SL_NODE_HEAD, w->store);
+    sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_BOOT});
+    link_orphans(w);
+    sl_world_check(w, w->jobs_count <= SL_WORLD_JOBS);
+    spawn_main(w);
 }
 
 static void
@@ -176,18 +257,12 @@ close_main(struct sl_world *w)
         struct sl_dispatcher_counts counts;
         sl_dispatcher_counts(sl_sim_state(w->sim, w->main, SL_ACTOR_DISPATCHER), &counts);
         w->result->stale += counts.stale;
+        sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_DEATH});
         sl_sim_kill(w->sim, w->main);
     }
     w->main = 0;
     if (w->store != NULL && !sl_store_is_dirty(w->store))
         sl_queue_snapshot(w->queue, &w->queue_before);
-}
-
-static void
-forget_main(struct sl_world *w)
-{
-    sl_queue_destroy(&w->queue);
-    sl_index_cache_destroy(&w->indexes);
 }
 
 static void
@@ -207,6 +282,12 @@ crash_main(void *world, uint64_t is_power_loss)
     sl_world_void_leases(w, 0);
     sl_world_end_orphans(w);
     sl_sim_at(w->sim, sl_sim_between(w->sim, 10 * SL_MILLI_NS, 3 * SL_SECOND_NS), start_main, w, 0);
+}
+
+void
+sl_world_crash(struct sl_world *w, bool is_power_loss)
+{
+    crash_main(w, is_power_loss);
 }
 
 /* About as long as a sync takes, so that it strikes before and after. */
@@ -229,101 +310,13 @@ on_failed(void *world, uint32_t process, enum sl_err err)
     sl_sim_at(w->sim, 0, crash_main, w, 0);
 }
 
-/* ---- faults -------------------------------------------------------------------------------- */
-
-static void
-stall_any(struct sl_world *w)
-{
-    uint32_t child;
-    uint64_t duration_ns = sl_sim_between(w->sim, 50 * SL_MILLI_NS, 15 * SL_SECOND_NS);
-    uint64_t kind = sl_random_below(sl_sim_random(w->sim), 3);
-    uint32_t process = w->main;
-    if (kind < 2 && sl_world_pick_child(w, kind, &child))
-        process = w->children[child].process;
-    sl_sim_say(w->sim, "process %u stalls for %u ms", process,
-               (unsigned)(duration_ns / SL_MILLI_NS));
-    sl_sim_stall(w->sim, process, duration_ns);
-}
-
-/*
- * What is lost on a link that was back before the head gave up the node comes to light when the
- * node tells that it is idle, and its leases lapse.
- */
-static void
-cut_any(struct sl_world *w)
-{
-    uint32_t child;
-    if (!sl_world_pick_child(w, SL_CHILD_NODE, &child))
-        return;
-    bool is_lossy = sl_random_below(sl_sim_random(w->sim), 2) == 0;
-    uint64_t most_ns =
-        sl_random_below(sl_sim_random(w->sim), 2) == 0 ? 30 * SL_SECOND_NS : 2 * SL_SECOND_NS;
-    uint64_t duration_ns = sl_sim_between(w->sim, 50 * SL_MILLI_NS, most_ns);
-    sl_sim_say(w->sim, "the link to process %u is cut for %u ms, lossy: %u",
-               w->children[child].process, (unsigned)(duration_ns / SL_MILLI_NS), is_lossy);
-    sl_sim_cut(w->sim, w->main, w->children[child].process, duration_ns, is_lossy);
-}
-
-static void
-do_fault(struct sl_world *w, enum sl_simulate_fault fault)
-{
-    uint32_t child;
-    switch (fault) {
-    case SL_FAULT_REPLICA:
-        if (sl_world_pick_child(w, SL_CHILD_REPLICA, &child))
-            sl_world_end_child(w, child, 9, 0);
-        break;
-    case SL_FAULT_NODE:
-        if (sl_world_pick_child(w, SL_CHILD_NODE, &child))
-            sl_world_end_child(w, child, 9, 0);
-        break;
-    case SL_FAULT_HEAD:
-        if (sl_random_below(sl_sim_random(w->sim), 3) == 0)
-            crash_main(w, sl_random_below(sl_sim_random(w->sim), 2));
-        else
-            w->is_crash_armed = true;
-        break;
-    case SL_FAULT_SPAWNER:
-        sl_sim_say(w->sim, "the spawner dies");
-        sl_world_kill_spawner(w);
-        break;
-    case SL_FAULT_STALL:
-        stall_any(w);
-        break;
-    case SL_FAULT_LINK:
-        cut_any(w);
-        break;
-    case SL_FAULT_DISK:
-        sl_sim_disk_fail_at(w->disk, sl_sim_between(w->sim, 1, 8));
-        break;
-    case SL_FAULT_WORK: /* All the time, by the doubles. */
-    case SL_FAULT_ALL:
-        break;
-    }
-}
-
-static void
-inject(void *world, uint64_t ignored)
-{
-    struct sl_world *w = world;
-    (void)ignored;
-    if (sl_sim_now_ns(w->sim) >= w->fault_until_ns)
-        return;
-    enum sl_simulate_fault fault = 1u << sl_random_below(sl_sim_random(w->sim), 8);
-    if (w->main != 0 && sl_world_has_fault(w, fault) && fault != SL_FAULT_WORK) {
-        w->result->faults++;
-        do_fault(w, fault);
-    }
-    sl_sim_at(w->sim, sl_sim_between(w->sim, 100 * SL_MILLI_NS, 4 * SL_SECOND_NS), inject, w, 0);
-}
-
 static void
 check_again(void *world, uint64_t ignored)
 {
     struct sl_world *w = world;
     (void)ignored;
     if (w->main != 0)
-        sl_world_check(w);
+        sl_world_check(w, w->jobs_count <= SL_WORLD_JOBS);
     sl_sim_at(w->sim, CHECK_NS, check_again, w, 0);
 }
 
@@ -336,12 +329,15 @@ take_ack(void *world, uint32_t process, struct sl_msg *msg)
     uint64_t reason = SL_BODY(msg, wake)->reason;
     (void)process;
     sl_msg_destroy(&msg);
-    struct sl_world_job *job = &w->jobs[(reason >> 8) % SL_WORLD_JOBS_ALL];
+    uint32_t j = (uint32_t)((reason >> 8) % w->jobs_all);
+    struct sl_world_job *job = &w->jobs[j];
     switch ((enum sl_world_ack)(reason & 0xff)) {
     case SL_ACK_SUBMIT:
         job->is_acked = true;
+        sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_ACK, .job = j});
         break;
     case SL_ACK_CANCEL:
+        sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_CANCEL, .job = j});
         job->is_cancel_acked = true;
         job->was_ended = true;
         break;
@@ -404,22 +400,26 @@ set_up(struct sl_world *w)
     w->disk_ops = sl_sim_disk_ops(w->disk);
     w->pid_last = 100;
     w->fault_until_ns =
-        (w->options.minutes == 0 ? MINUTES : w->options.minutes) * 60 * SL_SECOND_NS;
+        (w->options.minutes == 0 ? SL_WORLD_MINUTES : w->options.minutes) * 60 * SL_SECOND_NS;
+    w->nodes_wanted = w->options.nodes == 0 ? SL_WORLD_NODES : w->options.nodes;
     sl_sim_port(w->sim, SL_PORT_SPAWNER, sl_world_take_spawn, w);
     sl_sim_port(w->sim, SL_WORLD_PORT_ACK, take_ack, w);
     sl_world_plan(w);
     sl_sim_at(w->sim, 0, start_main, w, 0);
-    sl_sim_at(w->sim, SL_SECOND_NS, inject, w, 0);
+    sl_world_plan_faults(w);
     sl_sim_at(w->sim, CHECK_NS, check_again, w, 0);
 }
 
 static void
 run_to_rest(struct sl_world *w)
 {
-    while (w->result->is_ok && sl_sim_now_ns(w->sim) < w->fault_until_ns + REST_LIMIT_NS) {
-        bool is_quiet = sl_sim_now_ns(w->sim) > w->fault_until_ns + 60 * SL_SECOND_NS;
-        if (is_quiet && sl_world_is_at_rest(w))
+    while (w->result->is_ok && sl_sim_now_ns(w->sim) < w->fault_until_ns + SL_WORLD_REST_NS) {
+        bool is_quiet = sl_sim_now_ns(w->sim) > w->fault_until_ns + QUIET_NS;
+        if (is_quiet && sl_world_is_at_rest(w)) {
+            sl_world_check(w, true);
+            sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_REST});
             break;
+        }
         if (!sl_sim_step(w->sim))
             break;
     }
@@ -433,12 +433,56 @@ stop_and_look(struct sl_world *w)
     close_main(w);
     sl_store_close(&w->store);
     forget_main(w);
-    if (open_store(w)) {
+    sl_sim_disk_set_full(w->disk, false);
+    enum sl_err err = open_store(w);
+    if (err != SL_OK)
+        sl_world_fail(w, "the store does not open in peace: %s", sl_err_name(err));
+    if (err == SL_OK) {
         compare_queue(w);
         sl_world_check_end(w);
         sl_store_close(&w->store);
     }
     forget_main(w);
+}
+
+static void
+check_history(struct sl_world *w)
+{
+    char failure[sizeof(w->result->failure)];
+    if (w->result->is_ok && !sl_history_check(&w->history, failure, sizeof(failure)))
+        sl_world_fail(w, "%s", failure);
+}
+
+static void
+fill_result(struct sl_world *w)
+{
+    struct sl_sim_link_counts frames;
+    sl_sim_link_counts(w->sim, &frames);
+    w->result->hash = sl_sim_hash(w->sim);
+    w->result->events = sl_sim_events(w->sim);
+    w->result->virtual_ns = sl_sim_now_ns(w->sim);
+    w->result->lost = frames.lost;
+    w->result->duplicates = frames.duplicates;
+    w->result->reordered = frames.reordered;
+}
+
+static void
+tear_down(struct sl_world *w)
+{
+    sl_sim_trace(w->sim, &w->result->trace);
+    sl_sim_destroy(&w->sim);
+    if (w->store != NULL)
+        sl_store_abandon(&w->store);
+    forget_main(w);
+    sl_sim_disk_destroy(&w->disk);
+    sl_buf_deinit(&w->queue_before);
+    sl_buf_deinit(&w->nonces);
+    sl_history_deinit(&w->history);
+    sl_fault_plan_deinit(&w->plan);
+    sl_free(w->children);
+    sl_free(w->live);
+    sl_free(w->jobs);
+    remove_directory(w);
 }
 
 void
@@ -455,23 +499,13 @@ sl_simulate(const struct sl_simulate_options *options, struct sl_simulate_result
     }
     set_up(&w);
     run_to_rest(&w);
+    check_history(&w);
     if (w.result->is_ok && w.main != 0)
         sl_world_check_end(&w);
-    ret_result->hash = sl_sim_hash(w.sim);
-    ret_result->events = sl_sim_events(w.sim);
-    ret_result->virtual_ns = sl_sim_now_ns(w.sim);
+    fill_result(&w);
     if (w.result->is_ok && w.main != 0)
         stop_and_look(&w);
-    sl_sim_trace(w.sim, &ret_result->trace);
-    sl_sim_destroy(&w.sim);
-    if (w.store != NULL)
-        sl_store_abandon(&w.store);
-    forget_main(&w);
-    sl_sim_disk_destroy(&w.disk);
-    sl_buf_deinit(&w.queue_before);
-    sl_buf_deinit(&w.nonces);
-    sl_free(w.children);
-    remove_directory(&w);
+    tear_down(&w);
 }
 
 void

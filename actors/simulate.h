@@ -3,40 +3,47 @@
  * simulate.h - one seeded run of the whole job path: the real head, dispatcher, router and agents
  * on the real store, over a simulated network, disk, spawner and replicas, while things are killed,
  * cut off and stalled; then the promises are checked. Some jobs have a second tier, which works on
- * each record of the first. Equal options give equal runs.
+ * each record of the first; meanwhile online calls come through the router. Equal options give
+ * equal runs.
  * Threading: one thread at a time; a run has a directory of its own.
  */
 #ifndef SL_ACTORS_SIMULATE_H
 #define SL_ACTORS_SIMULATE_H
 
-#include "runtime/base.h"
+#include "actors/simulate_fault.h"
 #include "runtime/buf.h"
 
-enum sl_simulate_fault {
-    SL_FAULT_REPLICA = 1, /* A replica is killed. */
-    SL_FAULT_NODE = 2,    /* A node, and with it its replicas. */
-    SL_FAULT_HEAD = 4,    /* The main process; half of the times the power goes too. */
-    SL_FAULT_SPAWNER = 8,
-    SL_FAULT_STALL = 16, /* A process stands still for up to 15 s. */
-    SL_FAULT_LINK = 32,  /* What a node and the head say waits, or is lost. */
-    SL_FAULT_DISK = 64,  /* The log's disk fails. */
-    SL_FAULT_WORK = 128, /* Replicas do not start, items fail in passing. */
-    SL_FAULT_ALL = 255
+/* Bugs put in on purpose, to see that they are caught, or that the product bears them. */
+#define SL_PLANTS(X)                                                                               \
+    X(NONE, "none", "nothing")                                                                     \
+    X(UNHELD, "acknowledge-before-commit", "effects leave the process before the sync")            \
+    X(STALE, "stale-lease-accepted", "a late end carries the live epoch, as if none were checked") \
+    X(NO_RESTART, "no-restart", "a node that crashed is not started again")                        \
+    X(DOUBLE, "double-placement", "a node behind a partition is given up without a fence")         \
+    X(EARLY, "expiry-off-by-one", "leases expire one tick of the dispatcher too early")            \
+    X(APPLY_TWICE, "applied-twice", "a start applies a record to the catalogue that it has")       \
+    X(FORGET, "forgotten-tier", "a start forgets which tiers are to be opened")                    \
+    X(TWICE, "every-end-twice", "every end comes twice: this must be borne")
+enum sl_simulate_plant {
+#define X(NAME, name, what) SL_PLANT_##NAME,
+    SL_PLANTS(X)
+#undef X
 };
 
-/* Bugs put in on purpose, to see that they are caught, or that the product bears them. */
-enum sl_simulate_plant {
-    SL_PLANT_NONE,
-    SL_PLANT_UNHELD, /* Effects leave before the sync: acknowledged jobs get lost. */
-    SL_PLANT_STALE,  /* A late end carries the live epoch: as if none were checked. */
-    SL_PLANT_TWICE,  /* Every end comes twice: must be borne. */
-    SL_PLANT_FORGET  /* A start forgets which tiers are to be opened: chains get lost. */
-};
+#define SL_SIMULATE_JOBS_MIN  4
+#define SL_SIMULATE_JOBS_MAX  60000
+#define SL_SIMULATE_NODES_MAX 1000
 
 struct sl_simulate_options {
     uint64_t seed;
     uint32_t faults;  /* enum sl_simulate_fault, or-ed. */
     uint32_t minutes; /* Of faults, in virtual time; 0: 2. Then all must come to rest. */
+    /* Of the plan's faults only these, by place, ascending; NULL: all. */
+    const uint32_t *only;
+    uint32_t only_count;
+    uint32_t jobs;       /* How many are submitted; 0: 14. */
+    uint32_t nodes;      /* 0: 3. */
+    uint32_t calls_rate; /* Online requests a second; 0: 4. */
     enum sl_simulate_plant plant;
     uint32_t trace_lines; /* How many of the last events to tell of a failure. */
     const char
@@ -47,14 +54,19 @@ struct sl_simulate_result {
     bool is_ok;
     char failure[512]; /* What did not hold. */
     struct sl_buf trace;
-    uint64_t hash, events, virtual_ns, faults;
-    uint64_t done, dead, canceled; /* Tasks. */
-    uint64_t second;               /* Of those done, tasks of second tiers. */
-    uint64_t stale;                /* Ends that came after their lease was void. */
+    uint64_t hash, events, virtual_ns;
+    uint64_t faults, faults_planned; /* That struck; of the plan. */
+    uint64_t calls, answers, failed_calls, history;
+    uint64_t lost, duplicates, reordered; /* Frames. */
+    uint64_t done, dead, canceled;        /* Tasks. */
+    uint64_t second;                      /* Of those done, tasks of second tiers. */
+    uint64_t stale;                       /* Ends that came after their lease was void. */
     uint64_t boots;
 };
 
 void sl_simulate(const struct sl_simulate_options *options, struct sl_simulate_result *ret_result);
+/* One line for each of the faults in options->only, or of all of the plan. */
+void sl_simulate_list_faults(const struct sl_simulate_options *options, struct sl_buf *out);
 void sl_simulate_result_deinit(struct sl_simulate_result *result);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "actors/count.h"
+#include "actors/dispatcher.h"
 #include "actors/job_row.h"
 #include "actors/record.h"
 #include "actors/rows.h"
@@ -17,39 +18,93 @@
 #include "runtime/json.h"
 
 #define LEASE_NS  (60 * SL_SECOND_NS) /* The dispatcher's. */
+#define TICK_NS   (500 * SL_MILLI_NS)
 #define COPY_MARK 77 /* The request number of an end that comes for the second time. */
 
 /* ---- what the messages tell ---------------------------------------------------------------- */
 
-static struct sl_world_task *
-task_next(struct sl_world *w, uint32_t *j, uint32_t *t)
+static void
+end_live(struct sl_world *w, struct sl_world_task *task)
 {
-    while (*j < SL_WORLD_JOBS_ALL && *t >= w->jobs[*j].tasks_count) {
-        (*j)++;
-        *t = 0;
+    if (task->epoch_live == 0)
+        return;
+    task->epoch_live = task->node_live = 0;
+    w->live[task->live] = w->live[--w->live_count];
+    w->live[task->live]->live = task->live;
+}
+
+static void
+begin_live(struct sl_world *w, struct sl_world_task *task, uint64_t epoch, uint64_t node)
+{
+    end_live(w, task);
+    if (w->live_count == w->live_capacity) {
+        w->live_capacity = SL_MAX(w->live_capacity * 2, UINT32_C(64));
+        w->live = sl_realloc(w->live, w->live_capacity * sizeof(w->live[0]));
     }
-    return *j == SL_WORLD_JOBS_ALL ? NULL : &w->jobs[*j].tasks[(*t)++];
+    task->epoch_last = task->epoch_live = epoch;
+    task->node_live = node;
+    task->live = w->live_count;
+    w->live[w->live_count++] = task;
 }
 
 void
 sl_world_void_leases(struct sl_world *w, uint64_t node)
 {
-    uint32_t j = 0, t = 0;
-    for (struct sl_world_task *task; (task = task_next(w, &j, &t)) != NULL;) {
-        if (node == 0 || task->node_live == node)
-            task->epoch_live = task->node_live = 0;
+    for (uint32_t i = w->live_count; i-- > 0;) {
+        if (node == 0 || w->live[i]->node_live == node)
+            end_live(w, w->live[i]);
     }
 }
 
-static struct sl_world_task *
-task_by_id(struct sl_world *w, uint64_t task_id)
+static struct sl_world_task **
+bucket_of(const struct sl_world *w, uint64_t task_id)
 {
-    uint32_t j = 0, t = 0;
-    for (struct sl_world_task *task; (task = task_next(w, &j, &t)) != NULL;) {
-        if (task->task_id == task_id)
-            return task;
-    }
-    return NULL;
+    uint64_t hash = (task_id ^ task_id >> 20) * UINT64_C(0x9E3779B97F4A7C15) >> 32;
+    return (struct sl_world_task **)&w->by_id[hash % SL_WORLD_BUCKETS];
+}
+
+struct sl_world_task *
+sl_world_task_by_id(const struct sl_world *w, uint64_t task_id)
+{
+    struct sl_world_task *task = *bucket_of(w, task_id);
+    while (task != NULL && task->task_id != task_id)
+        task = task->next;
+    return task;
+}
+
+static void
+set_id(struct sl_world *w, struct sl_world_task *task, uint64_t task_id)
+{
+    if (task->task_id == task_id)
+        return;
+    struct sl_world_task **at = bucket_of(w, task->task_id);
+    while (task->task_id != 0 && *at != task)
+        at = &(*at)->next;
+    if (task->task_id != 0)
+        *at = task->next;
+    task->task_id = task_id;
+    if (task_id == 0)
+        return;
+    at = bucket_of(w, task_id);
+    task->next = *at;
+    *at = task;
+}
+
+void
+sl_world_place_of(const struct sl_world *w, const struct sl_world_task *task, uint32_t *ret_job,
+                  uint32_t *ret_task)
+{
+    size_t offset = (size_t)((const char *)task - (const char *)w->jobs);
+    *ret_job = (uint32_t)(offset / sizeof(w->jobs[0]));
+    *ret_task = (uint32_t)(task - w->jobs[*ret_job].tasks);
+}
+
+static void
+tell_task(struct sl_world *w, const struct sl_world_task *task, struct sl_history_event event)
+{
+    sl_world_place_of(w, task, &event.job, &event.task);
+    event.tenant = sl_world_lane(w, event.job);
+    sl_world_tell(w, event);
 }
 
 static void
@@ -57,33 +112,45 @@ saw_lease(struct sl_world *w, const struct sl_msg *msg)
 {
     const struct sl_m_run_task *m = SL_BODY(msg, run_task);
     struct sl_world_task *task = sl_world_task_of(w, m->inputs);
-    struct sl_world_task *before = task_by_id(w, m->task_id);
+    struct sl_world_task *before = sl_world_task_by_id(w, m->task_id);
     if (task == NULL) {
         sl_world_fail(w, "a lease of task %" PRIu64 " that nobody submitted", m->task_id);
         return;
     }
-    if (task->epoch_live != 0 && sl_sim_now_ns(w->sim) < task->extended_ns + LEASE_NS)
+    if (task->epoch_live != 0 &&
+        sl_sim_now_ns(w->sim) < task->extended_ns + LEASE_NS - LEASE_NS / 1000)
         sl_world_fail(w, "task %" PRIu64 " is leased to node %u while node %" PRIu64 " holds it",
                       m->task_id, msg->to.node, task->node_live);
     if (m->epoch <= task->epoch_last)
         sl_world_fail(w, "task %" PRIu64 ": epoch %" PRIu64 " comes after %" PRIu64, m->task_id,
                       m->epoch, task->epoch_last);
     if (before != NULL && before != task)
-        before->task_id = 0; /* Its submit was lost in a crash, and the number is used again. */
-    task->task_id = m->task_id;
-    task->epoch_last = task->epoch_live = m->epoch;
-    task->node_live = msg->to.node;
+        set_id(w, before, 0); /* Its submit was lost in a crash, and the number is used again. */
+    set_id(w, task, m->task_id);
+    begin_live(w, task, m->epoch, msg->to.node);
     task->extended_ns = sl_sim_now_ns(w->sim);
+    tell_task(w, task,
+              (struct sl_history_event){
+                  .what = SL_HISTORY_LEASE, .value = m->epoch, .node = msg->to.node});
 }
 
 static void
 saw_beat(struct sl_world *w, const struct sl_m_node_beat *m)
 {
-    uint32_t j = 0, t = 0;
-    for (struct sl_world_task *task; (task = task_next(w, &j, &t)) != NULL;) {
-        if (task->node_live == m->node && m->in_flight > 0)
-            task->extended_ns = sl_sim_now_ns(w->sim);
+    if (m->in_flight == 0)
+        return;
+    for (uint32_t i = 0; i < w->live_count; i++) {
+        if (w->live[i]->node_live == m->node)
+            w->live[i]->extended_ns = sl_sim_now_ns(w->sim);
     }
+    sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_BEAT, .node = (uint32_t)m->node});
+}
+
+static void
+saw_lost(struct sl_world *w, uint64_t node)
+{
+    sl_world_void_leases(w, node);
+    sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_GONE, .node = (uint32_t)node});
 }
 
 static bool
@@ -100,10 +167,10 @@ nonce_of(struct sl_slice fields, uint64_t *ret_nonce)
 static struct sl_world_task *
 end_lease(struct sl_world *w, uint64_t task_id, uint64_t epoch)
 {
-    struct sl_world_task *task = task_by_id(w, task_id);
+    struct sl_world_task *task = sl_world_task_by_id(w, task_id);
     if (task == NULL || task->epoch_live != epoch)
         return NULL;
-    task->epoch_live = task->node_live = 0;
+    end_live(w, task);
     return task;
 }
 
@@ -127,6 +194,47 @@ saw_failed(struct sl_world *w, const struct sl_m_task_failed *m)
         task->failures++;
 }
 
+/* An end was handled. Whether it was accepted, the dispatcher alone can tell: by what it counts as
+ * stale. */
+static void
+saw_handled(struct sl_world *w, uint64_t task_id, uint64_t epoch, bool is_last)
+{
+    struct sl_dispatcher_counts counts;
+    sl_dispatcher_counts(sl_sim_state(w->sim, w->main, SL_ACTOR_DISPATCHER), &counts);
+    const struct sl_world_task *task = sl_world_task_by_id(w, task_id);
+    bool is_taken = counts.stale == w->stale_before;
+    w->stale_before = counts.stale;
+    if (!is_taken || task == NULL)
+        return;
+    /* What the handler leased since came after. */
+    struct sl_history_event event = {.what = is_last ? SL_HISTORY_TAKEN : SL_HISTORY_PART,
+                                     .at_ns = sl_sim_local_ns(w->sim, w->main),
+                                     .value = epoch};
+    sl_world_place_of(w, task, &event.job, &event.task);
+    sl_history_insert(&w->history, SL_MIN(w->history_mark, w->history.count), &event);
+}
+
+static void
+after(struct sl_world *w, const struct sl_msg *msg)
+{
+    if (msg->id == SL_M_task_done) {
+        const struct sl_m_task_done *m = SL_BODY(msg, task_done);
+        saw_handled(w, m->task_id, m->epoch, m->resume.size == 0);
+    } else if (msg->id == SL_M_task_failed) {
+        const struct sl_m_task_failed *m = SL_BODY(msg, task_failed);
+        saw_handled(w, m->task_id, m->epoch, false); /* It may be tried again. */
+    }
+}
+
+/* As if what is due at the next tick were due at this one. */
+static void
+expire_early(struct sl_world *w)
+{
+    uint64_t task_id;
+    while (sl_queue_expire(w->queue, sl_sim_local_ns(w->sim, w->main) + TICK_NS, &task_id))
+        ;
+}
+
 void
 sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const struct sl_msg *msg)
 {
@@ -137,8 +245,15 @@ sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const str
         saw_lease(w, msg);
     if (what == SL_SIM_SENT && msg->to.node == SL_NODE_PORT && msg->to.actor == SL_WORLD_PORT_ACK)
         sl_world_may_crash(w);
-    if (what != SL_SIM_DELIVERED || msg->to.actor != SL_ACTOR_DISPATCHER)
+    if (msg->to.actor != SL_ACTOR_DISPATCHER || what == SL_SIM_SENT)
         return;
+    if (what == SL_SIM_HANDLED) {
+        after(w, msg);
+        return;
+    }
+    w->history_mark = w->history.count;
+    if (msg->id == SL_M_timer && w->options.plant == SL_PLANT_EARLY)
+        expire_early(w);
     if (msg->id == SL_M_task_done)
         saw_done(w, SL_BODY(msg, task_done));
     else if (msg->id == SL_M_task_failed)
@@ -146,7 +261,7 @@ sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const str
     else if (msg->id == SL_M_node_beat)
         saw_beat(w, SL_BODY(msg, node_beat));
     else if (msg->id == SL_M_node_lost)
-        sl_world_void_leases(w, SL_BODY(msg, node_lost)->node);
+        saw_lost(w, SL_BODY(msg, node_lost)->node);
 }
 
 void
@@ -156,7 +271,7 @@ sl_world_tamper(void *world, uint32_t process, struct sl_msg **msg)
     if (process != w->main || (*msg)->id != SL_M_task_done || (*msg)->request == COPY_MARK)
         return;
     struct sl_m_task_done m = *SL_BODY(*msg, task_done);
-    const struct sl_world_task *task = task_by_id(w, m.task_id);
+    const struct sl_world_task *task = sl_world_task_by_id(w, m.task_id);
     bool is_stale = task != NULL && task->epoch_live != 0 && task->epoch_live != m.epoch;
     if (w->options.plant == SL_PLANT_STALE && !is_stale)
         return;
@@ -195,15 +310,15 @@ look_record(struct look *l, uint32_t j, uint32_t t, uint32_t position, struct sl
 {
     char id[SL_RECORD_ID_SIZE + 1];
     struct sl_buf source = {0};
-    sl_world_source_key(j, t, &source);
-    struct sl_record_origin origin = {.collection = sl_slice_str(sl_world_collection(j)),
-                                      .origin = sl_world_origin(j, &l->scratch),
+    sl_world_source_key(l->w, j, t, &source);
+    struct sl_record_origin origin = {.collection = sl_slice_str(sl_world_collection(l->w, j)),
+                                      .origin = sl_world_origin(l->w, j, &l->scratch),
                                       .source = sl_buf_slice(&source),
                                       .position = position};
     sl_record_id(&origin, id);
     sl_buf_deinit(&source);
     return sl_txn_get(l->txn, l->w->jobs[j].scope, SL_TABLE_RECORD,
-                      sl_key(&l->key, 2, sl_world_collection(j), id), ret_row) == SL_OK;
+                      sl_key(&l->key, 2, sl_world_collection(l->w, j), id), ret_row) == SL_OK;
 }
 
 /* The records of a task are all there or none; whether they are. One that works in parts leaves
@@ -243,7 +358,7 @@ failed_task(struct sl_world *w, uint32_t j, const char *source, uint32_t *ret_t)
     struct sl_buf key = {0};
     bool is_found = false;
     for (*ret_t = 0; *ret_t < w->jobs[j].tasks_count; (*ret_t)++) {
-        sl_world_source_key(j, *ret_t, &key);
+        sl_world_source_key(w, j, *ret_t, &key);
         is_found = sl_slice_is(sl_key_part(sl_buf_slice(&key), 1), source);
         if (is_found)
             break;
@@ -310,6 +425,8 @@ look_task(struct look *l, uint32_t j, uint32_t t)
         sl_world_fail(w, "job %u task %u is dead after %u counted runs", j, t, task->failures);
     if ((task->was_done && !is_done) || (task->was_dead && !is_dead))
         sl_world_fail(w, "job %u task %u had ended and has not any more", j, t);
+    if (l->is_durable && !task->was_done && !task->was_dead && (is_done || is_dead))
+        tell_task(w, task, (struct sl_history_event){.what = SL_HISTORY_DURABLE});
     task->was_done = task->was_done || (l->is_durable && is_done);
     task->was_dead = task->was_dead || (l->is_durable && is_dead);
     l->done += is_done;
@@ -322,7 +439,7 @@ look_task(struct look *l, uint32_t j, uint32_t t)
 static uint64_t
 tasks_of(const struct look *l, uint32_t j)
 {
-    return sl_world_is_second(j) ? l->due[j - SL_WORLD_JOBS] : l->w->jobs[j].tasks_count;
+    return sl_world_is_second(l->w, j) ? l->due[j - l->w->jobs_count] : l->w->jobs[j].tasks_count;
 }
 
 /* A second tier waits until its tasks are made: someone must be about to. */
@@ -344,7 +461,7 @@ look_counts(struct look *l, uint32_t j, const struct sl_job_row *row, bool is_en
     struct sl_world *w = l->w;
     struct sl_job_info info = {
         .total = row->total, .done = row->done, .dead = row->dead, .canceled = row->canceled};
-    if (!is_ended && sl_world_is_second(j) && is_opening(l, j))
+    if (!is_ended && sl_world_is_second(w, j) && is_opening(l, j))
         return;
     if (!is_ended && sl_queue_job(w->queue, w->jobs[j].id, &info) != SL_OK) {
         sl_world_fail(w, "job %u has not ended and is not in the queue", j);
@@ -367,12 +484,12 @@ static void
 look_chain(struct look *l, uint32_t j, bool is_there)
 {
     struct sl_world *w = l->w;
-    enum sl_job_state first = l->first[j - SL_WORLD_JOBS];
+    enum sl_job_state first = l->first[j - w->jobs_count];
     bool is_due = first == SL_JOB_SUCCEEDED || first == SL_JOB_PARTIAL;
     if (is_due && !is_there)
-        sl_world_fail(w, "job %u ended, and its second tier is lost", j - SL_WORLD_JOBS);
+        sl_world_fail(w, "job %u ended, and its second tier is lost", j - w->jobs_count);
     if (!is_due && is_there)
-        sl_world_fail(w, "job %u has a second tier, and did not end well", j - SL_WORLD_JOBS);
+        sl_world_fail(w, "job %u has a second tier, and did not end well", j - w->jobs_count);
     w->jobs[j].is_skipped =
         w->jobs[j].is_skipped || (l->is_durable && !is_due && first > SL_JOB_RUNNING);
 }
@@ -398,12 +515,16 @@ look_job(struct look *l, uint32_t j)
         sl_world_fail(w, "job %u had ended and has not any more", j);
     if (j < SL_WORLD_CHAINS)
         l->first[j] = row.state;
-    if (sl_world_is_second(j))
+    if (sl_world_is_second(w, j))
         look_chain(l, j, is_there);
     if (is_there)
         look_counts(l, j, &row, is_ended);
     else if (l->done + l->dead > 0)
         sl_world_fail(w, "job %u is not there, but ends of its tasks are", j);
+    if (l->is_durable && is_ended && !job->is_settled) {
+        job->is_settled = true;
+        sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_ENDED, .job = j});
+    }
     job->was_ended = job->was_ended || (l->is_durable && is_ended);
 }
 
@@ -439,23 +560,27 @@ look_scope(struct look *l, struct sl_scope scope)
 }
 
 void
-sl_world_check(struct sl_world *w)
+sl_world_check(struct sl_world *w, bool is_whole)
 {
     struct look l = {
         .w = w, .txn = sl_store_begin(w->store), .is_durable = !sl_store_is_dirty(w->store)};
     uint64_t done = 0, dead = 0, canceled = 0, second = 0;
-    for (uint32_t j = 0; j < SL_WORLD_JOBS_ALL; j++) { /* First tiers before second ones. */
+    for (uint32_t j = 0; j < w->jobs_all; j++) { /* First tiers before second ones. */
+        if (!is_whole && w->jobs[j].is_settled && j >= SL_WORLD_CHAINS)
+            continue;
         look_job(&l, j);
         done += l.done;
-        second += sl_world_is_second(j) ? l.done : 0;
+        second += sl_world_is_second(w, j) ? l.done : 0;
         dead += l.dead;
         canceled += l.canceled;
     }
-    for (uint64_t scope = 1; scope <= SL_WORLD_TENANTS; scope++)
+    for (uint64_t scope = 1; is_whole && scope <= SL_WORLD_TENANTS; scope++)
         look_scope(&l, (struct sl_scope){scope});
     sl_txn_abort(&l.txn);
     sl_buf_deinit(&l.key);
     sl_buf_deinit(&l.scratch);
+    if (!is_whole)
+        return;
     w->result->done = done;
     w->result->dead = dead;
     w->result->canceled = canceled;
@@ -474,36 +599,36 @@ count_nodes(const struct sl_world *w)
 bool
 sl_world_is_at_rest(const struct sl_world *w)
 {
-    for (uint32_t j = 0; j < SL_WORLD_JOBS; j++) {
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
         const struct sl_world_job *job = &w->jobs[j];
         if (!job->is_acked || !job->was_ended || (job->is_cancel_wanted && !job->is_cancel_acked))
             return false;
     }
-    for (uint32_t j = SL_WORLD_JOBS; j < SL_WORLD_JOBS_ALL; j++) {
+    for (uint32_t j = w->jobs_count; j < w->jobs_all; j++) {
         if (!w->jobs[j].was_ended && !w->jobs[j].is_skipped)
             return false;
     }
-    return w->main != 0 && count_nodes(w) == SL_WORLD_NODES;
+    return w->main != 0 && count_nodes(w) == w->nodes_wanted;
 }
 
 void
 sl_world_check_end(struct sl_world *w)
 {
     struct sl_queue_depth depth;
-    sl_world_check(w);
-    for (uint32_t j = 0; j < SL_WORLD_JOBS; j++) {
+    sl_world_check(w, true);
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
         const struct sl_world_job *job = &w->jobs[j];
         if (!job->is_acked)
             sl_world_fail(w, "job %u was never acknowledged", j);
         else if (!job->was_ended)
             sl_world_fail(w, "job %u never ends", j);
     }
-    for (uint32_t j = SL_WORLD_JOBS; j < SL_WORLD_JOBS_ALL; j++) {
+    for (uint32_t j = w->jobs_count; j < w->jobs_all; j++) {
         if (!w->jobs[j].was_ended && !w->jobs[j].is_skipped)
-            sl_world_fail(w, "the second tier of job %u never ends", j - SL_WORLD_JOBS);
+            sl_world_fail(w, "the second tier of job %u never ends", j - w->jobs_count);
     }
-    if (w->main != 0 && count_nodes(w) != SL_WORLD_NODES)
-        sl_world_fail(w, "%u nodes run, and %u are wanted", count_nodes(w), SL_WORLD_NODES);
+    if (w->main != 0 && count_nodes(w) != w->nodes_wanted)
+        sl_world_fail(w, "%u nodes run, and %u are wanted", count_nodes(w), w->nodes_wanted);
     if (sl_queue_depths(w->queue, &depth, 1) != 0)
         sl_world_fail(w, "all jobs have ended, and tasks wait");
 }

@@ -34,18 +34,27 @@ plan_tasks(struct sl_world *w, uint32_t j)
     struct sl_world_job *job = &w->jobs[j];
     for (uint32_t t = 0; t < job->tasks_count; t++) {
         job->tasks[t].work = pick_work(random);
+        if (job->tasks[t].work == SL_WORK_MISSING && !sl_world_is_veiled(w, j))
+            job->tasks[t].work = SL_WORK_GOOD;
         job->tasks[t].records = (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_RECORDS);
         job->tasks[t].is_in_parts = j >= SL_WORLD_CHAINS && sl_random_below(random, 3) == 0;
     }
 }
 
 static void
+name_job(struct sl_world_job *job, uint32_t j)
+{
+    job->id.bytes[0] = (uint8_t)((j + 1) & 0xff);
+    job->id.bytes[1] = (uint8_t)((j + 1) >> 8);
+}
+
+static void
 plan_second_tiers(struct sl_world *w)
 {
-    for (uint32_t j = SL_WORLD_JOBS; j < SL_WORLD_JOBS_ALL; j++) {
-        const struct sl_world_job *first = &w->jobs[j - SL_WORLD_JOBS];
+    for (uint32_t j = w->jobs_count; j < w->jobs_all; j++) {
+        const struct sl_world_job *first = &w->jobs[j - w->jobs_count];
         struct sl_world_job *job = &w->jobs[j];
-        job->id.bytes[0] = (uint8_t)(j + 1);
+        name_job(job, j);
         job->scope = first->scope;
         job->tasks_count = first->tasks_count * SL_WORLD_RECORDS;
         plan_tasks(w, j);
@@ -56,9 +65,12 @@ void
 sl_world_plan(struct sl_world *w)
 {
     struct sl_random *random = sl_sim_random(w->sim);
-    for (uint32_t i = 0; i < SL_WORLD_JOBS; i++) {
+    w->jobs_count = w->options.jobs == 0 ? SL_WORLD_JOBS : w->options.jobs;
+    w->jobs_all = w->jobs_count + SL_WORLD_CHAINS;
+    w->jobs = sl_zalloc(w->jobs_all * sizeof(w->jobs[0]));
+    for (uint32_t i = 0; i < w->jobs_count; i++) {
         struct sl_world_job *job = &w->jobs[i];
-        job->id.bytes[0] = (uint8_t)(i + 1);
+        name_job(job, i);
         job->scope.id = 1 + i % SL_WORLD_TENANTS;
         uint32_t most = i < SL_WORLD_CHAINS ? SL_WORLD_TASKS / SL_WORLD_RECORDS : SL_WORLD_TASKS;
         job->tasks_count = (uint32_t)sl_sim_between(w->sim, 1, most);
@@ -69,24 +81,24 @@ sl_world_plan(struct sl_world *w)
 }
 
 const char *
-sl_world_collection(uint32_t job)
+sl_world_collection(const struct sl_world *w, uint32_t job)
 {
-    return sl_world_is_second(job) ? SL_WORLD_SECOND : SL_WORLD_COLLECTION;
+    return sl_world_is_second(w, job) ? SL_WORLD_SECOND : SL_WORLD_COLLECTION;
 }
 
 void
-sl_world_source_key(uint32_t job, uint32_t task, struct sl_buf *out)
+sl_world_source_key(const struct sl_world *w, uint32_t job, uint32_t task, struct sl_buf *out)
 {
     char name[32];
     struct sl_buf source = {0}, origin = {0};
-    if (!sl_world_is_second(job)) {
+    if (!sl_world_is_second(w, job)) {
         snprintf(name, sizeof(name), "j%u_t%u", job, task);
         (void)sl_key(out, 2, SL_WORLD_BUCKET, name);
         return;
     }
-    sl_world_source_key(job - SL_WORLD_JOBS, task / SL_WORLD_RECORDS, &source);
+    sl_world_source_key(w, job - w->jobs_count, task / SL_WORLD_RECORDS, &source);
     sl_record_id(&(struct sl_record_origin){.collection = sl_slice_str(SL_WORLD_COLLECTION),
-                                            .origin = sl_world_origin(job, &origin),
+                                            .origin = sl_world_origin(w, job, &origin),
                                             .source = sl_buf_slice(&source),
                                             .position = task % SL_WORLD_RECORDS},
                  name);
@@ -96,10 +108,10 @@ sl_world_source_key(uint32_t job, uint32_t task, struct sl_buf *out)
 }
 
 struct sl_slice
-sl_world_origin(uint32_t job, struct sl_buf *out)
+sl_world_origin(const struct sl_world *w, uint32_t job, struct sl_buf *out)
 {
     sl_buf_clear(out);
-    sl_buf_printf(out, "batch%u", sl_world_is_second(job) ? job - SL_WORLD_JOBS : job);
+    sl_buf_printf(out, "batch%u", sl_world_is_second(w, job) ? job - w->jobs_count : job);
     return sl_buf_slice(out);
 }
 
@@ -110,16 +122,27 @@ sl_world_task_of(struct sl_world *w, struct sl_slice inputs)
     (void)sl_read_block(&in);
     (void)sl_read_block(&in);
     struct sl_slice text = sl_read_block(&in);
-    char copy[32];
-    uint32_t job, task;
-    snprintf(copy, sizeof(copy), "%.*s", SL_SLICE_FMT(text));
-    if (in.is_bad || sscanf(copy, "%u %u", &job, &task) != 2 || job >= SL_WORLD_JOBS_ALL ||
-        task >= w->jobs[job].tasks_count)
+    uint32_t numbers[2] = {0}, at = 0;
+    for (size_t i = 0; i < text.size && at < 2; i++) {
+        const char digit = (char)text.data[i];
+        if (digit == ' ')
+            at++;
+        else if (digit < '0' || digit > '9')
+            return NULL;
+        else
+            numbers[at] = numbers[at] * 10 + (uint32_t)(digit - '0');
+    }
+    uint32_t job = numbers[0], task = numbers[1];
+    if (in.is_bad || at != 1 || job >= w->jobs_all || task >= w->jobs[job].tasks_count)
         return NULL;
     return &w->jobs[job].tasks[task];
 }
 
 /* ---- the gateway and its client ------------------------------------------------------------ */
+
+#define TOKEN_SUBMIT  1
+#define TOKEN_CALL    2
+#define SL_WORLD_CALL "call" /* The inputs of an online call. */
 
 struct gateway {
     struct sl_world *world;
@@ -136,7 +159,7 @@ put_source(struct sl_world *w, struct sl_txn *txn, uint32_t j, uint32_t t)
 {
     const struct sl_world_job *job = &w->jobs[j];
     struct sl_buf key = {0}, fields = {0}, row = {0};
-    sl_world_source_key(j, t, &key);
+    sl_world_source_key(w, j, t, &key);
     if (job->tasks[t].work == SL_WORK_MISSING)
         sl_buf_append_str(&fields, "{}");
     else
@@ -157,7 +180,7 @@ write_about(uint32_t j, struct sl_world *w, struct sl_buf *out)
     char second[37];
     if (j >= SL_WORLD_CHAINS)
         return sl_slice_str("{}");
-    sl_job_id_format(w->jobs[SL_WORLD_JOBS + j].id, second);
+    sl_job_id_format(w->jobs[w->jobs_count + j].id, second);
     sl_buf_printf(out,
                   "{\"batch_id\":\"batch%u\",\"run\":0,\"total_tiers\":2,\"current_tier\":0,"
                   "\"chain\":[{\"task_id\":\"%s\",\"collections\":[{\"collection_id\":\"%s\","
@@ -179,8 +202,8 @@ put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
     sl_queue_event_enqueue(&event, &enqueue);
     for (uint32_t t = 0; t < job->tasks_count; t++) {
         put_source(w, txn, j, t);
-        sl_world_source_key(j, t, &key);
-        struct sl_task_payload p = {.origin = sl_world_origin(j, &origin),
+        sl_world_source_key(w, j, t, &key);
+        struct sl_task_payload p = {.origin = sl_world_origin(w, j, &origin),
                                     .collection = sl_slice_str(SL_WORLD_COLLECTION),
                                     .is_chained = j < SL_WORLD_CHAINS,
                                     .source = sl_buf_slice(&key)};
@@ -213,6 +236,18 @@ acknowledge(struct sl_ctx *ctx, uint32_t job, enum sl_world_ack ack)
 }
 
 static void
+tell_submit(struct sl_world *w, uint32_t j)
+{
+    const struct sl_world_job *job = &w->jobs[j];
+    bool is_ready = j % 5 != 0 && !job->is_cancel_wanted && !sl_world_is_veiled(w, j);
+    sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_SUBMIT,
+                                               .job = j,
+                                               .value = job->tasks_count,
+                                               .node = is_ready,
+                                               .tenant = sl_world_lane(w, j)});
+}
+
+static void
 submit(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
 {
     struct sl_slice row;
@@ -221,8 +256,11 @@ submit(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
         sl_txn_get(txn, w->jobs[j].scope, SL_TABLE_JOB, id_slice(&w->jobs[j]), &row) == SL_OK;
     if (!is_known)
         put_job(w, ctx, txn, j);
-    if (sl_txn_commit(&txn) == SL_OK)
+    if (sl_txn_commit(&txn) == SL_OK) {
+        if (!is_known)
+            tell_submit(w, j);
         acknowledge(ctx, j, SL_ACK_SUBMIT);
+    }
     sl_txn_abort(&txn);
 }
 
@@ -255,31 +293,76 @@ cancel(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
     sl_buf_deinit(&row);
 }
 
+/* The next job that lacks something, from a random one of the first few that do. */
+static uint32_t
+pick_job(struct sl_world *w, struct sl_ctx *ctx)
+{
+    while (w->open_from < w->jobs_count) {
+        const struct sl_world_job *job = &w->jobs[w->open_from];
+        if (!job->is_acked || (job->is_cancel_wanted && !job->is_cancel_acked))
+            break;
+        w->open_from++;
+    }
+    uint32_t ahead = SL_MIN(w->jobs_count - w->open_from, (uint32_t)SL_WORLD_JOBS);
+    return ahead == 0 ? w->jobs_count
+                      : w->open_from + (uint32_t)sl_random_below(ctx->random, ahead);
+}
+
+/* Submits come as the faults do, spread over their time; a try is lost now and then. */
 static void
 gateway_timer(struct gateway *g, struct sl_ctx *ctx)
 {
     struct sl_world *w = g->world;
-    uint32_t j = (uint32_t)sl_random_below(ctx->random, SL_WORLD_JOBS);
+    uint32_t j = pick_job(w, ctx);
+    if (j == w->jobs_count)
+        return;
     if (!w->jobs[j].is_acked)
         submit(w, ctx, j);
     else if (w->jobs[j].is_cancel_wanted && !w->jobs[j].is_cancel_acked)
         cancel(w, ctx, j);
-    sl_after(ctx, (1 + sl_random_below(ctx->random, 1500)) * SL_MILLI_NS, 0);
+    uint64_t most_ms = w->fault_until_ns / SL_MILLI_NS / w->jobs_count;
+    sl_after(ctx, (1 + sl_random_below(ctx->random, SL_MAX(most_ms, UINT64_C(1)))) * SL_MILLI_NS,
+             TOKEN_SUBMIT);
+}
+
+/* An online call: a vector of one text, which must not wait in the queue. */
+static void
+gateway_call(struct gateway *g, struct sl_ctx *ctx)
+{
+    static const char spec[] = "{\"extractor\":\"text_extractor\",\"params\":{},\"index\":"
+                               "\"" SL_WORLD_INDEX "\"}";
+    struct sl_world *w = g->world;
+    uint32_t rate = w->options.calls_rate == 0 ? 4 : w->options.calls_rate;
+    struct sl_m_embed m = {.spec = sl_slice_str(spec), .inputs = sl_slice_str(SL_WORLD_CALL)};
+    uint64_t number = ++w->call_last;
+    sl_after(ctx, sl_random_below(ctx->random, 2 * SL_SECOND_NS / rate), TOKEN_CALL);
+    if (sl_sim_now_ns(w->sim) >= w->fault_until_ns)
+        return;
+    sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_CALL, .value = number});
+    w->result->calls++;
+    sl_request(ctx, sl_at(0, SL_ACTOR_ROUTER), number, SL_M_embed, &m);
 }
 
 static void
 gateway_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct gateway *g = self;
-    if (msg->id == SL_M_timer) {
+    if (msg->id == SL_M_timer && SL_BODY(msg, timer)->token == TOKEN_CALL) {
+        gateway_call(g, ctx);
+    } else if (msg->id == SL_M_timer) {
         gateway_timer(g, ctx);
-        return;
+    } else if (msg->id == SL_M_embedded) {
+        struct sl_world *w = g->world;
+        w->result->answers++;
+        w->result->failed_calls += SL_BODY(msg, embedded)->err != SL_OK;
+        sl_world_tell(w,
+                      (struct sl_history_event){.what = SL_HISTORY_ANSWER, .value = msg->request});
+    } else if (msg->id == SL_M_job_ended) {
+        struct sl_slice id = SL_BODY(msg, job_ended)->job;
+        uint64_t job = (uint64_t)id.data[0] + ((uint64_t)id.data[1] << 8) - 1;
+        struct sl_m_wake wake = {.reason = job << 8 | SL_ACK_ENDED};
+        sl_send(ctx, sl_at(SL_NODE_PORT, SL_WORLD_PORT_ACK), SL_M_wake, &wake);
     }
-    if (msg->id != SL_M_job_ended)
-        return;
-    struct sl_slice id = SL_BODY(msg, job_ended)->job;
-    struct sl_m_wake wake = {.reason = (uint64_t)(id.data[0] - 1) << 8 | SL_ACK_ENDED};
-    sl_send(ctx, sl_at(SL_NODE_PORT, SL_WORLD_PORT_ACK), SL_M_wake, &wake);
 }
 
 static void
@@ -287,7 +370,8 @@ gateway_init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct gateway *g = self;
     g->world = (struct sl_world *)(uintptr_t)argument;
-    sl_after(ctx, SL_MILLI_NS, 0);
+    sl_after(ctx, SL_MILLI_NS, TOKEN_SUBMIT);
+    sl_after(ctx, SL_SECOND_NS, TOKEN_CALL);
 }
 
 const struct sl_actor_class sl_world_gateway = {
@@ -305,7 +389,7 @@ const struct sl_actor_class sl_world_gateway = {
 struct replica {
     struct sl_world_replica_options options;
     struct sl_msg *oldest, **tail; /* What it was given, in order. */
-    bool is_stopping, is_busy;
+    bool is_stopping, is_busy, is_hung;
 };
 
 static void
@@ -318,7 +402,7 @@ end_self(struct sl_ctx *ctx, uint64_t signal)
 static void
 begin_next(struct replica *r, struct sl_ctx *ctx)
 {
-    if (r->is_busy)
+    if (r->is_busy || r->is_hung)
         return;
     if (r->oldest == NULL) {
         if (r->is_stopping)
@@ -341,7 +425,7 @@ append_content(struct sl_world *w, const struct sl_world_task *task, uint32_t po
         const struct sl_world_job *job = &w->jobs[j];
         if (task < job->tasks || task >= job->tasks + job->tasks_count)
             continue;
-        uint32_t second = SL_WORLD_JOBS + j;
+        uint32_t second = w->jobs_count + j;
         uint32_t t = (uint32_t)(task - job->tasks) * SL_WORLD_RECORDS + position;
         if (w->jobs[second].tasks[t].work != SL_WORK_MISSING)
             sl_buf_printf(fields, ",\"content\":\"%u %u\"", second, t);
@@ -373,6 +457,17 @@ append_outputs(struct sl_world *w, const struct sl_world_task *task, uint32_t fi
 }
 
 static void
+append_vector(struct sl_buf *out)
+{
+    static const float vector[SL_WORLD_DIMENSIONS] = {1, 2, 3, 4};
+    sl_buf_append_u32(out, 1);
+    sl_buf_append_block(out, sl_slice_str("{}"));
+    sl_buf_append_u32(out, 1);
+    sl_buf_append_block(out, sl_slice_str(SL_WORLD_INDEX));
+    sl_buf_append_block(out, sl_slice(vector, sizeof(vector)));
+}
+
+static void
 finish(struct replica *r, struct sl_ctx *ctx)
 {
     struct sl_world *w = r->options.world;
@@ -382,16 +477,20 @@ finish(struct replica *r, struct sl_ctx *ctx)
         r->tail = &r->oldest;
     r->is_busy = false;
     const struct sl_world_task *task = sl_world_task_of(w, SL_BODY(msg, process)->inputs);
-    enum sl_world_work work = task == NULL ? SL_WORK_BAD : task->work;
+    bool is_call = sl_slice_is(SL_BODY(msg, process)->inputs, SL_WORLD_CALL);
+    enum sl_world_work work = task != NULL ? task->work : is_call ? SL_WORK_GOOD : SL_WORK_BAD;
     struct sl_buf outputs = {0};
     struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
                                .busy_ns = (1 + sl_random_below(ctx->random, 40)) * SL_MILLI_NS};
-    bool is_passing = work == SL_WORK_FLAKY || (sl_world_has_fault(w, SL_FAULT_WORK) &&
-                                                sl_random_below(ctx->random, 20) == 0);
+    bool is_passing = work == SL_WORK_FLAKY || (sl_sim_now_ns(w->sim) < w->item_fails_until_ns &&
+                                                sl_random_below(ctx->random, 2) == 0);
     if (work == SL_WORK_BAD) {
         m.kind = SL_FAIL_PERMANENT;
     } else if (is_passing && sl_random_below(ctx->random, 2) == 0) {
         m.kind = SL_FAIL_TRANSIENT;
+    } else if (is_call) {
+        append_vector(&outputs);
+        m.outputs = sl_buf_slice(&outputs);
     } else {
         uint64_t first = SL_BODY(msg, process)->first;
         bool is_paused = task->is_in_parts && first + 1 < task->records;
@@ -419,7 +518,8 @@ replica_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         struct sl_m_replica_ready ready = {.replica = r->options.number, .pid = 1};
         sl_send(ctx, sl_at(r->options.agent, SL_ACTOR_AGENT), SL_M_replica_ready, &ready);
     } else if (msg->id == SL_M_timer) {
-        finish(r, ctx);
+        if (!r->is_hung)
+            finish(r, ctx);
     } else if (msg->id == SL_M_process) {
         struct sl_msg *copy = sl_msg_create(msg->id, msg->body);
         *r->tail = copy;
@@ -457,3 +557,9 @@ const struct sl_actor_class sl_world_replica = {
     .handle = replica_handle,
     .deinit = replica_deinit,
 };
+
+void
+sl_world_hang(void *replica)
+{
+    ((struct replica *)replica)->is_hung = true;
+}

@@ -26,7 +26,8 @@ start_node(struct sl_world *w, const struct sl_world_child *c)
                                               .plugin_directories = "",
                                               .blob_directory = "",
                                               .threads = 1,
-                                              .replicas_max = 2,
+                                              .replicas_max = SL_WORLD_REPLICAS,
+                                              .task_ns = SL_WORLD_TASK_NS,
                                               .idle_ns = 20 * SL_SECOND_NS},
                                      .pid = c->pid};
     sl_sim_link(w->sim, c->process, w->main);
@@ -49,7 +50,8 @@ run_child(void *world, uint64_t index)
     struct sl_world_child *c = &w->children[index];
     if (c->is_gone || !sl_sim_is_alive(w->sim, c->asker))
         return;
-    if (sl_world_has_fault(w, SL_FAULT_WORK) && sl_random_below(sl_sim_random(w->sim), 10) == 0) {
+    if (sl_sim_now_ns(w->sim) < w->start_fails_until_ns && c->kind == SL_CHILD_REPLICA &&
+        sl_random_below(sl_sim_random(w->sim), 2) == 0) {
         sl_world_end_child(w, (uint32_t)index, 0, 3);
         return;
     }
@@ -117,6 +119,9 @@ take_spawn(struct sl_world *w, uint32_t process, const struct sl_m_spawn *m)
     w->children = sl_realloc(w->children, (w->children_count + 1) * sizeof(w->children[0]));
     uint32_t index = w->children_count++;
     w->children[index] = (struct sl_world_child){.kind = m->kind, .tag = m->tag, .asker = process};
+    bool is_again = m->kind == SL_CHILD_NODE && m->tag > SL_NODE_HEAD + w->nodes_wanted;
+    if (w->options.plant == SL_PLANT_NO_RESTART && is_again)
+        return;
     if (w->is_spawner_down)
         sl_world_end_child(w, index, 0, 126);
     else
@@ -132,8 +137,9 @@ take_kill(struct sl_world *w, uint32_t process, const struct sl_m_spawn_kill *m)
         const struct sl_world_child *c = &w->children[i];
         if (c->is_gone || c->asker != process || c->tag != m->tag)
             continue;
-        uint64_t most_ns = sl_world_has_fault(w, SL_FAULT_STALL | SL_FAULT_LINK) ? 20 * SL_SECOND_NS
-                                                                                 : 5 * SL_MILLI_NS;
+        bool is_slow = (w->options.faults & (SL_FAULT_PAUSE | SL_FAULT_PARTITION)) != 0 &&
+                       sl_sim_now_ns(w->sim) < w->fault_until_ns;
+        uint64_t most_ns = is_slow ? 20 * SL_SECOND_NS : 5 * SL_MILLI_NS;
         sl_sim_at(w->sim, sl_sim_between(w->sim, SL_MILLI_NS, most_ns), kill_child, w, i);
     }
 }
@@ -162,14 +168,15 @@ sl_world_take_spawn(void *world, uint32_t process, struct sl_msg *msg)
 }
 
 bool
-sl_world_pick_child(struct sl_world *w, uint64_t kind, uint32_t *ret_index)
+sl_world_pick_child(struct sl_world *w, struct sl_random *random, uint64_t kind,
+                    uint32_t *ret_index)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < w->children_count; i++) {
         const struct sl_world_child *c = &w->children[i];
         if (c->is_gone || c->process == 0 || c->kind != kind)
             continue;
-        if (sl_random_below(sl_sim_random(w->sim), ++count) == 0)
+        if (sl_random_below(random, ++count) == 0)
             *ret_index = i;
     }
     return count > 0;

@@ -8,44 +8,24 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 #include "runtime/mailbox.h"
 #include "runtime/report.h"
-#include "runtime/timers.h"
+#include "runtime/sim_events.h"
+#include "runtime/sim_link.h"
+#include "runtime/sim_trace.h"
 
 #define ACTORS_MAX 8 /* Of a process. */
 #define PORTS_MAX  16
 #define BATCH_MAX  512 /* As in live.c. */
 #define NO_PROCESS 0
 
-enum event_kind { ARRIVE, TIMER, SYNC, TICK, CALL };
-
-struct event {
-    enum event_kind kind;
-    uint32_t process; /* Of a CALL: NO_PROCESS. */
-    uint32_t sender;  /* Of an ARRIVE: who sent it, NO_PROCESS when it was posted. */
-    uint64_t sent_ns;
-    struct sl_msg *msg; /* Of ARRIVE and TIMER, owned. */
-    void (*fn)(void *arg, uint64_t value);
-    void *arg;
-    uint64_t value;
-};
-
 struct actor {
     uint32_t number;
     const struct sl_actor_class *class;
     void *state;
-};
-
-/* One direction of a link. */
-struct sim_link {
-    uint32_t node, process;
-    uint64_t last_ns; /* When the last message arrives: later ones arrive later. */
-    uint64_t cut_until_ns;
-    bool is_lossy;
 };
 
 struct held_work {
@@ -64,13 +44,16 @@ struct process {
     struct sl_store *store;
     struct actor actors[ACTORS_MAX];
     uint32_t actors_count;
-    struct sim_link *links;
+    struct sl_sim_link *links;
     uint32_t links_count;
     struct sl_msg_list inbox, local, held;
     struct held_work *work_oldest, **work_tail;
     uint64_t stalled_until_ns;
     uint64_t killed_ns, lost_after_ns; /* Once dead: what it sent later than this is lost. */
     uint64_t tick_at_ns;
+    /* Its own clocks: at base_at_ns of ours the monotonic one showed base_ns. */
+    uint64_t base_at_ns, base_ns;
+    int64_t rate_ppm, wall_ms;
 };
 
 struct port {
@@ -81,14 +64,15 @@ struct port {
 struct sl_sim {
     struct sl_sim_options options;
     struct sl_random random;
-    struct sl_timers events; /* A timer's token is its event. */
+    struct sl_sim_events events;
+    struct sl_sim_session *sessions;
+    struct sl_sim_link_counts counts;
     uint64_t now_ns, events_count, hash;
     struct process **processes; /* Process n at n - 1, dead ones too. */
     uint32_t processes_count;
     struct port ports[PORTS_MAX];
     struct sl_buf scratch;
-    struct sl_buf *trace; /* A ring of lines. */
-    uint64_t trace_next;
+    struct sl_sim_trace trace;
 };
 
 /* ---- small parts --------------------------------------------------------------------------- */
@@ -101,11 +85,9 @@ process_of(const struct sl_sim *sim, uint32_t id)
 }
 
 static void
-add_event(struct sl_sim *sim, uint64_t at_ns, const struct event *e)
+add_event(struct sl_sim *sim, uint64_t at_ns, const struct sl_sim_event *e)
 {
-    struct event *copy = sl_memdup(e, sizeof(*e));
-    struct sl_timer timer = {.at_ns = at_ns, .token = (uint64_t)(uintptr_t)copy};
-    sl_timers_add(&sim->events, &timer);
+    sl_sim_events_add(&sim->events, at_ns, e);
 }
 
 uint64_t
@@ -115,7 +97,7 @@ sl_sim_between(struct sl_sim *sim, uint64_t min, uint64_t max)
     return min + sl_random_below(&sim->random, max - min + 1);
 }
 
-static struct sim_link *
+static struct sl_sim_link *
 link_lookup(const struct process *p, uint32_t node)
 {
     for (uint32_t i = 0; i < p->links_count; i++) {
@@ -128,26 +110,46 @@ link_lookup(const struct process *p, uint32_t node)
 /* ---- what happened ------------------------------------------------------------------------- */
 
 static void
-mix(struct sl_sim *sim, const void *data, size_t size)
+mix(struct sl_sim *sim, uint64_t value)
 {
-    sim->hash = (sim->hash * UINT64_C(0x9E3779B97F4A7C15)) ^ sl_hash64(sl_slice(data, size));
+    sim->hash = (sim->hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
+    sim->hash ^= sim->hash >> 29;
 }
 
-/* Take note of an event: in the hash all but addresses of memory, which differ between runs. */
+/* All but addresses of memory, which differ between runs. */
 static void
-note(struct sl_sim *sim, const struct event *e)
+mix_msg(struct sl_sim *sim, const struct sl_msg *msg)
 {
-    uint64_t head[] = {sim->now_ns, e->kind, e->process, e->sender, e->value};
+    const unsigned char *at = msg->body;
+    mix(sim, (uint64_t)msg->id << 32 ^ (uint64_t)msg->from.node << 16 ^ msg->to.actor);
+    mix(sim, msg->request);
+    for (uint8_t i = 0; i < msg->type->fields_count; i++) {
+        struct sl_slice bytes;
+        uint64_t value;
+        if (msg->type->fields[i] == SL_BYTES) {
+            memcpy(&bytes, at, sizeof(bytes));
+            value = bytes.size == 0 ? 0 : sl_hash64(bytes);
+            at += sizeof(bytes);
+        } else {
+            memcpy(&value, at, sizeof(value));
+            at += sizeof(value);
+        }
+        bool is_address = msg->id == SL_M_work_done && i == 1;
+        mix(sim, is_address ? 0 : value);
+    }
+}
+
+/* Take note of an event. */
+static void
+note(struct sl_sim *sim, const struct sl_sim_event *e)
+{
     sim->events_count++;
-    mix(sim, head, sizeof(head));
+    mix(sim, sim->now_ns);
+    mix(sim, (uint64_t)e->kind << 48 ^ (uint64_t)e->process << 24 ^ e->sender);
+    mix(sim, e->value);
     if (e->msg == NULL)
         return;
-    sl_buf_clear(&sim->scratch);
-    if (e->msg->id == SL_M_work_done)
-        sl_buf_append_u64(&sim->scratch, SL_BODY(e->msg, work_done)->token);
-    else
-        sl_msg_encode(e->msg, &sim->scratch);
-    mix(sim, sim->scratch.data, sim->scratch.size);
+    mix_msg(sim, e->msg);
     if (sim->options.trace_lines == 0)
         return;
     sl_buf_clear(&sim->scratch);
@@ -159,29 +161,16 @@ note(struct sl_sim *sim, const struct event *e)
 void
 sl_sim_say(struct sl_sim *sim, const char *format, ...)
 {
-    char text[512];
     va_list args;
-    if (sim->options.trace_lines == 0)
-        return;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    sl_sim_trace_add(&sim->trace, sim->now_ns, format, args);
     va_end(args);
-    struct sl_buf *line = &sim->trace[sim->trace_next++ % sim->options.trace_lines];
-    sl_buf_clear(line);
-    sl_buf_printf(line, "%8" PRIu64 ".%06" PRIu64 " ms  %s", sim->now_ns / SL_MILLI_NS,
-                  sim->now_ns % SL_MILLI_NS, text);
 }
 
 void
 sl_sim_trace(const struct sl_sim *sim, struct sl_buf *out)
 {
-    for (uint64_t i = 0; i < sim->options.trace_lines; i++) {
-        const struct sl_buf *line = &sim->trace[(sim->trace_next + i) % sim->options.trace_lines];
-        if (line->size == 0)
-            continue;
-        sl_buf_append_slice(out, sl_buf_slice(line));
-        sl_buf_append_u8(out, '\n');
-    }
+    sl_sim_trace_read(&sim->trace, out);
 }
 
 /* ---- effects ------------------------------------------------------------------------------- */
@@ -202,15 +191,39 @@ effect_send(struct sl_driver *d, struct sl_msg *msg)
     sl_msg_list_push(is_local ? &p->local : &p->held, msg);
 }
 
+/* What a process' own clock shows. */
+static uint64_t
+local_ns(const struct process *p)
+{
+    uint64_t passed_ns = p->sim->now_ns - p->base_at_ns;
+    int64_t drift_ns = (int64_t)(passed_ns / 1000) * p->rate_ppm / 1000;
+    return p->base_ns + passed_ns + (uint64_t)drift_ns;
+}
+
+/* How long that is for us; never so short that its clock would show less. */
+static uint64_t
+real_ns(const struct process *p, uint64_t delay_ns)
+{
+    if (p->rate_ppm == 0)
+        return delay_ns;
+    double rate = 1 + (double)p->rate_ppm / 1e6;
+    return (uint64_t)((double)delay_ns / rate) + 2000;
+}
+
 static void
 effect_after(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token)
 {
     struct process *p = process_of_driver(d);
-    uint64_t now_ns = p->sim->now_ns;
-    uint64_t at_ns = delay_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + delay_ns;
-    struct sl_msg *msg = sl_msg_create(SL_M_timer, &(struct sl_m_timer){.token = token});
-    msg->to = msg->from = who;
-    add_event(p->sim, at_ns, &(struct event){.kind = TIMER, .process = p->id, .msg = msg});
+    uint64_t now_ns = p->sim->now_ns, took_ns = real_ns(p, delay_ns);
+    uint64_t at_ns = took_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + took_ns;
+    uint64_t local = local_ns(p);
+    struct sl_sim_event e = {.kind = SL_SIM_TIMER,
+                             .process = p->id,
+                             .actor = who.actor,
+                             .sent_ns =
+                                 delay_ns > UINT64_MAX - local ? UINT64_MAX : local + delay_ns,
+                             .value = token};
+    add_event(p->sim, at_ns, &e);
 }
 
 static void
@@ -243,6 +256,7 @@ sl_sim_start(struct sl_sim *sim, uint32_t node, struct sl_store *store)
     p->store = store;
     p->is_alive = true;
     p->tick_at_ns = UINT64_MAX;
+    p->base_at_ns = p->base_ns = sim->now_ns;
     sl_msg_list_init(&p->inbox);
     sl_msg_list_init(&p->local);
     sl_msg_list_init(&p->held);
@@ -258,8 +272,8 @@ static struct sl_ctx
 context_of(struct process *p, uint32_t actor)
 {
     return (struct sl_ctx){.self = {.node = p->node, .actor = actor},
-                           .now_ns = p->sim->now_ns,
-                           .now_ms = sl_sim_now_ms(p->sim),
+                           .now_ns = local_ns(p),
+                           .now_ms = sl_sim_now_ms(p->sim) + (uint64_t)p->wall_ms,
                            .random = &p->sim->random,
                            .store = p->store,
                            .driver = &p->driver};
@@ -341,12 +355,16 @@ sl_sim_stall(struct sl_sim *sim, uint32_t process, uint64_t duration_ns)
 static void
 link_one_way(struct process *from, const struct process *to)
 {
-    struct sim_link *l = link_lookup(from, to->node);
+    struct sl_sim *sim = from->sim;
+    struct sl_sim_link *l = link_lookup(from, to->node);
     if (l == NULL) {
         from->links = sl_realloc(from->links, (from->links_count + 1) * sizeof(from->links[0]));
         l = &from->links[from->links_count++];
     }
-    *l = (struct sim_link){.node = to->node, .process = to->id};
+    struct sl_sim_session *session = sl_zalloc(sizeof(*session));
+    session->next = sim->sessions;
+    sim->sessions = session;
+    *l = (struct sl_sim_link){.node = to->node, .process = to->id, .session = session};
 }
 
 void
@@ -358,22 +376,49 @@ sl_sim_link(struct sl_sim *sim, uint32_t a, uint32_t b)
     link_one_way(pb, pa);
 }
 
-static void
-cut_one_way(struct process *from, const struct process *to, uint64_t until_ns, bool is_lossy)
+static struct sl_sim_link *
+link_between(struct sl_sim *sim, uint32_t from, uint32_t to)
 {
-    struct sim_link *l = link_lookup(from, to->node);
-    if (l == NULL || l->process != to->id)
-        return;
-    l->cut_until_ns = until_ns;
-    l->is_lossy = is_lossy;
+    struct sl_sim_link *l = link_lookup(process_of(sim, from), process_of(sim, to)->node);
+    return l == NULL || l->process != to ? NULL : l;
 }
 
 void
-sl_sim_cut(struct sl_sim *sim, uint32_t a, uint32_t b, uint64_t duration_ns, bool is_lossy)
+sl_sim_cut(struct sl_sim *sim, uint32_t a, uint32_t b, uint64_t duration_ns, uint32_t how)
 {
-    struct process *pa = process_of(sim, a), *pb = process_of(sim, b);
-    cut_one_way(pa, pb, sim->now_ns + duration_ns, is_lossy);
-    cut_one_way(pb, pa, sim->now_ns + duration_ns, is_lossy);
+    struct sl_sim_link *links[] = {link_between(sim, a, b), link_between(sim, b, a)};
+    for (int i = 0; i < ((how & SL_SIM_CUT_ONE_WAY) != 0 ? 1 : 2); i++) {
+        if (links[i] == NULL)
+            continue;
+        links[i]->cut_until_ns = sim->now_ns + duration_ns;
+        links[i]->is_lossy = (how & SL_SIM_CUT_LOSSY) != 0;
+    }
+}
+
+void
+sl_sim_weather(struct sl_sim *sim, uint32_t a, uint32_t b, const struct sl_sim_weather *weather)
+{
+    struct sl_sim_link *links[] = {link_between(sim, a, b), link_between(sim, b, a)};
+    for (int i = 0; i < 2; i++) {
+        if (links[i] != NULL)
+            links[i]->weather = *weather;
+    }
+}
+
+void
+sl_sim_skew(struct sl_sim *sim, uint32_t process, int64_t rate_ppm, int64_t wall_ms)
+{
+    struct process *p = process_of(sim, process);
+    p->base_ns = local_ns(p);
+    p->base_at_ns = sim->now_ns;
+    p->rate_ppm = rate_ppm;
+    p->wall_ms = wall_ms;
+}
+
+void
+sl_sim_link_counts(const struct sl_sim *sim, struct sl_sim_link_counts *ret_counts)
+{
+    *ret_counts = sim->counts;
 }
 
 void
@@ -390,7 +435,7 @@ sl_sim_post(struct sl_sim *sim, uint32_t process, uint32_t actor, uint64_t delay
 {
     msg->to = (struct sl_addr){.actor = actor};
     add_event(sim, sim->now_ns + delay_ns,
-              &(struct event){.kind = ARRIVE, .process = process, .msg = msg});
+              &(struct sl_sim_event){.kind = SL_SIM_ARRIVE, .process = process, .msg = msg});
 }
 
 /* ---- running a process --------------------------------------------------------------------- */
@@ -410,28 +455,47 @@ deliver(struct process *p, struct sl_msg *msg)
         struct sl_ctx ctx = context_of(p, a->number);
         a->class->handle(a->state, &ctx, msg);
     }
+    if (o->observe != NULL)
+        o->observe(o->arg, SL_SIM_HANDLED, p->id, msg);
     sl_msg_destroy(&msg);
+}
+
+static struct sl_msg *
+copy_of(const struct sl_msg *msg)
+{
+    struct sl_msg *copy = sl_msg_create(msg->id, msg->body);
+    copy->to = msg->to;
+    copy->from = msg->from;
+    copy->request = msg->request;
+    return copy;
 }
 
 static void
 send_over_link(struct process *p, struct sl_msg *msg)
 {
     struct sl_sim *sim = p->sim;
-    struct sim_link *l = link_lookup(p, msg->to.node);
-    bool is_cut = l != NULL && l->cut_until_ns > sim->now_ns;
-    if (l == NULL || (is_cut && l->is_lossy)) {
+    struct sl_sim_link *l = link_lookup(p, msg->to.node);
+    struct sl_sim_network network = {.random = &sim->random,
+                                     .now_ns = sim->now_ns,
+                                     .delay_min_ns = sim->options.delay_min_ns,
+                                     .delay_max_ns = sim->options.delay_max_ns};
+    struct sl_sim_frames frames = {0};
+    if (l != NULL)
+        sl_sim_link_send(l, &network, &sim->counts, &frames);
+    if (frames.count == 0) {
         sl_msg_destroy(&msg);
         return;
     }
-    uint64_t at_ns = is_cut ? l->cut_until_ns : sim->now_ns;
-    at_ns += sl_sim_between(sim, sim->options.delay_min_ns, sim->options.delay_max_ns);
-    l->last_ns = SL_MAX(l->last_ns, at_ns);
-    add_event(sim, l->last_ns,
-              &(struct event){.kind = ARRIVE,
-                              .process = l->process,
-                              .sender = p->id,
-                              .sent_ns = sim->now_ns,
-                              .msg = msg});
+    struct sl_sim_event e = {.kind = SL_SIM_ARRIVE,
+                             .process = l->process,
+                             .sender = p->id,
+                             .sent_ns = sim->now_ns,
+                             .session = l->session,
+                             .value = frames.number};
+    for (uint32_t i = frames.count; i-- > 0;) {
+        e.msg = i == 0 ? msg : copy_of(msg);
+        add_event(sim, frames.at_ns[i], &e);
+    }
 }
 
 static void
@@ -478,7 +542,7 @@ tick_store(struct process *p, bool is_idle)
     uint64_t delay_ns = sl_store_tick(p->store, p->sim->now_ns, is_idle);
     uint64_t at_ns = delay_ns == UINT64_MAX ? UINT64_MAX : p->sim->now_ns + delay_ns;
     if (at_ns < p->tick_at_ns)
-        add_event(p->sim, at_ns, &(struct event){.kind = TICK, .process = p->id});
+        add_event(p->sim, at_ns, &(struct sl_sim_event){.kind = SL_SIM_TICK, .process = p->id});
     p->tick_at_ns = SL_MIN(at_ns, p->tick_at_ns);
 }
 
@@ -510,7 +574,8 @@ run(struct process *p)
             uint64_t took_ns =
                 sl_sim_between(sim, sim->options.sync_min_ns, sim->options.sync_max_ns);
             p->is_syncing = true;
-            add_event(sim, sim->now_ns + took_ns, &(struct event){.kind = SYNC, .process = p->id});
+            add_event(sim, sim->now_ns + took_ns,
+                      &(struct sl_sim_event){.kind = SL_SIM_SYNC, .process = p->id});
             if (!sim->options.is_unheld)
                 return;
         }
@@ -558,12 +623,12 @@ sl_sim_at(struct sl_sim *sim, uint64_t delay_ns, void (*fn)(void *arg, uint64_t 
           uint64_t value)
 {
     add_event(sim, sim->now_ns + delay_ns,
-              &(struct event){.kind = CALL, .fn = fn, .arg = arg, .value = value});
+              &(struct sl_sim_event){.kind = SL_SIM_CALL, .fn = fn, .arg = arg, .value = value});
 }
 
 /* Whether the message was lost with its sender, or with who should have had it. */
 static bool
-is_lost(const struct sl_sim *sim, const struct event *e)
+is_lost(const struct sl_sim *sim, const struct sl_sim_event *e)
 {
     if (!process_of(sim, e->process)->is_alive)
         return true;
@@ -574,26 +639,40 @@ is_lost(const struct sl_sim *sim, const struct event *e)
 }
 
 static void
-run_event(struct sl_sim *sim, struct event *e)
+take_timer(struct process *p, const struct sl_sim_event *e)
+{
+    struct sl_msg *msg = sl_msg_create(SL_M_timer, &(struct sl_m_timer){.token = e->value});
+    msg->to = msg->from = (struct sl_addr){.node = p->node, .actor = e->actor};
+    sl_msg_list_push(&p->inbox, msg);
+}
+
+static void
+run_event(struct sl_sim *sim, struct sl_sim_event *e)
 {
     struct process *p = e->process == NO_PROCESS ? NULL : process_of(sim, e->process);
     switch (e->kind) {
-    case ARRIVE:
-    case TIMER:
-        sl_msg_list_push(&p->inbox, e->msg);
+    case SL_SIM_ARRIVE:
+        if (e->session == NULL)
+            sl_msg_list_push(&p->inbox, e->msg);
+        else
+            sl_sim_session_take(e->session, e->value, e->msg, &p->inbox);
         e->msg = NULL;
         run(p);
         break;
-    case SYNC:
+    case SL_SIM_TIMER:
+        take_timer(p, e);
+        run(p);
+        break;
+    case SL_SIM_SYNC:
         finish_sync(p);
         break;
-    case TICK:
+    case SL_SIM_TICK:
         if (p->tick_at_ns <= sim->now_ns)
             p->tick_at_ns = UINT64_MAX;
         if (!p->is_syncing) /* Else the end of the sync ticks. */
             tick_store(p, true);
         break;
-    case CALL:
+    case SL_SIM_CALL:
         if (e->fn != NULL)
             e->fn(e->arg, e->value);
         else
@@ -605,15 +684,22 @@ run_event(struct sl_sim *sim, struct event *e)
 bool
 sl_sim_step(struct sl_sim *sim)
 {
-    struct sl_timer timer;
-    if (!sl_timers_pop(&sim->events, UINT64_MAX - 1, &timer))
+    uint64_t at_ns;
+    struct sl_sim_event *e = sl_sim_events_pop(&sim->events, &at_ns);
+    if (e == NULL || at_ns == UINT64_MAX) {
+        if (e != NULL)
+            sl_sim_events_again(&sim->events, at_ns, e);
         return false;
-    struct event *e = (struct event *)(uintptr_t)timer.token;
-    sim->now_ns = SL_MAX(sim->now_ns, timer.at_ns);
+    }
+    sim->now_ns = SL_MAX(sim->now_ns, at_ns);
     struct process *p = e->process == NO_PROCESS ? NULL : process_of(sim, e->process);
     if (p != NULL && p->is_alive && p->stalled_until_ns > sim->now_ns) {
-        sl_timers_add(&sim->events,
-                      &(struct sl_timer){.at_ns = p->stalled_until_ns, .token = timer.token});
+        sl_sim_events_again(&sim->events, p->stalled_until_ns, e);
+        return true;
+    }
+    if (e->kind == SL_SIM_TIMER && p->is_alive && local_ns(p) < e->sent_ns) {
+        /* Its clock has become slower since. */
+        sl_sim_events_again(&sim->events, sim->now_ns + real_ns(p, e->sent_ns - local_ns(p)), e);
         return true;
     }
     if (p == NULL || !is_lost(sim, e)) {
@@ -621,7 +707,7 @@ sl_sim_step(struct sl_sim *sim)
         run_event(sim, e);
     }
     sl_msg_destroy(&e->msg);
-    sl_free(e);
+    sl_sim_events_release(&sim->events, e);
     return true;
 }
 
@@ -629,6 +715,12 @@ uint64_t
 sl_sim_now_ns(const struct sl_sim *sim)
 {
     return sim->now_ns;
+}
+
+uint64_t
+sl_sim_local_ns(const struct sl_sim *sim, uint32_t process)
+{
+    return local_ns(process_of(sim, process));
 }
 
 uint64_t
@@ -671,8 +763,7 @@ sl_sim_create(const struct sl_sim_options *options)
         sim->options.sync_max_ns = 5 * SL_MILLI_NS;
     }
     sl_random_seed(&sim->random, options->seed);
-    if (options->trace_lines > 0)
-        sim->trace = sl_zalloc(options->trace_lines * sizeof(sim->trace[0]));
+    sl_sim_trace_init(&sim->trace, options->trace_lines);
     return sim;
 }
 
@@ -686,15 +777,9 @@ sl_sim_destroy(struct sl_sim **sim_arg)
         sl_sim_kill(sim, i + 1);
         sl_free(sim->processes[i]);
     }
-    for (struct sl_timer timer; sl_timers_pop(&sim->events, UINT64_MAX, &timer);) {
-        struct event *e = (struct event *)(uintptr_t)timer.token;
-        sl_msg_destroy(&e->msg);
-        sl_free(e);
-    }
-    for (uint32_t i = 0; i < sim->options.trace_lines; i++)
-        sl_buf_deinit(&sim->trace[i]);
-    sl_free(sim->trace);
-    sl_timers_deinit(&sim->events);
+    sl_sim_trace_deinit(&sim->trace);
+    sl_sim_events_deinit(&sim->events);
+    sl_sim_session_destroy(&sim->sessions);
     sl_buf_deinit(&sim->scratch);
     sl_free(sim->processes);
     sl_free(sim);

@@ -6,9 +6,10 @@
  *     process:  start --> spawn actors, link --> ... --> kill (its actors, timers and messages go)
  *
  * A process is one life of a node: numbers may come back, processes never do. Messages between
- * linked processes take a random time, in order within a link; a link can be cut (what is sent
- * meanwhile waits, or is lost) and a process stalled. As in live.h, what leaves a process whose
- * store has commits waits for the sync, which takes time: who kills it before then loses both.
+ * linked processes take a random time, in order within a link (sim_link.h); a link can be cut (what
+ * is sent meanwhile waits, or is lost), a process stalled, its clock skewed. As in live.h, what
+ * leaves a process whose store has commits waits for the sync, which takes time: who kills it
+ * before then loses both.
  *
  * Threading: one thread.
  */
@@ -16,10 +17,12 @@
 #define SL_RUNTIME_SIM_H
 
 #include "runtime/actor.h"
+#include "runtime/sim_link.h"
 
 struct sl_sim;
 
-enum sl_sim_what { SL_SIM_SENT, SL_SIM_DELIVERED };
+enum sl_sim_what { SL_SIM_SENT, SL_SIM_DELIVERED, SL_SIM_HANDLED };
+enum sl_sim_cut { SL_SIM_CUT_LOSSY = 1, SL_SIM_CUT_ONE_WAY = 2 }; /* Or-ed. */
 
 struct sl_sim_options {
     uint64_t seed;
@@ -28,7 +31,8 @@ struct sl_sim_options {
     uint64_t sync_min_ns, sync_max_ns;   /* Of a store. 0: 50 us, 5 ms. */
     uint32_t trace_lines;                /* How many of the last events are kept as text. */
     bool is_unheld; /* Let effects out before the sync: a planted bug, for tests of tests. */
-    /* Hears of a message when a handler sends it, and when one is about to take it. May be NULL. */
+    /* Hears of a message when a handler sends it, when one is about to take it, and when it has.
+       May be NULL. */
     void (*observe)(void *arg, enum sl_sim_what what, uint32_t process, const struct sl_msg *msg);
     /* May change what is about to be delivered: another planted bug. May be NULL. */
     void (*tamper)(void *arg, uint32_t process, struct sl_msg **msg);
@@ -54,8 +58,14 @@ void sl_sim_stall(struct sl_sim *sim, uint32_t process, uint64_t duration_ns);
 
 /* Each finds the other by its node's number; a link made before to that number is forgotten. */
 void sl_sim_link(struct sl_sim *sim, uint32_t a, uint32_t b);
-/* What either sends the other meanwhile is lost, or waits. */
-void sl_sim_cut(struct sl_sim *sim, uint32_t a, uint32_t b, uint64_t duration_ns, bool is_lossy);
+/* What either sends the other (one way: what a sends b) meanwhile waits, or is lost. */
+void sl_sim_cut(struct sl_sim *sim, uint32_t a, uint32_t b, uint64_t duration_ns, uint32_t how);
+/* Both ways; the session above it keeps what links promise. */
+void sl_sim_weather(struct sl_sim *sim, uint32_t a, uint32_t b,
+                    const struct sl_sim_weather *weather);
+void sl_sim_link_counts(const struct sl_sim *sim, struct sl_sim_link_counts *ret_counts);
+/* Let a process' clock run faster by `rate_ppm`, and its wall clock be ahead by `wall_ms`. */
+void sl_sim_skew(struct sl_sim *sim, uint32_t process, int64_t rate_ppm, int64_t wall_ms);
 
 /* Messages to {SL_NODE_PORT, port} of any process go to `take`, which owns them. port < 16. */
 void sl_sim_port(struct sl_sim *sim, uint32_t port,
@@ -70,7 +80,8 @@ void sl_sim_at(struct sl_sim *sim, uint64_t delay_ns, void (*fn)(void *arg, uint
                void *arg, uint64_t value);
 bool sl_sim_step(struct sl_sim *sim); /* One event; false: there is none. */
 uint64_t sl_sim_now_ns(const struct sl_sim *sim);
-uint64_t sl_sim_now_ms(const struct sl_sim *sim); /* The wall clock. */
+uint64_t sl_sim_now_ms(const struct sl_sim *sim);                     /* The wall clock. */
+uint64_t sl_sim_local_ns(const struct sl_sim *sim, uint32_t process); /* As its own clock has it. */
 struct sl_random *sl_sim_random(struct sl_sim *sim);
 uint64_t sl_sim_between(struct sl_sim *sim, uint64_t min, uint64_t max); /* Inclusive. */
 

@@ -15,11 +15,16 @@ struct inode {
     struct sl_buf now, safe;  /* Contents now; as of the last sync. */
     uint8_t *dirty;           /* One byte for each sector. */
     size_t dirty_size;
+    size_t dirty_from, dirty_to; /* Only sectors in [from, to) may be dirty. */
 };
 
 struct sl_sim_disk {
     struct inode inodes[INODES_MAX];
     uint64_t operations, syncs, writes, fail_at;
+    bool is_full, is_torn;
+    struct inode *flipped; /* In which a bit was turned, until it is mended. */
+    uint64_t flipped_at;
+    uint8_t flipped_bit;
 };
 
 struct sl_file {
@@ -102,6 +107,8 @@ disk_write(struct sl_file *f, uint64_t offset, const void *data, size_t size)
     struct inode *inode = f->inode;
     f->disk->writes++;
     enum sl_err err = count(f->disk);
+    if (err == SL_OK && f->disk->is_full && offset + size > inode->now.size)
+        return SL_ENOSPC; /* What a file has already may be written over. */
     if (err != SL_OK)
         size /= 2; /* A failed write may have done some. */
     grow(&inode->now, offset + size);
@@ -113,8 +120,13 @@ disk_write(struct sl_file *f, uint64_t offset, const void *data, size_t size)
         memset(inode->dirty + inode->dirty_size, 0, sectors - inode->dirty_size);
         inode->dirty_size = sectors;
     }
-    for (size_t at = offset / SECTOR; size > 0 && at <= (offset + size - 1) / SECTOR; at++)
-        inode->dirty[at] = 1;
+    if (size == 0)
+        return err;
+    size_t from = offset / SECTOR, to = (offset + size - 1) / SECTOR + 1;
+    memset(inode->dirty + from, 1, to - from);
+    bool is_clean = inode->dirty_from >= inode->dirty_to;
+    inode->dirty_from = is_clean ? from : SL_MIN(from, inode->dirty_from);
+    inode->dirty_to = is_clean ? to : SL_MAX(to, inode->dirty_to);
     return err;
 }
 
@@ -126,14 +138,21 @@ disk_sync(struct sl_file *f)
     if (count(f->disk) != SL_OK)
         return SL_EIO;
     grow(&inode->safe, inode->now.size);
-    for (size_t i = 0; i < inode->dirty_size; i++) {
+    for (size_t i = inode->dirty_from; i < inode->dirty_to; i++) {
         size_t at = i * SECTOR;
         if (inode->dirty[i])
             memcpy(inode->safe.data + at, inode->now.data + at,
                    SL_MIN((size_t)SECTOR, inode->now.size - at));
         inode->dirty[i] = 0;
     }
+    inode->dirty_from = inode->dirty_to = 0;
     return SL_OK;
+}
+
+static uint64_t
+disk_room(void *self)
+{
+    return ((struct sl_sim_disk *)self)->is_full ? 0 : UINT64_MAX;
 }
 
 static enum sl_err
@@ -233,6 +252,7 @@ sl_sim_disk_ops(struct sl_sim_disk *disk)
         .rename = disk_rename,
         .remove = disk_remove,
         .list = disk_list,
+        .room = disk_room,
     };
 }
 
@@ -260,6 +280,59 @@ sl_sim_disk_writes(const struct sl_sim_disk *disk)
     return disk->writes;
 }
 
+/* A sector that was under way: the new one, the old one, or, torn, some of both and damage. */
+static void
+lose_sector(struct sl_sim_disk *disk, struct inode *inode, size_t at, struct sl_random *random)
+{
+    size_t size = SL_MIN((size_t)SECTOR, inode->now.size - at);
+    uint8_t *now = inode->now.data + at;
+    if (sl_random_below(random, 2)) {
+        size_t kept = 0;
+        if (disk->is_torn && sl_random_below(random, 4) == 0)
+            kept = sl_random_below(random, size);
+        memcpy(now + kept, inode->safe.data + at + kept, size - kept);
+    }
+    /* Only what was to change may be damaged: what was synced before lies beside it. */
+    size_t hit = disk->is_torn ? sl_random_below(random, size) : 0;
+    if (disk->is_torn && now[hit] != inode->safe.data[at + hit])
+        now[hit] ^= (uint8_t)(1u << sl_random_below(random, 8));
+    memcpy(inode->safe.data + at, now, size);
+}
+
+void
+sl_sim_disk_set_torn(struct sl_sim_disk *disk, bool is_torn)
+{
+    disk->is_torn = is_torn;
+}
+
+void
+sl_sim_disk_set_full(struct sl_sim_disk *disk, bool is_full)
+{
+    disk->is_full = is_full;
+}
+
+bool
+sl_sim_disk_flip(struct sl_sim_disk *disk, const char *name, uint64_t offset, uint32_t bit)
+{
+    struct inode *inode = find(disk, name);
+    sl_assert(bit < 8 && disk->flipped == NULL);
+    if (inode == NULL || offset >= inode->now.size)
+        return false;
+    disk->flipped = inode;
+    disk->flipped_at = offset;
+    disk->flipped_bit = (uint8_t)(1u << bit);
+    inode->now.data[offset] ^= disk->flipped_bit;
+    return true;
+}
+
+void
+sl_sim_disk_mend(struct sl_sim_disk *disk, bool is_back)
+{
+    if (disk->flipped != NULL && is_back)
+        disk->flipped->now.data[disk->flipped_at] ^= disk->flipped_bit;
+    disk->flipped = NULL;
+}
+
 void
 sl_sim_disk_crash(struct sl_sim_disk *disk, uint64_t seed)
 {
@@ -272,14 +345,12 @@ sl_sim_disk_crash(struct sl_sim_disk *disk, uint64_t seed)
             inode->is_there = inode->was_there;
         inode->was_there = inode->is_there;
         grow(&inode->safe, inode->now.size);
-        for (size_t i = 0; i < inode->dirty_size; i++) {
-            size_t at = i * SECTOR, size = SL_MIN((size_t)SECTOR, inode->now.size - at);
-            if (inode->dirty[i] && sl_random_below(&random, 2))
-                memcpy(inode->now.data + at, inode->safe.data + at, size);
-            else if (inode->dirty[i])
-                memcpy(inode->safe.data + at, inode->now.data + at, size);
+        for (size_t i = inode->dirty_from; i < inode->dirty_to; i++) {
+            if (inode->dirty[i])
+                lose_sector(disk, inode, i * SECTOR, &random);
             inode->dirty[i] = 0;
         }
+        inode->dirty_from = inode->dirty_to = 0;
     }
 }
 

@@ -3,7 +3,8 @@
  * sim_disk.h - a disk in memory that can fail and lose power: for the simulation and fault loops.
  *
  * A crash keeps or drops every 512-byte sector that was written since the file's last sync, each by
- * itself and by the seed; a file that was never renamed may vanish, a removed one may come back.
+ * itself and by the seed, so that they seem reordered; a file that was never renamed may vanish, a
+ * removed one may come back.
  */
 #ifndef SL_RUNTIME_SIM_DISK_H
 #define SL_RUNTIME_SIM_DISK_H
@@ -24,6 +25,15 @@ uint64_t sl_sim_disk_writes(const struct sl_sim_disk *disk);
 
 /* Lose power, and come back with what survived. Files must be closed before use goes on. */
 void sl_sim_disk_crash(struct sl_sim_disk *disk, uint64_t seed);
+
+/* While it is full, files do not grow, and no room is told of. */
+void sl_sim_disk_set_full(struct sl_sim_disk *disk, bool is_full);
+/* Let a crash also tear sectors, and damage what was under way. */
+void sl_sim_disk_set_torn(struct sl_sim_disk *disk, bool is_torn);
+/* Turn a bit of a file, synced or not; false: it is not there. One at a time: mend turns it back
+ * (before anything is written), or leaves it as it is. */
+bool sl_sim_disk_flip(struct sl_sim_disk *disk, const char *name, uint64_t offset, uint32_t bit);
+void sl_sim_disk_mend(struct sl_sim_disk *disk, bool is_back);
 
 /* The bytes of a file, to damage; NULL: no such file. */
 uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *name, size_t *ret_size);

@@ -20,8 +20,7 @@ TestSuite(simulate, .init = quiet, .timeout = 300);
 static struct sl_simulate_result
 run(uint64_t seed, uint32_t faults, enum sl_simulate_plant plant)
 {
-    struct sl_simulate_options options = {
-        .seed = seed, .faults = faults, .minutes = 1, .plant = plant};
+    struct sl_simulate_options options = {.seed = seed, .faults = faults, .plant = plant};
     struct sl_simulate_result result;
     sl_simulate(&options, &result);
     sl_simulate_result_deinit(&result);
@@ -58,7 +57,8 @@ Test(simulate, the_promises_hold_whatever_fails)
 Test(simulate, what_a_link_loses_is_found_again)
 {
     for (uint64_t seed = 2040; seed < 2060; seed++) {
-        struct sl_simulate_result result = run(seed, SL_FAULT_LINK, SL_PLANT_NONE);
+        struct sl_simulate_result result =
+            run(seed, SL_FAULT_PARTITION | SL_FAULT_ONEWAY | SL_FAULT_LOSS, SL_PLANT_NONE);
         cr_assert(result.is_ok, "seed %zu: %s", (size_t)seed, result.failure);
     }
 }
@@ -100,6 +100,34 @@ Test(simulate, catches_a_void_lease_that_is_accepted)
     bool is_it =
         strstr(result.failure, "void") != NULL || strstr(result.failure, "holds it") != NULL;
     cr_assert(is_it, "%s", result.failure);
+}
+
+Test(simulate, catches_a_node_that_is_not_started_again)
+{
+    struct sl_simulate_result result = hunt(SL_PLANT_NO_RESTART);
+    cr_assert_not(result.is_ok);
+    cr_assert_not_null(strstr(result.failure, "stuck"), "%s", result.failure);
+}
+
+Test(simulate, catches_a_task_that_two_nodes_hold_after_a_partition)
+{
+    struct sl_simulate_result result = hunt(SL_PLANT_DOUBLE);
+    cr_assert_not(result.is_ok);
+    cr_assert_not_null(strstr(result.failure, "holds it"), "%s", result.failure);
+}
+
+Test(simulate, catches_a_lease_that_ends_one_tick_too_early)
+{
+    struct sl_simulate_result result = hunt(SL_PLANT_EARLY);
+    cr_assert_not(result.is_ok);
+    cr_assert_not_null(strstr(result.failure, "holds it"), "%s", result.failure);
+}
+
+Test(simulate, catches_a_record_that_is_applied_twice)
+{
+    struct sl_simulate_result result = hunt(SL_PLANT_APPLY_TWICE);
+    cr_assert_not(result.is_ok);
+    cr_assert_not_null(strstr(result.failure, "are counted"), "%s", result.failure);
 }
 
 Test(simulate, catches_a_chain_that_a_crash_loses)

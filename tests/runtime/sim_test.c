@@ -96,18 +96,46 @@ Test(sim, a_dead_process_hears_nothing_and_its_number_may_come_back)
 Test(sim, a_cut_link_delays_or_loses)
 {
     struct pair p = make_pair(3);
-    sl_sim_cut(p.sim, p.a, p.b, SL_SECOND_NS, false);
+    sl_sim_cut(p.sim, p.a, p.b, SL_SECOND_NS, 0);
     tell(&p, 0, 1);
     run_all(&p);
     cr_assert_eq(receiver(&p)->count, 1);
     cr_assert_geq(receiver(&p)->last_ns, SL_SECOND_NS);
-    sl_sim_cut(p.sim, p.a, p.b, SL_SECOND_NS, true);
+    sl_sim_cut(p.sim, p.a, p.b, SL_SECOND_NS, SL_SIM_CUT_LOSSY);
     tell(&p, 0, 2);
     run_all(&p);
     cr_assert_eq(receiver(&p)->count, 1);
     tell(&p, 2 * SL_SECOND_NS, 3);
     run_all(&p);
     cr_assert_eq(receiver(&p)->last_token, 3);
+    sl_sim_destroy(&p.sim);
+}
+
+Test(sim, a_one_way_cut_lets_the_other_way_pass)
+{
+    struct pair p = make_pair(5);
+    sl_sim_cut(p.sim, p.b, p.a, SL_SECOND_NS, SL_SIM_CUT_LOSSY | SL_SIM_CUT_ONE_WAY);
+    tell(&p, 0, 1);
+    run_all(&p);
+    cr_assert_eq(receiver(&p)->count, 1);
+    sl_sim_cut(p.sim, p.a, p.b, SL_SECOND_NS, SL_SIM_CUT_LOSSY | SL_SIM_CUT_ONE_WAY);
+    tell(&p, 0, 2);
+    run_all(&p);
+    cr_assert_eq(receiver(&p)->count, 1);
+    sl_sim_destroy(&p.sim);
+}
+
+Test(sim, a_skewed_clock_runs_on_at_its_own_rate_and_never_back)
+{
+    struct pair p = make_pair(6);
+    sl_sim_skew(p.sim, p.b, 1000, 500);
+    tell(&p, 1000 * SL_SECOND_NS, 1);
+    run_all(&p);
+    uint64_t fast_ns = sl_sim_local_ns(p.sim, p.b), now_ns = sl_sim_now_ns(p.sim);
+    cr_assert_eq(fast_ns - now_ns, (now_ns / 1000) * 1000 / 1000);
+    cr_assert_eq(sl_sim_local_ns(p.sim, p.a), now_ns);
+    sl_sim_skew(p.sim, p.b, -1000, 0);
+    cr_assert_eq(sl_sim_local_ns(p.sim, p.b), fast_ns);
     sl_sim_destroy(&p.sim);
 }
 
