@@ -25,6 +25,7 @@ struct sl_actor_slot {
     void *state;
     struct sl_actor_slot *next_run; /* In a list of what is to run. */
     struct sl_relations *relations; /* NULL: none. */
+    uint64_t told_ns;               /* The latest time that it was told, on whatever thread. */
     _Atomic uint32_t id;
     _Atomic uint16_t mailbox_max;
     uint8_t thread; /* From 1; 0: any. */

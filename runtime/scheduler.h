@@ -9,7 +9,7 @@
  *                                     runs until all is silent, ends the threads
  *
  * Order: what one actor sends another arrives in the order it was sent. An actor never runs on two
- * threads at once, and is told a time that is at most some milliseconds old.
+ * threads at once; the time that it is told is some milliseconds old at most, and never goes back.
  *
  * An actor spawned with `thread` runs on that one alone: for what owns sockets or the store. Thread
  * 1 may be the caller's own (is_manual): it then gives turns by sl_scheduler_step.

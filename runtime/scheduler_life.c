@@ -67,6 +67,7 @@ sl_life_spawn(struct sl_actor_thread *w, const struct sl_ctx *by, const struct s
     sl_box_open(&slot->box);
     *ret_addr = (struct sl_addr){s->options.node, id};
     sl_stat_add(&w->stats.spawned, 1);
+    slot->told_ns = by->now_ns;
     if (what->class->init != NULL) {
         struct sl_ctx ctx = sl_actor_thread_context(w, id);
         ctx.now_ns = by->now_ns;

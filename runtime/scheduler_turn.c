@@ -259,8 +259,11 @@ handle(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx
 void
 sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
 {
+    if (__builtin_expect(slot->told_ns > w->now_ns, false))
+        sl_actor_thread_read_clock(w); /* It ran on a thread that looked later than this one. */
     struct sl_ctx ctx =
         sl_actor_thread_context(w, atomic_load_explicit(&slot->id, memory_order_relaxed));
+    ctx.now_ns = SL_MAX(ctx.now_ns, slot->told_ns); /* A manual thread cannot look. */
     /* The clock is looked at after 2, 4, 8... messages: often enough for slow handlers, and next to
        nothing for fast ones. */
     uint32_t handled = 0, look_at = 2;
@@ -269,12 +272,14 @@ sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
     for (;;) {
         struct sl_msg *msg = slot->taken;
         if (msg == NULL) {
+            slot->told_ns = ctx.now_ns;
             if (sl_box_rest(&slot->box))
                 break; /* Another thread may have it already. */
             slot->taken = sl_box_take(&slot->box);
             continue;
         }
         if (is_over) {
+            slot->told_ns = ctx.now_ns;
             sl_make_runnable(w->scheduler, w, slot);
             break;
         }
@@ -291,7 +296,7 @@ sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
             end_ns = end_ns == 0 ? before_ns + TURN_NS : end_ns;
             look_at *= 2;
             is_over = w->now_ns >= end_ns || handled >= TURN_MESSAGES;
-            ctx.now_ns = w->now_ns;
+            ctx.now_ns = SL_MAX(ctx.now_ns, w->now_ns);
             ctx.now_ms = w->now_ms;
         }
     }

@@ -48,14 +48,14 @@ post_number(struct sl_scheduler *s, struct sl_addr to, uint64_t number)
 
 struct member {
     struct sl_addr next;
-    uint64_t hops, ended;
+    uint64_t hops, ended, now_ns;
 };
 
 static void
 member_init(void *self, struct sl_ctx *ctx, const void *argument)
 {
-    (void)ctx;
-    *(struct member *)self = (struct member){.next = *(const struct sl_addr *)argument};
+    *(struct member *)self =
+        (struct member){.next = *(const struct sl_addr *)argument, .now_ns = ctx->now_ns};
 }
 
 static void
@@ -64,6 +64,8 @@ member_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct member *m = self;
     uint64_t left = SL_BODY(msg, count)->number;
     m->hops++;
+    sl_assert(ctx->now_ns >= m->now_ns); /* Wherever it runs. */
+    m->now_ns = ctx->now_ns;
     if (left == 0)
         m->ended++;
     else
