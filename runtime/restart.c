@@ -27,7 +27,8 @@ sl_restart_budget_take(struct sl_restart_budget *b, uint64_t now_ns)
         return false;
     uint64_t *slot = &b->times_ns[b->count % b->restarts_max];
     /* The slot holds the restart that was restarts_max before this one. */
-    if (b->count >= b->restarts_max && now_ns - *slot < b->window_ns)
+    uint64_t since_ns = now_ns > *slot ? now_ns - *slot : 0;
+    if (b->count >= b->restarts_max && since_ns < b->window_ns)
         return false;
     *slot = now_ns;
     b->count++;

@@ -41,3 +41,18 @@ Test(restart, no_budget_is_no_restart)
     struct sl_restart_budget b = {.restarts_max = 0, .window_ns = 100};
     cr_assert_not(sl_restart_budget_take(&b, 1000));
 }
+
+Test(restart, a_clock_that_went_back_opens_no_window)
+{
+    struct sl_restart_budget b = {.restarts_max = 1, .window_ns = 100};
+    cr_assert(sl_restart_budget_take(&b, 1000));
+    cr_assert_not(sl_restart_budget_take(&b, 999));
+    cr_assert(sl_restart_budget_take(&b, 1100));
+}
+
+Test(restart, a_window_of_nothing_is_never_full)
+{
+    struct sl_restart_budget b = {.restarts_max = 1};
+    for (int i = 0; i < 10; i++)
+        cr_assert(sl_restart_budget_take(&b, 5));
+}
