@@ -7,19 +7,13 @@
  */
 #include <stdio.h>
 
-#include "gateway/bench_load.h"
-#include "gateway/bench_server.h"
+#include "gateway/bench_batch.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
-#define RUNS           3u
-#define OBJECTS_A_BODY 100u
-#define TEXT_SIZE      200u
-#define CONNECTIONS    4u
-#define SAMPLE_NS      (250 * SL_MILLI_NS) /* A look makes the kernel walk all pages. */
-#define POLL_NS        (10 * SL_MILLI_NS)
-#define BATCH_MAX_NS   (300 * SL_SECOND_NS)
-#define PAGE_SIZE      1000u
+#define RUNS      3u
+#define SAMPLE_NS (250 * SL_MILLI_NS) /* A look makes the kernel walk all pages. */
+#define PAGE_SIZE 1000u
 
 struct times {
     double objects_per_s, creates_per_s, tasks_per_s, growth_mib;
@@ -48,145 +42,31 @@ sample_memory(void *arg)
     in->peak_mib = SL_MAX(in->peak_mib, sl_bench_memory_mib(&in->server, SL_BENCH_ALL));
 }
 
-static void
-make_objects(void *arg, uint32_t index, struct sl_buf *body)
-{
-    static const char words[] = "the quick brown fox jumps over the lazy dog and runs away ";
-    (void)arg;
-    sl_buf_append_str(body, "{\"objects\":[");
-    for (uint32_t i = 0; i < OBJECTS_A_BODY; i++) {
-        uint32_t n = index * OBJECTS_A_BODY + i;
-        sl_buf_printf(body, "%s{\"n\":%u,\"text\":\"%08u ", i == 0 ? "" : ",", n, n);
-        for (uint32_t size = 9; size < TEXT_SIZE; size += sizeof(words) - 1)
-            sl_buf_append(body, words, SL_MIN(sizeof(words) - 1, (size_t)(TEXT_SIZE - size)));
-        sl_buf_append_str(body, "\"}");
-    }
-    sl_buf_append_str(body, "]}");
-}
-
-static bool
-take_objects(void *arg, uint32_t index, struct sl_slice reply)
-{
-    struct ingest *in = arg;
-    struct sl_json_doc *doc = NULL;
-    uint32_t count = 0;
-    (void)index;
-    if (sl_json_parse(reply, &doc, NULL) != SL_OK)
-        return false;
-    struct sl_json_iter i = sl_json_iter(sl_json_member(sl_json_root(doc), "succeeded"));
-    while (sl_json_next(&i)) {
-        struct sl_slice id = sl_json_raw(sl_json_member(i.value, "object_id"));
-        if (in->ids.data[in->ids.size - 1] != '[')
-            sl_buf_append_u8(&in->ids, ',');
-        sl_buf_append_slice(&in->ids, id);
-        count += id.size > 0;
-    }
-    sl_json_destroy(&doc);
-    return count == OBJECTS_A_BODY;
-}
-
 static bool
 create_objects(struct ingest *in)
 {
-    struct sl_bench_load load = {.server = &in->server,
-                                 .client = &in->client,
-                                 .path = "/v1/buckets/bench/objects/batch",
-                                 .connections = CONNECTIONS,
-                                 .requests = in->count / OBJECTS_A_BODY,
-                                 .arg = in,
-                                 .make = make_objects,
-                                 .take = take_objects,
-                                 .tick = sample_memory};
     sl_buf_clear(&in->ids);
-    sl_buf_append_str(&in->ids, "{\"object_ids\":[");
-    bool is_ok = sl_bench_load_run(&load);
-    sl_buf_append_str(&in->ids, "]}");
-    return is_ok;
+    return sl_bench_make_objects(&(struct sl_bench_objects){.server = &in->server,
+                                                            .client = &in->client,
+                                                            .count = in->count,
+                                                            .tick = sample_memory,
+                                                            .arg = in},
+                                 &in->ids);
 }
 
 /* ---- batches ------------------------------------------------------------------------------- */
 
 static bool
-make_collection(struct ingest *in)
-{
-    return sl_bench_ask(&in->client, "/v1/buckets", sl_slice_str("{\"bucket_name\":\"bench\"}")) &&
-           sl_bench_ask(
-               &in->client, "/v1/collections",
-               sl_slice_str("{\"collection_name\":\"texts\",\"source\":{\"type\":\"bucket\","
-                            "\"bucket_ids\":[\"bench\"]},\"feature_extractor\":{"
-                            "\"feature_extractor_name\":\"passthrough_extractor\","
-                            "\"version\":\"v1\",\"input_mappings\":{\"content\":\"text\"},"
-                            "\"field_passthrough\":[{\"source_path\":\"n\"}]}}"));
-}
-
-/* A batch of the ids in `body`; the path to submit it with, owned. NULL: it failed. */
-static char *
-make_batch(struct ingest *in, struct sl_slice body)
-{
-    if (!sl_bench_ask(&in->client, "/v1/buckets/bench/batches", body))
-        return NULL;
-    char *id = sl_bench_text(&in->client, "batch_id");
-    char *path = id == NULL ? NULL : sl_format("/v1/buckets/bench/batches/%s/submit", id);
-    sl_free(id);
-    return path;
-}
-
-/* Submit; the path of its task, owned. NULL: it failed. */
-static char *
-submit(struct ingest *in, const char *path)
-{
-    if (!sl_bench_ask(&in->client, path, sl_slice_str("{}")))
-        return NULL;
-    char *id = sl_bench_text(&in->client, "task_id");
-    char *task = id == NULL ? NULL : sl_format("/v1/tasks/%s", id);
-    sl_free(id);
-    return task;
-}
-
-static bool
-wait_task(struct ingest *in, const char *task)
-{
-    uint64_t until_ns = sl_time_mono_ns() + BATCH_MAX_NS;
-    while (sl_time_mono_ns() < until_ns) {
-        if (!sl_bench_ask(&in->client, task, sl_slice(NULL, 0)))
-            return false;
-        struct sl_json status = sl_json_member(in->client.json, "status");
-        if (sl_json_is(status, "COMPLETED"))
-            return true;
-        if (!sl_json_is(status, "PENDING") && !sl_json_is(status, "IN_PROGRESS"))
-            return sl_bench_fail("the batch ended as %.*s", SL_SLICE_FMT(sl_json_raw(status)));
-        sample_memory(in);
-        sl_time_sleep_ns(POLL_NS);
-    }
-    return sl_bench_fail("the batch did not end");
-}
-
-static bool
 process(struct ingest *in, uint64_t *ret_submit_ns)
 {
-    char *path = make_batch(in, sl_buf_slice(&in->ids)), *task = NULL;
+    char *path = sl_bench_make_batch(&in->client, sl_buf_slice(&in->ids)), *task = NULL;
     *ret_submit_ns = sl_time_mono_ns();
     if (path != NULL)
-        task = submit(in, path);
-    bool is_ok = task != NULL && wait_task(in, task);
+        task = sl_bench_submit(&in->client, path);
+    bool is_ok = task != NULL && sl_bench_wait_completed(&in->client, task, sample_memory, in);
     sl_free(path);
     sl_free(task);
     return is_ok;
-}
-
-/* The list counts all documents. */
-static bool
-check_total(struct ingest *in)
-{
-    uint64_t total = 0;
-    if (!sl_bench_ask(&in->client, "/v1/collections/texts/documents/list?include_total=true",
-                      sl_slice_str("{\"limit\":1}")))
-        return false;
-    struct sl_json pagination = sl_json_member(in->client.json, "pagination");
-    if (sl_json_u64(sl_json_member(pagination, "total"), &total) != SL_OK || total != in->count)
-        return sl_bench_fail("%llu documents were listed, not %u", (unsigned long long)total,
-                             in->count);
-    return true;
 }
 
 /* All pages together have as many documents, each object's number once: outside the clock. */
@@ -233,7 +113,7 @@ run_objects(struct ingest *in, struct times *ret_times)
     if (!process(in, &submit_ns))
         return false;
     uint64_t processed_ns = sl_time_mono_ns();
-    if (!check_total(in))
+    if (!sl_bench_check_total(&in->client, in->count))
         return false;
     uint64_t listed_ns = sl_time_mono_ns();
     in->sample_ns = 0;
@@ -252,17 +132,12 @@ run_objects(struct ingest *in, struct times *ret_times)
 static bool
 time_submit(struct ingest *in, double *ret_ms)
 {
-    char *path = make_batch(in, sl_buf_slice(&in->ids));
+    char *path = sl_bench_make_batch(&in->client, sl_buf_slice(&in->ids));
     uint64_t start_ns = sl_time_mono_ns();
-    char *task = path == NULL ? NULL : submit(in, path);
-    bool is_ok = task != NULL;
-    while (is_ok) {
-        is_ok = sl_bench_ask(&in->client, task, sl_slice(NULL, 0));
-        if (!sl_json_is(sl_json_member(in->client.json, "status"), "PENDING"))
-            break;
-    }
+    char *task = path == NULL ? NULL : sl_bench_submit(&in->client, path);
+    bool is_ok = task != NULL && sl_bench_wait_started(&in->client, task);
     *ret_ms = (double)(sl_time_mono_ns() - start_ns) / 1e6;
-    is_ok = is_ok && wait_task(in, task);
+    is_ok = is_ok && sl_bench_wait_completed(&in->client, task, sample_memory, in);
     sl_free(path);
     sl_free(task);
     return is_ok;
@@ -297,8 +172,8 @@ run_once(struct ingest *in, struct times *ret_times, double *ret_p50_ms)
     if (!sl_bench_server_start(in->bench, &in->server))
         return false;
     bool is_ok = sl_bench_client_open(&in->server, &in->client);
-    is_ok =
-        is_ok && make_collection(in) && run_objects(in, ret_times) && run_submits(in, ret_p50_ms);
+    is_ok = is_ok && sl_bench_make_collection(&in->client) && run_objects(in, ret_times) &&
+            run_submits(in, ret_p50_ms);
     sl_bench_client_close(&in->client);
     return sl_bench_server_stop(&in->server) && is_ok;
 }

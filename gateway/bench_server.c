@@ -59,13 +59,14 @@ become(const char *program, const char *directory, int out)
     /* It follows the thread that forked: here that is the main thread, which lives to the end. */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     char *data = sl_format("%s/data", directory);
+    char *config = sl_format("%s/config", directory);
     char *log = sl_format("%s/stderr", directory);
     int err = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (err >= 0 && in >= 0 && dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
         dup2(err, STDERR_FILENO) >= 0)
         (void)execl(program, "sluice", "up", "--data", data, "--http", "127.0.0.1:0", "--dashboard",
-                    "127.0.0.1:0", (char *)NULL);
+                    "127.0.0.1:0", "--config", config, (char *)NULL);
     _exit(127);
 }
 
@@ -132,18 +133,63 @@ connect_operator(struct sl_bench_server *s)
     return is_ok;
 }
 
+static bool
+write_config(const char *directory, const char *yaml)
+{
+    char *path = sl_format("%s/config", directory);
+    FILE *file = fopen(path, "we");
+    bool is_ok = file != NULL && fputs(yaml, file) >= 0;
+    if (file != NULL)
+        is_ok = fclose(file) == 0 && is_ok;
+    if (!is_ok)
+        (void)sl_bench_fail("%s: %s", path, strerror(errno));
+    sl_free(path);
+    return is_ok;
+}
+
+static bool
+start(const struct sl_bench *bench, const char *yaml, struct sl_bench_server *s)
+{
+    return write_config(s->directory, yaml) && spawn(bench->program, s) && connect_operator(s);
+}
+
 bool
-sl_bench_server_start(const struct sl_bench *bench, struct sl_bench_server *ret_server)
+sl_bench_server_start_as(const struct sl_bench *bench, const char *yaml,
+                         struct sl_bench_server *ret_server)
 {
     struct sl_bench_server s = {.directory = sl_bench_directory_make(bench)};
     if (s.directory == NULL)
         return false;
-    if (!spawn(bench->program, &s) || !connect_operator(&s)) {
+    if (!start(bench, yaml, &s)) {
         (void)sl_bench_server_stop(&s);
         return false;
     }
     *ret_server = s;
     return true;
+}
+
+bool
+sl_bench_server_start(const struct sl_bench *bench, struct sl_bench_server *ret_server)
+{
+    return sl_bench_server_start_as(bench, "{}\n", ret_server);
+}
+
+void
+sl_bench_server_kill(struct sl_bench_server *s)
+{
+    int status;
+    sl_http_client_destroy(&s->admin);
+    sl_free(s->url);
+    s->url = NULL;
+    (void)kill(s->pid, SIGKILL);
+    (void)waitpid(s->pid, &status, 0);
+    s->pid = 0;
+}
+
+bool
+sl_bench_server_restart(const struct sl_bench *bench, const char *yaml, struct sl_bench_server *s)
+{
+    return start(bench, yaml, s);
 }
 
 static bool
@@ -335,6 +381,13 @@ sl_bench_client_open(const struct sl_bench_server *s, struct sl_bench_client *re
 fail:
     sl_bench_client_close(&c);
     return false;
+}
+
+void
+sl_bench_client_reconnect(const struct sl_bench_server *s, struct sl_bench_client *c)
+{
+    sl_http_client_destroy(&c->http);
+    c->http = sl_http_client_create(s->url, c->key);
 }
 
 void

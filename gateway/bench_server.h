@@ -25,6 +25,15 @@ struct sl_bench_server {
 
 /* False: it did not come up, which has been said; nothing is left behind. */
 bool sl_bench_server_start(const struct sl_bench *bench, struct sl_bench_server *ret_server);
+/*
+ * The same with a configuration (YAML). Kill it (SIGKILL, with nobody asked), and start it again on
+ * what it left; clients then connect anew.
+ */
+bool sl_bench_server_start_as(const struct sl_bench *bench, const char *yaml,
+                              struct sl_bench_server *ret_server);
+void sl_bench_server_kill(struct sl_bench_server *server);
+bool sl_bench_server_restart(const struct sl_bench *bench, const char *yaml,
+                             struct sl_bench_server *server);
 /* Ask it to stop, wait for that, and remove its directory. False: it did not stop cleanly. */
 bool sl_bench_server_stop(struct sl_bench_server *server);
 
@@ -44,6 +53,9 @@ struct sl_bench_client {
 };
 /* A tenant without limits, its key and a namespace in it. */
 bool sl_bench_client_open(const struct sl_bench_server *server, struct sl_bench_client *ret_client);
+/* After a restart: its key and namespace are as they were. */
+void sl_bench_client_reconnect(const struct sl_bench_server *server,
+                               struct sl_bench_client *client);
 void sl_bench_client_close(struct sl_bench_client *client);
 /* Ask, expect 2xx. An empty `body` is a GET. */
 bool sl_bench_ask(struct sl_bench_client *client, const char *path, struct sl_slice body);
