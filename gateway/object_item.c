@@ -3,12 +3,14 @@
 #include "gateway/bucket_schema.h"
 #include "gateway/gateway.h"
 #include "gateway/blob_content.h"
+#include "gateway/data_uri.h"
 #include "gateway/object.h"
 #include "gateway/object_duplicate.h"
 #include "gateway/source_fetch.h"
 #include "gateway/upload.h"
 #include "runtime/hash.h"
 #include "runtime/limits.h"
+#include "runtime/utf8.h"
 
 static bool
 fault(struct sl_object *o, enum sl_api_error error, const char *loc, const char *message)
@@ -58,33 +60,14 @@ sl_object_unique_key(struct sl_call *call, const char *bucket, struct sl_slice u
 
 /* ---- values -------------------------------------------------------------------------------- */
 
+/* Bytes of a data URI or of base64; false: neither. */
 static bool
-has_prefix(struct sl_slice text, const char *prefix)
+decode(struct sl_slice text, struct sl_buf *out)
 {
-    size_t size = strlen(prefix);
-    return text.size >= size && memcmp(text.data, prefix, size) == 0;
-}
-
-/* Bytes of a data URI or of base64; false: neither. `ret_mime` is empty when it is not said. */
-static bool
-decode(struct sl_slice text, struct sl_buf *out, struct sl_slice *ret_mime)
-{
-    *ret_mime = sl_slice(NULL, 0);
-    if (has_prefix(text, "data:")) {
-        const uint8_t *comma = memchr(text.data, ',', text.size);
-        if (comma == NULL)
-            return false;
-        struct sl_slice head = sl_slice(text.data + 5, (size_t)(comma - text.data) - 5);
-        const uint8_t *semicolon = memchr(head.data, ';', head.size);
-        *ret_mime =
-            sl_slice(head.data, semicolon == NULL ? head.size : (size_t)(semicolon - head.data));
-        text = sl_slice(comma + 1, text.size - (size_t)(comma + 1 - text.data));
-        if (head.size < 7 || memcmp(head.data + head.size - 7, ";base64", 7) != 0) {
-            sl_buf_append_slice(out, text);
-            return true;
-        }
-    }
-    return sl_base64_decode(text, out) == SL_OK;
+    struct sl_data_uri uri;
+    if (sl_data_uri_parse(text, &uri) != SL_OK)
+        return sl_base64_decode(text, out) == SL_OK;
+    return sl_data_uri_decode(&uri, out) == SL_OK;
 }
 
 static bool
@@ -92,6 +75,15 @@ is_binary(struct sl_json type)
 {
     return sl_json_is(type, "image") || sl_json_is(type, "audio") || sl_json_is(type, "video") ||
            sl_json_is(type, "pdf") || sl_json_is(type, "excel");
+}
+
+/* Is the value of such a type written as other text than it is? */
+static bool
+is_encoded(struct sl_json type, struct sl_slice text)
+{
+    struct sl_data_uri uri;
+    return is_binary(type) || (sl_json_is(type, "text") && sl_data_uri_parse(text, &uri) == SL_OK &&
+                               sl_data_uri_is_text(&uri));
 }
 
 /* {"url": ...} is the other spelling for an address. */
@@ -118,7 +110,7 @@ stage_one(struct sl_call *call, struct sl_json blob, struct sl_staging *s)
 {
     struct sl_json data = data_of(blob);
     struct sl_buf bytes = {0};
-    struct sl_slice mime, raw = sl_json_raw(data);
+    struct sl_slice raw = sl_json_raw(data);
     if (sl_json_kind(data) != SL_JSON_STRING ||
         (raw.size <= SL_LIMIT_INLINE_BYTES && !sl_source_may_be_address(raw)))
         return;
@@ -133,8 +125,9 @@ stage_one(struct sl_call *call, struct sl_json blob, struct sl_staging *s)
     }
     if (raw.size <= SL_LIMIT_INLINE_BYTES)
         return;
-    if (is_binary(sl_json_member(blob, "type"))) {
-        if (!decode(text, &bytes, &mime)) {
+    if (is_encoded(sl_json_member(blob, "type"), text)) {
+        bool is_text = !is_binary(sl_json_member(blob, "type"));
+        if (!decode(text, &bytes) || (is_text && !sl_utf8_is_valid(sl_buf_slice(&bytes)))) {
             sl_buf_deinit(&bytes);
             return; /* Reading it for real says what is wrong. */
         }
@@ -190,6 +183,39 @@ take_fetched(struct reading *r, const struct sl_staged *v, const char *loc, uint
                  why);
 }
 
+/* What is in `data` and no address: its bytes, where they are written otherwise and not staged. */
+static bool
+take_inline(struct reading *r, struct sl_json type, struct sl_slice text, const char *loc,
+            bool is_staged, struct sl_buf *bytes, struct sl_slice *ret_media_type)
+{
+    struct sl_data_uri uri;
+    *ret_media_type = is_binary(type) ? (struct sl_slice){0} : sl_slice_str("text/plain");
+    if (!is_encoded(type, text))
+        return true;
+    if (sl_data_uri_parse(text, &uri) == SL_OK && uri.media_type.size > 0)
+        *ret_media_type = uri.media_type;
+    if (is_staged)
+        return true;
+    if (!decode(text, bytes))
+        return invalid(r->object, loc, "is neither base64 nor a data URI");
+    return is_binary(type) || sl_utf8_is_valid(sl_buf_slice(bytes)) ||
+           invalid(r->object, loc, "is no UTF-8");
+}
+
+static void
+write_content(struct reading *r, struct sl_json data, const struct sl_staged *staged, bool is_text,
+              const struct sl_buf *bytes)
+{
+    if (staged != NULL && staged->is_address)
+        sl_jsonw_member_value(&r->w, "url", data);
+    if (staged != NULL)
+        sl_jsonw_member_str(&r->w, "blob", staged->blob.id);
+    else if (is_text)
+        sl_jsonw_member_slice(&r->w, "data", sl_buf_slice(bytes));
+    else
+        sl_jsonw_member_value(&r->w, "data", data);
+}
+
 static bool
 write_data(struct reading *r, struct sl_json type, struct sl_json data, const char *loc)
 {
@@ -198,29 +224,25 @@ write_data(struct reading *r, struct sl_json type, struct sl_json data, const ch
     struct sl_slice text, mime = sl_slice(NULL, 0);
     const struct sl_staged *staged = find_staged(r->call, data);
     uint64_t size = sl_json_raw(data).size;
-    bool is_good = true;
+    bool is_good = true, is_decoded_text = false;
     if (sl_json_text(data, &scratch, &text) == SL_OK) {
         size = text.size;
+        is_decoded_text = !is_binary(type) && is_encoded(type, text);
         if (staged != NULL && staged->is_address)
             is_good = take_fetched(r, staged, loc, &size, &mime);
         else if (sl_source_is_address(text))
             is_good = invalid(r->object, loc, "content behind an address cannot be stored here");
-        else if (is_binary(type) && staged == NULL && !decode(text, &bytes, &mime))
-            is_good = invalid(r->object, loc, "is neither base64 nor a data URI");
-        else if (is_binary(type))
-            size = staged != NULL ? staged->blob.size_bytes : bytes.size;
         else
-            mime = sl_slice_str("text/plain");
+            is_good = take_inline(r, type, text, loc, staged != NULL, &bytes, &mime);
+        if (staged != NULL)
+            size = staged->blob.size_bytes;
+        else if (is_encoded(type, text))
+            size = bytes.size;
     }
     if (is_good && staged == NULL && sl_json_raw(data).size > SL_LIMIT_INLINE_BYTES)
         is_good = invalid(r->object, loc, "is too large to be stored");
     if (is_good) {
-        if (staged != NULL && staged->is_address)
-            sl_jsonw_member_value(w, "url", data);
-        if (staged != NULL)
-            sl_jsonw_member_str(w, "blob", staged->blob.id);
-        else
-            sl_jsonw_member_value(w, "data", data);
+        write_content(r, data, staged, is_decoded_text, &bytes);
         sl_jsonw_member_u64(w, "size_bytes", size);
         if (mime.size > 0)
             sl_jsonw_member_slice(w, "mime_type", mime);

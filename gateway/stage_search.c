@@ -7,11 +7,15 @@
 #include "actors/index.h"
 #include "actors/record.h"
 #include "actors/rows.h"
+#include "gateway/base64.h"
+#include "gateway/data_uri.h"
 #include "gateway/document_id.h"
-#include "runtime/filter.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
+#include "gateway/source_fetch.h"
 #include "runtime/alloc.h"
+#include "runtime/filter.h"
+#include "runtime/utf8.h"
 
 #define SEARCHES_MAX 10
 #define TOP_K_MAX    1000
@@ -113,18 +117,6 @@ read_document(struct sl_retrieval *r, struct sl_json ref, struct search *s)
 }
 
 static bool
-is_plain_text(struct sl_slice text)
-{
-    static const char *const others[] = {"http://", "https://", "s3://", "gs://", "data:"};
-    for (size_t i = 0; i < SL_COUNT_OF(others); i++) {
-        size_t size = strlen(others[i]);
-        if (text.size >= size && memcmp(text.data, others[i], size) == 0)
-            return false;
-    }
-    return true;
-}
-
-static bool
 read_text(struct sl_retrieval *r, struct sl_json value, struct search *s)
 {
     if (sl_json_has(value) && sl_json_kind(value) != SL_JSON_STRING) {
@@ -134,6 +126,26 @@ read_text(struct sl_retrieval *r, struct sl_json value, struct search *s)
         s->text = sl_call_text(r->call, value);
     }
     return true;
+}
+
+/* Text, or a data URI or base64 of text: what else there is has no extractor here. */
+static bool
+read_content(struct sl_retrieval *r, struct sl_json v, bool is_base64, struct search *s)
+{
+    struct sl_buf bytes = {0};
+    struct sl_data_uri uri;
+    if (!read_text(r, v, s))
+        return false;
+    bool is_uri = sl_data_uri_parse(s->text, &uri) == SL_OK;
+    if (!is_uri && !is_base64)
+        return !sl_source_is_address(s->text) ||
+               refuse(r, "searches", "content behind an address is not embedded: send the text");
+    enum sl_err err = is_uri ? sl_data_uri_decode(&uri, &bytes) : sl_base64_decode(s->text, &bytes);
+    bool is_text = err == SL_OK && (!is_uri || sl_data_uri_is_text(&uri)) &&
+                   sl_utf8_is_valid(sl_buf_slice(&bytes));
+    s->text = sl_call_copy(r->call, sl_buf_slice(&bytes));
+    sl_buf_deinit(&bytes);
+    return is_text || refuse(r, "searches", "content is embedded only when it is text");
 }
 
 static bool
@@ -151,10 +163,11 @@ read_query(struct sl_retrieval *r, struct search *s)
         return read_text(r, sl_json_has(value) ? value : sl_json_member(s->query, "text"), s);
     if (!sl_json_is(mode, "content"))
         return refuse(r, "searches", "input_mode must be text, content, document or vector");
-    if (!read_text(r, value, s))
-        return false;
-    return is_plain_text(s->text) ||
-           refuse(r, "searches", "content is embedded only when it is plain text");
+    struct sl_json content = sl_json_member(s->query, "content"); /* {"url"} or {"base64"} */
+    bool is_base64 = !sl_json_has(value) && sl_json_has(sl_json_member(content, "base64"));
+    if (!sl_json_has(value))
+        value = sl_json_member(content, is_base64 ? "base64" : "url");
+    return read_content(r, value, is_base64, s);
 }
 
 static bool
