@@ -204,6 +204,7 @@ write_row(struct sl_call *call, const struct sl_collection_config *c, const char
     write_output_schema(call, c, w);
     write_extractor(c, w);
     write_source(call, c, w);
+    sl_jsonw_member_u64(w, "tier_num", c->tier);
     write_indexes(c, w);
     sl_jsonw_member_raw(w, "payload_indexes", sl_slice_str("[]"));
     sl_jsonw_member_bool(w, "enabled", sl_json_bool(sl_json_member(call->body, "enabled"), true));

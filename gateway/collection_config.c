@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/collection_config.h"
 
-#include "runtime/filter.h"
+#include "actors/chain.h"
 #include "gateway/bucket_schema.h"
 #include "gateway/collection.h"
 #include "runtime/alloc.h"
+#include "runtime/filter.h"
 
 static const char *const extractor_loc = "body.feature_extractor";
 
@@ -53,6 +54,22 @@ add_parent(struct sl_call *call, struct sl_collection_config *c, struct sl_json 
     return true;
 }
 
+/* A longer chain could be made, and no batch would run it. */
+static bool
+find_tier(struct sl_call *call, struct sl_collection_config *c)
+{
+    for (uint32_t i = 0; i < c->parents_count; i++) {
+        uint64_t tier = 0;
+        (void)!sl_json_u64(sl_json_member(c->parents[i].row, "tier_num"), &tier);
+        c->tier = SL_MAX(c->tier, (uint32_t)tier + 1);
+    }
+    if (c->tier < SL_CHAIN_TIERS_MAX)
+        return true;
+    sl_call_invalid(call, "body.source.collection_ids", "value_error",
+                    "collections feed each other over at most %d tiers", SL_CHAIN_TIERS_MAX);
+    return false;
+}
+
 /* `collection_ids`, `collection_id`, or both. */
 static bool
 read_parents(struct sl_call *call, struct sl_collection_config *c, struct sl_json source)
@@ -72,7 +89,7 @@ read_parents(struct sl_call *call, struct sl_collection_config *c, struct sl_jso
             return false;
     }
     c->schema = sl_json_member(c->parents[0].row, "output_schema");
-    return true;
+    return find_tier(call, c);
 }
 
 static bool

@@ -20,6 +20,7 @@ struct sl_collection_config {
     uint32_t buckets_count;
     struct sl_resource parents[SL_COLLECTION_PARENTS_MAX];
     uint32_t parents_count;
+    uint32_t tier;              /* 0: fed by buckets; else one more than its last parent's. */
     struct sl_json filters;     /* What of it is read; NONE: all. */
     struct sl_json schema;      /* Of the first source: {"properties":{...}} */
     struct sl_json inputs;      /* [{"name","path"|"value"}] */

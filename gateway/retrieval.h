@@ -81,6 +81,9 @@ struct sl_stage {
 const struct sl_stage *sl_stages(uint32_t *ret_count);
 const struct sl_stage *sl_stage_lookup(struct sl_slice id);
 void sl_stages_write(struct sl_jsonw *w); /* An array of all of them, as clients see them. */
+/* 422 on the call for each parameter, below `loc`, that is not as the stage's schema says. */
+void sl_stage_check(struct sl_call *call, const struct sl_stage *stage, struct sl_json parameters,
+                    const char *loc);
 
 /*
  * Write the stages in long form (a JSON array) to `out`. 422 on the call for unknown stages and for

@@ -156,26 +156,38 @@ check_aggregate(const struct shaping *s, struct sl_json parameters)
 }
 
 static void
+check_search(const struct shaping *s, struct sl_json parameters, struct sl_json config)
+{
+    struct sl_json searches = sl_json_member(parameters, "searches");
+    uint32_t search = 0;
+    if (sl_json_count(searches) == 0 && !sl_json_has(sl_json_member(config, "pre_filters")))
+        sl_call_invalid(s->call, loc(s, "config.pre_filters"), "missing",
+                        "a stage without searches needs pre_filters");
+    for (struct sl_json_iter i = sl_json_iter(searches); sl_json_next(&i); search++) {
+        if (sl_json_is(sl_json_member(i.value, "on_empty"), "random"))
+            sl_call_invalid(
+                s->call,
+                loc(s, sl_call_format(s->call, "config.parameters.searches.%u.on_empty", search)),
+                "not_available", "random documents are not built yet: error or skip");
+        /* A stage that names its own collections is checked when it runs. */
+        if (sl_json_count(sl_json_member(parameters, "collection_identifiers")) == 0)
+            check_uri(s, search, sl_json_member(i.value, "feature_uri"));
+    }
+}
+
+static void
 check_parameters(const struct shaping *s, const struct sl_stage *stage, struct sl_json config)
 {
     struct sl_json parameters = sl_json_member(config, "parameters");
-    struct sl_json searches = sl_json_member(parameters, "searches");
-    uint32_t search = 0;
     if (strcmp(stage->id, "aggregate") == 0)
         check_aggregate(s, parameters);
-    if (strcmp(stage->id, "feature_search") != 0)
-        return;
-    if (sl_json_count(searches) > 10)
-        sl_call_invalid(s->call, loc(s, "config.parameters.searches"), "too_long",
-                        "at most 10 searches");
+    if (strcmp(stage->id, "feature_search") == 0)
+        check_search(s, parameters, config);
     if (sl_json_is(sl_json_member(parameters, "fusion"), "learned"))
         sl_call_invalid(s->call, loc(s, "config.parameters.fusion"), "not_available",
                         "learned fusion is not built yet");
-    /* A stage that names its own collections is checked when it runs. */
-    if (sl_json_count(sl_json_member(parameters, "collection_identifiers")) > 0)
-        return;
-    for (struct sl_json_iter i = sl_json_iter(searches); sl_json_next(&i); search++)
-        check_uri(s, search, sl_json_member(i.value, "feature_uri"));
+    else
+        sl_stage_check(s->call, stage, parameters, loc(s, "config.parameters"));
 }
 
 /* The URI of a collection's primary index. */
@@ -299,6 +311,9 @@ write_stage(const struct shaping *s, struct sl_json v)
         write_long_config(s, stage, config);
         sl_write_except(s->w, v, ours);
     } else {
+        struct sl_json own = sl_json_member(v, "parameters");
+        sl_stage_check(s->call, stage, sl_json_has(own) ? own : v,
+                       loc(s, sl_json_has(own) ? "parameters" : stage->id));
         write_short_config(s, stage, v);
     }
     sl_jsonw_end(s->w);
