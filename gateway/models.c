@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models as stored things: api.md 2.8 and 4.6. How one is uploaded is in model_upload.c. */
+#include "gateway/models.h"
+
+#include "extractors/text_hash.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
-
-#include "gateway/models.h"
 
 static const char *const hidden[] = {"directory", "is_of_organization", NULL};
 
@@ -150,6 +151,19 @@ write_of_organization(struct sl_call *call, struct sl_json row)
     sl_jsonw_end(&call->out);
 }
 
+/* What makes vectors without weights, as a row: clients know four formats, and need one. */
+static struct sl_json
+built_in(struct sl_call *call)
+{
+    static const char row[] = "{\"model_id\":\"" SL_TEXT_HASH_INDEX "\",\"name\":\"text_hash\","
+                              "\"version\":\"1.0.0\",\"model_format\":\"safetensors\","
+                              "\"description\":\"Built in: words hashed to a vector\","
+                              "\"model_archive_url\":\"\",\"model_hash\":\"\",\"deployed\":true,"
+                              "\"created_at\":\"2026-01-01T00:00:00.000Z\","
+                              "\"updated_at\":\"2026-01-01T00:00:00.000Z\"}";
+    return sl_call_parse(call, sl_slice_str(row));
+}
+
 void
 sl_api_list_all_models(struct sl_call *call)
 {
@@ -157,6 +171,7 @@ sl_api_list_all_models(struct sl_call *call)
     sl_jsonw_member_str(&call->out, "object", "list");
     sl_jsonw_name(&call->out, "data");
     sl_jsonw_array(&call->out);
+    write_openai(call, built_in(call));
     (void)each_model(call, NULL, write_openai);
     sl_jsonw_end(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
@@ -210,7 +225,9 @@ sl_api_get_any_model(struct sl_call *call)
 {
     struct sl_resource model;
     const char *namespace_id;
-    if (find_any(call, &namespace_id, &model))
+    if (sl_slice_is(call->params[0], SL_TEXT_HASH_INDEX))
+        write_both(call, built_in(call));
+    else if (find_any(call, &namespace_id, &model))
         write_both(call, model.row);
 }
 
