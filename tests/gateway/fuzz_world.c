@@ -174,6 +174,13 @@ sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, s
 }
 
 void
+sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
+{
+    (void)job;
+    sl_call_work(call, unavailable, then);
+}
+
+void
 sl_call_model_drop(struct sl_call *call, const char *directory)
 {
     (void)call, (void)directory;
