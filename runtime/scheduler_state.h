@@ -62,6 +62,8 @@ struct sl_actor_thread {
     struct sl_scheduler *scheduler;
     uint32_t index;
     uint32_t round;
+    uint32_t looks_left_out;
+    uint64_t look_ns; /* How long it looks for work before it sleeps. */
     uint64_t now_ns, now_ms;
     uint64_t coarse_ns;         /* The coarse clock, when now_ns was read. */
     struct sl_slot_list pinned; /* Runnable, and this thread's alone. */

@@ -14,8 +14,12 @@
 #define SHARED_BATCH  32
 #define TIMERS_BATCH  1024
 /* A thread without work looks around this long: a reply from another thread takes less, going to
-   sleep and being woken some five times more. */
-#define LOOK_NS (20 * SL_MICRO_NS)
+   sleep and being woken some five times more. Where it is in vain (the other one waits for this
+   very processor) it looks half as long the next time, down to not at all, and tries again now and
+   then. */
+#define LOOK_NS     (20 * SL_MICRO_NS)
+#define LOOK_MIN_NS SL_MICRO_NS
+#define LOOK_AGAIN  64 /* Sleeps. */
 
 /* ---- what is due --------------------------------------------------------------------------- */
 
@@ -186,6 +190,18 @@ has_work(struct sl_actor_thread *w)
     return false;
 }
 
+/* Behind a turn of another thread. */
+static bool
+is_anyone_waiting(struct sl_actor_thread *w)
+{
+    struct sl_scheduler *s = w->scheduler;
+    for (uint32_t i = 0; i < s->workers_count; i++) {
+        if (i != w->index && sl_run_queue_count(&s->workers[i].queue) > 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 pause_shortly(void)
 {
@@ -196,6 +212,18 @@ pause_shortly(void)
 #endif
 }
 
+static bool
+finds_work(struct sl_actor_thread *w, uint64_t end_ns)
+{
+    do {
+        for (int i = 0; i < 16; i++)
+            pause_shortly();
+        if (has_work(w) || atomic_load_explicit(&w->scheduler->is_done, memory_order_relaxed) != 0)
+            return true;
+    } while (sl_time_mono_ns() < end_ns);
+    return false;
+}
+
 /* Look for work for a moment; true: there may be some. What waits behind a turn that takes all this
    time is stolen, though it is one alone. */
 static bool
@@ -204,16 +232,20 @@ look_around(struct sl_actor_thread *w)
     struct sl_scheduler *s = w->scheduler;
     if (s->workers_count == 1)
         return false;
+    if (w->look_ns < LOOK_MIN_NS) {
+        if (!is_anyone_waiting(w) && ++w->looks_left_out < LOOK_AGAIN)
+            return false;
+        w->looks_left_out = 0;
+        w->look_ns = LOOK_NS;
+    }
     uint64_t turns[SL_SCHEDULER_THREADS_MAX];
     for (uint32_t i = 0; i < s->workers_count; i++)
         turns[i] = atomic_load_explicit(&s->workers[i].stats.turns, memory_order_relaxed);
-    uint64_t end_ns = sl_time_mono_ns() + LOOK_NS;
-    do {
-        for (int i = 0; i < 16; i++)
-            pause_shortly();
-        if (has_work(w) || atomic_load_explicit(&s->is_done, memory_order_relaxed) != 0)
-            return true;
-    } while (sl_time_mono_ns() < end_ns);
+    if (finds_work(w, sl_time_mono_ns() + w->look_ns)) {
+        w->look_ns = SL_MIN(w->look_ns * 2, LOOK_NS);
+        return true;
+    }
+    w->look_ns /= 2;
     for (uint32_t i = 0; i < s->workers_count; i++) {
         struct sl_actor_thread *victim = &s->workers[i];
         if (victim == w || sl_run_queue_count(&victim->queue) == 0 ||
