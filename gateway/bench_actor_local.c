@@ -357,6 +357,68 @@ call_many(uint64_t count)
     return call(PAIRS, PIPELINE_DEPTH, count);
 }
 
+/* ---- tasks: an actor for each, which answers one call and ends ----------------------------- */
+
+static void
+task_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self;
+    sl_reply(ctx, msg, SL_M_bench_number, msg->body);
+    sl_stop(ctx);
+}
+
+static const struct sl_actor_class task_class = {
+    .name = "task", .state_size = STATE_BYTES, .handle = task_handle};
+
+static void
+tasker_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct caller *c = self;
+    if (msg->id != SL_M_bench_number)
+        c->round->has_failed = true;
+    if (msg->from.actor != 0)
+        c->waiting--;
+    for (; c->waiting < c->depth && c->left > 0; c->waiting++, c->left--) {
+        struct sl_m_bench_number body = {c->left};
+        struct sl_addr task;
+        if (sl_spawn(ctx, &task_class, NULL, NULL, &task) != SL_OK ||
+            sl_call(ctx, task, CALL_NS, SL_M_bench_number, &body) == 0)
+            c->round->has_failed = true;
+    }
+    if (c->waiting == 0)
+        finish_one(c->round);
+}
+
+static const struct sl_actor_class tasker_class = {.name = "tasker",
+                                                   .state_size = sizeof(struct caller),
+                                                   .init = caller_init,
+                                                   .handle = tasker_handle};
+
+static double
+run_tasks(uint64_t depth, uint64_t count)
+{
+    struct round r = {.count = count};
+    begin(&r, 2, 1);
+    struct caller tasker = {.round = &r, .left = count, .depth = depth};
+    struct sl_addr addr = spawn(&r, &tasker_class, &tasker, 1);
+    r.start_ns = sl_time_mono_ns();
+    post(&r, addr, 0);
+    double s = end(&r);
+    return s > 0 ? (double)count / s : 0;
+}
+
+static double
+tasks_sync(uint64_t count)
+{
+    return run_tasks(1, count);
+}
+
+static double
+tasks_async(uint64_t count)
+{
+    return run_tasks(PIPELINE_DEPTH, count);
+}
+
 /* ---- creation and memory ------------------------------------------------------------------- */
 
 static void
@@ -492,9 +554,16 @@ sl_bench_actor_local(const struct sl_bench *bench)
         {{"actor.call_async", "1/s", SL_BENCH_NO_GOAL, 0, 0, "two threads, 256 calls open"},
          call_async,
          1000000},
-        {{"actor.call_n_n", "1/s", SL_BENCH_NO_GOAL, 0, 0, "8 callers, 8 callees, 256 open each"},
+        {{"actor.call_n_n", "1/s", SL_BENCH_NO_GOAL, 0, 0, "4 callers, 4 callees, 256 open each"},
          call_many,
          2000000},
+        {{"actor.task_sync", "1/s", SL_BENCH_NO_GOAL, 0, 0,
+          "an actor that answers one call and ends, one at a time"},
+         tasks_sync,
+         1000000},
+        {{"actor.task_async", "1/s", SL_BENCH_NO_GOAL, 0, 0, "256 at a time"},
+         tasks_async,
+         1000000},
     };
     for (size_t i = 0; i < SL_COUNT_OF(all); i++) {
         struct sl_bench_figure figure = all[i].figure;
