@@ -60,9 +60,7 @@ sl_stat_add(_Atomic uint64_t *stat, uint64_t more)
 struct sl_actor_thread {
     struct sl_driver driver; /* Effects come back to us by it. */
     struct sl_scheduler *scheduler;
-    uint32_t index;
-    uint32_t round;
-    uint32_t looks_left_out;
+    uint32_t index, round, looks_left_out;
     uint64_t look_ns; /* How long it looks for work before it sleeps. */
     uint64_t now_ns, now_ms;
     uint64_t coarse_ns;         /* The coarse clock, when now_ns was read. */
@@ -131,8 +129,8 @@ void sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot);
 /* Something that is to be done now; false: there is nothing. */
 bool sl_actor_thread_step(struct sl_actor_thread *w);
 void *sl_actor_thread_main(void *worker);
-bool
-sl_actor_thread_sleeps(struct sl_actor_thread *w); /* Says so; false: there is work after all. */
+/* Says so; false: there is work after all. */
+bool sl_actor_thread_sleeps(struct sl_actor_thread *w);
 void sl_actor_thread_wakes(struct sl_actor_thread *w);
 void sl_scheduler_finish(struct sl_scheduler *s); /* All threads end after their turn. */
 
