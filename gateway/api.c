@@ -14,6 +14,7 @@
 #define SL_PROTOCOL_DEF  "gateway/api.def"
 #define SL_PROTOCOL_NAME api
 #define SL_PROTOCOL_ID   SL_PROTOCOL_API
+#define SL_PROTOCOL_LOCAL
 #include "runtime/message_table.h"
 
 #define SWEEP_ROWS     1000

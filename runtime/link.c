@@ -22,6 +22,9 @@
 #define BUFFER_BYTES SL_GIB
 #define DRAIN_NS     (200 * SL_MILLI_NS)
 #define TICK_NS      (2 * SL_MILLI_NS)  /* Deadlines are gathered: each look goes over all peers. */
+#define PROBES       5                  /* After a connection broke: at once, and so much later, */
+#define PROBE_NS     (10 * SL_MILLI_NS) /* doubling. */
+#define REDIAL_NS    (3 * SL_SECOND_NS) /* After a refusal: somebody may mend it. */
 #define SIDE_NS      (10 * SL_MILLI_NS) /* Monitors are looked at so often while we run. */
 
 static_assert(SL_FRAME_HEAD_BYTES < SL_KIB, "limits.h leaves that much of a frame for its head");
@@ -101,6 +104,7 @@ sl_links_destroy(struct sl_links **links)
     for (uint32_t i = 0; i < l->calls_count; i++) {
         zmq_close(l->calls[i].socket);
         close_if(l->calls[i].monitor);
+        sl_free(l->calls[i].endpoint);
     }
     for (uint32_t i = 0; i < l->listeners_count; i++) {
         zmq_close(l->listeners[i].socket);
@@ -136,7 +140,8 @@ sl_links_listen(struct sl_links *l, const char *endpoint)
     l->listeners[l->listeners_count++] =
         (struct sl_link_listener){.socket = socket,
                                   .is_tcp = is_tcp,
-                                  .monitor = is_tcp ? sl_link_monitor(&l->net, socket) : NULL};
+                                  .monitor = sl_link_monitor(&l->net, socket),
+                                  .probe_ns = UINT64_MAX};
     return SL_OK;
 }
 
@@ -156,8 +161,11 @@ sl_links_connect(struct sl_links *l, uint32_t node, const char *endpoint)
         zmq_close(socket);
         return SL_EFULL;
     }
-    l->calls[l->calls_count++] = (struct sl_link_call){
-        .socket = socket, .monitor = sl_link_monitor(&l->net, socket), .peer = p};
+    l->calls[l->calls_count++] = (struct sl_link_call){.socket = socket,
+                                                       .monitor = sl_link_monitor(&l->net, socket),
+                                                       .endpoint = sl_strdup(endpoint),
+                                                       .dial_ns = UINT64_MAX,
+                                                       .peer = p};
     return SL_OK;
 }
 
@@ -346,12 +354,49 @@ take_change(struct sl_links *l, struct sl_link_call *call, enum sl_link_change c
         return;
     }
     l->counts.refused++;
+    call->dial_ns = now_ns + REDIAL_NS;
     if (!p->has_told_refused)
         sl_report_warn("link-refused-by-peer", "node=%u reason=\"%s\"", p->node,
                        change == SL_LINK_UNAUTHORISED
                            ? "our certificate is not among those it allows"
                            : "the handshake failed: certificates do not match, or no sluice");
     p->has_told_refused = true;
+}
+
+/*
+ * A listener hears that a connection broke, not whose: all its peers are spoken to, and what is
+ * meant for the one that has gone cannot be sent. ZeroMQ may take some milliseconds to see that.
+ */
+static void
+probe(struct sl_links *l, struct sl_link_listener *at, uint64_t now_ns)
+{
+    if (at->probes_left == 0 || now_ns < at->probe_ns)
+        return;
+    for (uint32_t i = 0; i < l->peers_count; i++) {
+        struct sl_link_peer *p = l->peers[i];
+        if (p->socket != at->socket || !sl_session_is_bound(p->session))
+            continue;
+        sl_session_probe(p->session);
+        sl_link_activate(l, p);
+    }
+    uint32_t done = PROBES - --at->probes_left;
+    at->probe_ns = at->probes_left == 0 ? UINT64_MAX : now_ns + (PROBE_NS << (done - 1));
+}
+
+static void
+take_listener_change(struct sl_links *l, struct sl_link_listener *at, enum sl_link_change change,
+                     uint64_t now_ns)
+{
+    if (change == SL_LINK_LOST) {
+        at->probes_left = PROBES;
+        at->probe_ns = now_ns;
+    } else if (change == SL_LINK_MISMATCH) {
+        l->counts.refused++;
+        if (!at->has_told_mismatch)
+            sl_report_warn("link-refused", "reason=\"the handshake failed: no certificate, or one "
+                                           "for another server\"");
+        at->has_told_mismatch = true;
+    }
 }
 
 static void
@@ -361,20 +406,21 @@ look_aside(struct sl_links *l, uint64_t now_ns)
     l->side_ns = now_ns + SIDE_NS;
     sl_link_net_authorise(&l->net, &l->counts.refused);
     for (uint32_t i = 0; i < l->calls_count; i++) {
-        while (l->calls[i].monitor != NULL && sl_link_monitor_take(l->calls[i].monitor, &change))
-            take_change(l, &l->calls[i], change, now_ns);
+        struct sl_link_call *call = &l->calls[i];
+        while (call->monitor != NULL && sl_link_monitor_take(call->monitor, &change))
+            take_change(l, call, change, now_ns);
+        if (now_ns >= call->dial_ns) {
+            call->dial_ns = UINT64_MAX;
+            sl_link_redial(call->socket, call->endpoint);
+        }
+        l->due_ns = SL_MIN(l->due_ns, call->dial_ns);
     }
     for (uint32_t i = 0; i < l->listeners_count; i++) {
         struct sl_link_listener *at = &l->listeners[i];
-        while (at->monitor != NULL && sl_link_monitor_take(at->monitor, &change)) {
-            if (change != SL_LINK_MISMATCH)
-                continue;
-            l->counts.refused++;
-            if (!at->has_told_mismatch)
-                sl_report_warn("link-refused", "reason=\"the handshake failed: no certificate, or "
-                                               "one for another server\"");
-            at->has_told_mismatch = true;
-        }
+        while (at->monitor != NULL && sl_link_monitor_take(at->monitor, &change))
+            take_listener_change(l, at, change, now_ns);
+        probe(l, at, now_ns);
+        l->due_ns = SL_MIN(l->due_ns, at->probe_ns);
     }
 }
 
@@ -383,6 +429,10 @@ tick_all(struct sl_links *l, uint64_t now_ns)
 {
     l->due_ns = UINT64_MAX;
     l->tick_ns = now_ns + TICK_NS;
+    for (uint32_t i = 0; i < l->listeners_count; i++)
+        l->due_ns = SL_MIN(l->due_ns, l->listeners[i].probe_ns);
+    for (uint32_t i = 0; i < l->calls_count; i++)
+        l->due_ns = SL_MIN(l->due_ns, l->calls[i].dial_ns);
     for (uint32_t i = 0; i < l->peers_count; i++) {
         struct sl_link_peer *p = l->peers[i];
         uint64_t due_ns = sl_session_deadline_ns(p->session);

@@ -24,6 +24,7 @@ struct sl_links_options {
     uint64_t boot;     /* Another for each run of this node; 0: a random one. */
     /* tcp: how often something is said, and how long a silent peer lives. 0: 1 s and 10 s. */
     uint64_t beat_ns, dead_ns;
+    uint64_t lost_ns;      /* How long one lives whose connection broke. 0: as dead_ns. */
     uint64_t buffer_bytes; /* Sent to a peer and not acknowledged yet. 0: 1 GiB. */
     /* Whether a peer may begin a session: NULL, or why not (static). `key` is its public key, ""
        over ipc. NULL: whoever has an allowed key. */
@@ -35,7 +36,7 @@ struct sl_links_options {
 
 /* Files are those of cert.h. */
 struct sl_link_security {
-    const char *cert;    /* Our certificate with its secret. */
+    const char *cert;    /* Our certificate; its secret is in it, or in CERT_secret. */
     const char *server;  /* To connect: the public certificate of the node that listens. */
     const char *allowed; /* To listen: a directory of the public certificates that may connect. */
     bool is_insecure;    /* Let tcp on the loopback go without certificates: for tests. */

@@ -81,6 +81,7 @@ sl_link_peer_add(struct sl_links *l, uint32_t node, void *socket, bool is_call, 
         .is_caller = is_call,
         .beat_ns = is_tcp ? l->options.beat_ns : 0,
         .dead_ns = l->options.dead_ns,
+        .lost_ns = l->options.lost_ns,
         .buffer_bytes = l->options.buffer_bytes};
     struct sl_link_peer *p = sl_zalloc(sizeof(*p));
     p->node = node;

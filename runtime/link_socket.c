@@ -80,6 +80,19 @@ open_auth(struct sl_link_net *n)
     return err_from_zmq(zmq_errno());
 }
 
+/* Our own: the file with the secret, or the public one beside it. */
+static enum sl_err
+load_own(const char *path, struct sl_cert *ret_cert)
+{
+    enum sl_err err = sl_cert_load(path, ret_cert);
+    if (err != SL_OK || ret_cert->secret_key[0] != '\0')
+        return err;
+    char *secret_path = sl_format("%s%s", path, SL_CERT_SECRET_TAIL);
+    err = sl_cert_load(secret_path, ret_cert);
+    sl_free(secret_path);
+    return err == SL_OK && ret_cert->secret_key[0] == '\0' ? SL_EINVAL : err;
+}
+
 enum sl_err
 sl_link_net_secure(struct sl_link_net *n, const struct sl_link_security *security)
 {
@@ -87,9 +100,7 @@ sl_link_net_secure(struct sl_link_net *n, const struct sl_link_security *securit
     n->is_insecure = security->is_insecure;
     if (security->cert == NULL)
         return security->is_insecure ? SL_OK : SL_EINVAL;
-    enum sl_err err = sl_cert_load(security->cert, &cert);
-    if (err == SL_OK && cert.secret_key[0] == '\0')
-        err = SL_EINVAL;
+    enum sl_err err = load_own(security->cert, &cert);
     if (err == SL_OK && security->server != NULL)
         err = sl_cert_load(security->server, &server);
     if (err == SL_OK)
@@ -255,6 +266,13 @@ enum sl_err
 sl_link_dial(struct sl_link_net *n, const char *endpoint, void **ret_socket)
 {
     return socket_open(n, endpoint, false, ret_socket);
+}
+
+void
+sl_link_redial(void *socket, const char *endpoint)
+{
+    if (zmq_disconnect(socket, endpoint) == 0 || zmq_errno() == ENOENT)
+        (void)zmq_connect(socket, endpoint);
 }
 
 static int

@@ -38,6 +38,8 @@ SL_MUST_CHECK enum sl_err sl_link_bind(struct sl_link_net *n, const char *endpoi
                                        void **ret_socket);
 SL_MUST_CHECK enum sl_err sl_link_dial(struct sl_link_net *n, const char *endpoint,
                                        void **ret_socket);
+/* Connect again: ZeroMQ does so after a broken connection, not after a refusal. */
+void sl_link_redial(void *socket, const char *endpoint);
 void sl_link_identity(uint32_t node, uint64_t boot, uint8_t *ret_identity);
 
 int sl_link_fd(void *socket);

@@ -35,12 +35,16 @@ struct sl_link_peer {
 
 struct sl_link_call {
     void *socket, *monitor;
+    char *endpoint;
+    uint64_t dial_ns; /* When to connect again; UINT64_MAX: ZeroMQ does that by itself. */
     struct sl_link_peer *peer;
 };
 
 struct sl_link_listener {
     void *socket, *monitor;
     bool is_tcp, has_told_foreign, has_told_mismatch;
+    uint32_t probes_left; /* A connection broke: ask whose it was. */
+    uint64_t probe_ns;    /* When; UINT64_MAX: nothing is to be asked. */
 };
 
 struct sl_links {

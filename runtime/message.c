@@ -19,6 +19,7 @@
 #define SL_PROTOCOL_DEF  "runtime/system.def"
 #define SL_PROTOCOL_NAME system
 #define SL_PROTOCOL_ID   SL_PROTOCOL_SYSTEM
+#define SL_PROTOCOL_LOCAL
 #include "runtime/message_table.h"
 
 static const struct sl_protocol *protocols[PROTOCOLS_MAX] = {
@@ -255,8 +256,7 @@ sl_msg_decode(struct sl_slice *rest, struct sl_msg **ret_msg, enum sl_err *ret_e
     count -= ENVELOPE_FIELDS;
 
     const struct sl_message_type *type = sl_message_type_lookup((uint32_t)id);
-    /* The driver's own messages carry pointers: they never come from outside. */
-    if (type == NULL || id >> 16 == SL_PROTOCOL_SYSTEM || count < type->fields_count) {
+    if (type == NULL || protocols[id >> 16]->is_local || count < type->fields_count) {
         if (!skip_values(rest, count))
             return false;
         *ret_err = SL_OK;

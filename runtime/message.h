@@ -42,6 +42,7 @@ struct sl_protocol {
     uint16_t id; /* Message ids are id << 16 | row. */
     const struct sl_message_type *types;
     uint32_t count;
+    bool is_local; /* May carry pointers and descriptors: never taken from a peer. */
 };
 
 struct sl_msg {
@@ -82,8 +83,7 @@ enum sl_protocol_id {
 #undef MESSAGE
 #undef F
 
-/* The driver's own messages. They may carry pointers and descriptors, and are refused from peers.
- */
+/* The driver's own messages; local. */
 enum sl_system_message {
     SL_SYSTEM_FIRST = (SL_PROTOCOL_SYSTEM << 16) - 1,
 #define MESSAGE(name, fields, doc) SL_M_##name,

@@ -8,7 +8,8 @@
  *     #define SL_PROTOCOL_ID   SL_PROTOCOL_CLUSTER
  *     #include "runtime/message_table.h"
  *
- * gives `const struct sl_protocol sl_protocol_cluster`. No guard: it is meant to be included so.
+ * gives `const struct sl_protocol sl_protocol_cluster`. With SL_PROTOCOL_LOCAL, too, it is local.
+ * No guard: it is meant to be included so.
  */
 #define SL_TABLE_PASTE2(a, b)      a##b
 #define SL_TABLE_PASTE(a, b)       SL_TABLE_PASTE2(a, b)
@@ -42,4 +43,7 @@ const struct sl_protocol SL_TABLE_PASTE(sl_protocol_, SL_PROTOCOL_NAME) = {
     .id = SL_PROTOCOL_ID,
     .types = SL_TABLE_PASTE(SL_PROTOCOL_NAME, _types),
     .count = sizeof(SL_TABLE_PASTE(SL_PROTOCOL_NAME, _types)) / sizeof(struct sl_message_type),
+#ifdef SL_PROTOCOL_LOCAL
+    .is_local = true,
+#endif
 };

@@ -76,6 +76,8 @@ sl_session_create(const struct sl_session_options *options, uint64_t now_ns)
     sl_assert(options->self.boot != 0 && options->dead_ns > 0);
     struct sl_session *s = sl_zalloc(sizeof(*s));
     s->options = *options;
+    if (s->options.lost_ns == 0)
+        s->options.lost_ns = options->dead_ns;
     s->own = (struct id){options->self.boot, 1};
     s->own_tag = sl_frame_tag(s->own.boot, s->own.session);
     s->is_cut = true;
@@ -367,6 +369,12 @@ sl_session_cut(struct sl_session *s, uint64_t now_ns)
     s->cut_ns = now_ns;
 }
 
+void
+sl_session_probe(struct sl_session *s)
+{
+    s->wants_beat = s->wants_beat || is_bound(s);
+}
+
 /* Bound, and the peer's id is the one we know. */
 static void
 hear_known(struct sl_session *s, uint64_t now_ns, const struct sl_hello *h)
@@ -503,7 +511,7 @@ dead_due_ns(const struct sl_session *s)
     if (!is_bound(s))
         return NEVER;
     if (s->is_cut)
-        return add(s->cut_ns, s->options.dead_ns);
+        return add(s->cut_ns, s->options.lost_ns);
     if (s->peer_beat_ms == 0)
         return NEVER;
     return add(s->heard_ns, SL_MAX(s->options.dead_ns, 3 * s->peer_beat_ms * SL_MILLI_NS));

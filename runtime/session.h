@@ -30,6 +30,7 @@ struct sl_session_options {
     bool is_caller;        /* We connect: we begin the handshake. The other end only answers. */
     uint64_t beat_ns;      /* Something is sent at least so often. 0: not by time. */
     uint64_t dead_ns;      /* A peer that beats and is silent for so long has gone; > 0. */
+    uint64_t lost_ns;      /* The same for one whose connection is gone. 0: dead_ns. */
     uint64_t buffer_bytes; /* Frames that are not acknowledged yet; at least one is taken. */
 };
 
@@ -63,6 +64,7 @@ void sl_session_sent(struct sl_session *s, uint64_t now_ns, const struct sl_sess
 
 void sl_session_join(struct sl_session *s, uint64_t now_ns); /* A connection is there. */
 void sl_session_cut(struct sl_session *s, uint64_t now_ns);  /* It is gone, or may be another. */
+void sl_session_probe(struct sl_session *s); /* Say something, to see whether it still goes. */
 void sl_session_hello(struct sl_session *s, uint64_t now_ns, const struct sl_hello *hello);
 /* True: the frame is the next one, hand its messages on. */
 bool sl_session_data(struct sl_session *s, uint64_t now_ns, const struct sl_frame_head *head,

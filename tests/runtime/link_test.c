@@ -348,7 +348,13 @@ Test(link, a_certificate_without_its_secret_or_with_an_open_one_is_refused)
 {
     struct sl_links *l = sl_links_create(7);
     char *head = make_cert("head"), *secret = secret_of(head);
-    cr_assert_eq(sl_links_secure(l, &(struct sl_link_security){.cert = head}), SL_EINVAL);
+    char *away = sl_format("%s.away", secret);
+    cr_assert_eq(sl_links_secure(l, &(struct sl_link_security){.cert = head}), SL_OK,
+                 "its secret lies beside it");
+    cr_assert_eq(rename(secret, away), 0);
+    cr_assert_eq(sl_links_secure(l, &(struct sl_link_security){.cert = head}), SL_ENOTFOUND);
+    cr_assert_eq(rename(away, secret), 0);
+    sl_free(away);
     cr_assert_eq(sl_links_secure(l, &(struct sl_link_security){.cert = "/nowhere"}), SL_ENOTFOUND);
     cr_assert_eq(sl_links_secure(l, &(struct sl_link_security){.cert = secret}), SL_OK);
     cr_assert_eq(sl_links_listen(l, "tcp://127.0.0.1:0"), SL_EDENIED, "who may connect?");
@@ -399,6 +405,29 @@ Test(link, its_watcher_hears_of_links_that_come_and_go)
     cr_assert_eq(SL_BODY(msg, peer_down)->boot, 70);
     sl_msg_destroy(&msg);
     cr_assert_eq(send_one(hub, 7, 2, sl_slice_str("")), SL_ENOTFOUND);
+    drop(&hub);
+}
+
+Test(link, a_peer_whose_connection_broke_is_given_up_long_before_a_silent_one)
+{
+    struct sl_links_options options = {
+        .node = HUB, .watcher = 5, .dead_ns = 3600 * SL_SECOND_NS, .lost_ns = 50 * SL_MILLI_NS};
+    struct sl_links *hub = keep(sl_links_create_with(&options));
+    cr_assert_eq(sl_links_listen(hub, endpoint), SL_OK);
+    struct sl_links *spoke = spoke_create(7), *other = spoke_create(8);
+    struct sl_msg *msg = expect_link(hub, SL_M_peer_up);
+    sl_msg_destroy(&msg);
+    msg = expect_link(hub, SL_M_peer_up);
+    sl_msg_destroy(&msg);
+    drop(&spoke);
+    msg = expect_link(hub, SL_M_peer_down);
+    cr_assert_eq(SL_BODY(msg, peer_down)->node, 7);
+    sl_msg_destroy(&msg);
+    cr_assert_null(wait_for(hub, 300), "the other one lives");
+    cr_assert_eq(send_one(hub, 8, 1, sl_slice_str("")), SL_OK);
+    sl_links_flush(hub);
+    expect(other, HUB, 1, 0);
+    drop(&other);
     drop(&hub);
 }
 
