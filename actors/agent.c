@@ -19,8 +19,9 @@ enum membership { JOINING, MEMBER, LEAVING };
 struct agent {
     struct sl_agent_options options;
     enum membership membership;
-    bool is_last_sent;           /* LEAVING: the head sends no more. */
-    bool is_gone;                /* And we have said that we are. */
+    bool is_last_sent; /* LEAVING: the head sends no more. */
+    bool is_gone;      /* And we have said that we are. */
+    bool has_met_head;
     struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
     uint32_t specs_count;
     struct sl_model_shelf models;
@@ -529,9 +530,8 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 /* ---- time ---------------------------------------------------------------------------------- */
 
 static void
-beat(struct agent *a, struct sl_ctx *ctx)
+tell_head(struct agent *a, struct sl_ctx *ctx)
 {
-    sl_after(ctx, BEAT_NS, TOKEN_BEAT);
     struct sl_buf text = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &text);
@@ -556,10 +556,31 @@ beat(struct agent *a, struct sl_ctx *ctx)
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    if (SL_BODY(msg, timer)->token == TOKEN_BEAT)
-        beat(self, ctx);
-    else
+    if (SL_BODY(msg, timer)->token != TOKEN_BEAT) {
         pump_all(self, ctx);
+        return;
+    }
+    sl_after(ctx, BEAT_NS, TOKEN_BEAT);
+    tell_head(self, ctx);
+}
+
+/* A head that was away, or is another one, hears of us at once: it may not know us any more. */
+static void
+on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    if (SL_BODY(msg, peer_up)->node != SL_NODE_HEAD)
+        return;
+    if (a->has_met_head) /* The first time our joining is on its way already. */
+        tell_head(a, ctx);
+    a->has_met_head = true;
+}
+
+/* Replicas' ends are told by their spawner; a head that is gone will be there again. */
+static void
+on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self, (void)ctx, (void)msg;
 }
 
 static const struct sl_on table[] = {
@@ -579,6 +600,8 @@ static const struct sl_on table[] = {
     {SL_M_node_leave, on_leave},
     {SL_M_drain, on_drain},
     {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_peer_up, on_peer_up},
+    {SL_M_peer_down, on_peer_down},
     {SL_M_timer, on_timer},
 };
 

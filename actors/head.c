@@ -181,6 +181,23 @@ supersede(struct head *h, struct sl_ctx *ctx, struct sl_slice name)
     lose_node(h, ctx, old, "superseded");
 }
 
+/* Whether workers of the group may join: "cpu" and "cpu-workers" are the same. */
+static bool
+is_group_allowed(const struct head *h, const char *group)
+{
+    const char *at = h->options.groups;
+    if (at == NULL || at[strspn(at, " ")] == '\0')
+        return true;
+    for (at += strspn(at, " "); *at != '\0'; at += strspn(at, " ")) {
+        size_t size = strcspn(at, " ");
+        const char *allowed = sl_node_group(sl_slice(at, size));
+        if (allowed != NULL && strcmp(allowed, group) == 0)
+            return true;
+        at += size;
+    }
+    return false;
+}
+
 static void
 join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
 {
@@ -193,6 +210,14 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
     }
     if (sl_node_facts_read(m->facts, &facts, &why) != SL_OK) {
         refuse(ctx, number, m->name, why);
+        return;
+    }
+    if (!is_group_allowed(h, facts.group)) {
+        char *text = sl_format("this head takes no workers of the group %s, only %s", facts.group,
+                               h->options.groups);
+        refuse(ctx, number, m->name, text);
+        sl_node_facts_deinit(&facts);
+        sl_free(text);
         return;
     }
     supersede(h, ctx, m->name);
@@ -275,6 +300,23 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         if (node_at(h, i)->name == NULL)
             lose_node(h, ctx, node_at(h, i), "spawner-lost");
     }
+}
+
+/* A worker's process has ended, or its machine cannot be reached. Children's ends are heard of. */
+static void
+on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct node *n = node_lookup(self, SL_BODY(msg, peer_down)->node);
+    if (n != NULL && n->name != NULL)
+        lose_node(self, ctx, n, "link-down");
+}
+
+static void
+on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self; /* It joins by a message of its own. */
+    (void)ctx;
+    (void)msg;
 }
 
 static void
@@ -381,6 +423,8 @@ static const struct sl_on table[] = {
     {SL_M_child_started, on_started},
     {SL_M_child_exited, on_exited},
     {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_peer_up, on_peer_up},
+    {SL_M_peer_down, on_peer_down},
     {SL_M_node_leave, on_leave},
     {SL_M_node_order, on_order},
     {SL_M_node_list, on_list},

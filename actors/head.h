@@ -23,6 +23,7 @@
 struct sl_head_options {
     uint32_t nodes;        /* How many local nodes to keep running. */
     const char *node_text; /* JSON for node children, without its closing brace: "node" is added. */
+    const char *groups;    /* Of workers that may join, ' ' between. NULL, "": all. Borrowed. */
     uint64_t silence_ns;   /* 0: SL_NODE_SILENCE_NS. */
 };
 

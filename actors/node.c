@@ -31,7 +31,10 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
     struct sl_node *n = sl_zalloc(sizeof(*n));
     n->blobs = sl_format("%s/blobs", options->data);
     n->endpoint = sl_strdup(options->pool.endpoint);
-    n->live = sl_live_create(&(struct sl_live_options){.node = options->pool.node});
+    struct sl_links_options links = {
+        .name = options->name, .group = options->group, .watcher = SL_ACTOR_AGENT};
+    n->live =
+        sl_live_create(&(struct sl_live_options){.node = options->pool.node, .links = &links});
     struct sl_spawn_port_options port = {.live = n->live,
                                          .actor = SL_ACTOR_AGENT,
                                          .fd = options->spawner_fd,
@@ -39,6 +42,8 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                          .keep_fd = -1,
                                          .lost = options->program == NULL ? on_spawner_gone : NULL};
     enum sl_err err = sl_live_listen(n->live, n->endpoint);
+    if (err == SL_OK && options->security != NULL)
+        err = sl_live_secure(n->live, options->security);
     if (err == SL_OK)
         err = sl_live_connect(n->live, SL_NODE_HEAD, options->head);
     if (err == SL_OK)

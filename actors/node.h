@@ -12,13 +12,15 @@
 
 struct sl_node;
 
-struct sl_node_options { /* Strings are borrowed for the node's life. */
-    const char *head;    /* The head's endpoint. */
-    const char *data;    /* The head's data directory, as seen from here: models and blobs. */
+struct sl_node_options {                     /* Strings are borrowed for the node's life. */
+    const char *head;                        /* The head's endpoint. */
+    const struct sl_link_security *security; /* Of a tcp one; borrowed for the call. NULL: none. */
+    const char *data; /* The head's data directory, as seen from here: models and blobs. */
     struct sl_pool_options pool; /* node, endpoint ("ipc://PATH"), plugins and limits; not blobs. */
     int spawner_fd;              /* Taken; -1: start one from `program`, and again when it dies. */
     const char *program;
     const char *name, *facts; /* Of a worker; NULL: a child of the head's. */
+    const char *group;        /* NULL: none. */
 };
 
 /* SL_EBUSY: the endpoint is taken; SL_EINVAL; SL_EIO; SL_EUNAVAIL: no spawner. */

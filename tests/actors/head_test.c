@@ -235,6 +235,37 @@ Test(head, refuses_workers_that_make_no_sense)
     }
 }
 
+Test(head, a_worker_of_a_group_that_is_not_wanted_is_told_which_are)
+{
+    struct sl_head_options options = {.nodes = 2, .node_text = "{\"a\":1", .groups = " any  gpu"};
+    recorder_stop(&r);
+    recorder_start(&r, &sl_head_class, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), &options);
+    join_as(WORKER, "w1", "{\"group\":\"cpu-workers\"}");
+    struct sl_msg *refused = recorder_take(&r, SL_M_node_refused);
+    cr_assert_not_null(refused);
+    cr_assert(sl_slice_is(SL_BODY(refused, node_refused)->why,
+                          "this head takes no workers of the group cpu, only  any  gpu"));
+    sl_msg_destroy(&refused);
+    join_as(WORKER, "w1", "{\"group\":\"gpu-workers\"}");
+    cr_assert(told(SL_M_node_welcome, WORKER));
+}
+
+Test(head, a_worker_whose_link_is_down_is_lost_at_once_and_a_child_is_not)
+{
+    uint32_t child = spawned();
+    join(child);
+    join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
+    recorder_forget_sent(&r);
+    recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = child});
+    recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = WORKER + 1});
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 0);
+    recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = WORKER});
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2, "the dispatcher and the router");
+    recorder_forget_sent(&r);
+    beat(WORKER);
+    cr_assert(told(SL_M_node_unknown, WORKER));
+}
+
 Test(head, a_worker_started_again_takes_the_place_of_the_old_one)
 {
     join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
