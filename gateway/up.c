@@ -34,6 +34,7 @@
 #include "gateway/plugin_path.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
+#include "gateway/up_cluster.h"
 #include "gateway/up_options.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
@@ -65,6 +66,7 @@ struct up {
     struct sl_status *status;
     struct sl_dashboard page;
     char *run_directory; /* For sockets. */
+    char *cluster;       /* Where workers of other machines join; NULL: nowhere. */
     bool is_run_temporary;
     int children_lock;
     int signal_fd;
@@ -321,6 +323,7 @@ spawn_actors(struct up *u, const char *endpoint)
     char *text = node_text(u, endpoint);
     struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
                                    .node_text = text,
+                                   .groups = sl_config_string(u->options.config, SL_UP_groups),
                                    .silence_ns =
                                        sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
@@ -350,8 +353,9 @@ static bool
 start_actors(struct up *u)
 {
     char *endpoint = sl_format("ipc://%s/head", u->run_directory);
+    struct sl_links_options links = sl_up_cluster_links(u->options.config);
     u->live = sl_live_create(&(struct sl_live_options){
-        .node = SL_NODE_HEAD, .store = u->store, .io_threads = IO_THREADS});
+        .node = SL_NODE_HEAD, .store = u->store, .io_threads = IO_THREADS, .links = &links});
     enum sl_err err = sl_live_listen(u->live, endpoint);
     struct sl_spawn_port_options spawner = {.live = u->live,
                                             .actor = SL_ACTOR_HEAD,
@@ -365,7 +369,9 @@ start_actors(struct up *u)
         spawn_actors(u, endpoint);
     }
     sl_free(endpoint);
-    return err == SL_OK || fail("the actors", err);
+    if (err != SL_OK)
+        return fail("the actors", err);
+    return sl_up_cluster_listen(&u->options, u->live, &u->cluster);
 }
 
 /* ---- serving ------------------------------------------------------------------------------- */
@@ -472,6 +478,8 @@ say_ready(const struct up *u)
     if (file != NULL) {
         fprintf(file, "http=%u\ndashboard=%u\npid=%d\n", sl_front_port(u->front),
                 sl_front_port(u->dashboard), (int)getpid());
+        if (u->cluster != NULL)
+            fprintf(file, "cluster=%s\n", u->cluster);
         fclose(file);
     }
     sl_free(path);
@@ -504,6 +512,7 @@ stop(struct up *u)
         rmdir(u->run_directory);
         sl_free(u->run_directory);
     }
+    sl_free(u->cluster);
     if (u->children_lock >= 0)
         close(u->children_lock);
     if (u->signal_fd >= 0)

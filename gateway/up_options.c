@@ -26,6 +26,8 @@ static const char help[] =
     "  --data DIR           where everything is kept; made when absent (0700)\n"
     "  --http ADDR:PORT     the API; default 127.0.0.1:8080; port 0 picks a free one\n"
     "  --dashboard ADDR:PORT  the status page; default 127.0.0.1:8265\n"
+    "  --cluster ENDPOINT   tcp://HOST:PORT where workers of other machines join; see `sluice "
+    "cert`\n"
     "  --config FILE        YAML; --print-config shows every key\n"
     "  --print-config       print the configuration in force, with all keys, and exit\n"
     "  --help               this text\n"
@@ -56,20 +58,18 @@ make_directory(const char *path)
 }
 
 struct line {
-    const char *data, *http, *dashboard, *config;
+    const char *data, *http, *dashboard, *cluster, *config;
     bool is_print;
 };
 
 static int
 read_line(int argc, char **argv, struct line *ret_line)
 {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"http", required_argument, NULL, 'h'},
-                                            {"dashboard", required_argument, NULL, 'b'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"print-config", no_argument, NULL, 'p'},
-                                            {"help", no_argument, NULL, '?' + 256},
-                                            {0}};
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},      {"http", required_argument, NULL, 'h'},
+        {"dashboard", required_argument, NULL, 'b'}, {"cluster", required_argument, NULL, 'l'},
+        {"config", required_argument, NULL, 'c'},    {"print-config", no_argument, NULL, 'p'},
+        {"help", no_argument, NULL, '?' + 256},      {0}};
     optind = 0;
     opterr = 1;
     for (int got; (got = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -82,6 +82,9 @@ read_line(int argc, char **argv, struct line *ret_line)
             break;
         case 'b':
             ret_line->dashboard = optarg;
+            break;
+        case 'l':
+            ret_line->cluster = optarg;
             break;
         case 'c':
             ret_line->config = optarg;
@@ -106,6 +109,8 @@ load(const struct line *line, struct sl_config **ret_config)
     enum sl_err err = sl_config_load(keys, SL_UP_KEY_COUNT, line->config, ret_config, &error);
     if (err == SL_OK && line->http != NULL)
         err = sl_config_set(*ret_config, keys[SL_UP_http].path, line->http, &error);
+    if (err == SL_OK && line->cluster != NULL)
+        err = sl_config_set(*ret_config, keys[SL_UP_cluster].path, line->cluster, &error);
     if (err == SL_OK && line->dashboard != NULL)
         err = sl_config_set(*ret_config, keys[SL_UP_dashboard].path, line->dashboard, &error);
     if (err == SL_OK)

@@ -132,8 +132,13 @@ read_line(struct worker *w, int argc, char **argv)
     }
     if (optind < argc)
         return complain("it takes options only; try --help");
-    if (sl_config_string(w->config, KEY_head)[0] == '\0')
+    const char *head = sl_config_string(w->config, KEY_head);
+    if (head[0] == '\0')
         return complain("--head ENDPOINT is missing; try --help");
+    bool has_certs = sl_config_string(w->config, KEY_cert)[0] != '\0' &&
+                     sl_config_string(w->config, KEY_head_cert)[0] != '\0';
+    if (strncmp(head, "tcp://", 6) == 0 && !has_certs)
+        return complain("tcp takes --cert FILE, its own, and --head-cert FILE, the head's");
     return sl_config_string(w->config, KEY_data)[0] == '\0'
                ? complain("--data DIR is missing: the head's data directory, as seen from here")
                : SL_EXIT_OK;
@@ -235,8 +240,11 @@ open_node(struct worker *w)
         (uint32_t)sl_random_below(&random, SL_NODE_WORKERS_LAST - SL_NODE_WORKERS_FIRST);
     w->endpoint = sl_format("ipc://%s/node-%u", w->directory, number);
     w->plugins = sl_plugin_path(sl_config_string(c, KEY_plugins));
+    struct sl_link_security security = {.cert = sl_config_string(c, KEY_cert),
+                                        .server = sl_config_string(c, KEY_head_cert)};
     struct sl_node_options options = {
         .head = sl_config_string(c, KEY_head),
+        .security = strncmp(sl_config_string(c, KEY_head), "tcp://", 6) == 0 ? &security : NULL,
         .data = sl_config_string(c, KEY_data),
         .pool = {.node = number,
                  .endpoint = w->endpoint,
@@ -248,12 +256,15 @@ open_node(struct worker *w)
         .spawner_fd = -1,
         .program = "/proc/self/exe",
         .name = w->name,
-        .facts = w->facts};
+        .facts = w->facts,
+        .group = sl_config_string(c, KEY_group)};
     enum sl_err err = sl_node_open(&options, &w->node);
     if (err == SL_OK)
         return SL_EXIT_OK;
-    fprintf(stderr, "sluice worker: %s (%s); --head is ipc://PATH or tcp://HOST:PORT\n",
-            sl_err_text(err), sl_err_name(err));
+    bool is_cert = err == SL_EDENIED || err == SL_ENOTFOUND;
+    fprintf(stderr, "sluice worker: %s (%s); %s\n", sl_err_text(err), sl_err_name(err),
+            is_cert ? "--cert and --head-cert are files of `sluice cert new`, secrets mode 0600"
+                    : "--head is ipc://PATH or tcp://HOST:PORT");
     return SL_EXIT_FAILED;
 }
 
