@@ -220,10 +220,10 @@ reap(struct spawner *s)
                 c->client_fd = -1; /* Nobody is left to tell, and the number may be used again. */
             }
         }
+        close(own_fd); /* Before it is told: whoever hears of the end finds nothing of it left. */
         reply_to(ended->client_fd, SL_SPAWN_EXITED, ended->tag,
                  (int[3]){pid, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
                           WIFSIGNALED(status) ? WTERMSIG(status) : 0});
-        close(own_fd);
         *ended = (struct child){0};
     }
 }
