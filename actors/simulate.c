@@ -20,10 +20,15 @@
 
 #define START_MS      UINT64_C(1700000000000)
 #define MAP_SIZE      (64 * SL_MIB)
-#define CHECKPOINT    (24 * SL_KIB) /* Small, so that a run has some. */
-#define RETRY_NS      SL_SECOND_NS  /* A start that the disk did not let be is tried again. */
+#define CHECKPOINT    (24 * SL_KIB)  /* Small, so that a run has some; */
+#define CHECKPOINT_2  (256 * SL_KIB) /* under load they come by themselves. */
+#define SEGMENT       (64 * SL_KIB)  /* Of the log; small for the same reason. */
+#define SEGMENT_2     (512 * SL_KIB)
+#define RETRY_NS      SL_SECOND_NS /* A start that the disk did not let be is tried again. */
 #define CHECK_NS      (3 * SL_SECOND_NS)
+#define CHECK_2_NS    (20 * SL_SECOND_NS) /* Under load. */
 #define QUIET_NS      (60 * SL_SECOND_NS) /* Time for what nobody asked for to show. */
+#define LOOK_NS       (SL_SECOND_NS / 4)
 #define FLIP_SHORT_OF 8192
 
 void
@@ -58,14 +63,14 @@ open_store(struct sl_world *w)
                                   .apply = sl_queue_apply,
                                   .snapshot = sl_queue_snapshot,
                                   .restore = sl_queue_restore};
-    struct sl_store_options options = {.directory = w->directory,
-                                       .disk = &w->disk_ops,
-                                       .projections = &queue,
-                                       .projections_count = 1,
-                                       .map_size_bytes = MAP_SIZE,
-                                       .checkpoint_bytes = CHECKPOINT,
-                                       .is_replayed_twice =
-                                           w->options.plant == SL_PLANT_APPLY_TWICE};
+    struct sl_store_options options = {
+        .directory = w->directory,
+        .disk = &w->disk_ops,
+        .projections = &queue,
+        .projections_count = 1,
+        .map_size_bytes = MAP_SIZE,
+        .checkpoint_bytes = w->options.load == 0 ? CHECKPOINT : CHECKPOINT_2,
+        .is_replayed_twice = w->options.plant == SL_PLANT_APPLY_TWICE};
     return sl_store_open(&options, &w->store);
 }
 
@@ -246,7 +251,8 @@ start_main(void *world, uint64_t ignored)
     w->main = sl_sim_start(w->sim, SL_NODE_HEAD, w->store);
     sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_BOOT});
     link_orphans(w);
-    sl_world_check(w, w->jobs_count <= SL_WORLD_JOBS);
+    if (w->options.load == 0) /* Else within moments: see check_again. */
+        sl_world_check(w, true);
     spawn_main(w);
 }
 
@@ -316,8 +322,8 @@ check_again(void *world, uint64_t ignored)
     struct sl_world *w = world;
     (void)ignored;
     if (w->main != 0)
-        sl_world_check(w, w->jobs_count <= SL_WORLD_JOBS);
-    sl_sim_at(w->sim, CHECK_NS, check_again, w, 0);
+        sl_world_check(w, w->options.load == 0);
+    sl_sim_at(w->sim, w->options.load == 0 ? CHECK_NS : CHECK_2_NS, check_again, w, 0);
 }
 
 /* ---- a run --------------------------------------------------------------------------------- */
@@ -413,13 +419,16 @@ set_up(struct sl_world *w)
 static void
 run_to_rest(struct sl_world *w)
 {
+    uint64_t look_ns = w->fault_until_ns + QUIET_NS;
     while (w->result->is_ok && sl_sim_now_ns(w->sim) < w->fault_until_ns + SL_WORLD_REST_NS) {
-        bool is_quiet = sl_sim_now_ns(w->sim) > w->fault_until_ns + QUIET_NS;
-        if (is_quiet && sl_world_is_at_rest(w)) {
-            sl_world_check(w, true);
+        bool is_due = sl_sim_now_ns(w->sim) > look_ns;
+        if (is_due && sl_world_is_at_rest(w)) {
+            sl_world_check(w, false);
             sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_REST});
             break;
         }
+        if (is_due)
+            look_ns = sl_sim_now_ns(w->sim) + LOOK_NS;
         if (!sl_sim_step(w->sim))
             break;
     }

@@ -30,8 +30,7 @@ enum sl_simulate_plant {
 #undef X
 };
 
-#define SL_SIMULATE_JOBS_MIN  4
-#define SL_SIMULATE_JOBS_MAX  60000
+#define SL_SIMULATE_LOAD_MAX  100
 #define SL_SIMULATE_NODES_MAX 1000
 
 struct sl_simulate_options {
@@ -41,9 +40,9 @@ struct sl_simulate_options {
     /* Of the plan's faults only these, by place, ascending; NULL: all. */
     const uint32_t *only;
     uint32_t only_count;
-    uint32_t jobs;       /* How many are submitted; 0: 14. */
+    uint32_t load;       /* Tasks a second, mostly good ones; 0: 14 jobs with a bit of all. */
     uint32_t nodes;      /* 0: 3. */
-    uint32_t calls_rate; /* Online requests a second; 0: 4. */
+    uint32_t calls_rate; /* Online requests a second; 0: 4, or like load. */
     enum sl_simulate_plant plant;
     uint32_t trace_lines; /* How many of the last events to tell of a failure. */
     const char

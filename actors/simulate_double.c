@@ -18,6 +18,18 @@
 
 /* ---- the plan ------------------------------------------------------------------------------ */
 
+/* Under load most are good: what is to be seen is much work, and not that bad work takes long. */
+static enum sl_world_work
+pick_gentle_work(struct sl_random *random)
+{
+    uint64_t draw = sl_random_below(random, 400);
+    return draw < 2    ? SL_WORK_SLOW
+           : draw < 4  ? SL_WORK_POISON
+           : draw < 12 ? SL_WORK_BAD
+           : draw < 28 ? SL_WORK_FLAKY
+                       : SL_WORK_GOOD;
+}
+
 static enum sl_world_work
 pick_work(struct sl_random *random)
 {
@@ -33,10 +45,13 @@ plan_tasks(struct sl_world *w, uint32_t j)
     struct sl_random *random = sl_sim_random(w->sim);
     struct sl_world_job *job = &w->jobs[j];
     for (uint32_t t = 0; t < job->tasks_count; t++) {
-        job->tasks[t].work = pick_work(random);
+        bool is_gentle = w->options.load != 0 && j >= SL_WORLD_CHAINS && !sl_world_is_second(w, j);
+        job->tasks[t].work = is_gentle ? pick_gentle_work(random) : pick_work(random);
         if (job->tasks[t].work == SL_WORK_MISSING && !sl_world_is_veiled(w, j))
             job->tasks[t].work = SL_WORK_GOOD;
-        job->tasks[t].records = (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_RECORDS);
+        bool is_small = is_gentle && sl_random_below(random, 8) != 0;
+        job->tasks[t].records =
+            is_small ? 1 : (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_RECORDS);
         job->tasks[t].is_in_parts = j >= SL_WORLD_CHAINS && sl_random_below(random, 3) == 0;
     }
 }
@@ -61,11 +76,21 @@ plan_second_tiers(struct sl_world *w)
     }
 }
 
+static uint32_t
+count_jobs(const struct sl_world *w)
+{
+    uint64_t seconds = w->fault_until_ns / SL_SECOND_NS;
+    uint64_t jobs = w->options.load * seconds / (SL_WORLD_TASKS / 2);
+    return w->options.load == 0 ? SL_WORLD_JOBS
+                                : (uint32_t)SL_MIN(SL_MAX(jobs, (uint64_t)SL_WORLD_JOBS),
+                                                   (uint64_t)SL_WORLD_JOBS_MAX);
+}
+
 void
 sl_world_plan(struct sl_world *w)
 {
     struct sl_random *random = sl_sim_random(w->sim);
-    w->jobs_count = w->options.jobs == 0 ? SL_WORLD_JOBS : w->options.jobs;
+    w->jobs_count = count_jobs(w);
     w->jobs_all = w->jobs_count + SL_WORLD_CHAINS;
     w->jobs = sl_zalloc(w->jobs_all * sizeof(w->jobs[0]));
     for (uint32_t i = 0; i < w->jobs_count; i++) {
@@ -254,6 +279,7 @@ submit(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
     struct sl_txn *txn = sl_store_begin(ctx->store);
     bool is_known =
         sl_txn_get(txn, w->jobs[j].scope, SL_TABLE_JOB, id_slice(&w->jobs[j]), &row) == SL_OK;
+    w->jobs[j].is_tried = true;
     if (!is_known)
         put_job(w, ctx, txn, j);
     if (sl_txn_commit(&txn) == SL_OK) {
@@ -293,19 +319,25 @@ cancel(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
     sl_buf_deinit(&row);
 }
 
-/* The next job that lacks something, from a random one of the first few that do. */
+static bool
+lacks(const struct sl_world_job *job)
+{
+    return !job->is_acked || (job->is_cancel_wanted && !job->is_cancel_acked);
+}
+
+/* The next job that lacks something, from a random one of the first few that may. */
 static uint32_t
 pick_job(struct sl_world *w, struct sl_ctx *ctx)
 {
-    while (w->open_from < w->jobs_count) {
-        const struct sl_world_job *job = &w->jobs[w->open_from];
-        if (!job->is_acked || (job->is_cancel_wanted && !job->is_cancel_acked))
-            break;
+    while (w->open_from < w->jobs_count && !lacks(&w->jobs[w->open_from]))
         w->open_from++;
-    }
     uint32_t ahead = SL_MIN(w->jobs_count - w->open_from, (uint32_t)SL_WORLD_JOBS);
-    return ahead == 0 ? w->jobs_count
-                      : w->open_from + (uint32_t)sl_random_below(ctx->random, ahead);
+    if (ahead == 0)
+        return w->jobs_count;
+    uint32_t j = w->open_from + (uint32_t)sl_random_below(ctx->random, ahead);
+    while (j < w->jobs_count && !lacks(&w->jobs[j]))
+        j++;
+    return j < w->jobs_count ? j : w->open_from;
 }
 
 /* Submits come as the faults do, spread over their time; a try is lost now and then. */
@@ -321,6 +353,8 @@ gateway_timer(struct gateway *g, struct sl_ctx *ctx)
     else if (w->jobs[j].is_cancel_wanted && !w->jobs[j].is_cancel_acked)
         cancel(w, ctx, j);
     uint64_t most_ms = w->fault_until_ns / SL_MILLI_NS / w->jobs_count;
+    if (w->options.load != 0)
+        most_ms = most_ms * 7 / 4; /* Up to the end, with some left to ask again. */
     sl_after(ctx, (1 + sl_random_below(ctx->random, SL_MAX(most_ms, UINT64_C(1)))) * SL_MILLI_NS,
              TOKEN_SUBMIT);
 }
@@ -332,7 +366,9 @@ gateway_call(struct gateway *g, struct sl_ctx *ctx)
     static const char spec[] = "{\"extractor\":\"text_extractor\",\"params\":{},\"index\":"
                                "\"" SL_WORLD_INDEX "\"}";
     struct sl_world *w = g->world;
-    uint32_t rate = w->options.calls_rate == 0 ? 4 : w->options.calls_rate;
+    uint32_t rate = w->options.calls_rate != 0 ? w->options.calls_rate
+                    : w->options.load != 0     ? w->options.load
+                                               : 4;
     struct sl_m_embed m = {.spec = sl_slice_str(spec), .inputs = sl_slice_str(SL_WORLD_CALL)};
     uint64_t number = ++w->call_last;
     sl_after(ctx, sl_random_below(ctx->random, 2 * SL_SECOND_NS / rate), TOKEN_CALL);

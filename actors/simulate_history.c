@@ -115,7 +115,7 @@ task_of(struct checker *c, const struct sl_history_event *e)
 {
     struct job *job = job_of(c, e->job);
     if (job->tasks == NULL) {
-        job->tasks_count = 256;
+        job->tasks_count = SL_HISTORY_TASKS_MAX;
         job->tasks = sl_zalloc(job->tasks_count * sizeof(job->tasks[0]));
     }
     if (e->task >= job->tasks_count) {

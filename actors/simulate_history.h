@@ -21,6 +21,7 @@
 #define SL_HISTORY_ANSWER_NS   (21 * SL_SECOND_NS) /* What a call is promised. */
 #define SL_HISTORY_OVERTAKES   2 /* Leases of another tenant while one waits, at most. */
 #define SL_HISTORY_TENANTS_MAX 4096
+#define SL_HISTORY_TASKS_MAX   32 /* Of a job. */
 
 enum sl_history_what {
     SL_HISTORY_SUBMIT,  /* job, value: tasks, tenant: with class; node 1: ready at once. */

@@ -6,6 +6,7 @@
 #ifndef SL_ACTORS_SIMULATE_JOB_H
 #define SL_ACTORS_SIMULATE_JOB_H
 
+#include "actors/record.h"
 #include "queue/queue.h"
 
 #define SL_WORLD_TENANTS    3
@@ -51,6 +52,7 @@ struct sl_world_task {
     uint32_t failures;              /* Runs under a live lease that ended badly and count. */
     uint32_t live;                  /* Its place among those with a lease. */
     struct sl_world_task *next;     /* In its bucket, by task_id. */
+    char record_ids[SL_WORLD_RECORDS][SL_RECORD_ID_SIZE + 1]; /* Of what it makes; once needed. */
     /* As the store durably told: */
     bool was_done, was_dead;
 };
@@ -61,6 +63,7 @@ struct sl_world_job {
     uint32_t tasks_count;
     struct sl_world_task tasks[SL_WORLD_TASKS];
     bool is_acked, is_cancel_wanted, is_cancel_acked, was_ended;
+    bool is_tried;   /* Somebody submitted it: it may be there. Not told of second tiers. */
     bool is_settled; /* It ended durably, and was looked at since. */
     bool is_skipped; /* A second tier whose first one did not end well: it must not be. */
 };

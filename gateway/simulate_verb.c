@@ -32,7 +32,7 @@ struct arguments {
 
 struct totals {
     uint64_t seeds, failed, virtual_ns, events, faults, boots, done, dead, canceled, stale;
-    uint64_t calls, failed_calls, history, lost, duplicates, reordered, took_ns;
+    uint64_t calls, failed_calls, history, lost, duplicates, reordered, took_ns, ran_ns;
 };
 
 static const struct {
@@ -55,9 +55,9 @@ usage(FILE *to)
         "  --minutes M       start no run after so many minutes of wall time\n"
         "  --for M           minutes of faults in each run, in simulated time (2)\n"
         "  --only A,B,..     of a seed's faults only these; \"none\": none\n"
-        "  --jobs N          that are submitted in a run (14)\n"
+        "  --load N          that many tasks and online calls a second, instead of 14 jobs\n"
         "  --nodes N         at the start of a run (3)\n"
-        "  --calls N         online calls a second (4)\n"
+        "  --calls N         online calls a second (4, or like --load)\n"
         "  --plant NAME      with a bug put in on purpose, which must be caught\n"
         "  --help            print this\n\nfaults (times an hour):\n",
         to);
@@ -176,10 +176,9 @@ parse_only(const char *text, struct arguments *a)
 }
 
 static bool
-parse_jobs(const char *text, struct arguments *a)
+parse_load(const char *text, struct arguments *a)
 {
-    return parse_small(text, SL_SIMULATE_JOBS_MAX, &a->run.jobs) &&
-           a->run.jobs >= SL_SIMULATE_JOBS_MIN;
+    return parse_small(text, SL_SIMULATE_LOAD_MAX, &a->run.load);
 }
 
 static bool
@@ -212,7 +211,7 @@ static const struct {
 } options[] = {
     {"--seeds", parse_seeds},     {"--random", parse_random}, {"--faults", parse_faults},
     {"--minutes", parse_minutes}, {"--for", parse_for},       {"--only", parse_only},
-    {"--jobs", parse_jobs},       {"--nodes", parse_nodes},   {"--calls", parse_calls},
+    {"--load", parse_load},       {"--nodes", parse_nodes},   {"--calls", parse_calls},
     {"--plant", parse_plant},
 };
 
@@ -260,8 +259,8 @@ print_replay(const struct arguments *a, const struct sl_simulate_options *run)
     printf("replay: sluice simulate --seeds %" PRIu64 " --faults %s", run->seed, a->faults_text);
     if (run->minutes != 0)
         printf(" --for %u", run->minutes);
-    if (run->jobs != 0)
-        printf(" --jobs %u", run->jobs);
+    if (run->load != 0)
+        printf(" --load %u", run->load);
     if (run->nodes != 0)
         printf(" --nodes %u", run->nodes);
     if (run->calls_rate != 0)
@@ -314,9 +313,10 @@ run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
     struct sl_simulate_options run = a->run;
     struct sl_simulate_result result;
     run.seed = seed;
-    uint64_t began_ns = sl_time_mono_ns();
+    uint64_t began_ns = sl_time_mono_ns(), ran_ns = sl_time_processor_ns();
     sl_simulate(&run, &result);
     t->took_ns += sl_time_mono_ns() - began_ns;
+    t->ran_ns += sl_time_processor_ns() - ran_ns;
     t->seeds++;
     t->failed += !result.is_ok;
     t->virtual_ns += result.virtual_ns;
@@ -345,7 +345,7 @@ run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
 static void
 print_totals(const struct totals *t)
 {
-    double took = (double)SL_MAX(t->took_ns, UINT64_C(1)) / 1e9;
+    double ran = (double)SL_MAX(t->ran_ns, UINT64_C(1)) / 1e9;
     double passed = (double)t->virtual_ns / 1e9;
     printf("tasks: %" PRIu64 " done, %" PRIu64 " dead, %" PRIu64 " canceled; %" PRIu64
            " late ends refused; %" PRIu64 " starts of the head\n",
@@ -353,9 +353,10 @@ print_totals(const struct totals *t)
     printf("calls: %" PRIu64 ", of which %" PRIu64 " failed; frames: %" PRIu64 " lost, %" PRIu64
            " doubled, %" PRIu64 " reordered\n",
            t->calls, t->failed_calls, t->lost, t->duplicates, t->reordered);
-    printf("%" PRIu64 " events in %.1f s: %.0f a second, %.0f x real time; %" PRIu64
-           " lines of history checked\n",
-           t->events, took, (double)t->events / took, passed / took, t->history);
+    printf("%" PRIu64 " events in %.1f s of one core (%.1f s passed): %.0f a second, %.0f x real"
+           " time; %" PRIu64 " lines of history checked\n",
+           t->events, ran, (double)t->took_ns / 1e9, (double)t->events / ran, passed / ran,
+           t->history);
     printf("%" PRIu64 " seeds run, %" PRIu64 " failed; %.1f hours of virtual time; %" PRIu64
            " faults injected\n",
            t->seeds, t->failed, passed / 3600, t->faults);

@@ -552,6 +552,7 @@ run_batch(struct process *p)
     p->is_running = true;
     for (uint32_t ran = 0; ran < BATCH_MAX; ran++) {
         struct sl_msg *msg = sl_msg_list_pop(&p->local);
+        p->sim->events_count += msg != NULL; /* Others were counted when they came. */
         if (msg == NULL)
             msg = sl_msg_list_pop(&p->inbox);
         if (msg == NULL)

@@ -301,6 +301,7 @@ static enum sl_err
 open_log(struct sl_store *store)
 {
     struct sl_log_options options = {.disk = store->log_disk,
+                                     .segment_size_bytes = store->options.segment_bytes,
                                      .is_sync_off = store->options.is_sync_off};
     uint64_t after = oldest_position(store, store->restored);
     uint64_t newest = newest_position(store);

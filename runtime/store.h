@@ -51,6 +51,7 @@ struct sl_store_options {
     uint32_t projections_count;
     uint64_t map_size_bytes;   /* 0: the catalogue's default. */
     uint64_t checkpoint_bytes; /* Log bytes between checkpoints; 0: 64 MiB. */
+    uint64_t segment_bytes;    /* Of the log; 0: its default. */
     bool is_sync_off;
     bool is_replayed_twice; /* A planted bug: a start applies a record again that it has. */
 };

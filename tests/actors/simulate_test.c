@@ -63,6 +63,21 @@ Test(simulate, what_a_link_loses_is_found_again)
     }
 }
 
+/* As many tasks and online calls as asked for, whatever fails. */
+Test(simulate, the_promises_hold_under_load)
+{
+    for (uint64_t seed = 3; seed < 6; seed++) {
+        struct sl_simulate_options options = {
+            .seed = seed, .faults = SL_FAULT_ALL, .nodes = 5, .load = 20};
+        struct sl_simulate_result result;
+        sl_simulate(&options, &result);
+        sl_simulate_result_deinit(&result);
+        cr_assert(result.is_ok, "seed %zu: %s", (size_t)seed, result.failure);
+        cr_assert_gt(result.done + result.dead + result.canceled, 2000);
+        cr_assert_gt(result.calls, 1500);
+    }
+}
+
 Test(simulate, a_seed_replays_exactly_and_another_does_not)
 {
     struct sl_simulate_result one = run(7, SL_FAULT_ALL, SL_PLANT_NONE);
