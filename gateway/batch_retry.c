@@ -4,6 +4,8 @@
 #include "actors/record.h"
 #include "gateway/ask.h"
 #include "gateway/batch_failure.h"
+#include "gateway/turn.h"
+#include "runtime/alloc.h"
 
 #define RETRY_MAX 100000
 
@@ -246,53 +248,81 @@ sl_api_retry_batch(struct sl_call *call)
 
 /* ---- writing the index again --------------------------------------------------------------- */
 
-/* Documents of a collection that this batch wrote and that have vectors. */
-static uint64_t
-count_written(struct sl_call *call, const struct sl_batch *b, const char *collection)
+struct rewrite {
+    struct sl_batch batch;
+    struct sl_json collections; /* Of the tier. */
+    struct sl_turn turn;
+    uint64_t count; /* Documents that the batch wrote to them. */
+};
+
+static void
+destroy_rewrite(void *state)
 {
-    struct sl_buf prefix = {0};
-    struct sl_scan scan = {0};
-    struct sl_record record;
-    uint64_t count = 0;
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_RECORD, sl_key_prefix(&prefix, 1, collection),
-                sl_slice(NULL, 0), false, &scan);
-    while (sl_scan_next(&scan)) {
-        if (sl_record_decode(scan.value, &record) == SL_OK && sl_slice_is(record.origin, b->id))
-            count++;
-    }
-    sl_scan_end(&scan);
-    sl_buf_deinit(&prefix);
-    return count;
+    struct rewrite *r = state;
+    sl_turn_end(&r->turn);
+    sl_free(r);
 }
 
-/* Vectors are stored with their documents; the index is memory. It is dropped and built anew. */
-void
-sl_api_retry_batch_write(struct sl_call *call)
+static bool
+count_written(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value)
 {
-    struct sl_batch b;
-    uint64_t count = 0;
-    if (!sl_batch_find(call, &b))
-        return;
-    struct sl_json_iter i = sl_json_iter(sl_json_member(b.row, "tiers"));
-    for (uint32_t t = 0; sl_json_next(&i); t++) {
-        if (!sl_slice_is(call->params[2], sl_call_format(call, "%u", t)))
-            continue;
-        for (struct sl_json_iter k = sl_json_iter(i.value); sl_json_next(&k);) {
-            struct sl_slice id = sl_call_text(call, k.value);
-            count += count_written(call, &b, (const char *)id.data);
-            sl_index_drop(sl_call_indexes(call), call->who.scope, id);
-        }
-    }
-    if (count == 0) {
+    struct rewrite *r = arg;
+    struct sl_record record;
+    (void)call, (void)key;
+    r->count +=
+        sl_record_decode(value, &record) == SL_OK && sl_slice_is(record.origin, r->batch.id);
+    return true;
+}
+
+static void
+reply_rewritten(struct sl_call *call, const struct rewrite *r)
+{
+    if (r->count == 0) {
         sl_call_fail(call, SL_API_CONFLICT, "tier %.*s of batch %s has no stored output",
-                     SL_SLICE_FMT(call->params[2]), b.id);
+                     SL_SLICE_FMT(call->params[2]), r->batch.id);
         return;
     }
     sl_jsonw_object(&call->out);
-    sl_jsonw_member_str(&call->out, "batch_id", b.id);
+    sl_jsonw_member_str(&call->out, "batch_id", r->batch.id);
     sl_jsonw_name(&call->out, "tier_num");
     sl_jsonw_raw(&call->out, call->params[2]); /* Digits: it named a tier. */
     sl_jsonw_member_str(&call->out, "status", "COMPLETED");
-    sl_jsonw_member_u64(&call->out, "documents_written", count);
+    sl_jsonw_member_u64(&call->out, "documents_written", r->count);
     sl_jsonw_end(&call->out);
+}
+
+/* Vectors are stored with their documents; the index is memory. It is dropped and built anew. */
+static void
+rewrite(struct sl_call *call)
+{
+    struct rewrite *r = call->state;
+    uint32_t number = 0;
+    for (struct sl_json_iter i = sl_json_iter(r->collections); sl_json_next(&i); number++) {
+        const char *id = (const char *)sl_call_text(call, i.value).data;
+        struct sl_turn_range range = {.number = number, .table = SL_TABLE_RECORD, .id = id};
+        if (!sl_turn_walk(&r->turn, call, &range, count_written, r)) {
+            sl_turn_give(&r->turn, call, rewrite);
+            return;
+        }
+    }
+    for (struct sl_json_iter i = sl_json_iter(r->collections); sl_json_next(&i);)
+        sl_index_drop(sl_call_indexes(call), call->who.scope, sl_call_text(call, i.value));
+    reply_rewritten(call, r);
+}
+
+void
+sl_api_retry_batch_write(struct sl_call *call)
+{
+    struct rewrite *r = sl_zalloc(sizeof(*r));
+    uint32_t tier = 0;
+    call->state = r;
+    call->state_free = destroy_rewrite;
+    if (!sl_batch_find(call, &r->batch))
+        return;
+    for (struct sl_json_iter i = sl_json_iter(sl_json_member(r->batch.row, "tiers"));
+         sl_json_next(&i); tier++) {
+        if (sl_slice_is(call->params[2], sl_call_format(call, "%u", tier)))
+            r->collections = i.value;
+    }
+    rewrite(call);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trigger a collection: one batch of all that feeds it, submitted at once (api.md 2.6). */
 #include "actors/record.h"
-#include "gateway/arena.h"
 #include "gateway/batch_row.h"
 #include "gateway/collection.h"
-#include "runtime/filter.h"
+#include "gateway/collection_config.h"
 #include "gateway/object.h"
+#include "gateway/turn.h"
 #include "runtime/alloc.h"
+#include "runtime/filter.h"
 
 #define TRIGGER_OBJECTS_MAX 100000
 #define TRIGGER_BUCKETS_MAX 100 /* As many as a collection may have. */
@@ -15,12 +16,27 @@ struct trigger {
     struct sl_resource collection;
     const char *buckets[TRIGGER_BUCKETS_MAX]; /* The first one has the batch. */
     uint32_t buckets_count;
-    struct sl_filter *filter;
+    const char *parents[SL_COLLECTION_PARENTS_MAX]; /* Collections whose documents are read. */
+    uint32_t parents_count;
+    struct sl_filter *filter, *own; /* The request's; the collection's, for documents. */
     bool is_of_collections;
+    struct sl_turn turn;
     struct sl_buf ids;     /* Objects, '\n' between. */
     struct sl_buf sources; /* Keys of objects, or of records: a block each. */
     uint64_t count;
 };
+
+static void
+destroy(void *state)
+{
+    struct trigger *t = state;
+    sl_filter_destroy(&t->filter);
+    sl_filter_destroy(&t->own);
+    sl_turn_end(&t->turn);
+    sl_buf_deinit(&t->ids);
+    sl_buf_deinit(&t->sources);
+    sl_free(t);
+}
 
 static bool
 is_named(struct sl_call *call, struct sl_json names, const struct sl_resource *bucket)
@@ -92,60 +108,36 @@ check_count(struct sl_call *call, const struct trigger *t)
     return !sl_call_has_failed(call);
 }
 
-static void
-collect(struct sl_call *call, struct trigger *t, const char *bucket)
+static bool
+collect_object(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value)
 {
-    struct sl_buf prefix = {0};
-    struct sl_scan scan = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_SOURCE, sl_key_prefix(&prefix, 1, bucket),
-                sl_slice(NULL, 0), false, &scan);
-    while (t->count <= TRIGGER_OBJECTS_MAX && sl_scan_next(&scan)) {
-        struct sl_arena_mark mark = sl_arena_mark(call->arena); /* What one row took. */
-        if (is_wanted(call, t, scan.key, scan.value)) {
-            if (t->count++ > 0)
-                sl_buf_append_u8(&t->ids, '\n');
-            sl_buf_append_slice(&t->ids, sl_key_part(scan.key, 1));
-            sl_buf_append_block(&t->sources, scan.key);
-        }
-        sl_arena_rewind(call->arena, mark);
+    struct trigger *t = arg;
+    if (is_wanted(call, t, key, value)) {
+        if (t->count++ > 0)
+            sl_buf_append_u8(&t->ids, '\n');
+        sl_buf_append_slice(&t->ids, sl_key_part(key, 1));
+        sl_buf_append_block(&t->sources, key);
     }
-    sl_scan_end(&scan);
-    sl_buf_deinit(&prefix);
+    return t->count <= TRIGGER_OBJECTS_MAX;
 }
 
 /* ---- documents ----------------------------------------------------------------------------- */
 
 static bool
-is_record_wanted(struct sl_call *call, const struct sl_filter *const filters[2],
-                 struct sl_slice value)
+collect_record(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice value)
 {
+    struct trigger *t = arg;
     struct sl_record record;
+    struct sl_json fields = {0};
     if (SL_BUG(sl_record_decode(value, &record) != SL_OK))
-        return false;
-    if (filters[0] == NULL && filters[1] == NULL)
         return true;
-    struct sl_json fields = sl_call_parse(call, record.fields);
-    return sl_filter_matches(filters[0], fields) && sl_filter_matches(filters[1], fields);
-}
-
-static void
-collect_from(struct sl_call *call, struct trigger *t, const char *collection,
-             const struct sl_filter *const filters[2])
-{
-    struct sl_buf prefix = {0};
-    struct sl_scan scan = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_RECORD, sl_key_prefix(&prefix, 1, collection),
-                sl_slice(NULL, 0), false, &scan);
-    while (t->count <= TRIGGER_OBJECTS_MAX && sl_scan_next(&scan)) {
-        struct sl_arena_mark mark = sl_arena_mark(call->arena);
-        if (is_record_wanted(call, filters, scan.value)) {
-            t->count++;
-            sl_buf_append_block(&t->sources, scan.key);
-        }
-        sl_arena_rewind(call->arena, mark);
+    if (t->own != NULL || t->filter != NULL)
+        fields = sl_call_parse(call, record.fields);
+    if (sl_filter_matches(t->own, fields) && sl_filter_matches(t->filter, fields)) {
+        t->count++;
+        sl_buf_append_block(&t->sources, key);
     }
-    sl_scan_end(&scan);
-    sl_buf_deinit(&prefix);
+    return t->count <= TRIGGER_OBJECTS_MAX;
 }
 
 static bool
@@ -160,32 +152,31 @@ is_collection_named(struct sl_call *call, struct sl_json names, const struct sl_
     return sl_json_count(names) == 0;
 }
 
-/* Documents of every collection that feeds it, or of those that are named. */
+/* Every collection that feeds it, or those of them that are named. */
 static bool
-collect_records(struct sl_call *call, struct trigger *t)
+find_parents(struct sl_call *call, struct trigger *t)
 {
     struct sl_json source = sl_json_member(t->collection.row, "source");
     struct sl_json names = sl_json_member(call->body, "include_collections");
     struct sl_json ids = sl_json_member(source, "collection_ids");
     struct sl_json_iter root = sl_json_iter(sl_json_member(source, "inherited_bucket_ids"));
-    struct sl_filter *own = NULL;
     char *why = NULL; /* It was compiled before it was stored. */
     t->is_of_collections = true;
     if (SL_BUG(!sl_json_next(&root)))
         return false;
     t->buckets[t->buckets_count++] = (const char *)sl_call_text(call, root.value).data;
-    if (sl_filter_compile(sl_collection_filters(source), NULL, &own, &why) != SL_OK)
+    if (sl_filter_compile(sl_collection_filters(source), NULL, &t->own, &why) != SL_OK)
         sl_free(why);
     for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
         struct sl_resource found;
         if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id,
                               sl_call_text(call, i.value), &found))
-            break;
-        if (is_collection_named(call, names, &found))
-            collect_from(call, t, found.id, (const struct sl_filter *[]){own, t->filter});
+            return false;
+        if (is_collection_named(call, names, &found) &&
+            t->parents_count < SL_COLLECTION_PARENTS_MAX)
+            t->parents[t->parents_count++] = found.id;
     }
-    sl_filter_destroy(&own);
-    return !sl_call_has_failed(call) && check_count(call, t);
+    return true;
 }
 
 static bool
@@ -226,38 +217,60 @@ reply(struct sl_call *call, const struct trigger *t, const struct sl_batch *b)
     sl_jsonw_end(w);
 }
 
+/* False: the turn is over. */
 static bool
-collect_any(struct sl_call *call, struct trigger *t)
+collect(struct sl_call *call, struct trigger *t)
 {
-    struct sl_json type = sl_json_path(t->collection.row, sl_slice_str("source.type"));
-    if (sl_json_is(type, "collection"))
-        return collect_records(call, t);
-    if (!find_sources(call, t))
-        return false;
-    for (uint32_t i = 0; i < t->buckets_count; i++)
-        collect(call, t, t->buckets[i]);
-    return check_count(call, t);
+    uint32_t count = t->is_of_collections ? t->parents_count : t->buckets_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct sl_turn_range range = {.number = i,
+                                      .table =
+                                          t->is_of_collections ? SL_TABLE_RECORD : SL_TABLE_SOURCE,
+                                      .id = t->is_of_collections ? t->parents[i] : t->buckets[i]};
+        if (!sl_turn_walk(&t->turn, call, &range,
+                          t->is_of_collections ? collect_record : collect_object, t))
+            return false;
+    }
+    return true;
+}
+
+static void
+go_on(struct sl_call *call)
+{
+    struct trigger *t = call->state;
+    struct sl_batch b;
+    struct sl_resource now;
+    if (!collect(call, t)) {
+        sl_turn_give(&t->turn, call, go_on);
+        return;
+    }
+    /* Others had their turn: the collection may be gone by now. */
+    if (check_count(call, t) &&
+        sl_resource_find(call, &sl_kind_collection, call->namespace_id,
+                         sl_slice_str(t->collection.id), &now) &&
+        submit(call, t, &b))
+        reply(call, t, &b);
 }
 
 void
 sl_api_trigger_collection(struct sl_call *call)
 {
-    struct trigger t = {0};
-    struct sl_batch b;
+    struct trigger *t = sl_zalloc(sizeof(*t));
     char *why = NULL;
+    call->state = t;
+    call->state_free = destroy;
     if (!sl_resource_find(call, &sl_kind_collection, call->namespace_id, call->params[0],
-                          &t.collection))
+                          &t->collection))
         return;
-    if (!sl_json_bool(sl_json_member(t.collection.row, "enabled"), true)) {
+    if (!sl_json_bool(sl_json_member(t->collection.row, "enabled"), true)) {
         sl_call_fail(call, SL_API_BAD_REQUEST, "the collection is disabled");
         return;
     }
-    if (sl_filter_compile(sl_collection_filters(call->body), NULL, &t.filter, &why) != SL_OK)
+    if (sl_filter_compile(sl_collection_filters(call->body), NULL, &t->filter, &why) != SL_OK)
         sl_call_invalid(call, "body.source_filters", "filter", "%s", why);
     sl_free(why);
-    if (!sl_call_has_failed(call) && collect_any(call, &t) && submit(call, &t, &b))
-        reply(call, &t, &b);
-    sl_filter_destroy(&t.filter);
-    sl_buf_deinit(&t.ids);
-    sl_buf_deinit(&t.sources);
+    struct sl_json type = sl_json_path(t->collection.row, sl_slice_str("source.type"));
+    if (!sl_call_has_failed(call) &&
+        (sl_json_is(type, "collection") ? find_parents(call, t) : find_sources(call, t)))
+        go_on(call);
 }

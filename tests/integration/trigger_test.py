@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A collection that several buckets feed, triggered: all of them, some, filtered."""
+"""A collection that several buckets feed, triggered: all of them, some, filtered; and many."""
 import sluice_testlib as lib
 
 
@@ -26,6 +26,48 @@ def trigger(client, **body):
     return done
 
 
+def many(client):
+    """More rows than one turn looks at, twice: a walk goes on where it was, in the right bucket."""
+    names = ("many_a", "many_b")
+    buckets = [client.make("bucket", name, bucket_schema={"properties": {
+        "content": {"type": "text"}, "n": {"type": "integer"}}}) for name in names]
+    bodies = [lib.text_object("x", n=n) for n in range(6000)]
+    for name in names:
+        client.make_objects(name, bodies)
+    passing = {"feature_extractor_name": "passthrough_extractor", "version": "v1",
+               "input_mappings": {"content": "content"}, "field_passthrough": ["n", "content"]}
+    client.make("collection", "many", feature_extractor=passing,
+                source={"type": "bucket", "bucket_ids": buckets})
+    path = "/v1/collections/many/trigger"
+    with lib.check("a trigger finds the few that it wants among many"):
+        wanted = {"field": "n", "operator": "in", "value": [0, 4095, 4096, 5999]}
+        done = client.post(path, {"source_filters": wanted}).expect(202)
+        lib.equal(done["object_count"], 8)
+        client.wait_task(done["task_id"])
+        lib.equal(sorted(item["n"] for item in client.documents("many")),
+                  [0, 0, 4095, 4095, 4096, 4096, 5999, 5999])
+    with lib.check("and takes all of many, each once"):
+        done = client.post(path, headers={"Idempotency-Key": "all"}).expect(202)
+        lib.equal(done["object_count"], 12000)
+        again = client.post(path, headers={"Idempotency-Key": "all"}).expect(202)
+        lib.equal(again, done)
+        lib.equal(client.wait_task(done["task_id"])["status"], "COMPLETED")
+    with lib.check("what a batch wrote among them is counted when its index is built again"):
+        batches = client.post("/v1/buckets/many_a/batches/list").expect(200)["results"]
+        counts = sorted(client.post(
+            f"/v1/buckets/many_a/batches/{batch['batch_id']}/tiers/0/retry-qdrant-write"
+            ).expect(200)["documents_written"] for batch in batches)
+        lib.equal(counts, [8, 12000])
+    with lib.check("documents are found among many as well"):
+        client.make("collection", "of_many", feature_extractor=passing,
+                    source={"type": "collection", "collection_id": "many"})
+        done = client.post("/v1/collections/of_many/trigger",
+                           {"source_filters": {"n": 5999}}).expect(202)
+        lib.equal(done["document_count"], 4)
+        client.wait_task(done["task_id"])
+        lib.equal([item["n"] for item in client.documents("of_many")], [5999] * 4)
+
+
 def main():
     server = lib.Server().start()
     client, buckets, ids = setup(server)
@@ -45,6 +87,7 @@ def main():
         client.post(path, {"source_filters": {"n": 99}}).expect(400)
         client.post(path, {"include_buckets": ["none"]}).expect(422)
         client.post(path, {"include_collections": ["all_of_them"]}).expect(422)
+    many(client)
     with lib.check("sluice stops when asked"):
         lib.equal(server.stop(), 0, "the exit status")
     lib.finish()
