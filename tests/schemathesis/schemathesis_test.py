@@ -97,13 +97,11 @@ def main():
     run(options.program, client, ids, "what exists", *seed, "--exclude-method", "DELETE",
         "--exclude-path-regex", "^/v1/tenants$", seconds=options.seconds * 7 // 10)
     run(options.program, server.operator(), {}, "an operator's key", *seed,
-        "--include-path-regex", "^/v1/tenants", seconds=options.seconds // 10)
+        "--include-path-regex", "^/v1/tenants", seconds=max(30, options.seconds // 10))
     with lib.check("the server still takes and finds work"):
-        item = client.make_objects("things", [lib.text_object("after all that")])
-        _, task = client.submit("things", item)
-        lib.equal(client.wait_task(task)["status"], "COMPLETED")
+        make_things(server.tenant("after"))  # What was there may have been disabled, rightly.
     run(options.program, client, {key: value for key, value in ids.items() if key != "user_email"},
-        "deletions", *seed, "--include-method", "DELETE", seconds=options.seconds * 2 // 10)
+        "deletions", *seed, "--include-method", "DELETE", seconds=max(30, options.seconds * 2 // 10))
     with lib.check("the server lives, and its memory is bounded"):
         lib.equal(client.get("/v1/health").expect(200)["status"], "OK")
         grown = server.resident() - before
