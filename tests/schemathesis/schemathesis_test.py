@@ -101,7 +101,8 @@ def main():
     with lib.check("the server still takes and finds work"):
         make_things(server.tenant("after"))  # What was there may have been disabled, rightly.
     run(options.program, client, {key: value for key, value in ids.items() if key != "user_email"},
-        "deletions", *seed, "--include-method", "DELETE", seconds=max(30, options.seconds * 2 // 10))
+        "deletions", *seed, "--include-method", "DELETE",
+        seconds=max(30, options.seconds * 2 // 10))
     with lib.check("the server lives, and its memory is bounded"):
         lib.equal(client.get("/v1/health").expect(200)["status"], "OK")
         grown = server.resident() - before
