@@ -2,7 +2,8 @@
 /*
  * cluster.h - the system's own actors: their addresses and messages.
  *
- *   node 1 (head):   head, dispatcher, router, api, hooks   node N (worker):  agent
+ *   node 1 (head):    head, dispatcher, router, api, hooks, edges
+ *   node N (worker):  agent          node M (gateway):  edge, router, api
  */
 #ifndef SL_ACTORS_CLUSTER_H
 #define SL_ACTORS_CLUSTER_H
@@ -20,7 +21,9 @@ enum sl_actor_number {
     SL_ACTOR_ROUTER = 3,
     SL_ACTOR_API = 4,
     SL_ACTOR_HOOKS = 5,
+    SL_ACTOR_EDGES = 6, /* The gateways that are processes of their own. */
     SL_ACTOR_AGENT = 16,
+    SL_ACTOR_EDGE = 17, /* In such a gateway. */
 };
 
 #define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains; of a worker: that it may go. */

@@ -195,14 +195,26 @@ start_purge(struct api *a, uint64_t delay_ns)
     sl_after(a->ctx, delay_ns, TOKEN_PURGE);
 }
 
+/* Before the reply to who changed it, so that others hear of it first. */
+static void
+tell_edges(struct api *a)
+{
+    if (a->options.has_edges && sl_keyring_has_changes(a->options.gateway->keyring))
+        sl_send(a->ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_api_changed, &(struct sl_m_api_changed){0});
+}
+
 static void
 finish(struct api *a, struct sl_call *call)
 {
     start_purge(a, PURGE_NEXT_NS);
+    tell_edges(a);
     if (call->is_waiting)
         return;
     struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
-    sl_send(a->ctx, sl_at(SL_NODE_PORT, SL_PORT_FRONT), SL_M_api_reply, &m);
+    struct sl_addr to = sl_at(SL_NODE_PORT, SL_PORT_FRONT);
+    if (call->origin.node != 0)
+        to = sl_at(0, SL_ACTOR_EDGES);
+    sl_send(a->ctx, to, SL_M_api_reply, &m);
 }
 
 static void

@@ -40,6 +40,7 @@ struct sl_api_options {
     /* Fills a status request; on the store's thread. */
     void (*status)(void *arg, struct sl_ctx *ctx, uint64_t request);
     void *arg;
+    bool has_edges; /* There is an actor for gateways elsewhere: it hears of changes. */
 };
 
 extern const struct sl_actor_class sl_api_class; /* Argument: sl_api_options. */

@@ -66,6 +66,8 @@ answer(struct sl_call *call, struct sl_json blob)
         err = SL_EIO;
     else
         err = sl_blob_open(call->gateway->blobs, id, &call->reply_fd, &call->reply_file_size);
+    if (call->reply_fd >= 0)
+        memcpy(call->reply_blob, id, sizeof(call->reply_blob));
     if (err != SL_OK) {
         sl_call_fail(call, SL_API_UNAVAILABLE, "the content cannot be read: %s", sl_err_text(err));
         return;

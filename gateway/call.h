@@ -24,28 +24,8 @@
 #include "runtime/json.h"
 #include "runtime/random.h"
 #include "runtime/store.h"
+#include "gateway/call_parts.h"
 #include "gateway/identity.h"
-
-#define SL_CALL_PARAMS_MAX 6
-#define SL_CALL_QUERY_MAX  24
-#define SL_CALL_FORM_MAX   24
-struct sl_pair {
-    struct sl_slice name, value; /* Percent-decoded. */
-};
-struct sl_upload { /* A file part that was streamed to disk. */
-    int fd;        /* The file, which has no name; closed with the call. -1: there is none. */
-    char blob[65]; /* SHA-256, hex; "" when there is none. */
-    uint64_t size_bytes;
-    struct sl_slice filename;
-    bool is_query; /* Of a presigned PUT: it asks what is there, and brought nothing. */
-};
-
-struct sl_wait { /* What an ask brought back. */
-    enum sl_err error;
-    const char *message; /* For people; NULL: none. Lives as long as the call. */
-    const float *vector; /* Of sl_call_embed. Lives as long as the call. */
-    uint32_t dimensions;
-};
 
 struct sl_after;
 struct sl_arena;
@@ -88,6 +68,7 @@ struct sl_call {
     const char *reply_type; /* Content-Type of a success, static or arena; NULL: JSON. */
     int reply_fd;           /* The body of a success: a file, closed with the call. -1: none. */
     uint64_t reply_file_size;
+    char reply_blob[65];       /* Which blob reply_fd is; "": none. */
     struct sl_pair headers[4]; /* Extra reply headers, static or arena text. */
     uint32_t headers_count;
     struct sl_arena *arena;     /* Freed with the call: see sl_call_format. */
@@ -99,8 +80,9 @@ struct sl_call {
     void (*state_free)(void *state);
     struct sl_slice idempotent_row; /* The runner's: where the reply is to be stored. */
     struct sl_call *next;           /* Of a list of calls that the owner keeps. */
-    uint64_t handle;                /* The front's: which connection waits for the reply. */
-    void *internal;                 /* The api actor's. */
+    uint64_t handle;                /* The poster's: which connection waits for the reply. */
+    struct sl_call_origin origin;
+    void *internal; /* The api actor's. */
 };
 
 /* An empty call with its arena. Owned by the caller; destroy frees all that hangs on it. */

@@ -7,6 +7,7 @@
 
 #include "gateway/bench.h"
 #include "gateway/cert_verb.h"
+#include "gateway/gateway_verb.h"
 #include "gateway/plugin_verb.h"
 #include "gateway/simulate_verb.h"
 #include "gateway/unpack.h"
@@ -93,6 +94,8 @@ static const struct {
     bool is_hidden;
 } programs[] = {
     {"up", "Run everything on this machine", sl_up_main, false},
+    {"head", "Run everything but the API, which gateways serve", sl_up_main, false},
+    {"gateway", "Serve the API for a head that is elsewhere", sl_gateway_main, false},
     {"worker", "Run a node for a head that is elsewhere", sl_worker_main, false},
     {"bench", "Measure this machine and this sluice", sl_bench_main, false},
     {"simulate", "Run the job path in simulated time while things fail", sl_simulate_main, false},

@@ -26,6 +26,7 @@ struct sl_front_options {
      * it serves pages only. */
     void (*post)(void *arg, struct sl_call *call);
     void *arg;
+    bool is_relayed;          /* Calls go to a head elsewhere: files of forms go by name. */
     uint32_t connections_max; /* 0: 4096 */
     uint32_t per_address_max; /* Connections of one address. 0: half of all. */
     uint32_t idle_s;          /* A connection that sends nothing is closed. 0: 30 */

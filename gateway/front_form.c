@@ -22,7 +22,8 @@ struct sl_form {
     struct sl_request *request;
     struct sl_blob_writer *writer; /* NULL: no file yet, or settled. */
     struct sl_blob blob;
-    int fd; /* Of what was settled, until the call has it. */
+    int fd;                       /* Of what was settled, until the call has it. */
+    char name[SL_BLOB_LEFT_SIZE]; /* Instead of fd, where the call goes to a head elsewhere. */
     enum sl_err settle_err;
     struct sl_buf field; /* The value under way, of form[form_count - 1]. */
     struct sl_slice filename;
@@ -149,6 +150,8 @@ sl_form_destroy(struct sl_form **form)
     if (dead->parser != NULL)
         MHD_destroy_post_processor(dead->parser);
     sl_blob_writer_abort(&dead->writer);
+    if (dead->name[0] != '\0')
+        sl_blob_drop_left(dead->request->front->options.blobs, dead->name);
     if (dead->fd >= 0)
         (void)close(dead->fd);
     sl_buf_deinit(&dead->field);
@@ -192,7 +195,10 @@ void
 sl_form_settle(struct sl_request *request)
 {
     struct sl_form *form = request->form;
-    form->settle_err = sl_blob_writer_detach(&form->writer, &form->blob, &form->fd);
+    if (request->front->options.is_relayed)
+        form->settle_err = sl_blob_writer_leave(&form->writer, &form->blob, form->name);
+    else
+        form->settle_err = sl_blob_writer_detach(&form->writer, &form->blob, &form->fd);
 }
 
 void
@@ -209,5 +215,7 @@ sl_form_publish(struct sl_request *request)
     call->upload.size_bytes = form->blob.size_bytes;
     call->upload.fd = form->fd;
     form->fd = -1;
+    memcpy(call->upload.name, form->name, sizeof(form->name));
+    form->name[0] = '\0';
     call->upload.filename = form->filename;
 }

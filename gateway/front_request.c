@@ -140,6 +140,11 @@ authenticate(struct sl_request *request, uint64_t now_ms)
 {
     struct sl_call *call = request->call;
     struct sl_slice sent = sl_request_header(request, "Authorization");
+    if (!sl_keyring_is_filled(request->front->options.keyring)) {
+        sl_call_fail(call, SL_API_UNAVAILABLE, "this gateway has not heard from its head yet");
+        sl_call_detail(call, "reason", "head_unknown");
+        return;
+    }
     if (sent.size > 7 && strncasecmp((const char *)sent.data, "Bearer ", 7) == 0) {
         struct sl_slice secret = sl_slice(sent.data + 7, sent.size - 7);
         if (sl_keyring_check(request->front->options.keyring, secret, now_ms, &call->who) == SL_OK)
@@ -156,8 +161,7 @@ check_permission(struct sl_call *call)
 {
     static const char *const names[] = {"none", "read", "write", "delete", "admin", "operator"};
     enum sl_permission wanted = call->route->permission;
-    if (call->who.is_operator ||
-        (wanted != SL_PERMIT_OPERATOR && (call->who.permissions & SL_PERMIT_BIT(wanted))))
+    if (sl_identity_may(&call->who, wanted))
         return;
     sl_call_fail(call, SL_API_FORBIDDEN, "the key lacks the permission: %s", names[wanted]);
     sl_call_detail(call, "permission", names[wanted]);
@@ -177,10 +181,7 @@ enter_tenant(struct sl_request *request)
     } else if (sl_keyring_tenant(request->front->options.keyring, wanted, &tenant) != SL_OK) {
         sl_call_not_found(call, "tenant", sl_call_copy(call, wanted));
     } else {
-        call->who.scope = tenant.scope;
-        memcpy(call->who.tenant_id, tenant.tenant_id, sizeof(tenant.tenant_id));
-        memcpy(call->who.organization_id, tenant.organization_id, sizeof(tenant.organization_id));
-        memcpy(call->who.account_type, tenant.account_type, sizeof(tenant.account_type));
+        sl_identity_enter(&call->who, &tenant);
     }
 }
 

@@ -32,4 +32,21 @@ struct sl_identity {
     char account_type[16]; /* free, pro, team, enterprise */
 };
 
+static inline bool
+sl_identity_may(const struct sl_identity *who, enum sl_permission wanted)
+{
+    return who->is_operator ||
+           (wanted != SL_PERMIT_OPERATOR && (who->permissions & SL_PERMIT_BIT(wanted)));
+}
+
+/* An operator acts in a tenant's place; what it may do stays the operator's. */
+static inline void
+sl_identity_enter(struct sl_identity *who, const struct sl_identity *tenant)
+{
+    who->scope = tenant->scope;
+    memcpy(who->tenant_id, tenant->tenant_id, sizeof(who->tenant_id));
+    memcpy(who->organization_id, tenant->organization_id, sizeof(who->organization_id));
+    memcpy(who->account_type, tenant->account_type, sizeof(who->account_type));
+}
+
 #endif

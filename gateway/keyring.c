@@ -8,6 +8,7 @@
 #include "gateway/keyring.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
@@ -33,7 +34,80 @@ struct sl_keyring {
     uint32_t magic;
     pthread_rwlock_t lock;
     struct table keys, tenants;
+    struct sl_buf changes;
+    bool is_noting;
+    atomic_bool is_awaited;
 };
+
+/* ---- rows as bytes ------------------------------------------------------------------------- */
+
+enum row_kind { ROW_KEY = 1, ROW_GONE, ROW_TENANT };
+
+static void
+write_text(struct sl_buf *out, const char *text)
+{
+    sl_buf_append_block(out, sl_slice_str(text));
+}
+
+static void
+write_row(struct sl_buf *out, enum row_kind kind, const struct entry *e)
+{
+    sl_buf_append_u8(out, (uint8_t)kind);
+    sl_buf_append(out, e->digest, sizeof(e->digest));
+    if (kind == ROW_GONE)
+        return;
+    sl_buf_append_u64(out, e->expires_ms);
+    sl_buf_append_u64(out, e->who.scope.id);
+    sl_buf_append_u32(out, e->who.permissions);
+    sl_buf_append_u8(out, (uint8_t)(e->who.is_operator + 2 * e->who.has_scopes));
+    write_text(out, e->who.tenant_id);
+    write_text(out, e->who.organization_id);
+    write_text(out, e->who.key_id);
+    write_text(out, e->who.user_id);
+    write_text(out, e->who.account_type);
+}
+
+static void
+read_text(struct sl_reader *r, char *ret_text, size_t size)
+{
+    struct sl_slice text = sl_read_block(r);
+    if (r->is_bad || text.size >= size ||
+        (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)) {
+        r->is_bad = true;
+        return;
+    }
+    if (text.size > 0)
+        memcpy(ret_text, text.data, text.size);
+}
+
+/* False: the row, and so all behind it, cannot be read. */
+static bool
+read_row(struct sl_reader *r, enum row_kind *ret_kind, struct entry *ret_entry)
+{
+    struct entry *e = ret_entry;
+    *e = (struct entry){0};
+    *ret_kind = (enum row_kind)sl_read_u8(r);
+    struct sl_slice digest = sl_read_bytes(r, sizeof(e->digest));
+    if (r->is_bad || *ret_kind < ROW_KEY || *ret_kind > ROW_TENANT)
+        return false;
+    memcpy(e->digest, digest.data, sizeof(e->digest));
+    if (*ret_kind == ROW_GONE)
+        return true;
+    e->expires_ms = sl_read_u64(r);
+    e->who.scope.id = sl_read_u64(r);
+    e->who.permissions = sl_read_u32(r);
+    uint8_t flags = sl_read_u8(r);
+    e->who.is_operator = (flags & 1u) != 0;
+    e->who.has_scopes = (flags & 2u) != 0;
+    read_text(r, e->who.tenant_id, sizeof(e->who.tenant_id));
+    read_text(r, e->who.organization_id, sizeof(e->who.organization_id));
+    read_text(r, e->who.key_id, sizeof(e->who.key_id));
+    read_text(r, e->who.user_id, sizeof(e->who.user_id));
+    read_text(r, e->who.account_type, sizeof(e->who.account_type));
+    return !r->is_bad && flags <= 3u;
+}
+
+/* ---- tables -------------------------------------------------------------------------------- */
 
 static void
 table_init(struct table *t, uint32_t slots_count)
@@ -144,8 +218,22 @@ sl_keyring_destroy(struct sl_keyring **keyring)
     *keyring = NULL;
     table_deinit(&k->keys);
     table_deinit(&k->tenants);
+    sl_buf_deinit(&k->changes);
     pthread_rwlock_destroy(&k->lock);
     sl_free(k);
+}
+
+/* The lock is held. */
+static void
+note(struct sl_keyring *k, enum row_kind kind, const uint8_t *digest)
+{
+    struct table *t = kind == ROW_TENANT ? &k->tenants : &k->keys;
+    const struct entry *entry = t->slots[slot_of(t, digest)];
+    struct entry gone;
+    if (!k->is_noting)
+        return;
+    memcpy(gone.digest, digest, sizeof(gone.digest));
+    write_row(&k->changes, kind, kind == ROW_GONE ? &gone : entry);
 }
 
 void
@@ -155,6 +243,7 @@ sl_keyring_put(struct sl_keyring *k, const uint8_t digest[static 32], const stru
     sl_assert(k->magic == KEYRING_MAGIC);
     pthread_rwlock_wrlock(&k->lock);
     table_put(&k->keys, digest, who, expires_ms);
+    note(k, ROW_KEY, digest);
     pthread_rwlock_unlock(&k->lock);
 }
 
@@ -164,6 +253,7 @@ sl_keyring_remove(struct sl_keyring *k, const uint8_t digest[static 32])
     sl_assert(k->magic == KEYRING_MAGIC);
     pthread_rwlock_wrlock(&k->lock);
     table_remove(&k->keys, digest);
+    note(k, ROW_GONE, digest);
     pthread_rwlock_unlock(&k->lock);
 }
 
@@ -175,16 +265,15 @@ sl_keyring_tenant_put(struct sl_keyring *k, const struct sl_identity *tenant)
     sl_sha256(sl_slice_str(tenant->tenant_id), digest);
     pthread_rwlock_wrlock(&k->lock);
     table_put(&k->tenants, digest, tenant, 0);
+    note(k, ROW_TENANT, digest);
     pthread_rwlock_unlock(&k->lock);
 }
 
 static enum sl_err
-look_up(struct sl_keyring *k, const struct table *t, struct sl_slice text, uint64_t now_ms,
-        struct sl_identity *ret_who)
+look_up_digest(struct sl_keyring *k, const struct table *t, const uint8_t *digest, uint64_t now_ms,
+               struct sl_identity *ret_who)
 {
-    uint8_t digest[SL_SHA256_SIZE];
     enum sl_err err = SL_EDENIED;
-    sl_sha256(text, digest);
     pthread_rwlock_rdlock(&k->lock);
     const struct entry *entry = t->slots[slot_of(t, digest)];
     if (entry != NULL && (entry->expires_ms == 0 || now_ms < entry->expires_ms)) {
@@ -193,6 +282,23 @@ look_up(struct sl_keyring *k, const struct table *t, struct sl_slice text, uint6
     }
     pthread_rwlock_unlock(&k->lock);
     return err;
+}
+
+static enum sl_err
+look_up(struct sl_keyring *k, const struct table *t, struct sl_slice text, uint64_t now_ms,
+        struct sl_identity *ret_who)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    sl_sha256(text, digest);
+    return look_up_digest(k, t, digest, now_ms, ret_who);
+}
+
+enum sl_err
+sl_keyring_find(struct sl_keyring *k, const uint8_t digest[static 32], uint64_t now_ms,
+                struct sl_identity *ret_who)
+{
+    sl_assert(k->magic == KEYRING_MAGIC);
+    return look_up_digest(k, &k->keys, digest, now_ms, ret_who);
 }
 
 enum sl_err
@@ -210,4 +316,115 @@ sl_keyring_tenant(struct sl_keyring *k, struct sl_slice tenant_id, struct sl_ide
 {
     sl_assert(k->magic == KEYRING_MAGIC);
     return look_up(k, &k->tenants, tenant_id, 0, ret_tenant);
+}
+
+/* ---- copies -------------------------------------------------------------------------------- */
+
+void
+sl_keyring_note_changes(struct sl_keyring *k)
+{
+    pthread_rwlock_wrlock(&k->lock);
+    k->is_noting = true;
+    pthread_rwlock_unlock(&k->lock);
+}
+
+bool
+sl_keyring_has_changes(struct sl_keyring *k)
+{
+    pthread_rwlock_rdlock(&k->lock);
+    bool has_any = k->changes.size > 0;
+    pthread_rwlock_unlock(&k->lock);
+    return has_any;
+}
+
+bool
+sl_keyring_take_changes(struct sl_keyring *k, struct sl_buf *out)
+{
+    pthread_rwlock_wrlock(&k->lock);
+    bool has_any = k->changes.size > 0;
+    sl_buf_append_slice(out, sl_buf_slice(&k->changes));
+    sl_buf_deinit(&k->changes);
+    pthread_rwlock_unlock(&k->lock);
+    return has_any;
+}
+
+static void
+write_table(const struct table *t, enum row_kind kind, struct sl_buf *out)
+{
+    for (uint32_t i = 0; i < t->slots_count; i++) {
+        if (t->slots[i] != NULL)
+            write_row(out, kind, t->slots[i]);
+    }
+}
+
+void
+sl_keyring_write(struct sl_keyring *k, struct sl_buf *out)
+{
+    sl_assert(k->magic == KEYRING_MAGIC);
+    pthread_rwlock_rdlock(&k->lock);
+    write_table(&k->tenants, ROW_TENANT, out);
+    write_table(&k->keys, ROW_KEY, out);
+    pthread_rwlock_unlock(&k->lock);
+}
+
+static bool
+are_rows_good(struct sl_slice rows)
+{
+    struct sl_reader r = sl_reader(rows);
+    struct entry entry;
+    enum row_kind kind;
+    while (!sl_reader_is_done(&r)) {
+        if (!read_row(&r, &kind, &entry))
+            return false;
+    }
+    return true;
+}
+
+static void
+apply_rows(struct table *keys, struct table *tenants, struct sl_slice rows)
+{
+    struct sl_reader r = sl_reader(rows);
+    struct entry e;
+    for (enum row_kind kind; !sl_reader_is_done(&r) && read_row(&r, &kind, &e);) {
+        if (kind == ROW_GONE)
+            table_remove(keys, e.digest);
+        else
+            table_put(kind == ROW_KEY ? keys : tenants, e.digest, &e.who, e.expires_ms);
+    }
+}
+
+enum sl_err
+sl_keyring_apply(struct sl_keyring *k, struct sl_slice rows, bool is_all)
+{
+    sl_assert(k->magic == KEYRING_MAGIC);
+    if (!are_rows_good(rows))
+        return SL_ECORRUPT;
+    struct table keys, tenants;
+    pthread_rwlock_wrlock(&k->lock);
+    keys = k->keys;
+    tenants = k->tenants;
+    if (is_all) {
+        table_init(&k->keys, SLOTS_MIN);
+        table_init(&k->tenants, SLOTS_MIN);
+    }
+    apply_rows(&k->keys, &k->tenants, rows);
+    pthread_rwlock_unlock(&k->lock);
+    if (is_all) {
+        table_deinit(&keys);
+        table_deinit(&tenants);
+        atomic_store(&k->is_awaited, false);
+    }
+    return SL_OK;
+}
+
+void
+sl_keyring_await(struct sl_keyring *k)
+{
+    atomic_store(&k->is_awaited, true);
+}
+
+bool
+sl_keyring_is_filled(const struct sl_keyring *k)
+{
+    return !atomic_load(&k->is_awaited);
 }

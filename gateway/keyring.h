@@ -31,5 +31,21 @@ SL_MUST_CHECK enum sl_err sl_keyring_check(struct sl_keyring *k, struct sl_slice
                                            uint64_t now_ms, struct sl_identity *ret_who);
 SL_MUST_CHECK enum sl_err sl_keyring_tenant(struct sl_keyring *k, struct sl_slice tenant_id,
                                             struct sl_identity *ret_tenant);
+/* By the digest of its secret, as another process that checked the secret names it. SL_EDENIED. */
+SL_MUST_CHECK enum sl_err sl_keyring_find(struct sl_keyring *k, const uint8_t digest[static 32],
+                                          uint64_t now_ms, struct sl_identity *ret_who);
+
+/* ---- copies in other processes: rows of keys and tenants as bytes --------------------------- */
+/* From now on note each change for sl_keyring_take_changes. */
+void sl_keyring_note_changes(struct sl_keyring *k);
+bool sl_keyring_has_changes(struct sl_keyring *k); /* To be taken. */
+/* Append what has changed since the last time; false: nothing. */
+bool sl_keyring_take_changes(struct sl_keyring *k, struct sl_buf *out);
+void sl_keyring_write(struct sl_keyring *k, struct sl_buf *out); /* Append all there is. */
+/* Apply such rows; `is_all`: what is not in them is gone. SL_ECORRUPT: nothing has changed. */
+SL_MUST_CHECK enum sl_err sl_keyring_apply(struct sl_keyring *k, struct sl_slice rows, bool is_all);
+/* Of a copy: it has nothing yet, so nobody can be refused by it. Filled by the first apply. */
+void sl_keyring_await(struct sl_keyring *k);
+bool sl_keyring_is_filled(const struct sl_keyring *k);
 
 #endif

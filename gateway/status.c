@@ -9,6 +9,7 @@
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "gateway/api.h"
+#include "gateway/edges.h"
 #include "queue/queue.h"
 #include "runtime/alloc.h"
 #include "runtime/handoff.h"
@@ -132,6 +133,15 @@ write_nodes(struct sl_jsonw *w, struct sl_live *live)
     }
     sl_json_destroy(&doc);
     sl_buf_deinit(&nodes);
+}
+
+static void
+write_gateways(struct sl_jsonw *w, struct sl_live *live)
+{
+    struct sl_buf text = {0};
+    sl_edges_status(sl_live_state(live, SL_ACTOR_EDGES), &text);
+    sl_jsonw_member_raw(w, "gateways", sl_buf_slice(&text));
+    sl_buf_deinit(&text);
 }
 
 static void
@@ -304,6 +314,7 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
     sl_jsonw_object(&w);
     write_main(&w, s, ctx->now_ms);
     write_nodes(&w, s->sources.live);
+    write_gateways(&w, s->sources.live);
     write_queues(&w, s->sources.gateway->queue, tenants);
     write_tasks(&w, s->sources.live);
     write_jobs(&w, s->sources.gateway->queue, tenants);

@@ -28,9 +28,11 @@
 #include "extractors/replica.h"
 #include "gateway/api.h"
 #include "gateway/dashboard.h"
+#include "gateway/edges.h"
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
 #include "gateway/hooks.h"
+#include "gateway/owner.h"
 #include "gateway/plugin_path.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
@@ -76,9 +78,10 @@ struct up {
 };
 
 static bool
-fail(const char *what, enum sl_err err)
+fail(const struct up *u, const char *what, enum sl_err err)
 {
-    fprintf(stderr, "sluice up: %s: %s (%s)\n", what, sl_err_text(err), sl_err_name(err));
+    fprintf(stderr, "sluice %s: %s: %s (%s)\n", u->options.verb, what, sl_err_text(err),
+            sl_err_name(err));
     return false;
 }
 
@@ -101,11 +104,11 @@ check_format(struct up *u)
         is_ok = file != NULL && fclose(file) == 0 && is_ok;
     }
     if (!is_ok)
-        fprintf(stderr, "sluice up: %s cannot be read or made\n", path);
+        fprintf(stderr, "sluice %s: %s cannot be read or made\n", u->options.verb, path);
     else if (version > DATA_FORMAT)
         fprintf(stderr,
-                "sluice up: %s says format %d, this program knows up to %d: use a newer one\n",
-                path, version, DATA_FORMAT);
+                "sluice %s: %s says format %d, this program knows up to %d: use a newer one\n",
+                u->options.verb, path, version, DATA_FORMAT);
     sl_free(path);
     return is_ok && version <= DATA_FORMAT;
 }
@@ -127,11 +130,15 @@ open_store(struct up *u)
                                            !sl_config_bool(u->options.config, SL_UP_sync)};
     enum sl_err err = sl_store_open(&options, &u->store);
     if (err == SL_EBUSY) {
-        fprintf(stderr, "sluice up: %s is open in another sluice; stop that one first\n",
-                u->options.data);
+        char *owner = sl_owner_read(u->options.data);
+        fprintf(stderr, "sluice %s: %s is open in another sluice (%s); stop that one first\n",
+                u->options.verb, u->options.data, owner);
+        sl_free(owner);
         return false;
     }
-    return err == SL_OK || fail(u->options.data, err);
+    if (err == SL_OK)
+        sl_owner_write(u->options.data, u->options.verb);
+    return err == SL_OK || fail(u, u->options.data, err);
 }
 
 /*
@@ -146,7 +153,7 @@ wait_for_orphans(struct up *u)
     u->children_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     sl_free(path);
     if (u->children_lock < 0)
-        return fail("children.lock", sl_err_from_errno(errno));
+        return fail(u, "children.lock", sl_err_from_errno(errno));
     uint64_t until_ns = sl_time_mono_ns() + ORPHANS_NS;
     while (flock(u->children_lock, LOCK_EX | LOCK_NB) != 0) {
         if (sl_time_mono_ns() >= until_ns) {
@@ -170,7 +177,7 @@ boot(struct up *u)
     if (err == SL_OK)
         err = sl_store_sync(u->store);
     if (err != SL_OK)
-        return fail("the store", err);
+        return fail(u, "the store", err);
     sl_queue_boot(u->queue, (uint64_t)number);
     return true;
 }
@@ -189,7 +196,7 @@ make_run_directory(struct up *u)
         if (u->is_run_temporary)
             return true;
     }
-    return fail(u->run_directory, sl_err_from_errno(errno));
+    return fail(u, u->run_directory, sl_err_from_errno(errno));
 }
 
 static struct sl_source_rules
@@ -216,12 +223,12 @@ open_gateway(struct up *u)
         sl_blobs_open(blobs, !sl_config_bool(u->options.config, SL_UP_sync), &u->blobs);
     sl_free(blobs);
     if (err != SL_OK)
-        return fail("blobs", err);
+        return fail(u, "blobs", err);
     char *uploads = sl_format("%s/uploads", u->options.data);
     err = sl_incoming_open(uploads, !sl_config_bool(u->options.config, SL_UP_sync), &u->incoming);
     sl_free(uploads);
     if (err != SL_OK)
-        return fail("uploads", err);
+        return fail(u, "uploads", err);
     u->gateway = (struct sl_gateway){.store = u->store,
                                      .queue = u->queue,
                                      .indexes = sl_index_cache_create(),
@@ -238,7 +245,7 @@ open_gateway(struct up *u)
     if (err == SL_OK)
         err = sl_store_sync(u->store);
     if (err != SL_OK)
-        return fail("bootstrap", err);
+        return fail(u, "bootstrap", err);
     struct sl_sweep swept = sl_gateway_sweep(&u->gateway, SL_SWEEP_SOURCES_MAX);
     if (swept.unpacked + swept.models + swept.blobs > 0 || swept.are_blobs_skipped)
         sl_report_info("swept", "uploads=%u models=%u blobs=%" PRIu64 " skipped=%s", swept.unpacked,
@@ -316,8 +323,12 @@ spawn_actors(struct up *u, const char *endpoint)
                                                              .version = SL_VERSION,
                                                              .started_ms = sl_time_wall_ms()});
     struct sl_api_options api = {
-        .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status};
+        .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status, .has_edges = true};
     sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
+    struct sl_edges_options edges = {.gateway = &u->gateway,
+                                     .silence_ns =
+                                         sl_config_duration_ns(u->options.config, SL_UP_silence)};
+    sl_live_spawn(u->live, SL_ACTOR_EDGES, &sl_edges_class, &edges);
     spawn_hooks(u);
 
     char *text = node_text(u, endpoint);
@@ -370,20 +381,20 @@ start_actors(struct up *u)
     }
     sl_free(endpoint);
     if (err != SL_OK)
-        return fail("the actors", err);
+        return fail(u, "the actors", err);
     return sl_up_cluster_listen(&u->options, u->live, &u->cluster);
 }
 
 /* ---- serving ------------------------------------------------------------------------------- */
 
 static bool
-fail_address(const char *address, enum sl_err err)
+fail_address(const struct up *u, const char *address, enum sl_err err)
 {
     if (err == SL_EBUSY)
-        fprintf(stderr, "sluice up: %s is taken by another program; choose another port\n",
-                address);
+        fprintf(stderr, "sluice %s: %s is taken by another program; choose another port\n",
+                u->options.verb, address);
     else
-        fail(address, err);
+        fail(u, address, err);
     return false;
 }
 
@@ -397,16 +408,16 @@ start_fronts(struct up *u)
                                    .incoming = u->incoming,
                                    .post = post_call,
                                    .arg = u};
-    enum sl_err err = sl_front_start(&api, &u->front);
+    enum sl_err err = u->options.is_head ? SL_OK : sl_front_start(&api, &u->front);
     if (err != SL_OK)
-        return fail_address(http, err);
+        return fail_address(u, http, err);
 
     const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
     u->page = (struct sl_dashboard){.status = sl_status_text, .arg = u->status};
     struct sl_front_options page = {.address = address, .arg = &u->page, .connections_max = 64};
     page.page = (bool (*)(void *, const char *, struct sl_buf *, const char **))sl_dashboard_page;
     err = sl_front_start(&page, &u->dashboard);
-    return err == SL_OK || fail_address(address, err);
+    return err == SL_OK || fail_address(u, address, err);
 }
 
 static bool
@@ -417,7 +428,7 @@ is_drained(const struct up *u)
     uint32_t count = sl_queue_depths(u->queue, depths, SL_COUNT_OF(depths));
     for (uint32_t i = 0; i < count; i++)
         leased += depths[i].leased;
-    return leased == 0 && sl_front_in_flight(u->front) == 0 &&
+    return leased == 0 && (u->front == NULL || sl_front_in_flight(u->front) == 0) &&
            sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) == 0;
 }
 
@@ -434,10 +445,12 @@ on_signal(void *arg)
             return;
         }
         sl_report_info("stopping", "how=drain signal=%u", info.ssi_signo);
-        sl_front_drain(u->front);
+        if (u->front != NULL)
+            sl_front_drain(u->front);
         u->drain_until_ns =
             sl_time_mono_ns() + sl_config_duration_ns(u->options.config, SL_UP_drain);
         struct sl_ctx ctx = sl_live_context(u->live, SL_ACTOR_DISPATCHER);
+        sl_send(&ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_drain, &(struct sl_m_drain){0});
         sl_send(&ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_drain, &(struct sl_m_drain){0});
     }
 }
@@ -461,28 +474,37 @@ watch_signals(struct up *u)
     sigaddset(&stop, SIGINT);
     u->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
     if (u->signal_fd < 0)
-        return fail("signals", sl_err_from_errno(errno));
+        return fail(u, "signals", sl_err_from_errno(errno));
     sl_live_watch(u->live, u->signal_fd, on_signal, u);
     sl_live_port(u->live, SL_PORT_DRAIN, take_drain, u);
     return true;
 }
 
+/* Where to find it, for tools: ports may have been picked. */
 static void
-say_ready(const struct up *u)
+write_address(const struct up *u)
 {
-    sl_report_info("ready", "http=%u dashboard=%u data=%s", sl_front_port(u->front),
-                   sl_front_port(u->dashboard), u->options.data);
-    /* Where to find it, for tools: ports may have been picked. */
     char *path = sl_format("%s/address", u->options.data);
     FILE *file = fopen(path, "we");
     if (file != NULL) {
-        fprintf(file, "http=%u\ndashboard=%u\npid=%d\n", sl_front_port(u->front),
-                sl_front_port(u->dashboard), (int)getpid());
+        if (u->front != NULL)
+            fprintf(file, "http=%u\n", sl_front_port(u->front));
+        fprintf(file, "dashboard=%u\npid=%d\nhead=ipc://%s/head\n", sl_front_port(u->dashboard),
+                (int)getpid(), u->run_directory);
         if (u->cluster != NULL)
             fprintf(file, "cluster=%s\n", u->cluster);
         fclose(file);
     }
     sl_free(path);
+}
+
+static void
+say_ready(const struct up *u)
+{
+    sl_report_info("ready", "http=%u dashboard=%u data=%s",
+                   u->front == NULL ? 0u : sl_front_port(u->front), sl_front_port(u->dashboard),
+                   u->options.data);
+    write_address(u);
     puts("ready");
     fflush(stdout);
 }
@@ -543,6 +565,7 @@ prepare_process(void)
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
     sl_protocol_register(&sl_protocol_api);
+    sl_protocol_register(&sl_protocol_relay);
 }
 
 int
@@ -561,7 +584,7 @@ sl_up_main(int argc, char **argv)
         enum sl_err err = sl_live_run(u.live);
         if (err != SL_OK) {
             /* Nothing that was held back may go out: the disk did not take it. */
-            fail("the log", err);
+            fail(&u, "the log", err);
             _exit(1);
         }
     }

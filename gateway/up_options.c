@@ -16,6 +16,22 @@ static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
 #include "gateway/up.def"
 };
 
+static const char head_help[] =
+    "usage: sluice head --data DIR [--dashboard ADDR:PORT] [--config FILE]\n"
+    "\n"
+    "Runs everything on this machine but the API, which `sluice gateway` serves: several gateways\n"
+    "may join this head, and workers as well, at the endpoint that DIR/address names. Prints\n"
+    "`ready` on standard output when they can. SIGTERM or ctrl-c finishes what is under way and\n"
+    "stops; a second one stops at once.\n"
+    "\n"
+    "  --data DIR           where everything is kept; made when absent (0700)\n"
+    "  --dashboard ADDR:PORT  the status page; default 127.0.0.1:8265\n"
+    "  --config FILE        YAML; --print-config shows every key\n"
+    "  --print-config       print the configuration in force, with all keys, and exit\n"
+    "  --help               this text\n"
+    "\n"
+    "The operator's key is made at the first start: DIR/admin.key\n";
+
 static const char help[] =
     "usage: sluice up --data DIR [--http ADDR:PORT] [--dashboard ADDR:PORT] [--config FILE]\n"
     "\n"
@@ -35,9 +51,9 @@ static const char help[] =
     "The operator's key is made at the first start: DIR/admin.key\n";
 
 static int
-complain(const char *what)
+complain(const char *verb, const char *what)
 {
-    fprintf(stderr, "sluice up: %s\n", what);
+    fprintf(stderr, "sluice %s: %s\n", verb, what);
     return 2 + 1;
 }
 
@@ -58,8 +74,8 @@ make_directory(const char *path)
 }
 
 struct line {
-    const char *data, *http, *dashboard, *cluster, *config;
-    bool is_print;
+    const char *verb, *data, *http, *dashboard, *cluster, *config;
+    bool is_print, is_head;
 };
 
 static int
@@ -93,13 +109,17 @@ read_line(int argc, char **argv, struct line *ret_line)
             ret_line->is_print = true;
             break;
         case '?' + 256:
-            fputs(help, stdout);
+            fputs(ret_line->is_head ? head_help : help, stdout);
             return 0 + 1;
         default:
-            return complain("try --help");
+            return complain(argv[0], "try --help");
         }
     }
-    return optind < argc ? complain("it takes options only; try --help") : 0;
+    if (optind < argc)
+        return complain(argv[0], "it takes options only; try --help");
+    return ret_line->is_head && ret_line->http != NULL
+               ? complain(argv[0], "it serves no API, so --http is for `sluice gateway`")
+               : 0;
 }
 
 static int
@@ -115,7 +135,7 @@ load(const struct line *line, struct sl_config **ret_config)
         err = sl_config_set(*ret_config, keys[SL_UP_dashboard].path, line->dashboard, &error);
     if (err == SL_OK)
         return 0;
-    complain(error == NULL ? sl_err_text(err) : error);
+    complain(line->verb, error == NULL ? sl_err_text(err) : error);
     sl_free(error);
     return 2 + 1;
 }
@@ -123,8 +143,8 @@ load(const struct line *line, struct sl_config **ret_config)
 int
 sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
 {
-    struct line line = {0};
-    *ret_options = (struct sl_up_options){0};
+    struct line line = {.verb = argv[0], .is_head = strcmp(argv[0], "head") == 0};
+    *ret_options = (struct sl_up_options){.verb = line.verb, .is_head = line.is_head};
     int stop = read_line(argc, argv, &line);
     if (stop == 0)
         stop = load(&line, &ret_options->config);
@@ -136,11 +156,11 @@ sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
         stop = 0 + 1;
     }
     if (stop == 0 && line.data == NULL)
-        stop = complain("--data DIR is missing; try --help");
+        stop = complain(line.verb, "--data DIR is missing; try --help");
     if (stop == 0) {
         ret_options->data = make_directory(line.data);
         if (ret_options->data == NULL) {
-            fprintf(stderr, "sluice up: %s: %s\n", line.data, strerror(errno));
+            fprintf(stderr, "sluice %s: %s: %s\n", line.verb, line.data, strerror(errno));
             stop = 1 + 1;
         }
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * up_options.h - what `sluice up` was asked for: the command line over the configuration file.
+ * up_options.h - what `sluice up` or `sluice head` was asked for: the command line over the
+ * configuration file.
  */
 #ifndef SL_GATEWAY_UP_OPTIONS_H
 #define SL_GATEWAY_UP_OPTIONS_H
@@ -14,7 +15,9 @@ enum sl_up_key {
 };
 
 struct sl_up_options {
-    char *data; /* Absolute path; owned. */
+    const char *verb; /* "up" or "head": argv[0]. */
+    bool is_head;     /* No API is served here: gateways do. */
+    char *data;       /* Absolute path; owned. */
     struct sl_config *config;
 };
 

@@ -13,7 +13,7 @@
 
 #define BLOBS_MAGIC   0x424c4f42u
 #define WRITER_MAGIC  0x424c4f57u
-#define TMP_NAME_SIZE 33
+#define TMP_NAME_SIZE SL_BLOB_LEFT_SIZE
 
 struct sl_blobs {
     uint32_t magic;
@@ -98,8 +98,8 @@ remove_leftovers(int tmp_fd)
     return SL_OK;
 }
 
-enum sl_err
-sl_blobs_open(const char *directory, bool is_sync_off, struct sl_blobs **ret_blobs)
+static enum sl_err
+open_blobs(const char *directory, bool is_owner, bool is_sync_off, struct sl_blobs **ret_blobs)
 {
     sl_assert(directory != NULL);
     sl_assert(ret_blobs != NULL);
@@ -118,7 +118,7 @@ sl_blobs_open(const char *directory, bool is_sync_off, struct sl_blobs **ret_blo
         goto out;
     }
     err = open_directory(b, b->root_fd, "tmp", &b->tmp_fd);
-    if (err == SL_OK)
+    if (err == SL_OK && is_owner)
         err = remove_leftovers(b->tmp_fd);
     if (err == SL_OK) {
         *ret_blobs = b;
@@ -127,6 +127,18 @@ sl_blobs_open(const char *directory, bool is_sync_off, struct sl_blobs **ret_blo
 out:
     sl_blobs_close(&b);
     return err;
+}
+
+enum sl_err
+sl_blobs_open(const char *directory, bool is_sync_off, struct sl_blobs **ret_blobs)
+{
+    return open_blobs(directory, true, is_sync_off, ret_blobs);
+}
+
+enum sl_err
+sl_blobs_join(const char *directory, struct sl_blobs **ret_blobs)
+{
+    return open_blobs(directory, false, false, ret_blobs);
 }
 
 void
@@ -308,6 +320,55 @@ sl_blob_writer_detach(struct sl_blob_writer **writer, struct sl_blob *ret_blob, 
     }
     sl_blob_writer_abort(writer); /* The name goes, the file stays as long as it is open. */
     return err;
+}
+
+enum sl_err
+sl_blob_writer_leave(struct sl_blob_writer **writer, struct sl_blob *ret_blob,
+                     char ret_name[static SL_BLOB_LEFT_SIZE])
+{
+    struct sl_blob_writer *w = *writer;
+    check_writer(w);
+    uint8_t digest[SL_SHA256_SIZE];
+    enum sl_err err = w->err;
+    if (err != SL_OK) {
+        sl_blob_writer_abort(writer);
+        return err;
+    }
+    sl_sha256_finish(&w->hash, digest);
+    *ret_blob = (struct sl_blob){.size_bytes = w->size_bytes};
+    sl_hex(sl_slice(digest, sizeof(digest)), ret_blob->id);
+    memcpy(ret_name, w->name, sizeof(w->name));
+    writer_destroy(writer);
+    return SL_OK;
+}
+
+static bool
+is_left_name(const char *name)
+{
+    return strnlen(name, TMP_NAME_SIZE) == TMP_NAME_SIZE - 1 &&
+           strspn(name, "0123456789abcdef") == TMP_NAME_SIZE - 1;
+}
+
+void
+sl_blob_drop_left(struct sl_blobs *b, const char *name)
+{
+    check(b);
+    if (is_left_name(name))
+        (void)unlinkat(b->tmp_fd, name, 0);
+}
+
+enum sl_err
+sl_blob_take(struct sl_blobs *b, const char *name, int *ret_fd)
+{
+    check(b);
+    if (!is_left_name(name))
+        return SL_EINVAL;
+    int fd = openat(b->tmp_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return sl_err_from_errno(errno);
+    (void)unlinkat(b->tmp_fd, name, 0);
+    *ret_fd = fd;
+    return SL_OK;
 }
 
 void

@@ -10,7 +10,7 @@
  *
  * Nobody counts references here: who removes a blob knows that nothing points to it.
  * Threading: calls block on the disk. Writers are independent; each has one owner at a time. One
- * process owns the directory.
+ * process owns the directory; others may join it.
  */
 #ifndef SL_OBJECT_STORE_BLOB_H
 #define SL_OBJECT_STORE_BLOB_H
@@ -18,7 +18,8 @@
 #include "runtime/base.h"
 #include "runtime/hash.h"
 
-#define SL_BLOB_ID_SIZE (2 * SL_SHA256_SIZE + 1) /* 64 lower-case hex digits and a NUL. */
+#define SL_BLOB_LEFT_SIZE 33
+#define SL_BLOB_ID_SIZE   (2 * SL_SHA256_SIZE + 1) /* 64 lower-case hex digits and a NUL. */
 
 struct sl_blobs;
 struct sl_blob_writer;
@@ -35,6 +36,8 @@ bool sl_blob_is_id(const char *text);
  * SL_EDENIED, SL_ENOSPC. */
 SL_MUST_CHECK enum sl_err sl_blobs_open(const char *directory, bool is_sync_off,
                                         struct sl_blobs **ret_blobs);
+/* The same beside the process that owns it: what others write in tmp/ is let be. */
+SL_MUST_CHECK enum sl_err sl_blobs_join(const char *directory, struct sl_blobs **ret_blobs);
 void sl_blobs_close(struct sl_blobs **blobs); /* After its last writer. NULL inside is fine. */
 
 /* Start a blob of at most `size_bytes_max`; `blobs` must outlive the writer. SL_EIO, SL_ENOSPC. */
@@ -55,6 +58,14 @@ SL_MUST_CHECK enum sl_err sl_blob_writer_finish(struct sl_blob_writer **writer,
  */
 SL_MUST_CHECK enum sl_err sl_blob_writer_detach(struct sl_blob_writer **writer,
                                                 struct sl_blob *ret_blob, int *ret_fd);
+/* The same with a name that another process's sl_blob_take takes the file by. */
+SL_MUST_CHECK enum sl_err sl_blob_writer_leave(struct sl_blob_writer **writer,
+                                               struct sl_blob *ret_blob,
+                                               char ret_name[static SL_BLOB_LEFT_SIZE]);
+/* Open such a file and take its name away. SL_EINVAL: the name. SL_ENOTFOUND, SL_EIO. */
+SL_MUST_CHECK enum sl_err sl_blob_take(struct sl_blobs *blobs, const char *name, int *ret_fd);
+/* Remove such a file, if it is there still. */
+void sl_blob_drop_left(struct sl_blobs *blobs, const char *name);
 void sl_blob_writer_abort(struct sl_blob_writer **writer); /* NULL inside is fine. */
 
 /* All of it in one call. */

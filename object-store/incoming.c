@@ -40,6 +40,7 @@ struct sl_incoming {
     uint32_t magic;
     int fd;
     bool is_sync_off;
+    atomic_bool is_shared;
     uint8_t secret[SL_INCOMING_SECRET_SIZE];
     _Atomic(struct waiting_hash *) hashes[HASHES_MAX]; /* A file's place follows from its name. */
 };
@@ -92,7 +93,9 @@ take_hash(struct sl_incoming *in, const char *name, uint64_t size_bytes)
 {
     struct waiting_hash *h = atomic_exchange(place_of(in, name), NULL);
     struct sl_sha256_stream *hash = NULL;
-    if (h != NULL && strcmp(h->name, name) == 0 && h->size_bytes == size_bytes) {
+    /* Another process that has written since would not have emptied our slot. */
+    if (h != NULL && !atomic_load(&in->is_shared) && strcmp(h->name, name) == 0 &&
+        h->size_bytes == size_bytes) {
         hash = h->hash;
         sl_free(h);
         return hash;
@@ -164,6 +167,12 @@ sl_incoming_open(const char *directory, bool is_sync_off, struct sl_incoming **r
     else
         sl_incoming_close(&in);
     return err;
+}
+
+void
+sl_incoming_share(struct sl_incoming *in)
+{
+    atomic_store(&in->is_shared, true);
 }
 
 void

@@ -71,7 +71,8 @@ enum sl_protocol_id {
     SL_PROTOCOL_CLUSTER = 3,
     SL_PROTOCOL_API = 4,
     SL_PROTOCOL_TEST = 5,
-    SL_PROTOCOL_BENCH = 6
+    SL_PROTOCOL_BENCH = 6,
+    SL_PROTOCOL_RELAY = 7
 };
 
 #define F(type, name) SL_C_##type name;

@@ -108,3 +108,82 @@ Test(keyring, tenants_are_found_by_id)
     cr_assert_eq(sl_keyring_tenant(k, sl_slice_str("acm"), &found), SL_EDENIED);
     sl_keyring_destroy(&k);
 }
+
+/* ---- copies -------------------------------------------------------------------------------- */
+
+static void
+put(struct sl_keyring *k, const char *secret, uint64_t scope)
+{
+    uint8_t digest[32];
+    struct sl_identity who = {
+        .scope = {scope}, .permissions = 6, .has_scopes = true, .tenant_id = "acme"};
+    sl_sha256(sl_slice_str(secret), digest);
+    sl_keyring_put(k, digest, &who, 1000);
+}
+
+Test(keyring, a_copy_knows_what_the_original_knew_and_then_each_change)
+{
+    struct sl_keyring *k = sl_keyring_create(), *copy = sl_keyring_create();
+    struct sl_identity tenant = {.scope = {9}, .tenant_id = "acme"}, found;
+    char first[SL_SECRET_SIZE + 1], second[SL_SECRET_SIZE + 1], stray[SL_SECRET_SIZE + 1];
+    struct sl_buf rows = {0};
+    uint8_t digest[32];
+    sl_secret_mint(first);
+    sl_secret_mint(second);
+    sl_secret_mint(stray);
+    sl_keyring_await(copy);
+    cr_assert_not(sl_keyring_is_filled(copy));
+    put(copy, stray, 1);
+    sl_keyring_tenant_put(k, &tenant);
+    put(k, first, 9);
+    sl_keyring_note_changes(k);
+    cr_assert_not(sl_keyring_has_changes(k));
+
+    sl_keyring_write(k, &rows);
+    cr_assert_eq(sl_keyring_apply(copy, sl_buf_slice(&rows), true), SL_OK);
+    cr_assert(sl_keyring_is_filled(copy));
+    cr_assert_eq(check(copy, first, 999, &found), SL_OK);
+    cr_assert_eq(found.scope.id, 9);
+    cr_assert(found.has_scopes && found.permissions == 6);
+    cr_assert_eq(check(copy, first, 1000, &found), SL_EDENIED, "it expires there as well");
+    cr_assert_eq(check(copy, stray, 1, &found), SL_EDENIED, "what the original has not is gone");
+    cr_assert_eq(sl_keyring_tenant(copy, sl_slice_str("acme"), &found), SL_OK);
+
+    put(k, second, 10);
+    sl_sha256(sl_slice_str(first), digest);
+    sl_keyring_remove(k, digest);
+    sl_buf_clear(&rows);
+    cr_assert(sl_keyring_has_changes(k));
+    cr_assert(sl_keyring_take_changes(k, &rows));
+    cr_assert_eq(sl_keyring_apply(copy, sl_buf_slice(&rows), false), SL_OK);
+    cr_assert_eq(check(copy, first, 1, &found), SL_EDENIED);
+    cr_assert_eq(check(copy, second, 1, &found), SL_OK);
+    cr_assert_eq(found.scope.id, 10);
+    sl_sha256(sl_slice_str(second), digest);
+    cr_assert_eq(sl_keyring_find(copy, digest, 1, &found), SL_OK);
+    cr_assert_not(sl_keyring_take_changes(k, &rows), "each change is taken once");
+    sl_buf_deinit(&rows);
+    sl_keyring_destroy(&k);
+    sl_keyring_destroy(&copy);
+}
+
+Test(keyring, rows_that_are_cut_change_nothing)
+{
+    struct sl_keyring *k = sl_keyring_create(), *copy = sl_keyring_create();
+    struct sl_identity found;
+    char secret[SL_SECRET_SIZE + 1], kept[SL_SECRET_SIZE + 1];
+    struct sl_buf rows = {0};
+    sl_secret_mint(secret);
+    sl_secret_mint(kept);
+    put(k, secret, 1);
+    put(copy, kept, 2);
+    sl_keyring_write(k, &rows);
+    for (size_t size = 1; size < rows.size; size++) {
+        cr_assert_eq(sl_keyring_apply(copy, sl_slice(rows.data, size), true), SL_ECORRUPT);
+        cr_assert_eq(check(copy, kept, 1, &found), SL_OK);
+        cr_assert_eq(check(copy, secret, 1, &found), SL_EDENIED);
+    }
+    sl_buf_deinit(&rows);
+    sl_keyring_destroy(&k);
+    sl_keyring_destroy(&copy);
+}

@@ -8,6 +8,7 @@
 #include "actors/cluster.h"
 #include "extractors/replica.h"
 #include "gateway/api.h"
+#include "gateway/relay.h"
 #include "runtime/alloc.h"
 #include "runtime/message.h"
 #include "runtime/random.h"
@@ -18,7 +19,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned int seed);
 
 static const struct sl_protocol *const protocols[] = {&sl_protocol_replica, &sl_protocol_cluster,
-                                                      &sl_protocol_api};
+                                                      &sl_protocol_api, &sl_protocol_relay};
 
 static void
 register_all(void)

@@ -2,7 +2,8 @@
 """What the tests over a real socket share: a server, a client, checks that print one line each.
 
 SLUICE_BIN names the program under test (default build/bin/sluice). A server listens on free ports
-of the loopback, keeps its data in a directory of its own, and is gone when the test ends.
+of the loopback, keeps its data in a directory of its own, and is gone when the test ends. With
+SLUICE_SPLIT=1 it is a head and a gateway, two processes.
 """
 import atexit
 import contextlib
@@ -206,22 +207,81 @@ def up_command(data, port, dashboard_port, config=None):
             *(["--config", config] if config else [])]
 
 
+def head_command(data, dashboard_port, config=None):
+    return [BINARY, "head", "--data", data, "--dashboard", f"127.0.0.1:{dashboard_port}",
+            *(["--config", config] if config else [])]
+
+
+class Gateway:
+    """`sluice gateway` before the head of a server."""
+
+    def __init__(self, server, port=None, *options):
+        self.server, self.port, self.options = server, port or free_port(), options
+        self.log_path = f"{server.data}-gateway-{self.port}.log"
+        self.process = None
+        atexit.register(self.remove)
+
+    def start(self, seconds=15):
+        """Until it has joined: what needs a head is answered."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [BINARY, "gateway", "--head", f"ipc://{self.server.data}/run/head", "--data",
+                 self.server.data, "--http", f"127.0.0.1:{self.port}", *self.options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, MARK: self.server.mark}, start_new_session=True)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+                connection.request("GET", "/v1/health/beat")
+                if connection.getresponse().status == 200:
+                    return self
+            time.sleep(0.01)
+        raise AssertionError(f"no gateway, exit {self.process.poll()}:\n{self.log()[-3000:]}")
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def stop(self, seconds=20):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def remove(self):
+        self.kill()
+        if os.path.exists(self.log_path):
+            if SANITIZER.search(self.log()):
+                result(False, "no sanitizer report in the gateway's log", self.log()[-4000:])
+            if failures:
+                print("gateway log:\n" + self.log()[-4000:])
+            os.remove(self.log_path)
+
+
 class Server:
     """`sluice up` on a directory of its own; start() again takes over the same directory."""
 
-    def __init__(self, config=None):
+    def __init__(self, config=None, is_split=os.environ.get("SLUICE_SPLIT") == "1"):
         self.data = tempfile.mkdtemp(prefix="sluice-test-")
         self.mark = uuid.uuid4().hex
         self.port, self.dashboard_port = free_port(), free_port()
         self.config, self.process = config, None
+        self.gateway = Gateway(self, self.port) if is_split else None
         self.log_path = self.data + ".log"
         atexit.register(self.remove)
 
     def start(self, seconds=30):
         with open(self.log_path, "ab") as log:
             offset = log.tell()
+            command = up_command(self.data, self.port, self.dashboard_port, self.config)
+            if self.gateway:
+                command = head_command(self.data, self.dashboard_port, self.config)
             self.process = subprocess.Popen(
-                up_command(self.data, self.port, self.dashboard_port, self.config),
+                command,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, MARK: self.mark}, start_new_session=True)
         deadline = time.monotonic() + seconds
@@ -229,11 +289,17 @@ class Server:
             with open(self.log_path, "rb") as log:
                 log.seek(offset)
                 if any(line.strip() == b"ready" for line in log):
-                    return self
+                    return self.start_gateway()
             if self.process.poll() is not None:
                 break
             time.sleep(0.005)
         raise AssertionError(f"not ready, exit {self.process.poll()}:\n{self.log()[-3000:]}")
+
+    def start_gateway(self):
+        if self.gateway and (self.gateway.process is None
+                             or self.gateway.process.poll() is not None):
+            self.gateway.start()
+        return self
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
@@ -254,6 +320,8 @@ class Server:
 
     def stop(self, seconds=20):
         """Ask it to drain; return its exit status."""
+        if self.gateway:
+            equal(self.gateway.stop(seconds), 0, "the gateway's exit status")
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call_parts.h - what a call (call.h, which includes this) consists of. Slices live as long as it.
+ */
+#ifndef SL_GATEWAY_CALL_PARTS_H
+#define SL_GATEWAY_CALL_PARTS_H
+
+#include "runtime/base.h"
+
+#define SL_CALL_PARAMS_MAX 6
+#define SL_CALL_QUERY_MAX  24
+#define SL_CALL_FORM_MAX   24
+struct sl_pair {
+    struct sl_slice name, value; /* Percent-decoded. */
+};
+struct sl_upload { /* A file part that was streamed to disk. */
+    int fd;        /* The file, which has no name; closed with the call. -1: there is none. */
+    char name[33]; /* Of a call that goes to a head elsewhere: the file, below blobs/tmp, not fd. */
+    char blob[65]; /* SHA-256, hex; "" when there is none. */
+    uint64_t size_bytes;
+    struct sl_slice filename;
+    bool is_query; /* Of a presigned PUT: it asks what is there, and brought nothing. */
+};
+
+struct sl_wait { /* What an ask brought back. */
+    enum sl_err error;
+    const char *message; /* For people; NULL: none. Lives as long as the call. */
+    const float *vector; /* Of sl_call_embed. Lives as long as the call. */
+    uint32_t dimensions;
+};
+
+struct sl_call_origin { /* The gateway process that a call came from. */
+    uint32_t node;      /* 0: it came from a front in this process. */
+    uint64_t term;      /* Of the gateway's membership. */
+};
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/edge.h"
+
+#include <inttypes.h>
+
+#include "gateway/api.h"
+#include "gateway/call_wire.h"
+#include "object-store/blob.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+struct pending {
+    uint64_t serial; /* 0: free. */
+    struct sl_call *call;
+    uint64_t deadline_ns;
+};
+
+struct edge {
+    struct sl_edge_options options;
+    uint64_t boot; /* Of this process: a restarted one is another member. */
+    bool is_member;
+    uint64_t term, keys_number, heard_ns;
+    struct sl_buf keys; /* Pieces of all keys, until the last is here. */
+    struct sl_relay_parts parts;
+    uint64_t serial_last;
+    struct sl_edge_counts counts;
+    struct pending pending[SL_EDGE_CALLS_MAX];
+};
+
+static struct sl_addr
+at_head(void)
+{
+    return sl_at(SL_NODE_HEAD, SL_ACTOR_EDGES);
+}
+
+/* ---- answering ----------------------------------------------------------------------------- */
+
+/* A file that the head did not take would lie about until it starts again. */
+static void
+drop_upload(struct edge *e, const struct sl_call *call)
+{
+    if (call->upload.name[0] != '\0')
+        sl_blob_drop_left(e->options.gateway->blobs, call->upload.name);
+}
+
+static void
+answer(struct edge *e, struct sl_ctx *ctx, struct sl_call *call)
+{
+    drop_upload(e, call);
+    struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_FRONT), SL_M_api_reply, &m);
+}
+
+static void
+fail(struct edge *e, struct sl_ctx *ctx, struct sl_call *call, const char *reason)
+{
+    bool has_run = strcmp(reason, "head_away") != 0 && strcmp(reason, "gateway_full") != 0;
+    sl_call_fail(call, SL_API_UNAVAILABLE, "%s",
+                 has_run ? "the head did not answer: the request may have been carried out"
+                         : "the head cannot be asked now: the request was not carried out");
+    sl_call_detail(call, "reason", reason);
+    answer(e, ctx, call);
+}
+
+static struct sl_call *
+end_pending(struct edge *e, struct pending *p)
+{
+    struct sl_call *call = p->call;
+    *p = (struct pending){0};
+    e->counts.pending--;
+    return call;
+}
+
+/* Whatever waits for the head waits in vain. */
+static void
+lose_head(struct edge *e, struct sl_ctx *ctx, const char *why)
+{
+    if (!e->is_member)
+        return;
+    e->is_member = false;
+    sl_report_warn("head-lost", "why=%s calls=%u", why, e->counts.pending);
+    for (uint32_t i = 0; i < SL_EDGE_CALLS_MAX && e->counts.pending > 0; i++) {
+        if (e->pending[i].serial == 0)
+            continue;
+        e->counts.lost++;
+        fail(e, ctx, end_pending(e, &e->pending[i]), "head_lost");
+    }
+}
+
+/* ---- membership ---------------------------------------------------------------------------- */
+
+static void
+join(struct edge *e, struct sl_ctx *ctx)
+{
+    struct sl_m_edge_join m = {.boot = e->boot,
+                               .pid = e->options.pid,
+                               .name = sl_slice_str(e->options.name),
+                               .endpoint = sl_slice_str(e->options.endpoint)};
+    sl_send(ctx, at_head(), SL_M_edge_join, &m);
+}
+
+static void
+on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    const struct sl_m_edge_welcome *m = SL_BODY(msg, edge_welcome);
+    if (e->term != m->term)
+        lose_head(e, ctx, "began-anew");
+    if (!e->is_member)
+        sl_report_info("joined", "name=%s", e->options.name);
+    e->is_member = true;
+    e->term = m->term;
+    e->heard_ns = ctx->now_ns;
+    e->keys_number = 0;
+    sl_buf_clear(&e->keys);
+}
+
+static void
+on_unknown(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    if (SL_BODY(msg, edge_unknown)->term != e->term || !e->is_member)
+        return;
+    lose_head(e, ctx, "began-anew");
+    join(e, ctx);
+}
+
+static void
+on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    if (SL_BODY(msg, edge_beat)->term == e->term)
+        e->heard_ns = ctx->now_ns;
+}
+
+/* Nothing that was under way on the link comes any more. */
+static void
+on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (SL_BODY(msg, peer_down)->node == SL_NODE_HEAD)
+        lose_head(self, ctx, "link-down");
+}
+
+static void
+on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    if (SL_BODY(msg, peer_up)->node == SL_NODE_HEAD && !e->is_member && e->term != 0)
+        join(e, ctx); /* The first time our joining is on its way already. */
+}
+
+static void
+on_keys(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    const struct sl_m_edge_keys *m = SL_BODY(msg, edge_keys);
+    struct sl_keyring *keyring = e->options.gateway->keyring;
+    enum sl_err err = SL_OK;
+    if (m->term != e->term)
+        return;
+    if (m->number != ++e->keys_number)
+        err = SL_ESTALE;
+    else if (m->kind == SL_EDGE_KEYS_CHANGE)
+        err = sl_keyring_apply(keyring, m->rows, false);
+    else
+        sl_buf_append_slice(&e->keys, m->rows);
+    if (err == SL_OK && m->kind == SL_EDGE_KEYS_LAST) {
+        err = sl_keyring_apply(keyring, sl_buf_slice(&e->keys), true);
+        sl_buf_deinit(&e->keys);
+    }
+    if (err == SL_OK)
+        return;
+    sl_report_warn("keys-missed", "number=%" PRIu64 " err=%s action=\"all are asked for again\"",
+                   m->number, sl_err_name(err));
+    join(e, ctx);
+}
+
+/* ---- calls --------------------------------------------------------------------------------- */
+
+static struct pending *
+pending_add(struct edge *e, struct sl_ctx *ctx, struct sl_call *call)
+{
+    uint64_t at = e->serial_last % SL_EDGE_CALLS_MAX;
+    while (e->pending[at].serial != 0)
+        at = (at + 1) % SL_EDGE_CALLS_MAX;
+    /* The slot is in the serial, so that an answer finds its call at once. */
+    e->serial_last += SL_EDGE_CALLS_MAX - e->serial_last % SL_EDGE_CALLS_MAX + at;
+    e->pending[at] = (struct pending){
+        .serial = e->serial_last, .call = call, .deadline_ns = ctx->now_ns + e->options.timeout_ns};
+    e->counts.pending++;
+    return &e->pending[at];
+}
+
+static void
+on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
+    if (!e->is_member || e->counts.pending == SL_EDGE_CALLS_MAX) {
+        e->counts.refused++;
+        fail(e, ctx, call, e->is_member ? "gateway_full" : "head_away");
+        return;
+    }
+    struct sl_buf text = {0};
+    sl_call_request_write(call, &text);
+    struct sl_relay_head head = {.to = at_head(),
+                                 .id = SL_M_edge_call,
+                                 .term = e->term,
+                                 .serial = pending_add(e, ctx, call)->serial};
+    sl_relay_send(ctx, &head, sl_buf_slice(&text));
+    sl_buf_deinit(&text);
+    e->counts.sent++;
+}
+
+static void
+open_reply_file(struct edge *e, struct sl_call *call)
+{
+    if (call->reply_blob[0] == '\0')
+        return;
+    enum sl_err err = sl_blob_open(e->options.gateway->blobs, call->reply_blob, &call->reply_fd,
+                                   &call->reply_file_size);
+    if (err != SL_OK)
+        sl_call_fail(call, SL_API_UNAVAILABLE, "the content cannot be read: %s", sl_err_text(err));
+}
+
+static void
+on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    const struct sl_m_edge_reply *m = SL_BODY(msg, edge_reply);
+    struct sl_relay_piece piece = {m->serial, m->offset, m->total, m->piece};
+    struct pending *p = &e->pending[m->serial % SL_EDGE_CALLS_MAX];
+    if (m->term != e->term)
+        return;
+    e->heard_ns = ctx->now_ns;
+    enum sl_err err = sl_relay_take(&e->parts, &piece, SL_EDGE_REPLY_BYTES_MAX);
+    if (err == SL_EBUSY || p->serial != m->serial || p->serial == 0)
+        return; /* Not whole yet, or given up before it came. */
+    struct sl_call *call = end_pending(e, p);
+    if (err == SL_OK)
+        err = sl_call_reply_read(sl_buf_slice(&e->parts.text), call);
+    if (err == SL_OK)
+        open_reply_file(e, call);
+    else
+        sl_call_fail(call, SL_API_INTERNAL, "the head's reply cannot be read");
+    e->counts.answered++;
+    answer(e, ctx, call);
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static void
+give_up_late(struct edge *e, struct sl_ctx *ctx)
+{
+    for (uint32_t i = 0; i < SL_EDGE_CALLS_MAX && e->counts.pending > 0; i++) {
+        struct pending *p = &e->pending[i];
+        if (p->serial == 0 || ctx->now_ns < p->deadline_ns)
+            continue;
+        e->counts.late++;
+        fail(e, ctx, end_pending(e, p), "head_late");
+    }
+}
+
+static void
+on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    (void)msg;
+    if (e->is_member && ctx->now_ns - e->heard_ns >= e->options.silence_ns)
+        lose_head(e, ctx, "silent");
+    give_up_late(e, ctx);
+    if (e->is_member)
+        sl_send(ctx, at_head(), SL_M_edge_beat,
+                &(struct sl_m_edge_beat){.term = e->term, .in_flight = e->counts.pending});
+    else
+        join(e, ctx);
+    sl_after(ctx, SL_EDGE_BEAT_NS, 0);
+}
+
+/* ---- the actor ----------------------------------------------------------------------------- */
+
+static const struct sl_on table[] = {
+    {SL_M_api_call, on_call},        {SL_M_edge_reply, on_reply},     {SL_M_edge_keys, on_keys},
+    {SL_M_edge_welcome, on_welcome}, {SL_M_edge_unknown, on_unknown}, {SL_M_edge_beat, on_beat},
+    {SL_M_peer_up, on_peer_up},      {SL_M_peer_down, on_peer_down},  {SL_M_timer, on_timer},
+};
+
+static void
+handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
+        sl_report_warn("message-unknown", "actor=edge message=%s", msg->type->name);
+}
+
+static void
+init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    struct edge *e = self;
+    e->options = *(const struct sl_edge_options *)argument;
+    e->boot = sl_random_u64(ctx->random);
+    join(e, ctx);
+    sl_after(ctx, SL_EDGE_BEAT_NS, 0);
+}
+
+static void
+deinit(void *self)
+{
+    struct edge *e = self;
+    for (uint32_t i = 0; i < SL_EDGE_CALLS_MAX; i++)
+        sl_call_destroy(&e->pending[i].call);
+    sl_buf_deinit(&e->keys);
+    sl_relay_parts_deinit(&e->parts);
+}
+
+const struct sl_actor_class sl_edge_class = {
+    .name = "edge",
+    .state_size = sizeof(struct edge),
+    .init = init,
+    .handle = handle,
+    .deinit = deinit,
+};
+
+void
+sl_edge_counts(const void *edge, struct sl_edge_counts *ret_counts)
+{
+    *ret_counts = ((const struct edge *)edge)->counts;
+}
+
+void
+sl_edge_leave(const void *edge, struct sl_ctx *ctx)
+{
+    const struct edge *e = edge;
+    sl_send(ctx, at_head(), SL_M_edge_leave, &(struct sl_m_edge_leave){.term = e->term});
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * edge.h - the actor of a gateway that is a process of its own: its membership at the head, its
+ * copy of the keys, and the calls that its front posts (api_call to SL_ACTOR_EDGE), each of which
+ * it sends to the head and answers (api_reply to SL_PORT_FRONT), once:
+ *
+ *   posted --> sent --> answered              by the head
+ *        |         `--> 503 "head_lost"       the head was silent, or began anew: it may have run
+ *        |         `--> 503 "head_late"       no answer in time: the same
+ *        `-----------> 503 "head_away"        it did not run
+ */
+#ifndef SL_GATEWAY_EDGE_H
+#define SL_GATEWAY_EDGE_H
+
+#include "gateway/gateway.h"
+#include "gateway/relay.h"
+
+struct sl_edge_options {        /* Strings are borrowed for the actor's life. */
+    struct sl_gateway *gateway; /* Its keyring and blobs. */
+    const char *name, *endpoint;
+    uint64_t pid;
+    uint64_t silence_ns; /* A head that says nothing for so long is away. */
+    uint64_t timeout_ns; /* A call that it does not answer in that time is given up. */
+};
+
+extern const struct sl_actor_class sl_edge_class; /* Argument: sl_edge_options. */
+
+struct sl_edge_counts {
+    uint32_t pending;
+    uint64_t sent, answered, refused, lost, late;
+};
+void sl_edge_counts(const void *edge, struct sl_edge_counts *ret_counts);
+/* The message that says goodbye to the head, from the driver's thread. */
+void sl_edge_leave(const void *edge, struct sl_ctx *ctx);
+
+#endif

@@ -1,0 +1,256 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A head, workers and two gateways as processes of their own: any of them may die."""
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+
+import archives
+import sluice_testlib as lib
+from worker_test import Worker, wait_nodes
+
+CONFIG = "nodes: 0\ncluster:\n  silence: 2s\n"
+REJOIN_S = 3  # A head that was killed is started again and serves through its gateways within.
+
+
+def check_refusals(server):
+    with lib.check("options that make no sense are refused"):
+        for verb, *arguments in (
+                ["gateway"], ["gateway", "--head", "ipc:///x"], ["gateway", "--bogus"],
+                ["gateway", "--head", "ipc:///x", "--data", "/x", "--name", "a b"],
+                ["head"], ["head", "--data", "/x", "--http", "127.0.0.1:0"]):
+            done = subprocess.run([lib.BINARY, verb, *arguments], capture_output=True, text=True,
+                                  check=False, timeout=10)
+            lib.equal(done.returncode, 2, f"{verb} {arguments}: exit status")
+            assert f"sluice {verb}: " in done.stderr, done.stderr
+    with lib.check("a gateway needs the directory of a head"):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([lib.BINARY, "gateway", "--head", "ipc:///x", "--data", folder],
+                                  capture_output=True, text=True, check=False, timeout=10)
+        lib.equal(done.returncode, 1, "exit status")
+        assert folder in done.stderr, done.stderr
+    with lib.check("a second head on the directory refuses, and names the first"):
+        for verb in ("head", "up"):
+            done = subprocess.run([lib.BINARY, verb, "--data", server.data], capture_output=True,
+                                  text=True, check=False, timeout=10)
+            lib.equal(done.returncode, 1, f"exit status of {verb}")
+            assert f"process {server.process.pid} on {os.uname().nodename}" in done.stderr, \
+                done.stderr
+
+
+def check_gateways_alone(server):
+    """A gateway whose head is not there answers, and says so."""
+    with lib.check("without a head what needs none is answered, and the rest 503"):
+        port = lib.free_port()
+        gateway = lib.Gateway(server, port)
+        with open(gateway.log_path, "ab") as log:
+            gateway.process = subprocess.Popen(
+                [lib.BINARY, "gateway", "--head", f"ipc://{server.data}/run/nobody", "--data",
+                 server.data, "--http", f"127.0.0.1:{port}"], stdout=log, stderr=log)
+        client = lib.Client(port, server.operator().key)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                client.get("/v1/health/liveness").expect(200)
+                break
+            time.sleep(0.02)
+        for path in ("/v1/tenants", "/v1/health/beat"):
+            reply = client.get(path)
+            lib.equal(reply.status, 503, path)
+            assert reply.headers["Retry-After"], reply.headers
+            assert "head_" in reply.json["error"]["details"]["reason"], reply.json
+        lib.equal(gateway.stop(), 0, "exit status")
+
+
+def submit(client, bucket, count):
+    objects = client.make_objects(bucket, [
+        {"number": i, "content": f"item {i}"} for i in range(count)])
+    return objects, client.submit(bucket, objects)[1]
+
+
+def check_flow(clients):
+    """A job from one gateway, seen through the other."""
+    first, second = clients
+    bucket = first.make("bucket", "things", bucket_schema={"properties": {}})
+    collection = second.make(
+        "collection", "copies", source={"type": "bucket", "bucket_ids": [bucket]},
+        feature_extractor={"feature_extractor_name": "passthrough_extractor",
+                           "version": "v1", "input_mappings": {"content": "content"}})
+    objects, task = submit(first, bucket, 200)
+    lib.equal(second.wait_task(task)["status"], "COMPLETED")
+    lib.equal(len(second.documents(collection)), 200)
+    return bucket, collection, objects
+
+
+def check_uploads(clients):
+    first, second = clients
+    with lib.check("a file of a form goes through a gateway, and leaves nothing behind"):
+        path = f"/v1/namespaces/{first.namespace}/models"
+        reply = first.upload(path, archives.archive(archives.member("x", b"no model")),
+                             name="nothing", version="1.0.0", model_format="safetensors")
+        assert reply.status in (403, 422), f"{reply.status}: {reply.text[:300]!r}"
+    with lib.check("a body of 20 MB goes through in pieces"):
+        text = "word " * (4 << 20)
+        bucket = first.make("bucket", "large", bucket_schema={"properties": {}})
+        made = first.post(f"/v1/buckets/{bucket}/objects", {"blobs": [
+            {"property": "content", "type": "text", "data": text}]}).expect(200)
+        shown = second.get(f"/v1/buckets/{bucket}/objects/{made['object_id']}"
+                           "?return_presigned_urls=true").expect(200)["blobs"][0]
+        url = shown["properties"]["presigned_url"]
+        assert f":{second.port}/" in url, url
+        found = lib.Client(second.port).get(url.partition(f":{second.port}")[2])
+        found.expect(200)
+        lib.equal(found.text.decode() == text, True, "whether its bytes are the same")
+
+
+def check_keys(server, clients):
+    first, second = clients
+    with lib.check("a key that is revoked is refused at both gateways at once"):
+        user = "owner%40gateways.local"
+        path = f"/v1/organizations/users/{user}/api-keys"
+        made = first.post(path, {"name": "short", "permissions": ["read"]}).expect(200)
+        theirs = [lib.Client(client.port, made["key"], client.namespace) for client in clients]
+        for client in theirs:
+            client.get("/v1/buckets/things").expect(200)
+        second.call("DELETE", f"{path}/short").expect(200)
+        for client in theirs:
+            client.get("/v1/buckets/things").expect(401)
+    with lib.check("a tenant that is made is known at both"):
+        key = server.operator().post("/v1/tenants", {
+            "tenant_id": "later", "name": "later", "plan": "scale",
+            "isolation_level": "logical"}).expect(201)["api_key"]
+        for client in clients:
+            lib.Client(client.port, key).get("/v1/namespaces").expect(200)
+
+
+def gateways_of(server):
+    page = lib.Client(server.dashboard_port).get("/status.json")
+    return sorted(gateway["name"] for gateway in page.json["gateways"])
+
+
+def wait_gateways(server, wanted, seconds=10):
+    deadline, found = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, TypeError, KeyError):
+            found = gateways_of(server)
+            if found == wanted:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the gateways are {found}, not {wanted}")
+
+
+def check_gateway_death(server, clients, gateways):
+    with lib.check("a gateway that is killed is forgotten; the other serves on"):
+        wait_gateways(server, ["g1", "g2"])
+        gateways[1].kill()
+        clients[0].get("/v1/buckets/things").expect(200)
+        wait_gateways(server, ["g1"])
+        gateways[1].start()
+        clients[1].get("/v1/buckets/things").expect(200)
+        wait_gateways(server, ["g1", "g2"])
+
+
+def check_drain(server, clients, gateways):
+    with lib.check("SIGTERM ends a gateway once its requests have ended, and the head is told"):
+        statuses = []
+        body = {"objects": [{"number": i, "content": "x" * 500} for i in range(90)]}
+        def post():
+            statuses.append(clients[1].post("/v1/buckets/things/objects/batch", body).status)
+        threads = [threading.Thread(target=post) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        lib.equal(gateways[1].stop(), 0, "exit status")
+        for thread in threads:
+            thread.join(20)
+        assert set(statuses) <= {200, 503}, statuses
+        wait_gateways(server, ["g1"], 1)
+        gateways[1].start()
+
+
+def check_head_death(server, clients, bucket):
+    """kill -9 of the head with a job under way: gateways say so, rejoin, and nothing is lost."""
+    objects, task = submit(clients[0], bucket, 3000)
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait(10)
+    with lib.check("while the head is away requests that need it are answered 503"):
+        started = time.monotonic()
+        reply = clients[0].post("/v1/buckets/things/objects", {"number": -1, "content": "no"},
+                                timeout=30)
+        took = time.monotonic() - started
+        lib.equal(reply.status, 503)
+        assert reply.headers["Retry-After"] and took < 7, took
+        reply = clients[0].get("/v1/buckets/things")
+        lib.equal((reply.status, reply.json["error"]["details"]["reason"]), (503, "head_away"))
+    started = time.monotonic()
+    server.start()
+    with lib.check(f"gateways join a head that came back within {REJOIN_S} s"):
+        for client in clients:
+            while client.get("/v1/buckets/things").status != 200:
+                assert time.monotonic() < started + REJOIN_S, "not yet"
+                time.sleep(0.02)
+        print(f"# served again {time.monotonic() - started:.2f} s after the start")
+    with lib.check("the job that ran goes on to its end"):
+        lib.equal(clients[1].wait_task(task, 120)["status"], "COMPLETED")
+    return objects
+
+
+def check_exactly_once(client, collection, objects):
+    with lib.check("every document is there exactly once"):
+        roots = Counter(lib.root_object(item) for item in client.documents(collection))
+        lib.equal(max(roots.values()), 1, "documents of one object, at most")
+        assert set(objects) <= set(roots), f"{len(set(objects) - set(roots))} are lost"
+
+
+def run(server):
+    server.start()
+    gateways = [server.gateway, lib.Gateway(server, None, "--name", "g2")]
+    workers = [Worker(server, name) for name in ("w1", "w2")]
+    try:
+        gateways[1].start()
+        wait_nodes(server.operator(), {"w1": "alive", "w2": "alive"})
+        check_refusals(server)
+        check_gateways_alone(server)
+        client = server.tenant("gateways")
+        client.namespace = client.make("namespace", "gateways", feature_extractors=lib.BOTH)
+        clients = [client, lib.Client(gateways[1].port, client.key, client.namespace)]
+        with lib.check("a job of one gateway is seen through the other"):
+            bucket, collection, objects = check_flow(clients)
+        check_uploads(clients)
+        check_keys(server, clients)
+        check_gateway_death(server, clients, gateways)
+        check_drain(server, clients, gateways)
+        objects += check_head_death(server, clients, bucket)
+        check_exactly_once(clients[1], collection, objects)
+        with lib.check("all of them end as they should"):
+            for worker in workers:
+                lib.equal(worker.stop(), 0, "a worker's exit status")
+            lib.equal(gateways[1].stop(), 0, "the second gateway's exit status")
+            lib.equal(server.stop(), 0, "the head's exit status")
+            lib.equal(server.pids(), [], "processes left")
+            left = os.listdir(f"{server.data}/blobs/tmp")
+            lib.equal(left, [], "files left in blobs/tmp")
+    finally:
+        for worker in workers:
+            worker.remove()
+
+
+def main():
+    handle, config = tempfile.mkstemp(suffix=".yaml")
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(CONFIG)
+    try:
+        server = lib.Server(config, is_split=True)
+        server.gateway.options = ("--name", "g1")
+        run(server)
+    finally:
+        os.remove(config)
+    lib.finish()
+
+
+if __name__ == "__main__":
+    main()
