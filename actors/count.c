@@ -25,6 +25,14 @@ sl_count(struct sl_txn *t, struct sl_counter counter)
     return count;
 }
 
+void
+sl_count_raise(struct sl_txn *t, struct sl_counter counter, int64_t value)
+{
+    int64_t now = sl_count(t, counter);
+    if (value > now)
+        sl_count_add(t, counter, value - now);
+}
+
 const char *
 sl_count_of_job(enum sl_job_state state)
 {

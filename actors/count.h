@@ -14,6 +14,7 @@
 #define SL_COUNT_RECORDS     "records"     /* of a collection */
 #define SL_COUNT_SOURCES     "sources"     /* of a namespace, and of a bucket */
 #define SL_COUNT_BYTES       "bytes"       /* of sources of a bucket */
+#define SL_COUNT_UPLOADED    "uploaded-at" /* in ms, when a bucket's last source came */
 #define SL_COUNT_BUCKETS     "buckets"     /* of a namespace */
 #define SL_COUNT_COLLECTIONS "collections" /* of a namespace */
 #define SL_COUNT_BATCHES     "batches"     /* of a bucket */
@@ -32,6 +33,8 @@ struct sl_counter {
 };
 void sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta);
 int64_t sl_count(struct sl_txn *t, struct sl_counter counter);
+/* Make it `value` unless it is more already. */
+void sl_count_raise(struct sl_txn *t, struct sl_counter counter, int64_t value);
 /* Which of the three an ended job counts in. */
 const char *sl_count_of_job(enum sl_job_state state);
 /* A job, or the last of a chain, has ended: count it under what its `about` (JSON) names. */

@@ -303,6 +303,36 @@ write_tier_state(const struct sl_batch *b, uint32_t number, struct sl_jsonw *w)
     sl_jsonw_member_time(w, "completed_at", t->ended_ms);
     if (t->ended_ms >= t->started_ms && t->started_ms > 0)
         sl_jsonw_member_u64(w, "duration_ms", t->ended_ms - t->started_ms);
+}
+
+/* What extracts for each collection of the tier; one that was deleted since has none. */
+static void
+write_extractor_jobs(struct sl_call *call, const struct sl_batch *b, uint32_t number,
+                     struct sl_json ids, struct sl_jsonw *w)
+{
+    struct sl_slice row;
+    sl_jsonw_name(w, "extractor_jobs");
+    sl_jsonw_array(w);
+    for (struct sl_json_iter i = sl_json_iter(ids); sl_json_next(&i);) {
+        if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_EXTRACTION, sl_call_text(call, i.value),
+                       &row) != SL_OK)
+            continue;
+        struct sl_json extraction = sl_call_parse(call, row);
+        sl_jsonw_object(w);
+        sl_jsonw_member_value(w, "extractor_type", sl_json_member(extraction, "extractor"));
+        sl_jsonw_name(w, "collection_ids");
+        sl_jsonw_array(w);
+        sl_jsonw_value(w, i.value);
+        sl_jsonw_end(w);
+        write_tier_state(b, number, w);
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+}
+
+static void
+write_tier_counts(const struct sl_batch_tier *t, struct sl_jsonw *w)
+{
     sl_jsonw_member_u64(w, "documents_submitted_to_engine", t->total);
     sl_jsonw_member_u64(w, "documents_written", t->records);
 }
@@ -329,6 +359,8 @@ write_tier(struct sl_call *call, const struct sl_batch *b, uint32_t number, stru
         sl_jsonw_member_value(w, "parent_task_id", element(b->tiers[number - 1].jobs, 0));
     }
     write_tier_state(b, number, w);
+    write_tier_counts(t, w);
+    write_extractor_jobs(call, b, number, ids, w);
     write_fetched(call, &b->tiers[number], w);
     sl_jsonw_end(w);
 }

@@ -53,6 +53,8 @@ write_bucket(struct sl_call *call, const char *id, struct sl_json row, struct sl
     sl_write_except(w, row, none);
     sl_jsonw_member_i64(w, "object_count", count);
     sl_jsonw_member_i64(w, "total_size_bytes", bytes);
+    sl_jsonw_member_time(w, "last_upload_at", /* 0, as long as there was none: null. */
+                         (uint64_t)sl_count(call->txn, sl_counter(call, SL_COUNT_UPLOADED, id)));
     sl_jsonw_member_str(w, "status", "ACTIVE");
     sl_jsonw_name(w, "batch_stats");
     sl_jsonw_object(w);
@@ -168,6 +170,7 @@ sl_bucket_delete(struct sl_call *call, const struct sl_resource *bucket, struct 
     sl_count_forget(call->txn, sources);
     sl_batch_count_forget(call, bucket->id);
     sl_count_forget(call->txn, sl_counter(call, SL_COUNT_BYTES, bucket->id));
+    sl_count_forget(call->txn, sl_counter(call, SL_COUNT_UPLOADED, bucket->id));
     sl_resource_delete(call, &sl_kind_bucket, ns, bucket);
 }
 

@@ -10,6 +10,8 @@
 #include "gateway/event.h"
 #include "gateway/list.h"
 
+#define LINEAGE_MAX 64 /* Entries that are shown; each is as large as its collection's schema. */
+
 static const char *const none[] = {NULL};
 
 static bool
@@ -137,6 +139,54 @@ write_source(struct sl_call *call, const struct sl_collection_config *c, struct 
     sl_jsonw_end(w);
 }
 
+struct lineage {
+    struct sl_jsonw *w;
+    struct sl_slice seen[LINEAGE_MAX]; /* JSON of its entries. */
+    uint32_t count;
+};
+
+static void
+add_lineage(struct lineage *l, struct sl_slice entry)
+{
+    for (uint32_t i = 0; i < l->count; i++) {
+        if (sl_slice_equal(l->seen[i], entry))
+            return;
+    }
+    if (l->count == LINEAGE_MAX)
+        return;
+    l->seen[l->count++] = entry;
+    sl_jsonw_raw(l->w, entry);
+}
+
+/* What made the documents it reads: the collections above it, the first of them first. */
+static void
+write_lineage(struct sl_call *call, const struct sl_collection_config *c, struct sl_jsonw *w)
+{
+    struct lineage *l = sl_call_alloc(call, sizeof(*l));
+    struct sl_buf entry = {0};
+    struct sl_jsonw e;
+    l->w = w;
+    sl_jsonw_name(w, "source_lineage");
+    sl_jsonw_array(w);
+    for (uint32_t i = 0; i < c->parents_count; i++) {
+        struct sl_json row = c->parents[i].row;
+        struct sl_json before = sl_json_member(row, "source_lineage");
+        for (struct sl_json_iter k = sl_json_iter(before); sl_json_next(&k);)
+            add_lineage(l, sl_json_raw(k.value));
+        sl_buf_clear(&entry);
+        sl_jsonw_init(&e, &entry);
+        sl_jsonw_object(&e);
+        sl_jsonw_member_value(&e, "source_config", sl_json_member(row, "source"));
+        sl_jsonw_member_value(&e, "feature_extractor", sl_json_member(row, "feature_extractor"));
+        sl_jsonw_member_value(&e, "output_schema", sl_json_member(row, "output_schema"));
+        sl_jsonw_end(&e);
+        sl_jsonw_done(&e);
+        add_lineage(l, sl_call_copy(call, sl_buf_slice(&entry)));
+    }
+    sl_jsonw_end(w);
+    sl_buf_deinit(&entry);
+}
+
 /* Passed fields with the type they have in the bucket, then the extractor's outputs. */
 static void
 write_output_schema(struct sl_call *call, const struct sl_collection_config *c, struct sl_jsonw *w)
@@ -204,6 +254,7 @@ write_row(struct sl_call *call, const struct sl_collection_config *c, const char
     write_output_schema(call, c, w);
     write_extractor(c, w);
     write_source(call, c, w);
+    write_lineage(call, c, w);
     sl_jsonw_member_u64(w, "tier_num", c->tier);
     write_indexes(c, w);
     sl_jsonw_member_raw(w, "payload_indexes", sl_slice_str("[]"));

@@ -50,6 +50,9 @@ sl_object_count(struct sl_call *call, const struct sl_object_target *t)
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, t->bucket), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, call->namespace_id), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BYTES, t->bucket), t->bytes_added);
+    if (t->count_added > 0)
+        sl_count_raise(call->txn, sl_counter(call, SL_COUNT_UPLOADED, t->bucket),
+                       (int64_t)call->now_ms);
 }
 
 /* ---- create -------------------------------------------------------------------------------- */

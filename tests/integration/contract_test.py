@@ -43,6 +43,15 @@ def names(client):
         assert TIME.fullmatch(bucket["created_at"]), bucket
         found = client.documents("texts")[0]
         assert re.fullmatch(r"doc_[0-9a-f]{24}", found["document_id"]), found
+    with lib.check("a bucket tells when something came last, and a tier what extracted"):
+        assert TIME.fullmatch(bucket["last_upload_at"]), bucket
+        lib.equal(client.get("/v1/buckets/once").expect(200)["last_upload_at"], None)
+        path = "/v1/buckets/items/batches/"
+        batch = client.post(path + "list").expect(200)["results"][0]["batch_id"]
+        tier = client.get(path + batch).expect(200)["tier_tasks"][0]
+        lib.equal([(job["extractor_type"], job["collection_ids"], job["status"])
+                   for job in tier["extractor_jobs"]],
+                  [("text_extractor", tier["collection_ids"], "COMPLETED")])
     with lib.check("a path may end with a slash, and be percent-encoded"):
         client.get("/v1/buckets/items/").expect(200)
         client.get("/v1/buckets/%69tems").expect(200)
@@ -70,11 +79,11 @@ def headers(client, operator):
         operator.get("/v1/namespaces", headers={"X-Tenant-Id": "nope"}).expect(404)
     with lib.check("a key that is sent twice makes one thing, and is not for another"):
         again = {"Idempotency-Key": "one"}
-        first, second = (client.post("/v1/buckets", {"bucket_name": "once"}, headers=again)
+        first, second = (client.post("/v1/buckets", {"bucket_name": "twin"}, headers=again)
                          for _ in range(2))
         lib.equal(first.expect(200), second.expect(200))
         lib.equal(second.headers["Idempotent-Replayed"], "true")
-        client.post("/v1/buckets", {"bucket_name": "twice"}, headers=again).expect(422)
+        client.post("/v1/buckets", {"bucket_name": "other"}, headers=again).expect(422)
 
 
 def lists(client):
@@ -83,11 +92,11 @@ def lists(client):
             client.post("/v1/buckets/list?" + query_text).expect(422)
         page = client.post("/v1/buckets/list?limit=1&include_total=True", {"limit": 2}).expect(200)
         lib.equal([page["pagination"][name] for name in ("total", "page", "total_pages")],
-                  [2, 1, 2])
+                  [3, 1, 3])
         page = client.post("/v1/buckets/list", {"page_size": 1}).expect(200)
         lib.equal(len(page["results"]), 1)
         rest = client.post(f"/v1/buckets/list?cursor={page['pagination']['next_cursor']}")
-        lib.equal(len(rest.expect(200)["results"]), 1)
+        lib.equal(len(rest.expect(200)["results"]), 2)
     with lib.check("batches are listed by a status that there is"):
         path = "/v1/buckets/items/batches/list"
         lib.equal(client.post(path, {"status": "COMPLETED"}).expect(200)["total_count"], 1)
@@ -141,6 +150,10 @@ def collections(client):
             made = make(200 if tier < 8 else 422, f"tier{tier}", source=source,
                         feature_extractor=passing)
             lib.equal(made.get("tier_num"), tier if tier < 8 else None)
+            made_by = [entry["feature_extractor"]["feature_extractor_name"]
+                       for entry in made.get("source_lineage", [])]
+            lib.equal(made_by, ["text_extractor", "passthrough_extractor",
+                                *["passthrough_extractor"] * (tier - 2)][:tier * (tier < 8)])
             last = f"tier{tier}"
         for tier in range(7, 0, -1):
             client.call("DELETE", f"/v1/collections/tier{tier}").expect(200)
@@ -220,6 +233,7 @@ def main():
     made = client.make_objects("items", [lib.text_object(text, sku=f"S{n}", n=n)
                                          for n, text in enumerate(texts)])
     client.wait_task(client.submit("items", made)[1])
+    client.make("bucket", "once")
     names(client)
     headers(client, server.operator())
     lists(client)
