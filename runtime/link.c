@@ -239,8 +239,10 @@ sl_links_add(struct sl_links *l, const struct sl_msg *msg)
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
-/* Who sent, by the ROUTER's identity part; false: none of ours, the frame is dropped. */
-static bool
+enum heard { HEARD, HEARD_NOTHING, HEARD_NONSENSE };
+
+/* Who sends, by the ROUTER's identity part. Nonsense: none of ours, the frame is dropped. */
+static enum heard
 receive_identity(struct sl_links *l, struct sl_link_source *from)
 {
     uint8_t identity[SL_LINK_IDENTITY_SIZE] = {0};
@@ -248,40 +250,51 @@ receive_identity(struct sl_links *l, struct sl_link_source *from)
     uint64_t boot;
     int size = zmq_recv(from->socket, identity, sizeof(identity), ZMQ_DONTWAIT);
     if (size < 0)
-        return false;
+        return HEARD_NOTHING;
     memcpy(&node, identity + 1, sizeof(node));
     memcpy(&boot, identity + 5, sizeof(boot));
     from->node = be32toh(node);
     from->boot = be64toh(boot);
     if (size == SL_LINK_IDENTITY_SIZE && identity[0] == 'n' && from->node != 0 && from->boot != 0 &&
         !sl_link_is_last_part(from->socket))
-        return true;
+        return HEARD;
     sl_link_malformed(l, NULL, from, (size_t)size);
     sl_link_drop_parts(from->socket);
-    return false;
+    return HEARD_NONSENSE;
 }
 
-/* Receive until a frame has messages. */
+/* A caller's connection is there once something can be sent. */
+static void
+join_if_connected(struct sl_links *l, const struct sl_link_call *call)
+{
+    if (!sl_session_is_cut(call->peer->session) ||
+        (sl_link_events(call->socket) & ZMQ_POLLOUT) == 0)
+        return;
+    sl_session_join(call->peer->session, sl_time_mono_ns());
+    sl_link_activate(l, call->peer);
+}
+
+/*
+ * Receive until a frame has messages. That nothing is there is learnt by trying: asking for a
+ * socket's events first would be a system call more.
+ */
 static bool
 receive_from(struct sl_links *l, struct sl_link_source *from)
 {
+    if (from->call != NULL)
+        join_if_connected(l, from->call);
     for (;;) {
-        int events = sl_link_events(from->socket);
-        if (from->call != NULL && (events & ZMQ_POLLOUT) != 0) {
-            sl_session_join(from->call->peer->session, sl_time_mono_ns());
-            sl_link_activate(l, from->call->peer);
-        }
-        if ((events & ZMQ_POLLIN) == 0)
+        enum heard heard = from->listener != NULL ? receive_identity(l, from) : HEARD;
+        if (heard == HEARD_NOTHING)
             return false;
-        if (from->listener != NULL && !receive_identity(l, from))
+        if (heard == HEARD_NONSENSE)
             continue;
         zmq_msg_init(&l->received);
         if (zmq_msg_recv(&l->received, from->socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&l->received);
             return false;
         }
-        bool is_whole = !zmq_msg_more(&l->received);
-        if (!is_whole)
+        if (zmq_msg_more(&l->received))
             sl_link_drop_parts(from->socket);
         if (sl_link_take_frame(l, from)) {
             l->has_received = true;

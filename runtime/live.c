@@ -482,7 +482,8 @@ sleep_until_something(struct sl_live *live)
     uint32_t count = 0;
     for (; count < live->watches_count; count++)
         polls[count] = (struct pollfd){.fd = live->watches[count].fd, .events = POLLIN};
-    polls[count++] = (struct pollfd){.fd = live->wake_fd, .events = POLLIN};
+    struct pollfd *woken = &polls[count++];
+    *woken = (struct pollfd){.fd = live->wake_fd, .events = POLLIN};
     int fds[POLLS_MAX];
     uint32_t links = sl_links_fds(live->links, fds, POLLS_MAX - count);
     for (uint32_t i = 0; i < links; i++)
@@ -496,7 +497,7 @@ sleep_until_something(struct sl_live *live)
     if (ready <= 0)
         return;
     uint64_t ignored;
-    while (read(live->wake_fd, &ignored, sizeof(ignored)) > 0)
+    while (woken->revents != 0 && read(live->wake_fd, &ignored, sizeof(ignored)) > 0)
         ;
     live->now_ns = sl_time_mono_ns();
     live->now_ms = sl_time_wall_ms();

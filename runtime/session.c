@@ -596,6 +596,12 @@ sl_session_is_bound(const struct sl_session *s)
 }
 
 bool
+sl_session_is_cut(const struct sl_session *s)
+{
+    return s->is_cut;
+}
+
+bool
 sl_session_has_unsent(const struct sl_session *s)
 {
     return s->unsent != NULL || (s->oldest != NULL && !s->is_in_step);

@@ -92,6 +92,7 @@ struct sl_session_counts {
 };
 const struct sl_session_counts *sl_session_counts(const struct sl_session *s);
 bool sl_session_is_bound(const struct sl_session *s);
+bool sl_session_is_cut(const struct sl_session *s);
 bool sl_session_has_unsent(const struct sl_session *s); /* Frames wait for a connection. */
 bool sl_session_is_idle(const struct sl_session *s);    /* Nothing of ours is under way. */
 uint64_t sl_session_heard_ns(const struct sl_session *s);
