@@ -21,6 +21,8 @@ static const struct suite {
     {"queue", "the queue in memory and with its log", sl_bench_queue},
     {"object-store", "vector search and attaching a model", sl_bench_object_store},
     {"actor", "messages and calls between actors, their creation and memory", sl_bench_actor},
+    {"actor_remote", "calls between actors of two processes, over ipc and tcp",
+     sl_bench_actor_remote},
     {"recovery", "a head with 100,000 queued tasks, killed and started again", sl_bench_recovery},
     {"model", "moving and mapping models", NULL},
     {"serve", "requests to replicas", NULL},

@@ -52,6 +52,7 @@ bool sl_bench_encoder(const struct sl_bench *bench);
 bool sl_bench_queue(const struct sl_bench *bench);
 bool sl_bench_object_store(const struct sl_bench *bench);
 bool sl_bench_actor(const struct sl_bench *bench);
+bool sl_bench_actor_remote(const struct sl_bench *bench);
 bool sl_bench_recovery(const struct sl_bench *bench);
 bool sl_bench_gateway(const struct sl_bench *bench);
 
