@@ -63,14 +63,14 @@ open_store(struct sl_world *w)
                                   .apply = sl_queue_apply,
                                   .snapshot = sl_queue_snapshot,
                                   .restore = sl_queue_restore};
-    struct sl_store_options options = {
-        .directory = w->directory,
-        .disk = &w->disk_ops,
-        .projections = &queue,
-        .projections_count = 1,
-        .map_size_bytes = MAP_SIZE,
-        .checkpoint_bytes = w->options.load == 0 ? CHECKPOINT : CHECKPOINT_2,
-        .is_replayed_twice = w->options.plant == SL_PLANT_APPLY_TWICE};
+    struct sl_store_options options = {.directory = w->directory,
+                                       .disk = &w->disk_ops,
+                                       .projections = &queue,
+                                       .projections_count = 1,
+                                       .map_size_bytes = MAP_SIZE,
+                                       .segment_bytes = w->options.load == 0 ? SEGMENT : SEGMENT_2,
+                                       .checkpoint_bytes =
+                                           w->options.load == 0 ? CHECKPOINT : CHECKPOINT_2};
     return sl_store_open(&options, &w->store);
 }
 

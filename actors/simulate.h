@@ -21,7 +21,6 @@
     X(NO_RESTART, "no-restart", "a node that crashed is not started again")                        \
     X(DOUBLE, "double-placement", "a node behind a partition is given up without a fence")         \
     X(EARLY, "expiry-off-by-one", "leases expire one tick of the dispatcher too early")            \
-    X(APPLY_TWICE, "applied-twice", "a start applies a record to the catalogue that it has")       \
     X(FORGET, "forgotten-tier", "a start forgets which tiers are to be opened")                    \
     X(TWICE, "every-end-twice", "every end comes twice: this must be borne")
 enum sl_simulate_plant {

@@ -186,7 +186,7 @@ replay(void *arg, uint64_t position, struct sl_slice record)
     enum sl_err err = SL_OK;
     if (!sl_record_is_valid(record))
         return SL_ECORRUPT;
-    if (position + store->options.is_replayed_twice > sl_catalogue_position(store->catalogue))
+    if (position > sl_catalogue_position(store->catalogue))
         err = apply_rows(store, record, position);
     /* All replayed is durable; keeping the open transaction small keeps it in memory. */
     if (err == SL_OK && sl_catalogue_dirty_bytes(store->catalogue) > REPLAY_BYTES)

@@ -53,7 +53,6 @@ struct sl_store_options {
     uint64_t checkpoint_bytes; /* Log bytes between checkpoints; 0: 64 MiB. */
     uint64_t segment_bytes;    /* Of the log; 0: its default. */
     bool is_sync_off;
-    bool is_replayed_twice; /* A planted bug: a start applies a record again that it has. */
 };
 
 /* SL_EBUSY: open in another process. SL_ECORRUPT, SL_EVERSION, SL_EIO. */

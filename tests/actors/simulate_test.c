@@ -138,13 +138,6 @@ Test(simulate, catches_a_lease_that_ends_one_tick_too_early)
     cr_assert_not_null(strstr(result.failure, "holds it"), "%s", result.failure);
 }
 
-Test(simulate, catches_a_record_that_is_applied_twice)
-{
-    struct sl_simulate_result result = hunt(SL_PLANT_APPLY_TWICE);
-    cr_assert_not(result.is_ok);
-    cr_assert_not_null(strstr(result.failure, "are counted"), "%s", result.failure);
-}
-
 Test(simulate, catches_a_chain_that_a_crash_loses)
 {
     struct sl_simulate_result result = hunt(SL_PLANT_FORGET);
