@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/alloc.h"
+#include "runtime/random.h"
 
 #define FILE_MAGIC 0x66696c65u
 #define DISK_MAGIC 0x6469736bu
@@ -173,6 +174,15 @@ disk_room(void *self)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
+static uint32_t
+disk_salt(void *self)
+{
+    uint32_t salt;
+    (void)self;
+    sl_random_secret(&salt, sizeof(salt));
+    return salt;
+}
+
 enum sl_err
 sl_disk_open(const char *directory, struct sl_disk *ret_disk)
 {
@@ -195,6 +205,7 @@ sl_disk_open(const char *directory, struct sl_disk *ret_disk)
         .remove = disk_remove,
         .list = disk_list,
         .room = disk_room,
+        .salt = disk_salt,
     };
     return SL_OK;
 }

@@ -29,6 +29,7 @@ struct sl_disk {
     enum sl_err (*list)(void *self, struct sl_buf *names);
     /* Bytes that may still be written; NULL, UINT64_MAX: not known. */
     uint64_t (*room)(void *self);
+    uint32_t (*salt)(void *self); /* A number that nobody could guess, nor old bytes have. */
 };
 
 /* The real disk at `directory`, made (0700) when absent. Errors: of mkdir and open. */

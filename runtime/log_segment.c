@@ -6,7 +6,6 @@
 
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
-#include "runtime/random.h"
 
 #define HEAD_MAGIC   0x676c6c73u /* "sllg" */
 #define HEAD_VERSION 1
@@ -134,7 +133,7 @@ sl_segment_start(const struct sl_disk *disk, struct sl_segment *s, uint64_t firs
     struct sl_buf buf = {0};
     s->first = first;
     s->last = first - 1;
-    sl_random_secret(&s->salt, sizeof(s->salt));
+    s->salt = disk->salt(disk->self);
     sl_buf_append_u32(&buf, HEAD_MAGIC);
     sl_buf_append_u32(&buf, HEAD_VERSION);
     sl_buf_append_u64(&buf, first);

@@ -20,7 +20,7 @@ struct inode {
 
 struct sl_sim_disk {
     struct inode inodes[INODES_MAX];
-    uint64_t operations, syncs, writes, fail_at;
+    uint64_t operations, syncs, writes, fail_at, salts;
     bool is_full, is_torn;
     struct inode *flipped; /* In which a bit was turned, until it is mended. */
     uint64_t flipped_at;
@@ -155,6 +155,14 @@ disk_room(void *self)
     return ((struct sl_sim_disk *)self)->is_full ? 0 : UINT64_MAX;
 }
 
+/* Equal runs have equal bytes: else what a crash tears would differ between them. */
+static uint32_t
+disk_salt(void *self)
+{
+    struct sl_sim_disk *disk = self;
+    return (uint32_t)(++disk->salts * UINT64_C(0x9E3779B97F4A7C15) >> 32);
+}
+
 static enum sl_err
 disk_size(struct sl_file *f, uint64_t *ret_size)
 {
@@ -253,6 +261,7 @@ sl_sim_disk_ops(struct sl_sim_disk *disk)
         .remove = disk_remove,
         .list = disk_list,
         .room = disk_room,
+        .salt = disk_salt,
     };
 }
 
