@@ -137,14 +137,17 @@ sl_unit() {
     fi
 }
 
-# sl_simulate SEEDS: one check, skipped where this build has no simulation.
+# sl_simulate SEEDS|random:COUNT [OPTION...]: one check, whose name tells the seeds: a failure says
+# how to replay it.
 sl_simulate() {
-    if ! build/bin/sluice simulate --help 2>&1 | grep -e --seeds >/dev/null; then
-        sl_skip "simulation: this build has no \`sluice simulate\`"
-        return
+    local seeds=$1 first
+    shift
+    if [ "${seeds%%:*}" = random ]; then
+        first=$((1000000 + RANDOM * 32768 + RANDOM))
+        seeds=$first..$((first + ${seeds#*:} - 1))
     fi
-    sl_check "simulation, seeds $1, all faults" \
-        timeout 300 build/bin/sluice simulate --seeds "$1" --faults all
+    sl_check "simulation, seeds $seeds${*:+ $*}, all faults" \
+        timeout 300 build/bin/sluice simulate --seeds "$seeds" --faults all "$@"
 }
 
 # sl_fuzz SECONDS: build every fuzz target and run each for that long; one check per target.
