@@ -178,7 +178,7 @@ def check_join(cluster):
 
 
 def check_cut(cluster):
-    """Given up, its tasks run elsewhere; with its cable back it joins, and its late ends are void."""
+    """Its tasks run elsewhere; with its cable back it joins, and its late ends are void."""
     task = cluster.submit(600)
     cluster.wait_work(2, 3, 4)
     cluster.network.cable(2, "down")
