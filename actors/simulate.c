@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/simulate.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "actors/dispatcher.h"
 #include "actors/head.h"
 #include "actors/router.h"
 #include "actors/rows.h"
+#include "actors/simulate_directory.h"
 #include "actors/simulate_world.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
@@ -353,42 +351,6 @@ take_ack(void *world, uint32_t process, struct sl_msg *msg)
     }
 }
 
-static bool
-make_directory(struct sl_world *w)
-{
-    const char *parent = w->options.directory;
-    if (parent == NULL)
-        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    w->directory = sl_format("%s/sluice-simulate-XXXXXX", parent);
-    return mkdtemp(w->directory) != NULL;
-}
-
-static void
-remove_part(const char *directory, const char *part)
-{
-    char *path = sl_format("%s%s", directory, part);
-    DIR *listing = opendir(path);
-    for (struct dirent *entry; listing != NULL && (entry = readdir(listing)) != NULL;) {
-        char *file = sl_format("%s/%s", path, entry->d_name);
-        unlink(file); /* Not "." and "..": they are directories. */
-        sl_free(file);
-    }
-    if (listing != NULL)
-        closedir(listing);
-    rmdir(path);
-    sl_free(path);
-}
-
-static void
-remove_directory(struct sl_world *w)
-{
-    remove_part(w->directory, "/catalogue");
-    remove_part(w->directory, "/snapshots");
-    remove_part(w->directory, "/log");
-    remove_part(w->directory, "");
-    sl_free(w->directory);
-}
-
 static void
 set_up(struct sl_world *w)
 {
@@ -491,7 +453,7 @@ tear_down(struct sl_world *w)
     sl_free(w->children);
     sl_free(w->live);
     sl_free(w->jobs);
-    remove_directory(w);
+    sl_simulate_directory_remove(w->directory);
 }
 
 void
@@ -501,9 +463,9 @@ sl_simulate(const struct sl_simulate_options *options, struct sl_simulate_result
     *ret_result = (struct sl_simulate_result){.is_ok = true};
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
-    if (!make_directory(&w)) {
-        sl_world_fail(&w, "no directory can be made at %s", w.directory);
-        sl_free(w.directory);
+    w.directory = sl_simulate_directory_make(options->directory);
+    if (w.directory == NULL) {
+        sl_world_fail(&w, "no directory can be made for the run");
         return;
     }
     set_up(&w);

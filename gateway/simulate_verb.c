@@ -2,9 +2,11 @@
 #include "gateway/simulate_verb.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "actors/simulate_scale.h"
 #include "actors/simulate_shrink.h"
 #include "gateway/cli.h"
 #include "runtime/alloc.h"
@@ -27,7 +29,7 @@ struct arguments {
     uint64_t minutes; /* Of wall time; 0: without end. */
     struct sl_simulate_options run;
     uint32_t *only;
-    bool is_help;
+    bool is_help, is_scale;
 };
 
 struct totals {
@@ -48,6 +50,7 @@ usage(FILE *to)
 {
     (void)fputs(
         "usage: sluice simulate [--seeds A..B | --random [N]] [--faults LIST] [--minutes M]\n"
+        "       sluice simulate --scale\n"
         "Run the job path in simulated time while things fail, and check its promises.\n\n"
         "  --seeds A..B      which runs; one number is one run (1..100)\n"
         "  --random N        N runs from a seed that is picked and printed\n"
@@ -59,6 +62,7 @@ usage(FILE *to)
         "  --nodes N         at the start of a run (3)\n"
         "  --calls N         online calls a second (4, or like --load)\n"
         "  --plant NAME      with a bug put in on purpose, which must be caught\n"
+        "  --scale           up to 10,000 nodes, 1,000,000 tasks and 1,000 tenants, measured\n"
         "  --help            print this\n\nfaults (times an hour):\n",
         to);
     for (size_t i = 0; i < SL_FAULTS_COUNT; i++)
@@ -226,6 +230,10 @@ parse(int argc, char **argv, struct arguments *a)
             a->is_help = true;
             return true;
         }
+        if (strcmp(argv[at], "--scale") == 0) {
+            a->is_scale = true;
+            continue;
+        }
         const char *equals = strchr(argv[at], '=');
         size_t size = equals == NULL ? strlen(argv[at]) : (size_t)(equals - argv[at]);
         while (i < SL_COUNT_OF(options) && !sl_slice_is(sl_slice(argv[at], size), options[i].name))
@@ -362,6 +370,49 @@ print_totals(const struct totals *t)
            t->seeds, t->failed, passed / 3600, t->faults);
 }
 
+/* ---- scale --------------------------------------------------------------------------------- */
+
+static uint64_t
+memory_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static int
+run_scale(void)
+{
+    static const struct {
+        uint32_t nodes, tasks, tenants;
+    } sizes[] = {{100, 10000, 10}, {1000, 100000, 100}, {10000, 1000000, 1000}};
+    printf("  nodes    tasks tenants  decisions/s  of all/s  B/node  B/task   actors B/actor   "
+           "events/s   took s\n");
+    for (size_t i = 0; i < SL_COUNT_OF(sizes); i++) {
+        struct sl_scale_result r;
+        sl_simulate_scale(&(struct sl_scale_options){.seed = 1,
+                                                     .nodes = sizes[i].nodes,
+                                                     .tasks = sizes[i].tasks,
+                                                     .tenants = sizes[i].tenants,
+                                                     .ran_ns = sl_time_processor_ns,
+                                                     .memory_bytes = memory_bytes},
+                          &r);
+        if (!r.is_ok) {
+            printf("failed: %s\n", r.failure);
+            return SL_EXIT_FAILED;
+        }
+        double ran = (double)r.ran_ns / 1e9, deciding = (double)r.deciding_ns / 1e9;
+        printf("%7u %8u %7u %12.0f %9.0f %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %7" PRIu64
+               " %10.0f %8.1f\n",
+               sizes[i].nodes, sizes[i].tasks, sizes[i].tenants, (double)r.decisions / deciding,
+               (double)r.decisions / ran, r.node_bytes, r.task_bytes, r.actors, r.actor_bytes,
+               (double)r.events / ran, ran);
+        (void)fflush(stdout);
+    }
+    printf("decisions/s: of a second that the dispatcher's handlers ran, ends of tasks included;\n"
+           "of all/s: of a second of one core, with nodes, replicas, network and store\n");
+    return SL_EXIT_OK;
+}
+
 int
 sl_simulate_main(int argc, char **argv)
 {
@@ -376,6 +427,10 @@ sl_simulate_main(int argc, char **argv)
     /* Lost nodes and the like are what a run is made of. */
     if (getenv("SLUICE_REPORT") == NULL)
         sl_report_level_set(SL_REPORT_ERROR);
+    if (a.is_scale) {
+        sl_free(a.only);
+        return run_scale();
+    }
     if (a.count > 0)
         printf("seeds %" PRIu64 "..%" PRIu64 "\n", a.first, a.last);
     uint64_t until_ns = sl_time_mono_ns() + a.minutes * 60 * SL_SECOND_NS;

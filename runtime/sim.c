@@ -44,7 +44,7 @@ struct process {
     struct sl_store *store;
     struct actor actors[ACTORS_MAX];
     uint32_t actors_count;
-    struct sl_sim_link *links;
+    struct sl_sim_link *links; /* By node. */
     uint32_t links_count;
     struct sl_msg_list inbox, local, held;
     struct held_work *work_oldest, **work_tail;
@@ -100,11 +100,8 @@ sl_sim_between(struct sl_sim *sim, uint64_t min, uint64_t max)
 static struct sl_sim_link *
 link_lookup(const struct process *p, uint32_t node)
 {
-    for (uint32_t i = 0; i < p->links_count; i++) {
-        if (p->links[i].node == node)
-            return &p->links[i];
-    }
-    return NULL;
+    uint32_t place = sl_sim_link_place(p->links, p->links_count, node);
+    return place < p->links_count && p->links[place].node == node ? &p->links[place] : NULL;
 }
 
 /* ---- what happened ------------------------------------------------------------------------- */
@@ -359,7 +356,9 @@ link_one_way(struct process *from, const struct process *to)
     struct sl_sim_link *l = link_lookup(from, to->node);
     if (l == NULL) {
         from->links = sl_realloc(from->links, (from->links_count + 1) * sizeof(from->links[0]));
-        l = &from->links[from->links_count++];
+        l = &from->links[sl_sim_link_place(from->links, from->links_count, to->node)];
+        memmove(l + 1, l, (from->links_count - (size_t)(l - from->links)) * sizeof(*l));
+        from->links_count++;
     }
     struct sl_sim_session *session = sl_zalloc(sizeof(*session));
     session->next = sim->sessions;

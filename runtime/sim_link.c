@@ -14,6 +14,20 @@ struct sl_sim_early {
     struct sl_msg *msg;
 };
 
+uint32_t
+sl_sim_link_place(const struct sl_sim_link *links, uint32_t count, uint32_t node)
+{
+    uint32_t from = 0, to = count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (links[middle].node < node)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 static uint64_t
 between(const struct sl_sim_network *n, uint64_t min, uint64_t max)
 {

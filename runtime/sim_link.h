@@ -53,6 +53,9 @@ struct sl_sim_network {
     uint64_t now_ns, delay_min_ns, delay_max_ns;
 };
 
+/* Where among links by node the one to `node` is, or would be: a head has thousands. */
+uint32_t sl_sim_link_place(const struct sl_sim_link *links, uint32_t count, uint32_t node);
+
 /* What becomes of the next message of a link. */
 void sl_sim_link_send(struct sl_sim_link *link, const struct sl_sim_network *network,
                       struct sl_sim_link_counts *counts, struct sl_sim_frames *ret_frames);
