@@ -279,6 +279,26 @@ write_tasks(struct sl_jsonw *w, struct sl_live *live)
     sl_jsonw_end(w);
 }
 
+/* Of the head's links: what was carried, and what was refused and why. */
+static void
+write_links(struct sl_jsonw *w, const struct sl_live *live)
+{
+    struct sl_links_counts c;
+    sl_live_links_counts(live, &c);
+    sl_jsonw_name(w, "links");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "frames_sent", c.frames_sent);
+    sl_jsonw_member_u64(w, "frames_received", c.frames_received);
+    sl_jsonw_member_u64(w, "malformed", c.malformed);
+    sl_jsonw_member_u64(w, "foreign", c.foreign);
+    sl_jsonw_member_u64(w, "refused", c.refused);
+    sl_jsonw_member_u64(w, "resent", c.resent);
+    sl_jsonw_member_u64(w, "duplicates", c.duplicates);
+    sl_jsonw_member_u64(w, "voided", c.voided);
+    sl_jsonw_member_u64(w, "overflows", c.overflows);
+    sl_jsonw_end(w);
+}
+
 static void
 write_main(struct sl_jsonw *w, const struct sl_status *s, uint64_t now_ms)
 {
@@ -317,6 +337,7 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
     write_gateways(&w, s->sources.live);
     write_queues(&w, s->sources.gateway->queue, tenants);
     write_tasks(&w, s->sources.live);
+    write_links(&w, s->sources.live);
     write_jobs(&w, s->sources.gateway->queue, tenants);
     write_models(&w, txn, tenants);
     write_objects(&w, txn, tenants);

@@ -175,7 +175,8 @@ static void *
 socket_create(const struct sl_link_net *n, int type, bool is_tcp)
 {
     void *socket = zmq_socket(n->context, type);
-    int64_t size_max = (int64_t)SL_LIMIT_FRAME_BYTES;
+    /* Somewhat larger ones come, to be counted and told of; ZeroMQ hangs up on what is larger. */
+    int64_t size_max = 2 * (int64_t)SL_LIMIT_FRAME_BYTES;
     sl_assert(socket != NULL);
     /* Sessions bound what is under way, so nothing may be dropped for a full pipe. */
     set_int(socket, ZMQ_SNDHWM, 0);

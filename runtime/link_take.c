@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "runtime/limits.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
 
@@ -197,6 +198,10 @@ sl_link_take_frame(struct sl_links *l, const struct sl_link_source *from)
     struct sl_slice bytes = sl_slice(zmq_msg_data(&l->received), zmq_msg_size(&l->received));
     uint64_t now_ns = sl_time_mono_ns();
     l->counts.frames_received++;
+    if (bytes.size > SL_LIMIT_FRAME_BYTES) {
+        sl_link_malformed(l, source_peer(l, from), from, bytes.size);
+        return false;
+    }
     switch (sl_frame_read(bytes, &view)) {
     case SL_OK:
         break;

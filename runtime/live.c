@@ -261,6 +261,12 @@ sl_live_bound(const struct sl_live *live)
     return sl_links_bound(live->links);
 }
 
+void
+sl_live_links_counts(const struct sl_live *live, struct sl_links_counts *ret_counts)
+{
+    sl_links_counts(live->links, ret_counts);
+}
+
 enum sl_err
 sl_live_listen(struct sl_live *live, const char *endpoint)
 {

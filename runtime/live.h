@@ -50,6 +50,7 @@ void sl_live_unwatch(struct sl_live *live, int fd);
 SL_MUST_CHECK enum sl_err sl_live_secure(struct sl_live *live,
                                          const struct sl_link_security *security);
 char *sl_live_bound(const struct sl_live *live);
+void sl_live_links_counts(const struct sl_live *live, struct sl_links_counts *ret_counts);
 SL_MUST_CHECK enum sl_err sl_live_listen(struct sl_live *live, const char *endpoint);
 SL_MUST_CHECK enum sl_err sl_live_connect(struct sl_live *live, uint32_t node,
                                           const char *endpoint);

@@ -10,10 +10,12 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections import Counter
 
 import sluice_testlib as lib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SILENCE_S = 6    # After which a worker that says nothing is given up.
 RELEASE_S = 1.0  # What the head takes to lease a dead worker's tasks again.
 SLACK_S = 1.0    # What this machine may take to run them, whatever else it does.
 
@@ -73,8 +75,9 @@ class Cluster:
         self.folder = folder
         config = os.path.join(folder, "sluice.yaml")
         with open(config, "w", encoding="ascii") as file:
-            file.write(f"nodes: 0\nplugins: {folder}\ncluster:\n  listen: tcp://127.0.0.1:0\n"
-                       "  groups: any cpu-workers\n")
+            file.write(f"nodes: 0\nplugins: {folder}\ncluster:\n"
+                       f"  listen: tcp://127.0.0.1:{lib.free_port()}\n"
+                       f"  groups: any cpu-workers\n  silence: {SILENCE_S}s\n")
         self.server = lib.Server(config)
         self.server.start()
         self.operator = self.server.operator()
@@ -167,6 +170,8 @@ def check_noise(cluster):
         with socket.create_connection((host, int(port)), 10) as peer:
             peer.sendall(noise)
     lib.equal(names(cluster.operator), {"w1"}, "nodes")
+    counts = lib.Client(cluster.server.dashboard_port).get("/status.json").expect(200)["links"]
+    assert counts["refused"] >= 4 and counts["frames_received"] > 0, counts
 
 
 def build_plugin(folder):
@@ -220,14 +225,49 @@ def check_death(cluster, client, bucket, starts, w1, w2):
     lib.equal(w2.process.poll(), None, "w2's exit status")
 
 
+def check_silence(cluster, client, bucket, w2):
+    """A worker that hangs is given up after cluster.silence, and joins again as a stranger."""
+    task = submit(client, bucket, 60)
+    time.sleep(0.2)
+    before = time.monotonic()
+    os.killpg(w2.process.pid, signal.SIGSTOP)
+    try:
+        wait_until("w2 is given up", lambda: names(cluster.operator) == set(), SILENCE_S + 5)
+        took = time.monotonic() - before
+    finally:
+        os.killpg(w2.process.pid, signal.SIGCONT)
+    assert took > SILENCE_S - 2, f"after {took:.2f} s"
+    wait_until("w2 joins again", lambda: names(cluster.operator) == {"w2"})
+    lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
+
+
+def check_head(cluster, client, bucket, w2):
+    """kill -9 of the head: the worker finds the next one by itself, and its replicas are warm."""
+    task = submit(client, bucket, 60)
+    os.kill(cluster.server.process.pid, signal.SIGKILL)
+    cluster.server.process.wait(10)
+    cluster.server.start()
+    started = time.monotonic()
+    wait_until("w2 joins again", lambda: names(cluster.operator) == {"w2"})
+    print(f"# the worker was back {1000 * (time.monotonic() - started):.0f} ms after the head")
+    lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
+    lib.equal(w2.process.poll(), None, "w2's exit status")
+
+
+def check_once(client, collection, count):
+    roots = Counter(lib.root_object(item) for item in client.documents(collection))
+    lib.equal((len(roots), max(roots.values())), (count, 1), "objects with documents, and most")
+
+
 def run(folder):
     starts = build_plugin(folder)
     cluster = Cluster(folder)
     client = cluster.server.tenant("links")
     client.namespace = client.make("namespace", "links", feature_extractors=lib.BOTH)
     bucket = client.make("bucket", "things", bucket_schema={"properties": {}})
-    client.make("collection", "slow", source={"type": "bucket", "bucket_ids": [bucket]},
-                feature_extractor={"feature_extractor_name": "slow_extractor", "version": "v1"})
+    collection = client.make(
+        "collection", "slow", source={"type": "bucket", "bucket_ids": [bucket]},
+        feature_extractor={"feature_extractor_name": "slow_extractor", "version": "v1"})
     workers = []
     try:
         with lib.check("a worker whose certificate is not allowed is told so, till it is"):
@@ -246,6 +286,12 @@ def run(folder):
             workers.append(cluster.worker("w2", cert))
             wait_until("w2 joins", lambda: names(cluster.operator) == {"w1", "w2"})
             check_death(cluster, client, bucket, starts, *workers)
+        with lib.check("a worker that hangs is given up after its time, and comes back"):
+            check_silence(cluster, client, bucket, workers[1])
+        with lib.check("a head that is killed finds its worker again"):
+            check_head(cluster, client, bucket, workers[1])
+        with lib.check("each object has its document once"):
+            check_once(client, collection, 5 + 100 + 60 + 60)
         with lib.check("over tcp a worker leaves when asked, and so does the head"):
             workers[1].process.send_signal(signal.SIGTERM)
             lib.equal(workers[1].process.wait(30), 0, "the worker's exit status")

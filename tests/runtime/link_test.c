@@ -520,16 +520,20 @@ Test(link, frames_that_are_none_are_counted_and_dropped)
     say(&known, "\2\0", 2);
     say(&known, "\2\144 a kind of a later version", 28);
     say(&unknown, "GET / HTTP/1.1", 14);
+    uint8_t *large = sl_zalloc(SL_LIMIT_FRAME_BYTES + 1);
+    memcpy(large, "\2\2", 2);
+    say(&known, large, SL_LIMIT_FRAME_BYTES + 1);
+    sl_free(large);
     cr_assert_eq(send_one(spoke, HUB, 1, sl_slice_str("")), SL_OK);
     sl_links_flush(spoke);
     expect(hub, 7, 1, 0);
     for (uint32_t i = 0; i < 2000; i++) {
         cr_assert_null(wait_for(hub, 1));
         sl_links_counts(hub, &counts);
-        if (counts.malformed == 6 && counts.unknown == 1)
+        if (counts.malformed == 7 && counts.unknown == 1)
             break;
     }
-    cr_assert_eq(counts.malformed, 6);
+    cr_assert_eq(counts.malformed, 7);
     cr_assert_eq(counts.unknown, 1);
     foreigner_destroy(&known);
     foreigner_destroy(&unknown);
