@@ -20,9 +20,11 @@
 #define TOKEN_TICK   1
 #define TOKEN_DRAIN  2
 #define TOKEN_OPEN   3
+#define TOKEN_PUMP   4
 #define TICK_BUSY_NS (500 * SL_MILLI_NS)
 #define DRAIN_NS     (10 * SL_MILLI_NS)
-#define OPEN_NS      SL_MILLI_NS  /* Between slices of a tier: others have their turn. */
+#define TURN_NS      SL_MILLI_NS  /* Between slices of what is long: others have their turn. */
+#define ENDED_MAX    256          /* Tasks of a slice that end without a node. */
 #define REFUSED_NS   SL_SECOND_NS /* No leases for so long after the store refused a commit. */
 
 struct dispatcher {
@@ -34,6 +36,7 @@ struct dispatcher {
     struct sl_buf row, inputs;
     struct sl_chain_opener *opener;
     bool is_opening; /* A timer of its own is set. */
+    bool is_pumping; /* Likewise. */
     bool is_draining;
     bool is_woken; /* Since the last tick. */
 };
@@ -121,7 +124,7 @@ on_open(struct dispatcher *d, struct sl_ctx *ctx)
     if ((err == SL_OK && !opened.is_more) || d->is_opening)
         return;
     d->is_opening = true;
-    sl_after(ctx, err == SL_OK ? OPEN_NS : REFUSED_NS, TOKEN_OPEN);
+    sl_after(ctx, err == SL_OK ? TURN_NS : REFUSED_NS, TOKEN_OPEN);
 }
 
 static void
@@ -265,9 +268,10 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_dispatch_nod
     return false;
 }
 
-/* A task for the ring's next node; false: there is none of its classes. */
+/* A task for the ring's next node; false: there is none of its classes. `ended` counts those that
+   ended here: they take no room, so that nothing else bounds them. */
 static bool
-pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node **turn)
+pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node **turn, uint32_t *ended)
 {
     struct sl_lease lease;
     struct sl_dispatch_node *n = *turn;
@@ -280,6 +284,7 @@ pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node **tur
         n->in_flight++;
         sl_dispatch_node_place(&d->nodes, n);
     }
+    *ended += n == NULL;
     return true;
 }
 
@@ -289,11 +294,16 @@ pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
     /* On a full disk work waits for room, rather than run and lose its results. */
     bool has_leased = !d->is_draining && !sl_store_is_low(ctx->store);
-    while (has_leased) {
+    uint32_t ended = 0;
+    while (has_leased && ended < ENDED_MAX) {
         has_leased = false;
         for (size_t i = 0; i < SL_COUNT_OF(d->nodes.turns) && ctx->now_ns >= d->lease_after_ns; i++)
-            has_leased = pump_one(d, ctx, &d->nodes.turns[i]) || has_leased;
+            has_leased = pump_one(d, ctx, &d->nodes.turns[i], &ended) || has_leased;
     }
+    if (ended < ENDED_MAX || d->is_pumping)
+        return;
+    d->is_pumping = true;
+    sl_after(ctx, TURN_NS, TOKEN_PUMP);
 }
 
 /* Wake again when a delayed task is due, and now and then while there is work. */
@@ -507,6 +517,8 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         on_drain(self, ctx, msg);
     if (token == TOKEN_OPEN)
         on_open(d, ctx);
+    if (token == TOKEN_PUMP)
+        d->is_pumping = false; /* Every message ends with a pump. */
     if (token != TOKEN_TICK)
         return;
     /* An earlier tick was set after this one: were it to set another, ticks would only ever grow.

@@ -416,6 +416,23 @@ Test(dispatcher, a_source_without_the_input_fails_at_once_with_a_reason)
     expect_job_ended(SL_JOB_FAILED, 0, 1);
 }
 
+Test(dispatcher, tasks_that_end_before_they_run_leave_others_their_turn)
+{
+    submit(1000);
+    for (int i = 0; i < 999; i++)
+        put_source(i, "{\"other\":1}");
+    node_up(2, 4);
+    uint32_t first = count_rows(SL_TABLE_FAILURE);
+    cr_assert(first >= 200 && first <= 300, "%u in one turn", first);
+    wake(); /* Another message has its share, and sets no second timer for the rest. */
+    cr_assert_leq(count_rows(SL_TABLE_FAILURE), 600);
+    recorder_wait(&r, 10 * SL_MILLI_NS);
+    cr_assert_eq(count_rows(SL_TABLE_FAILURE), 999);
+    done(expect_run());
+    expect_job_ended(SL_JOB_PARTIAL, 1, 999);
+    cr_assert_leq(r.timers_count, 3);
+}
+
 Test(dispatcher, inputs_that_fit_in_no_message_fail_with_a_reason)
 {
     size_t size = 17 * SL_MIB;
