@@ -55,8 +55,7 @@ void sl_after(struct sl_ctx *ctx, uint64_t delay_ns, uint64_t token);
 /* Blocking work on the I/O pool; then a `work_done` message with token and argument comes back. */
 void sl_work(struct sl_ctx *ctx, void (*work)(void *argument), void *argument, uint64_t token);
 
-/* ---- actors that come and go: scheduler.h has them, live.h and the simulation not yet ---------
- */
+/* ---- actors that come and go: scheduler.h and live.h have them, the simulation not yet ------ */
 struct sl_spawn_options {
     uint32_t number;      /* A known address, 1 to 1023. 0: any, never one that was used lately. */
     uint32_t thread;      /* Runs on this thread only, counted from 1. 0: on any. */

@@ -19,22 +19,22 @@
 #include "runtime/log.h"
 #include "runtime/mailbox.h"
 #include "runtime/report.h"
+#include "runtime/scheduler.h"
 #include "runtime/time.h"
-#include "runtime/timers.h"
 
 #define ACTORS_MAX  1024
 #define PORTS_MAX   16
 #define WATCHES_MAX 32
 #define POLLS_MAX   (WATCHES_MAX + 64)
-/* A batch ends here, so that the first caller in it waits for at most this many handlers. */
+/* A batch ends here, so that the first caller in it waits for about this many handlers. */
 #define BATCH_MAX 512
+/* Received at once: as many as a turn handles. */
+#define RECEIVE_MAX 64
+/* Of each actor. More than all that clients and nodes may have under way; beyond it, work would be
+   refused that was promised. */
+#define MAILBOX_MAX 32768
 /* After a stop what was posted before it still runs; actors that never fall silent end here. */
 #define STOP_ROUNDS 64
-
-struct actor {
-    const struct sl_actor_class *class;
-    void *state;
-};
 
 struct port {
     void (*take)(void *arg, struct sl_msg *msg);
@@ -53,18 +53,13 @@ struct held_work {
 };
 
 struct sl_live {
-    struct sl_driver driver; /* First: effects come back to us by it. */
+    struct sl_scheduler *scheduler; /* Its one thread is ours. */
     uint32_t node;
     struct sl_store *store;
     struct sl_links *links;
     struct sl_iopool *pool;
-    struct sl_timers timers;
-    struct sl_random random;
-    struct sl_mailbox inbox;  /* From other threads. */
-    struct sl_msg_list local; /* To our own actors; part of this batch. */
-    struct sl_msg_list held;  /* To the outside; after the sync. */
+    struct sl_msg_list held; /* To the outside; after the sync. */
     struct held_work *work_oldest, **work_tail;
-    struct actor actors[ACTORS_MAX];
     struct port ports[PORTS_MAX];
     struct watch watches[WATCHES_MAX];
     uint32_t watches_count;
@@ -72,70 +67,51 @@ struct sl_live {
     _Atomic bool is_stopping;
     _Atomic bool is_asleep;
     _Atomic int prepare_state; /* 0 idle, 1 under way: one sl_log_prepare at a time. */
-    uint64_t now_ns, now_ms;
+    struct sl_instant now;
     uint64_t store_tick_ns;
 };
 
-/* ---- effects ------------------------------------------------------------------------------- */
-
-static struct sl_live *
-live_of(struct sl_driver *d)
+static void
+wake(struct sl_live *live)
 {
-    return SL_CONTAINER(d, struct sl_live, driver);
-}
-
-static bool
-is_local(const struct sl_live *live, struct sl_addr to)
-{
-    return to.node == 0 || to.node == live->node;
+    uint64_t one = 1;
+    ssize_t ignored = write(live->wake_fd, &one, sizeof(one)); /* Full means awake already. */
+    (void)ignored;
 }
 
 static void
-effect_send(struct sl_driver *d, struct sl_msg *msg)
+read_clock(struct sl_live *live)
 {
-    struct sl_live *live = live_of(d);
-    sl_msg_list_push(is_local(live, msg->to) ? &live->local : &live->held, msg);
+    live->now = (struct sl_instant){sl_time_mono_ns(), sl_time_wall_ms()};
+}
+
+/* ---- effects that leave: held ------------------------------------------------------------- */
+
+static void
+hold_message(void *arg, struct sl_msg *msg)
+{
+    struct sl_live *live = arg;
+    sl_msg_list_push(&live->held, msg);
 }
 
 static void
-effect_after(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token)
+hold_work(void *arg, const struct sl_io_work *work)
 {
-    struct sl_live *live = live_of(d);
-    uint64_t at_ns = delay_ns > UINT64_MAX - live->now_ns ? UINT64_MAX : live->now_ns + delay_ns;
-    sl_timers_add(&live->timers, &(struct sl_timer){.at_ns = at_ns, .token = token, .who = who});
-}
-
-static void
-post_work_done(void *context, const struct sl_io_work *work)
-{
-    struct sl_m_work_done body = {.token = work->token,
-                                  .argument = (uint64_t)(uintptr_t)work->argument};
-    struct sl_msg *msg = sl_msg_create(SL_M_work_done, &body);
-    msg->to.actor = (uint32_t)work->who;
-    sl_live_post(context, msg);
-}
-
-static void
-effect_work(struct sl_driver *d, struct sl_addr who, void (*work)(void *), void *argument,
-            uint64_t token)
-{
-    struct sl_live *live = live_of(d);
+    struct sl_live *live = arg;
     struct held_work *held = sl_alloc(sizeof(*held));
-    *held = (struct held_work){.work = {.work = work,
-                                        .done = post_work_done,
-                                        .argument = argument,
-                                        .context = live,
-                                        .token = token,
-                                        .who = who.actor}};
+    *held = (struct held_work){.work = *work};
     *live->work_tail = held;
     live->work_tail = &held->next;
 }
 
-static const struct sl_driver_ops effects = {
-    .send = effect_send,
-    .after = effect_after,
-    .work = effect_work,
-};
+/* Somebody gave the scheduler work while its thread, ours, was about to sleep, or does. */
+static void
+wake_if_asleep(void *arg)
+{
+    struct sl_live *live = arg;
+    if (atomic_exchange(&live->is_asleep, false))
+        wake(live);
+}
 
 /* ---- set-up -------------------------------------------------------------------------------- */
 
@@ -144,7 +120,6 @@ sl_live_create(const struct sl_live_options *options)
 {
     sl_assert(options->node > 0 && options->node != SL_NODE_PORT);
     struct sl_live *live = sl_zalloc(sizeof(*live));
-    live->driver.ops = &effects;
     live->node = options->node;
     live->store = options->store;
     struct sl_links_options links = {0};
@@ -153,14 +128,19 @@ sl_live_create(const struct sl_live_options *options)
     links.node = options->node;
     live->links = sl_links_create_with(&links);
     live->pool = sl_iopool_create(options->io_threads == 0 ? 2 : options->io_threads);
-    sl_random_seed_secret(&live->random);
-    sl_msg_list_init(&live->local);
+    live->scheduler = sl_scheduler_create(&(struct sl_scheduler_options){.node = options->node,
+                                                                         .threads = 1,
+                                                                         .is_manual = true,
+                                                                         .wake = wake_if_asleep,
+                                                                         .remote = hold_message,
+                                                                         .work = hold_work,
+                                                                         .arg = live,
+                                                                         .store = options->store});
     sl_msg_list_init(&live->held);
     live->work_tail = &live->work_oldest;
     live->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sl_assert(live->wake_fd >= 0);
-    live->now_ns = sl_time_mono_ns();
-    live->now_ms = sl_time_wall_ms();
+    read_clock(live);
     return live;
 }
 
@@ -171,24 +151,12 @@ sl_live_destroy(struct sl_live **live)
     if (l == NULL)
         return;
     sl_iopool_destroy(&l->pool);
-    for (uint32_t i = 0; i < ACTORS_MAX; i++) {
-        if (l->actors[i].class == NULL)
-            continue;
-        if (l->actors[i].class->deinit != NULL)
-            l->actors[i].class->deinit(l->actors[i].state);
-        sl_free(l->actors[i].state);
-    }
-    sl_msg_list_clear(&l->local);
+    sl_scheduler_destroy(&l->scheduler);
     sl_msg_list_clear(&l->held);
-    for (struct sl_msg *msg = sl_mailbox_take(&l->inbox), *next; msg != NULL; msg = next) {
-        next = msg->next;
-        sl_msg_destroy(&msg);
-    }
     for (struct held_work *held = l->work_oldest, *next; held != NULL; held = next) {
         next = held->next;
         sl_free(held);
     }
-    sl_timers_deinit(&l->timers);
     sl_links_destroy(&l->links);
     close(l->wake_fd);
     sl_free(l);
@@ -198,29 +166,26 @@ sl_live_destroy(struct sl_live **live)
 struct sl_ctx
 sl_live_context(struct sl_live *live, uint32_t self)
 {
-    return (struct sl_ctx){.self = {.node = live->node, .actor = self},
-                           .now_ns = live->now_ns,
-                           .now_ms = live->now_ms,
-                           .random = &live->random,
-                           .store = live->store,
-                           .driver = &live->driver};
+    return sl_scheduler_context(live->scheduler, live->now, self);
 }
 
 void
 sl_live_spawn(struct sl_live *live, uint32_t actor, const struct sl_actor_class *class,
               const void *argument)
 {
-    sl_assert(actor < ACTORS_MAX && live->actors[actor].class == NULL);
-    live->actors[actor] = (struct actor){class, sl_zalloc(class->state_size)};
-    struct sl_ctx ctx = sl_live_context(live, actor);
-    if (class->init != NULL)
-        class->init(live->actors[actor].state, &ctx, argument);
+    sl_assert(actor > 0 && actor < ACTORS_MAX);
+    struct sl_spawn_what what = {class, argument};
+    struct sl_spawn_options options = {.number = actor, .thread = 1, .mailbox_max = MAILBOX_MAX};
+    struct sl_addr addr;
+    (void)sl_live_context(live, 0); /* Sets its clock. */
+    sl_assert(sl_scheduler_spawn(live->scheduler, &what, &options, &addr) == SL_OK);
 }
 
 void *
 sl_live_state(struct sl_live *live, uint32_t actor)
 {
-    return actor < ACTORS_MAX ? live->actors[actor].state : NULL;
+    struct sl_addr who = {.actor = actor};
+    return (void *)(uintptr_t)sl_scheduler_state(live->scheduler, who);
 }
 
 void
@@ -279,23 +244,15 @@ sl_live_connect(struct sl_live *live, uint32_t node, const char *endpoint)
     return sl_links_connect(live->links, node, endpoint);
 }
 
-static void
-wake(struct sl_live *live)
-{
-    uint64_t one = 1;
-    ssize_t ignored = write(live->wake_fd, &one, sizeof(one)); /* Full means awake already. */
-    (void)ignored;
-}
-
 void
 sl_live_post(struct sl_live *live, struct sl_msg *msg)
 {
-    sl_mailbox_push(&live->inbox, msg);
-    /* The sleeper sets is_asleep, then looks into the inbox once more: one of us sees the other. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&live->is_asleep, memory_order_relaxed) &&
-        atomic_exchange(&live->is_asleep, false))
-        wake(live);
+    uint32_t actor = msg->to.actor;
+    const char *name = msg->type->name;
+    enum sl_err err = sl_scheduler_post(live->scheduler, msg);
+    if (err != SL_OK)
+        sl_report_warn("message-refused", "actor=%u message=%s err=%s", actor, name,
+                       sl_err_name(err));
 }
 
 void
@@ -307,58 +264,35 @@ sl_live_stop(struct sl_live *live)
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 
-static void
-deliver(struct sl_live *live, struct sl_msg *msg)
+/* To our own actors; false: nothing has come. */
+static bool
+receive(struct sl_live *live)
 {
-    struct actor *a = msg->to.actor < ACTORS_MAX ? &live->actors[msg->to.actor] : NULL;
-    if (a == NULL || a->class == NULL) {
-        sl_report_warn("no-such-actor", "actor=%u message=%s", msg->to.actor, msg->type->name);
-    } else {
-        struct sl_ctx ctx = sl_live_context(live, msg->to.actor);
-        a->class->handle(a->state, &ctx, msg);
+    uint32_t count = 0;
+    for (struct sl_msg *msg; count < RECEIVE_MAX; count++) {
+        msg = sl_links_receive(live->links);
+        if (msg == NULL)
+            break;
+        msg->to.node = live->node;
+        sl_live_post(live, msg);
     }
-    sl_msg_destroy(&msg);
+    return count > 0;
 }
 
-static void
-take_inbox(struct sl_live *live)
-{
-    for (struct sl_msg *msg = sl_mailbox_take(&live->inbox), *next; msg != NULL; msg = next) {
-        next = msg->next;
-        sl_msg_list_push(&live->local, msg);
-    }
-}
-
-static void
-take_timers(struct sl_live *live)
-{
-    /* Due ones first go to the queue, so a handler that sets a timer of no delay cannot spin us. */
-    for (struct sl_timer t; sl_timers_pop(&live->timers, live->now_ns, &t);) {
-        struct sl_msg *msg = sl_msg_create(SL_M_timer, &(struct sl_m_timer){.token = t.token});
-        msg->to = msg->from = t.who;
-        sl_msg_list_push(&live->local, msg);
-    }
-}
-
-/* Run what has arrived; true if anything did. */
+/* Run what has arrived; true if anything did. What comes over links has its turn in each batch,
+   though our own actors never fall silent. */
 static bool
 run_batch(struct sl_live *live)
 {
-    live->now_ns = sl_time_mono_ns();
-    live->now_ms = sl_time_wall_ms();
-    take_timers(live);
-    take_inbox(live);
-
-    uint32_t ran = 0;
-    for (struct sl_msg *msg; ran < BATCH_MAX; ran++) {
-        msg = sl_msg_list_pop(&live->local);
-        if (msg == NULL)
-            msg = sl_links_receive(live->links);
-        if (msg == NULL)
+    uint64_t begin = sl_scheduler_stats(live->scheduler).messages, next_ns;
+    read_clock(live);
+    bool has_run = receive(live);
+    while (sl_scheduler_stats(live->scheduler).messages - begin < BATCH_MAX) {
+        if (!sl_scheduler_step(live->scheduler, live->now, &next_ns) && !receive(live))
             break;
-        deliver(live, msg);
+        has_run = true;
     }
-    return ran > 0;
+    return has_run;
 }
 
 static void
@@ -427,8 +361,8 @@ tick_store(struct sl_live *live, bool is_idle)
 {
     if (live->store == NULL)
         return;
-    uint64_t delay_ns = sl_store_tick(live->store, live->now_ns, is_idle);
-    live->store_tick_ns = delay_ns == UINT64_MAX ? UINT64_MAX : live->now_ns + delay_ns;
+    uint64_t delay_ns = sl_store_tick(live->store, live->now.mono_ns, is_idle);
+    live->store_tick_ns = delay_ns == UINT64_MAX ? UINT64_MAX : live->now.mono_ns + delay_ns;
     struct sl_log *log = sl_store_log(live->store);
     int idle = 0;
     if (log != NULL && sl_log_wants_prepare(log) &&
@@ -439,10 +373,11 @@ tick_store(struct sl_live *live, bool is_idle)
                                                           .context = live});
 }
 
+/* `at_ns`: when the first timer of an actor is due. */
 static int
-timeout_ms(const struct sl_live *live)
+timeout_ms(const struct sl_live *live, uint64_t at_ns)
 {
-    uint64_t at_ns = SL_MIN(sl_timers_next_ns(&live->timers), live->store_tick_ns);
+    at_ns = SL_MIN(at_ns, live->store_tick_ns);
     at_ns = SL_MIN(at_ns, sl_links_deadline_ns(live->links));
     if (at_ns == UINT64_MAX)
         return -1;
@@ -450,12 +385,6 @@ timeout_ms(const struct sl_live *live)
     if (at_ns <= now_ns)
         return 0;
     return (int)SL_MIN((at_ns - now_ns + SL_MILLI_NS - 1) / SL_MILLI_NS, UINT64_C(3600000));
-}
-
-static bool
-has_posted(struct sl_live *live)
-{
-    return atomic_load_explicit(&live->inbox.newest, memory_order_relaxed) != NULL;
 }
 
 static bool
@@ -495,18 +424,19 @@ sleep_until_something(struct sl_live *live)
     for (uint32_t i = 0; i < links; i++)
         polls[count++] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 
+    /* Who posts from here on wakes us; what was posted before is found by this step. */
+    uint64_t next_ns = 0;
     atomic_store(&live->is_asleep, true);
-    atomic_thread_fence(memory_order_seq_cst);
-    int timeout = has_posted(live) || atomic_load(&live->is_stopping) ? 0 : timeout_ms(live);
-    int ready = poll(polls, count, timeout);
+    bool has_work = sl_scheduler_step(live->scheduler, live->now, &next_ns);
+    bool is_over = has_work || atomic_load(&live->is_stopping);
+    int ready = poll(polls, count, is_over ? 0 : timeout_ms(live, next_ns));
     atomic_store(&live->is_asleep, false);
     if (ready <= 0)
         return;
     uint64_t ignored;
     while (woken->revents != 0 && read(live->wake_fd, &ignored, sizeof(ignored)) > 0)
         ;
-    live->now_ns = sl_time_mono_ns();
-    live->now_ms = sl_time_wall_ms();
+    read_clock(live);
     call_watches(live, polls);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * live.h - the live driver: runs actors on a scheduler thread, over ZeroMQ links, timers, watched
- * descriptors and an I/O pool. One live is one node of the actor system and owns at most one store.
+ * live.h - the live driver: a scheduler (scheduler.h) whose one thread is the caller's, with ZeroMQ
+ * links, watched descriptors and an I/O pool. One live is one node of the actor system and owns at
+ * most one store.
  *
  *     loop:  poll sockets, descriptors, wake-up, next timer
  *            run what arrived, a bounded batch; messages between its own actors are part of it
@@ -9,7 +10,7 @@
  *            let the held effects go: frames (many messages each), ports, work
  *
  * Links (link.h): a node listens on endpoints and connects to others. A peer's name is its node
- * number, so a message to {node, actor} finds its session. Sockets belong to the scheduler thread.
+ * number, so a message to {node, actor} finds its session. Sockets belong to its thread.
  *
  * Threading: create, set up, run and destroy on one thread; sl_live_post and sl_live_stop on any.
  */
@@ -32,8 +33,8 @@ struct sl_live *sl_live_create(const struct sl_live_options *options);
 /* After run returned. Destroys the actors; work under way is waited for. */
 void sl_live_destroy(struct sl_live **live);
 
-/* Spawn under a number < 1024, known to peers. Before run, or from a port or watch on its thread.
- */
+/* Spawn under a number from 1 to 1023, known to peers, with room for 32768 messages. Before run, or
+   from a port or watch on its thread. */
 void sl_live_spawn(struct sl_live *live, uint32_t actor, const struct sl_actor_class *class,
                    const void *argument);
 void *sl_live_state(struct sl_live *live, uint32_t actor); /* For tests and set-up. NULL: none. */
@@ -55,7 +56,7 @@ SL_MUST_CHECK enum sl_err sl_live_listen(struct sl_live *live, const char *endpo
 SL_MUST_CHECK enum sl_err sl_live_connect(struct sl_live *live, uint32_t node,
                                           const char *endpoint);
 
-/* Deliver a message (taken) to a local actor. Any thread. */
+/* Deliver a message (taken) to a local actor; reported if it cannot be. Any thread. */
 void sl_live_post(struct sl_live *live, struct sl_msg *msg);
 /* A context for code on the scheduler thread that is no actor (ports, watches): its effects are
    held like a handler's. `self` names who replies should go to. */

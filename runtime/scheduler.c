@@ -228,6 +228,16 @@ sl_scheduler_post(struct sl_scheduler *s, struct sl_msg *msg)
     return sl_deliver(s, NULL, msg);
 }
 
+struct sl_ctx
+sl_scheduler_context(struct sl_scheduler *s, struct sl_instant now, uint32_t self)
+{
+    sl_assert(s->options.is_manual);
+    struct sl_actor_thread *w = &s->workers[0];
+    w->now_ns = now.mono_ns;
+    w->now_ms = now.wall_ms;
+    return sl_actor_thread_context(w, self);
+}
+
 bool
 sl_scheduler_step(struct sl_scheduler *s, struct sl_instant now, uint64_t *ret_next_ns)
 {

@@ -28,6 +28,7 @@
 #define SL_SCHEDULER_THREADS_MAX 64
 
 struct sl_scheduler;
+struct sl_io_work;
 
 struct sl_scheduler_options {
     uint32_t node;       /* This node's number. 0: 1. */
@@ -41,7 +42,11 @@ struct sl_scheduler_options {
     void (*wake)(void *arg);
     /* Takes messages to other nodes and ports, on the sender's thread. NULL: they are refused. */
     void (*remote)(void *arg, struct sl_msg *msg);
+    /* Takes work, likewise, to give it to an I/O pool as it is. NULL: one of the scheduler's own.
+     */
+    void (*work)(void *arg, const struct sl_io_work *work);
     void *arg;
+    struct sl_store *store; /* In the contexts of thread 1. Borrowed. */
 };
 
 struct sl_scheduler *sl_scheduler_create(const struct sl_scheduler_options *options);
@@ -71,6 +76,9 @@ struct sl_instant {
 /* Manual: one turn at that time; false: nothing is to be done before *ret_next_ns (or ever,
    UINT64_MAX), and `wake` tells if that changes. */
 bool sl_scheduler_step(struct sl_scheduler *s, struct sl_instant now, uint64_t *ret_next_ns);
+/* Manual, on thread 1, between steps: a context for code that is no actor. `self` names who replies
+   go to. */
+struct sl_ctx sl_scheduler_context(struct sl_scheduler *s, struct sl_instant now, uint32_t self);
 
 /* The state of an actor; NULL: it has ended. Only of one that cannot run meanwhile. */
 const void *sl_scheduler_state(struct sl_scheduler *s, struct sl_addr who);

@@ -126,8 +126,9 @@ push_local(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg
     struct sl_actor_slot *slot = sl_actor_table_lookup(&s->table, msg->to.actor);
     if (slot == NULL)
         return SL_ENOTFOUND;
+    enum sl_err gone = msg->to.actor < SL_ACTOR_NAMES ? SL_ENOTFOUND : SL_ESTALE;
     if (atomic_load_explicit(&slot->id, memory_order_relaxed) != msg->to.actor)
-        return SL_ESTALE;
+        return gone;
     switch (sl_box_push(&slot->box, msg, bound_of(slot, msg))) {
     case SL_BOX_QUEUED:
         return SL_OK;
@@ -139,7 +140,7 @@ push_local(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg
     case SL_BOX_REFUSED:
         break;
     }
-    return msg->to.actor < SL_ACTOR_NAMES ? SL_ENOTFOUND : SL_ESTALE;
+    return gone;
 }
 
 enum sl_err

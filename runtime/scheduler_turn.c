@@ -49,13 +49,17 @@ effect_work(struct sl_driver *d, struct sl_addr who, void (*work)(void *), void 
             uint64_t token)
 {
     struct sl_scheduler *s = sl_actor_thread_of(d)->scheduler;
+    struct sl_io_work io = {.work = work,
+                            .done = post_work_done,
+                            .argument = argument,
+                            .context = s,
+                            .token = token,
+                            .who = who.actor};
     atomic_fetch_add(&s->works_count, 1);
-    sl_iopool_submit(s->pool, &(struct sl_io_work){.work = work,
-                                                   .done = post_work_done,
-                                                   .argument = argument,
-                                                   .context = s,
-                                                   .token = token,
-                                                   .who = who.actor});
+    if (s->options.work != NULL)
+        s->options.work(s->options.arg, &io);
+    else
+        sl_iopool_submit(s->pool, &io);
 }
 
 static enum sl_err
@@ -138,6 +142,7 @@ sl_actor_thread_context(struct sl_actor_thread *w, uint32_t self)
                            .now_ns = w->now_ns,
                            .now_ms = w->now_ms,
                            .random = &w->random,
+                           .store = w->index == 0 ? w->scheduler->options.store : NULL,
                            .driver = &w->driver};
 }
 

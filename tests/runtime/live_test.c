@@ -134,22 +134,23 @@ stop_at_end(struct probe *p, uint64_t number, uint64_t end)
 static void
 take_stream(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)ctx;
     p->bad += msg->from.node != NODE_B || msg->from.actor != 1;
+    if (SL_BODY(msg, count)->number == STREAM)
+        sl_reply(ctx, msg, SL_M_bare, NULL);
     stop_at_end(p, SL_BODY(msg, count)->number, STREAM);
 }
 
-/* 1000 a handler, by a timer of no delay: the frames hold many each. */
+/* 1000 a handler, by a timer of no delay: the frames hold many each. What is not sent yet is sent
+   while it runs, so it goes on until the other has all. */
 static void
 give_stream(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)msg;
     for (int i = 0; i < 1000 && p->count < STREAM; i++)
         send_count(ctx, at(NODE_A, 1), ++p->count);
-    if (p->count < STREAM)
-        sl_after(ctx, 0, 1);
-    else
+    if (msg->id == SL_M_bare)
         sl_live_stop(p->live);
+    else if (p->count < STREAM)
+        sl_after(ctx, 0, 1);
 }
 
 Test(live, a_stream_to_another_node_comes_whole_and_in_order)
@@ -325,6 +326,49 @@ Test(live, work_runs_on_the_pool_and_comes_back_with_its_token)
     sl_live_destroy(&live);
 }
 
+/* A child that answers, then fails: its parent hears of both. */
+static void
+answer_or_fail(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self;
+    if (msg->request != 0)
+        sl_reply(ctx, msg, SL_M_count, msg->body);
+    else
+        sl_fail(ctx, SL_ECRASHED);
+}
+
+static const struct sl_actor_class child_class = {.name = "child", .handle = answer_or_fail};
+
+static void
+raise_child(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct sl_addr child;
+    struct sl_spawn_options options = {.is_watched = true};
+    if (msg->id == SL_M_down) {
+        p->bad += SL_BODY(msg, down)->reason != SL_ECRASHED;
+        sl_live_stop(p->live);
+    } else if (msg->request != 0) {
+        p->bad += msg->request != p->last || SL_BODY(msg, count)->number != 7;
+        p->count++;
+        send_count(ctx, msg->from, 0);
+    } else {
+        p->bad += sl_spawn(ctx, &child_class, NULL, &options, &child) != SL_OK;
+        p->last = sl_call(ctx, child, SL_SECOND_NS * TIMEOUT, SL_M_count, &(struct sl_m_count){7});
+    }
+}
+
+Test(live, an_actor_has_children_and_calls)
+{
+    struct probe a = {.handle = raise_child};
+    struct sl_live *live = create(NODE_A, &a);
+    sl_report_level_set(SL_REPORT_ERROR + 1);
+    post_count(live, 1, 0);
+    cr_assert_eq(sl_live_run(live), SL_OK);
+    cr_assert_eq(a.count, 1);
+    cr_assert_eq(a.bad, 0);
+    sl_live_destroy(&live);
+}
+
 static void
 take_at_port(void *arg, struct sl_msg *msg)
 {
@@ -337,11 +381,14 @@ take_at_port(void *arg, struct sl_msg *msg)
 static void
 send_to_port(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)p;
+    if (msg->id == SL_M_undelivered) {
+        p->count += SL_BODY(msg, undelivered)->reason == SL_ENOTFOUND;
+        return;
+    }
     send_count(ctx, at(SL_NODE_PORT, 2), SL_BODY(msg, count)->number);
     send_count(ctx, at(SL_NODE_PORT, 9), 1); /* None there: reported and dropped, */
-    send_count(ctx, at(77, 1), 1);           /* as for a node and an actor that are not there. */
-    send_count(ctx, at(0, 500), 1);
+    send_count(ctx, at(77, 1), 1);           /* as for a node that is not there. */
+    send_count(ctx, at(0, 500), 1);          /* Of an actor that is not there we are told. */
     send_count(ctx, at(0, 50000), 1);
 }
 
@@ -354,6 +401,7 @@ Test(live, a_port_takes_what_is_sent_to_it)
     post_count(live, 1, 31);
     cr_assert_eq(sl_live_run(live), SL_OK);
     cr_assert_eq(a.last, 31);
+    cr_assert_eq(a.count, 2);
     sl_live_destroy(&live);
 }
 
