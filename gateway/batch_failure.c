@@ -20,7 +20,7 @@ sl_batch_failures(struct sl_call *call, const struct sl_batch *b, sl_batch_failu
             while (goes_on && sl_scan_next(&scan)) {
                 struct sl_arena_mark mark = sl_arena_mark(call->arena);
                 f.key = scan.key;
-                f.row = sl_call_parse(call, scan.value);
+                f.value = scan.value;
                 goes_on = visit(call, arg, &f);
                 sl_arena_rewind(call->arena, mark);
             }
@@ -28,6 +28,12 @@ sl_batch_failures(struct sl_call *call, const struct sl_batch *b, sl_batch_failu
             sl_buf_deinit(&prefix);
         }
     }
+}
+
+struct sl_json
+sl_batch_failure_row(struct sl_call *call, const struct sl_batch_failure *f)
+{
+    return sl_call_parse(call, f->value);
 }
 
 uint64_t

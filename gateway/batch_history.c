@@ -44,7 +44,7 @@ write_text_or_null(struct sl_jsonw *w, const char *name, struct sl_slice text)
 static void
 write_failure(struct sl_call *call, const struct sl_batch_failure *f, struct sl_jsonw *w)
 {
-    struct sl_json row = f->row;
+    struct sl_json row = sl_batch_failure_row(call, f);
     uint64_t attempts = sl_batch_number(row, "attempts"), signal = sl_batch_number(row, "signal");
     bool is_of_record = sl_json_is(sl_json_member(row, "kind"), "record");
     sl_jsonw_object(w);
@@ -96,7 +96,8 @@ show(struct sl_call *call, void *arg, const struct sl_batch_failure *f)
     struct shown *s = arg;
     if (!is_of_tier(call, s->tier, f->tier) ||
         (s->collection.size > 0 &&
-         !sl_slice_equal(s->collection, sl_member_text(call, f->row, "collection"))))
+         !sl_slice_equal(s->collection,
+                         sl_member_text(call, sl_batch_failure_row(call, f), "collection"))))
         return true;
     if (s->total >= s->offset && s->total - s->offset < s->limit)
         write_failure(call, f, &call->out);
@@ -168,13 +169,14 @@ log_failure(struct sl_call *call, void *arg, const struct sl_batch_failure *f)
     struct log *log = arg;
     if (f->tier != log->tier)
         return f->tier < log->tier;
-    if (log->lines++ < LOG_FAILURES_MAX)
-        write_line(
-            call, &call->out, sl_batch_number(f->row, "at_ms"),
-            sl_call_format(
-                call, "failed: %s %s in %s: %s: %s", sl_member_str(call, f->row, "kind"),
-                sl_member_str(call, f->row, "source"), sl_member_str(call, f->row, "collection"),
-                sl_member_str(call, f->row, "code"), sl_member_str(call, f->row, "message")));
+    if (log->lines++ == LOG_FAILURES_MAX)
+        return false;
+    struct sl_json row = sl_batch_failure_row(call, f);
+    write_line(
+        call, &call->out, sl_batch_number(row, "at_ms"),
+        sl_call_format(call, "failed: %s %s in %s: %s: %s", sl_member_str(call, row, "kind"),
+                       sl_member_str(call, row, "source"), sl_member_str(call, row, "collection"),
+                       sl_member_str(call, row, "code"), sl_member_str(call, row, "message")));
     return true;
 }
 

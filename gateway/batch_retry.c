@@ -65,16 +65,17 @@ collect(struct sl_call *call, void *arg, const struct sl_batch_failure *f)
     struct retry *r = arg;
     if (f->tier != r->tier || r->retried >= RETRY_MAX)
         return f->tier < r->tier;
-    uint64_t retries = sl_batch_number(f->row, "retries");
-    const struct sl_batch_step *step = step_of(r, sl_member_text(call, f->row, "collection"));
-    if (step == NULL || retries >= r->retries_max || (!r->is_all && !is_transient(f->row))) {
+    struct sl_json row = sl_batch_failure_row(call, f);
+    uint64_t retries = sl_batch_number(row, "retries");
+    const struct sl_batch_step *step = step_of(r, sl_member_text(call, row, "collection"));
+    if (step == NULL || retries >= r->retries_max || (!r->is_all && !is_transient(row))) {
         r->skipped++;
         return true;
     }
     struct sl_buf source = {0};
-    bool is_record = sl_json_is(sl_json_member(f->row, "kind"), "record");
-    struct sl_slice key = sl_key(&source, 2, sl_member_str(call, f->row, "parent"),
-                                 sl_member_str(call, f->row, "source"));
+    bool is_record = sl_json_is(sl_json_member(row, "kind"), "record");
+    struct sl_slice key =
+        sl_key(&source, 2, sl_member_str(call, row, "parent"), sl_member_str(call, row, "source"));
     struct sl_task_payload p = {.kind = is_record ? SL_SOURCE_RECORD : SL_SOURCE_OBJECT,
                                 .is_chained = step->is_chained,
                                 .retries = (uint32_t)retries + 1,
