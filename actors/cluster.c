@@ -7,6 +7,27 @@
 #include "runtime/message_table.h"
 
 bool
+sl_cluster_head_takes(const struct sl_msg *msg)
+{
+    static const struct {
+        enum sl_actor_number actor;
+        uint32_t id;
+    } taken[] = {
+        {SL_ACTOR_HEAD, SL_M_node_join},         {SL_ACTOR_HEAD, SL_M_node_beat},
+        {SL_ACTOR_HEAD, SL_M_node_leave},        {SL_ACTOR_DISPATCHER, SL_M_task_done},
+        {SL_ACTOR_DISPATCHER, SL_M_task_failed}, {SL_ACTOR_ROUTER, SL_M_embedded},
+        {SL_ACTOR_ROUTER, SL_M_model_loaded},
+    };
+    if (msg->to.actor == SL_ACTOR_EDGES)
+        return msg->id >> 16 == SL_PROTOCOL_RELAY;
+    for (size_t i = 0; i < SL_COUNT_OF(taken); i++) {
+        if (msg->to.actor == taken[i].actor && msg->id == taken[i].id)
+            return true;
+    }
+    return false;
+}
+
+bool
 sl_dispatch(const struct sl_on *table, size_t count, void *self, struct sl_ctx *ctx,
             const struct sl_msg *msg)
 {

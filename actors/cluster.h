@@ -58,6 +58,12 @@ enum sl_cluster_message {
 
 extern const struct sl_protocol sl_protocol_cluster;
 
+/*
+ * Whether another node may send this to an actor of the head's. What its actors say to each other,
+ * such as that a node is lost, they take from nobody else.
+ */
+bool sl_cluster_head_takes(const struct sl_msg *msg);
+
 enum sl_failure_kind { SL_FAIL_TRANSIENT = 1, SL_FAIL_PERMANENT = 2, SL_FAIL_CRASH = 3 };
 
 /* A handler table's row: SL_ON(node_join, on_node_join). */

@@ -291,6 +291,7 @@ write_links(struct sl_jsonw *w, const struct sl_live *live)
     sl_jsonw_member_u64(w, "frames_received", c.frames_received);
     sl_jsonw_member_u64(w, "malformed", c.malformed);
     sl_jsonw_member_u64(w, "foreign", c.foreign);
+    sl_jsonw_member_u64(w, "unasked", c.unasked);
     sl_jsonw_member_u64(w, "refused", c.refused);
     sl_jsonw_member_u64(w, "resent", c.resent);
     sl_jsonw_member_u64(w, "duplicates", c.duplicates);

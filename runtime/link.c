@@ -327,6 +327,21 @@ receive_frame(struct sl_links *l)
     return false;
 }
 
+/* What a peer may not say is dropped, and told of once a peer. */
+static bool
+is_taken(struct sl_links *l, const struct sl_msg *msg)
+{
+    struct sl_link_peer *p = l->received_from;
+    if (l->options.takes == NULL || l->options.takes(msg))
+        return true;
+    l->counts.unasked++;
+    if (!p->has_told_unasked)
+        sl_report_warn("message-refused", "node=%u name=%s actor=%u message=%s", p->node, p->name,
+                       msg->to.actor, msg->type->name);
+    p->has_told_unasked = true;
+    return false;
+}
+
 /* The next message of the frame at hand; NULL: it is used up. */
 static struct sl_msg *
 next_message(struct sl_links *l)
@@ -340,7 +355,9 @@ next_message(struct sl_links *l)
         }
         l->counts.messages_received++;
         msg->from.node = l->received_from->node;
-        return msg;
+        if (is_taken(l, msg))
+            return msg;
+        sl_msg_destroy(&msg);
     }
     if (err != SL_OK)
         sl_link_malformed(l, l->received_from, NULL, l->rest.size);

@@ -30,6 +30,8 @@ struct sl_links_options {
        over ipc. NULL: whoever has an allowed key. */
     const char *(*admit)(void *arg, const struct sl_hello *hello, const char *key);
     void *admit_arg;
+    /* Whether a peer may send such a message: to.actor and from.node are set. NULL: any. */
+    bool (*takes)(const struct sl_msg *msg);
     /* Where to send peer_up and peer_down messages (system.def): an actor's number; 0: nowhere. */
     uint32_t watcher;
 };
@@ -80,6 +82,7 @@ uint64_t sl_links_deadline_ns(const struct sl_links *l); /* Monotonic; UINT64_MA
 struct sl_links_counts {
     uint64_t frames_sent, frames_received, messages_sent, messages_received;
     uint64_t malformed;                        /* Frames or messages that fail their checks. */
+    uint64_t unasked;                          /* Messages that `takes` refused. */
     uint64_t unknown;                          /* Messages and frames of later minor versions. */
     uint64_t foreign;                          /* Frames of no live session of their peer. */
     uint64_t refused;                          /* Peers: version, key, node, group. */

@@ -28,7 +28,7 @@ struct sl_link_peer {
     struct sl_frame *open; /* The frame begun. */
     struct sl_link_peer *next_active;
     bool is_active;
-    bool has_told_malformed, has_told_refused, has_told_full, has_told_lost;
+    bool has_told_unasked, has_told_malformed, has_told_refused, has_told_full, has_told_lost;
     char key[SL_CERT_KEY_SIZE]; /* Public; "" over ipc. */
     char name[SL_FRAME_TEXT_MAX + 1], group[SL_FRAME_TEXT_MAX + 1];
 };

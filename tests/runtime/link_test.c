@@ -474,6 +474,31 @@ Test(link, a_peer_that_is_not_admitted_is_told_so)
     drop(&hub);
 }
 
+static bool
+takes_even(const struct sl_msg *msg)
+{
+    return SL_BODY(msg, every)->number % 2 == 0;
+}
+
+Test(link, messages_that_a_peer_may_not_send_are_dropped_and_the_others_come)
+{
+    struct sl_links *hub =
+        keep(sl_links_create_with(&(struct sl_links_options){.node = HUB, .takes = takes_even}));
+    cr_assert_eq(sl_links_listen(hub, endpoint), SL_OK);
+    struct sl_links *spoke = spoke_create(7);
+    for (uint64_t i = 1; i <= 5; i++)
+        cr_assert_eq(send_one(spoke, HUB, i, sl_slice_str("")), SL_OK);
+    sl_links_flush(spoke);
+    expect(hub, 7, 2, 0);
+    expect(hub, 7, 4, 0);
+    cr_assert_null(wait_for(hub, 10));
+    struct sl_links_counts counts;
+    sl_links_counts(hub, &counts);
+    cr_assert_eq(counts.unasked, 3);
+    drop(&spoke);
+    drop(&hub);
+}
+
 /* ---- foreign frames ------------------------------------------------------------------------ */
 
 struct foreigner {
