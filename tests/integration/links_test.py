@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers over tcp: certificates, who is refused and what both sides say of it, and how soon the
 tasks of a worker that is killed run elsewhere."""
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 
@@ -16,6 +18,7 @@ import sluice_testlib as lib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SILENCE_S = 6    # After which a worker that says nothing is given up.
+CUTS, CUT_TASKS = 16, 400
 RELEASE_S = 1.0  # What the head takes to lease a dead worker's tasks again.
 SLACK_S = 1.0    # What this machine may take to run them, whatever else it does.
 
@@ -87,8 +90,8 @@ class Cluster:
     def allow(self, cert):
         shutil.copy(cert, os.path.join(self.server.data, "cluster/allowed"))
 
-    def worker(self, name, cert, head_cert=None, **more):
-        return Worker(self.server, name, "--head", self.endpoint, "--cert", cert, "--head-cert",
+    def worker(self, name, cert, head_cert=None, head=None, **more):
+        return Worker(self.server, name, "--head", head or self.endpoint, "--cert", cert, "--head-cert",
                       head_cert or self.head_cert, "--plugins", self.folder, **more)
 
 
@@ -170,7 +173,7 @@ def check_noise(cluster):
         with socket.create_connection((host, int(port)), 10) as peer:
             peer.sendall(noise)
     lib.equal(names(cluster.operator), {"w1"}, "nodes")
-    counts = lib.Client(cluster.server.dashboard_port).get("/status.json").expect(200)["links"]
+    counts = links_counts(cluster)
     assert counts["refused"] >= 3 and counts["frames_received"] > 0, counts
 
 
@@ -254,6 +257,79 @@ def check_head(cluster, client, bucket, w2):
     lib.equal(w2.process.poll(), None, "w2's exit status")
 
 
+class Proxy:
+    """Between a worker and the head: what it carries it may cut, in the middle of anything."""
+
+    def __init__(self, endpoint):
+        host, port = endpoint[len("tcp://"):].rsplit(":", 1)
+        self.target, self.sockets, self.carried = (host, int(port)), [], 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(self.target)
+                self.sockets += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=pair, daemon=True).start()
+
+    def carry(self, source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+                self.carried += len(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        for end in self.sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self.sockets.clear()
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+
+def links_counts(cluster):
+    return lib.Client(cluster.server.dashboard_port).get("/status.json").expect(200)["links"]
+
+
+def check_cuts(cluster, client, passthrough):
+    """Connections break again and again under load; the session carries on over them."""
+    proxy = Proxy(cluster.endpoint)
+    cert = cert_new(os.path.join(cluster.folder, "w3"), "w3")
+    cluster.allow(cert)
+    worker = cluster.worker("w3", cert, head=proxy.endpoint)
+    try:
+        wait_until("w3 joins", lambda: "w3" in names(cluster.server.operator()))
+        cordon(cluster, "w2")
+        tasks = []
+        for i in range(CUTS):
+            tasks.append(submit(client, passthrough, CUT_TASKS))
+            time.sleep(0.003 * (i % 8))
+            proxy.cut()
+        for task in tasks:
+            lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
+        counts = links_counts(cluster)
+        print(f"# {CUTS} cuts: {counts['resent']} frames sent again, {counts['duplicates']} came twice,"
+              f" {proxy.carried >> 10} KiB carried")
+        assert "name=w3 pid" not in "".join(line for line in cluster.server.log().splitlines()
+                                            if "node-lost" in line), cluster.server.log()
+        lib.equal(counts["voided"], 0, "sessions that ended since the head's start")
+        cordon(cluster, "w2", "uncordon")
+    finally:
+        worker.process.send_signal(signal.SIGTERM)
+        lib.equal(worker.process.wait(30), 0, "w3's exit status")
+        worker.remove()
+        proxy.close()
+
+
 def check_once(client, collection, count):
     roots = Counter(lib.root_object(item) for item in client.documents(collection))
     lib.equal((len(roots), max(roots.values())), (count, 1), "objects with documents, and most")
@@ -268,6 +344,11 @@ def run(folder):
     collection = client.make(
         "collection", "slow", source={"type": "bucket", "bucket_ids": [bucket]},
         feature_extractor={"feature_extractor_name": "slow_extractor", "version": "v1"})
+    passthrough = client.make("bucket", "texts", bucket_schema={"properties": {}})
+    copies = client.make(
+        "collection", "copies", source={"type": "bucket", "bucket_ids": [passthrough]},
+        feature_extractor={"feature_extractor_name": "passthrough_extractor", "version": "v1",
+                           "input_mappings": {"content": "content"}})
     workers = []
     try:
         with lib.check("a worker whose certificate is not allowed is told so, till it is"):
@@ -290,8 +371,11 @@ def run(folder):
             check_silence(cluster, client, bucket, workers[1])
         with lib.check("a head that is killed finds its worker again"):
             check_head(cluster, client, bucket, workers[1])
+        with lib.check("connections that break under load lose nothing and nobody"):
+            check_cuts(cluster, client, passthrough)
         with lib.check("each object has its document once"):
             check_once(client, collection, 5 + 100 + 60 + 60)
+            check_once(client, copies, CUTS * CUT_TASKS)
         with lib.check("over tcp a worker leaves when asked, and so does the head"):
             workers[1].process.send_signal(signal.SIGTERM)
             lib.equal(workers[1].process.wait(30), 0, "the worker's exit status")
