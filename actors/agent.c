@@ -16,12 +16,19 @@
 
 enum membership { JOINING, MEMBER, LEAVING };
 
+struct gate { /* A gateway that calls come from directly, as long as our link to it is up. */
+    uint32_t number;
+    bool is_up;
+};
+
 struct agent {
     struct sl_agent_options options;
     enum membership membership;
     bool is_last_sent; /* LEAVING: the head sends no more. */
     bool is_gone;      /* And we have said that we are. */
     bool has_met_head;
+    struct gate gates[SL_GATES_MAX];
+    uint32_t gates_count;
     struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
     uint32_t specs_count;
     struct sl_model_shelf models;
@@ -474,6 +481,40 @@ on_refused(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+greet(const struct agent *a, struct sl_ctx *ctx, const struct gate *gate)
+{
+    struct sl_m_node_hello m = {.node = a->options.pool.node, .is_open = a->membership != LEAVING};
+    if (gate->is_up)
+        sl_send(ctx, sl_at(gate->number, SL_ACTOR_EDGE), SL_M_node_hello, &m);
+}
+
+static struct gate *
+gate_lookup(struct agent *a, uint64_t number)
+{
+    for (uint32_t i = 0; i < a->gates_count; i++) {
+        if (a->gates[i].number == number)
+            return &a->gates[i];
+    }
+    return NULL;
+}
+
+/* The link is made beside the actors; that it is up is heard as of any peer. */
+static void
+on_gate_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    const struct sl_m_gate_up *m = SL_BODY(msg, gate_up);
+    if (msg->from.node != SL_NODE_HEAD || gate_lookup(a, m->gate) != NULL)
+        return;
+    if (a->gates_count == SL_GATES_MAX) {
+        sl_report_warn("gateway-unlinked", "node=%" PRIu64 " gateways=%u", m->gate, SL_GATES_MAX);
+        return;
+    }
+    a->gates[a->gates_count++] = (struct gate){.number = (uint32_t)m->gate};
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_GATES), SL_M_gate_up, m);
+}
+
+static void
 on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
@@ -482,6 +523,8 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     a->is_last_sent = a->membership == JOINING; /* It never had anything. */
     a->membership = LEAVING;
+    for (uint32_t i = 0; i < a->gates_count; i++)
+        greet(a, ctx, &a->gates[i]);
     sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_leave,
             &(struct sl_m_node_leave){.node = a->options.pool.node});
 }
@@ -569,6 +612,11 @@ static void
 on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
+    struct gate *gate = gate_lookup(a, SL_BODY(msg, peer_up)->node);
+    if (gate != NULL) {
+        gate->is_up = true;
+        greet(a, ctx, gate);
+    }
     if (SL_BODY(msg, peer_up)->node != SL_NODE_HEAD)
         return;
     if (a->has_met_head) /* The first time our joining is on its way already. */
@@ -580,7 +628,10 @@ on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)self, (void)ctx, (void)msg;
+    struct gate *gate = gate_lookup(self, SL_BODY(msg, peer_down)->node);
+    (void)ctx;
+    if (gate != NULL)
+        gate->is_up = false;
 }
 
 static const struct sl_on table[] = {
@@ -600,6 +651,7 @@ static const struct sl_on table[] = {
     {SL_M_node_leave, on_leave},
     {SL_M_drain, on_drain},
     {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_gate_up, on_gate_up},
     {SL_M_peer_up, on_peer_up},
     {SL_M_peer_down, on_peer_down},
     {SL_M_timer, on_timer},

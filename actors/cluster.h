@@ -29,6 +29,9 @@ enum sl_actor_number {
 #define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains; of a worker: that it may go. */
 #define SL_PORT_NODE  4 /* Of a worker: hears that the head refuses it. */
 
+#define SL_PORT_GATES 5  /* Of a node: hears of gateways to connect to. */
+#define SL_GATES_MAX  32 /* Gateways that a node may connect to. */
+
 enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
 
 /* Kinds of children the spawner forks, in the order of its table. */

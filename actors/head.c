@@ -34,8 +34,15 @@ struct node {
     bool is_leaving;  /* It drains, and goes when it is empty. */
 };
 
+struct gate { /* A gateway process that nodes connect to. */
+    uint32_t number;
+    char *endpoint;
+};
+
 struct head {
     struct sl_head_options options;
+    struct gate gates[SL_GATES_MAX];
+    uint32_t gates_count;
     char *node_text;
     struct sl_node_set nodes;
     uint32_t children; /* Of them: started by our spawner. */
@@ -127,10 +134,59 @@ kill_node(struct sl_ctx *ctx, uint64_t number)
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
 }
 
+/* ---- gateways ------------------------------------------------------------------------------ */
+
+static void
+tell_gate(struct sl_ctx *ctx, const struct node *n, const struct gate *gate)
+{
+    struct sl_m_gate_up m = {.gate = gate->number, .endpoint = sl_slice_str(gate->endpoint)};
+    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_gate_up, &m);
+}
+
+static void
+forget_gate(struct head *h, uint64_t number)
+{
+    for (uint32_t i = 0; i < h->gates_count; i++) {
+        if (h->gates[i].number != number)
+            continue;
+        sl_free(h->gates[i].endpoint);
+        h->gates[i] = h->gates[--h->gates_count];
+        return;
+    }
+}
+
+static void
+on_gate_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    const struct sl_m_gate_up *m = SL_BODY(msg, gate_up);
+    if (msg->from.node != ctx->self.node)
+        return; /* The edges say so, nobody else. */
+    forget_gate(h, m->gate);
+    if (h->gates_count == SL_GATES_MAX) {
+        sl_report_warn("gateway-unlinked", "node=%" PRIu64 " gateways=%u", m->gate, SL_GATES_MAX);
+        return;
+    }
+    struct gate *gate = &h->gates[h->gates_count++];
+    *gate = (struct gate){.number = (uint32_t)m->gate,
+                          .endpoint = sl_strndup(m->endpoint.data, m->endpoint.size)};
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        if (node_at(h, i)->state == NODE_ALIVE)
+            tell_gate(ctx, node_at(h, i), gate);
+    }
+}
+
+static void
+on_gate_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (msg->from.node == ctx->self.node)
+        forget_gate(self, SL_BODY(msg, gate_down)->gate);
+}
+
 /* ---- joining ------------------------------------------------------------------------------- */
 
 static void
-welcome(struct sl_ctx *ctx, struct node *n, const struct sl_m_node_join *m)
+welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_node_join *m)
 {
     bool is_new = n->state != NODE_ALIVE;
     n->heard_ns = ctx->now_ns;
@@ -148,6 +204,8 @@ welcome(struct sl_ctx *ctx, struct node *n, const struct sl_m_node_join *m)
                               .classes = sl_node_classes(n->name == NULL ? "any" : n->facts.group),
                               .name = sl_slice_str(n->name == NULL ? "" : n->name)};
     tell_of(ctx, SL_M_node_up, &up);
+    for (uint32_t i = 0; i < h->gates_count; i++)
+        tell_gate(ctx, n, &h->gates[i]);
 }
 
 static void
@@ -229,7 +287,7 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
     struct node *n = add_node(h, ctx, number);
     n->name = sl_strndup(m->name.data, m->name.size);
     n->facts = facts;
-    welcome(ctx, n, m);
+    welcome(h, ctx, n, m);
 }
 
 static void
@@ -245,7 +303,7 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     } else if (n == NULL) {
         join_worker(h, ctx, m);
     } else {
-        welcome(ctx, n, m);
+        welcome(h, ctx, n, m);
     }
 }
 
@@ -339,11 +397,13 @@ check_silence(struct head *h, struct sl_ctx *ctx)
 
 /* The dispatcher hears of it, and tells the node when the last lease is on its way. */
 static void
-set_open(struct sl_ctx *ctx, const struct node *n)
+set_open(const struct head *h, struct sl_ctx *ctx, const struct node *n)
 {
     struct sl_m_node_open m = {.node = n->slot.number,
                                .is_open = !n->is_cordoned && !n->is_leaving};
     tell_of(ctx, SL_M_node_open, &m);
+    for (uint32_t i = 0; i < h->gates_count; i++)
+        sl_send(ctx, sl_at(h->gates[i].number, SL_ACTOR_EDGE), SL_M_node_open, &m);
 }
 
 static void
@@ -359,7 +419,7 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     }
     n->is_leaving = true;
-    set_open(ctx, n);
+    set_open(h, ctx, n);
 }
 
 static struct node *
@@ -390,7 +450,7 @@ on_order(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_drain, &(struct sl_m_drain){0});
     } else {
         n->is_cordoned = m->order == SL_NODE_CORDON;
-        set_open(ctx, n);
+        set_open(self, ctx, n);
     }
     sl_reply(ctx, msg, SL_M_node_ordered, &reply);
 }
@@ -426,6 +486,8 @@ static const struct sl_on table[] = {
     {SL_M_peer_up, on_peer_up},
     {SL_M_peer_down, on_peer_down},
     {SL_M_node_leave, on_leave},
+    {SL_M_gate_up, on_gate_up},
+    {SL_M_gate_down, on_gate_down},
     {SL_M_node_order, on_order},
     {SL_M_node_list, on_list},
     {SL_M_timer, on_timer},
@@ -459,6 +521,8 @@ deinit(void *self)
     struct head *h = self;
     while (h->nodes.count > 0)
         forget_node(h, node_at(h, h->nodes.count - 1));
+    while (h->gates_count > 0)
+        forget_gate(h, h->gates[0].number);
     sl_node_set_deinit(&h->nodes);
     sl_free(h->node_text);
 }

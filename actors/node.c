@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/node.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -23,6 +24,21 @@ on_spawner_gone(void *arg)
 {
     (void)arg;
     _exit(0); /* As the lifeline would do: replicas are gone, leases will be void. */
+}
+
+/* A gateway that it has connected to before is found again by its endpoint: nothing is to do. */
+static void
+take_gate(void *arg, struct sl_msg *msg)
+{
+    struct sl_node *n = arg;
+    const struct sl_m_gate_up *m = SL_BODY(msg, gate_up);
+    char *endpoint = sl_strndup(m->endpoint.data, m->endpoint.size);
+    enum sl_err err = sl_live_connect(n->live, (uint32_t)m->gate, endpoint);
+    if (err != SL_OK && err != SL_EEXIST)
+        sl_report_warn("gateway-unlinked", "node=%" PRIu64 " endpoint=%s err=%s", m->gate, endpoint,
+                       sl_err_name(err));
+    sl_free(endpoint);
+    sl_msg_destroy(&msg);
 }
 
 enum sl_err
@@ -59,6 +75,7 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                      .facts = options->facts};
     agent.pool.blob_directory = n->blobs;
     agent.pool.endpoint = n->endpoint;
+    sl_live_port(n->live, SL_PORT_GATES, take_gate, n);
     sl_live_spawn(n->live, SL_ACTOR_AGENT, &sl_agent_class, &agent);
     *ret_node = n;
     return SL_OK;

@@ -91,7 +91,10 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, text);
-    char *model = sl_extraction_model_directory(call->txn, call->who.scope, extraction);
+    struct sl_slice known = call->resolved.model;
+    char *model = call->resolved.extraction.size > 0
+                      ? sl_strndup(known.data, known.size)
+                      : sl_extraction_model_directory(call->txn, call->who.scope, extraction);
     struct sl_m_embed m = {
         .spec = sl_buf_slice(&spec), .model = sl_slice_str(model), .inputs = sl_buf_slice(&inputs)};
     struct waiting *w = begin_wait(call, then);
@@ -195,24 +198,30 @@ start_purge(struct api *a, uint64_t delay_ns)
     sl_after(a->ctx, delay_ns, TOKEN_PURGE);
 }
 
-/* Before the reply to who changed it, so that others hear of it first. */
-static void
-tell_edges(struct api *a)
+/* Before the reply to who changed it, which then waits there until they have heard of it. */
+static bool
+tell_edges(struct api *a, const struct sl_call *call)
 {
-    if (a->options.has_edges && sl_keyring_has_changes(a->options.gateway->keyring))
-        sl_send(a->ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_api_changed, &(struct sl_m_api_changed){0});
+    struct sl_gateway *g = a->options.gateway;
+    if (!a->options.has_edges || (!g->is_touched && !sl_keyring_has_changes(g->keyring)))
+        return false;
+    struct sl_m_api_changed m = {
+        .is_touched = g->is_touched, .scope = g->touched.id, .call = (uint64_t)(uintptr_t)call};
+    g->is_touched = false;
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_api_changed, &m);
+    return true;
 }
 
 static void
 finish(struct api *a, struct sl_call *call)
 {
     start_purge(a, PURGE_NEXT_NS);
-    tell_edges(a);
+    bool is_told = tell_edges(a, call->is_waiting ? NULL : call);
     if (call->is_waiting)
         return;
     struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
     struct sl_addr to = sl_at(SL_NODE_PORT, SL_PORT_FRONT);
-    if (call->origin.node != 0)
+    if (call->origin.node != 0 || is_told)
         to = sl_at(0, SL_ACTOR_EDGES);
     sl_send(a->ctx, to, SL_M_api_reply, &m);
 }
@@ -364,6 +373,7 @@ expire_namespaces(struct api *a, struct sl_ctx *ctx, struct sl_scope scope)
         sl_call_destroy(&call);
     }
     start_purge(a, PURGE_NEXT_NS);
+    (void)tell_edges(a, NULL);
 }
 
 static void
@@ -442,6 +452,8 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct api *a = self;
     a->options = *(const struct sl_api_options *)argument;
+    if (a->options.gateway->store == NULL)
+        return; /* A gateway's: it runs calls that need none. */
     a->ctx = ctx;
     a->options.gateway->has_garbage = true; /* Perhaps: of a run before this one. */
     start_purge(a, SL_SECOND_NS);

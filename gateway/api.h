@@ -36,7 +36,7 @@ enum sl_api_message {
 extern const struct sl_protocol sl_protocol_api;
 
 struct sl_api_options {
-    struct sl_gateway *gateway;
+    struct sl_gateway *gateway; /* Without a store it runs calls that are resolved already. */
     /* Fills a status request; on the store's thread. */
     void (*status)(void *arg, struct sl_ctx *ctx, uint64_t request);
     void *arg;

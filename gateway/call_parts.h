@@ -32,6 +32,16 @@ struct sl_wait { /* What an ask brought back. */
 struct sl_call_origin { /* The gateway process that a call came from. */
     uint32_t node;      /* 0: it came from a front in this process. */
     uint64_t term;      /* Of the gateway's membership. */
+    uint64_t touches;   /* How often what calls resolve to had changed. */
+};
+
+/*
+ * What a call that embeds texts runs on. The head's handler says it, so that gateways can run the
+ * next call of the kind without the head; there it is given. Empty: not said.
+ */
+struct sl_resolved {
+    struct sl_slice extraction; /* A row: extraction.h. */
+    struct sl_slice model;      /* Directory, as for sl_call_model_load; "": none. */
 };
 
 #endif

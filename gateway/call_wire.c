@@ -268,6 +268,9 @@ sl_call_reply_write(const struct sl_call *call, struct sl_buf *out)
     write_pairs(call->headers, call->headers_count, out);
     write_str(out, has_file ? call->reply_blob : "");
     sl_buf_append_u64(out, has_file ? call->reply_file_size : 0);
+    bool is_good = call->status < 400;
+    sl_buf_append_block(out, is_good ? call->resolved.extraction : sl_slice_str(""));
+    sl_buf_append_block(out, is_good ? call->resolved.model : sl_slice_str(""));
     sl_buf_append_block(out, sl_buf_slice(&call->reply));
 }
 
@@ -304,9 +307,12 @@ sl_call_reply_read(struct sl_slice text, struct sl_call *call)
         !read_str(&r, blob, sizeof(blob)) || (blob[0] != '\0' && !sl_blob_is_id(blob)))
         return SL_ECORRUPT;
     uint64_t size = sl_read_u64(&r);
+    struct sl_slice extraction = sl_read_block(&r), model = sl_read_block(&r);
     struct sl_slice body = sl_read_block(&r);
     if (!sl_reader_is_done(&r))
         return SL_ECORRUPT;
+    call->resolved = (struct sl_resolved){.extraction = sl_call_copy(call, extraction),
+                                          .model = sl_call_copy(call, model)};
     call->status = (uint16_t)status;
     call->reply_type = type.size == 0 ? NULL : (const char *)sl_call_copy(call, type).data;
     call->headers_count = count;

@@ -5,7 +5,7 @@
  * upload's lies in blobs/tmp, a reply's is a blob.
  *
  *   request: version, method, pattern, who, ids, path, params, query, form, upload, headers, body
- *   reply:   version, status, type, headers, blob, body
+ *   reply:   version, status, type, headers, blob, what it resolved to, body
  *
  * Numbers are little endian, texts are blocks (u32 size, bytes); every count and size is checked.
  */

@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 
+#include "actors/node_set.h"
 #include "gateway/api.h"
 #include "gateway/call_wire.h"
+#include "gateway/resolved_cache.h"
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -13,6 +15,13 @@ struct pending {
     uint64_t serial; /* 0: free. */
     struct sl_call *call;
     uint64_t deadline_ns;
+    bool has_key; /* What it resolves to is to be kept under that. */
+    uint8_t key[SL_SHA256_SIZE];
+};
+
+struct node {                 /* A worker, or a child of the head's. */
+    struct sl_node_slot slot; /* First. */
+    bool is_up, is_closed, is_closed_by_head;
 };
 
 struct edge {
@@ -24,6 +33,8 @@ struct edge {
     struct sl_relay_parts parts;
     uint64_t serial_last;
     struct sl_edge_counts counts;
+    struct sl_node_set nodes;
+    struct sl_resolved_cache *cache;
     struct pending pending[SL_EDGE_CALLS_MAX];
 };
 
@@ -106,8 +117,10 @@ on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_edge_welcome *m = SL_BODY(msg, edge_welcome);
     if (e->term != m->term)
         lose_head(e, ctx, "began-anew");
-    if (!e->is_member)
+    if (!e->is_member) {
         sl_report_info("joined", "name=%s", e->options.name);
+        sl_resolved_doubt(e->cache); /* Of changes meanwhile nobody told us. */
+    }
     e->is_member = true;
     e->term = m->term;
     e->heard_ns = ctx->now_ns;
@@ -133,12 +146,87 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         e->heard_ns = ctx->now_ns;
 }
 
+static void
+on_refused(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self;
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_NODE), msg->id, msg->body);
+}
+
+/* ---- workers ------------------------------------------------------------------------------- */
+
+static struct node *
+node_make(struct edge *e, uint32_t number)
+{
+    struct node *n = (struct node *)sl_node_set_lookup(&e->nodes, number);
+    if (n == NULL) {
+        n = sl_zalloc(sizeof(*n));
+        sl_node_set_add(&e->nodes, &n->slot, number);
+    }
+    return n;
+}
+
+static void
+tell_router_open(struct sl_ctx *ctx, const struct node *n)
+{
+    struct sl_m_node_open m = {.node = n->slot.number,
+                               .is_open = !n->is_closed && !n->is_closed_by_head};
+    sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_open, &m);
+}
+
+static void
+on_hello(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    struct node *n = node_make(e, msg->from.node);
+    n->is_closed = SL_BODY(msg, node_hello)->is_open == 0;
+    if (!n->is_up) {
+        n->is_up = true;
+        e->counts.nodes++;
+        sl_report_info("node-linked", "node=%u nodes=%u", n->slot.number, e->counts.nodes);
+        sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_up,
+                &(struct sl_m_node_up){.node = n->slot.number});
+    }
+    tell_router_open(ctx, n);
+}
+
+/* The head says whether a node is cordoned. */
+static void
+on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_node_open *m = SL_BODY(msg, node_open);
+    if (msg->from.node != SL_NODE_HEAD || m->node > UINT32_MAX)
+        return;
+    struct node *n = (struct node *)sl_node_set_lookup(&((struct edge *)self)->nodes, m->node);
+    if (n == NULL)
+        return;
+    n->is_closed_by_head = m->is_open == 0;
+    tell_router_open(ctx, n);
+}
+
+static void
+lose_node(struct edge *e, struct sl_ctx *ctx, uint32_t number)
+{
+    struct node *n = (struct node *)sl_node_set_lookup(&e->nodes, number);
+    if (n == NULL)
+        return;
+    e->counts.nodes -= n->is_up;
+    sl_report_info("node-unlinked", "node=%u nodes=%u", number, e->counts.nodes);
+    sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_lost,
+            &(struct sl_m_node_lost){.node = number});
+    sl_node_set_remove(&e->nodes, &n->slot);
+    sl_free(n);
+}
+
 /* Nothing that was under way on the link comes any more. */
 static void
 on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    if (SL_BODY(msg, peer_down)->node == SL_NODE_HEAD)
+    uint64_t number = SL_BODY(msg, peer_down)->node;
+    if (number == SL_NODE_HEAD)
         lose_head(self, ctx, "link-down");
+    else
+        lose_node(self, ctx, (uint32_t)number);
 }
 
 static void
@@ -191,11 +279,49 @@ pending_add(struct edge *e, struct sl_ctx *ctx, struct sl_call *call)
     return &e->pending[at];
 }
 
+/* Run it here, if it is known what it runs on; without the head also by what was known before. */
+static bool
+run_directly(struct edge *e, struct sl_ctx *ctx, struct sl_call *call, const uint8_t *key)
+{
+    struct sl_resolved what;
+    if ((e->is_member && e->counts.nodes == 0) ||
+        !sl_resolved_get(e->cache, key, !e->is_member, &what))
+        return false;
+    call->resolved = (struct sl_resolved){.extraction = sl_call_copy(call, what.extraction),
+                                          .model = sl_call_copy(call, what.model)};
+    e->counts.direct++;
+    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_api_call,
+            &(struct sl_m_api_call){.call = (uint64_t)(uintptr_t)call});
+    return true;
+}
+
+/* What was sent before it has been taken: keys in force, what is stale dropped. */
+static void
+on_mark(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct edge *e = self;
+    if (SL_BODY(msg, edge_mark)->term == e->term)
+        sl_send(ctx, at_head(), SL_M_edge_mark, SL_BODY(msg, edge_mark));
+}
+
+static void
+on_stale(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    (void)ctx;
+    if (msg->from.node == SL_NODE_HEAD)
+        sl_resolved_drop(e->cache, (struct sl_scope){SL_BODY(msg, edge_stale)->scope});
+}
+
 static void
 on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edge *e = self;
     struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
+    uint8_t key[SL_SHA256_SIZE];
+    bool has_key = sl_resolved_key(call, key);
+    if (has_key && run_directly(e, ctx, call, key))
+        return;
     if (!e->is_member || e->counts.pending == SL_EDGE_CALLS_MAX) {
         e->counts.refused++;
         fail(e, ctx, call, e->is_member ? "gateway_full" : "head_away");
@@ -203,10 +329,12 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     }
     struct sl_buf text = {0};
     sl_call_request_write(call, &text);
-    struct sl_relay_head head = {.to = at_head(),
-                                 .id = SL_M_edge_call,
-                                 .term = e->term,
-                                 .serial = pending_add(e, ctx, call)->serial};
+    struct pending *p = pending_add(e, ctx, call);
+    p->has_key = has_key;
+    if (has_key)
+        memcpy(p->key, key, sizeof(key));
+    struct sl_relay_head head = {
+        .to = at_head(), .id = SL_M_edge_call, .term = e->term, .serial = p->serial};
     sl_relay_send(ctx, &head, sl_buf_slice(&text));
     sl_buf_deinit(&text);
     e->counts.sent++;
@@ -236,9 +364,12 @@ on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     enum sl_err err = sl_relay_take(&e->parts, &piece, SL_EDGE_REPLY_BYTES_MAX);
     if (err == SL_EBUSY || p->serial != m->serial || p->serial == 0)
         return; /* Not whole yet, or given up before it came. */
+    struct pending ended = *p;
     struct sl_call *call = end_pending(e, p);
     if (err == SL_OK)
         err = sl_call_reply_read(sl_buf_slice(&e->parts.text), call);
+    if (err == SL_OK && ended.has_key)
+        sl_resolved_put(e->cache, ended.key, call->who.scope, &call->resolved);
     if (err == SL_OK)
         open_reply_file(e, call);
     else
@@ -280,14 +411,20 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 /* ---- the actor ----------------------------------------------------------------------------- */
 
 static const struct sl_on table[] = {
-    {SL_M_api_call, on_call},        {SL_M_edge_reply, on_reply},     {SL_M_edge_keys, on_keys},
-    {SL_M_edge_welcome, on_welcome}, {SL_M_edge_unknown, on_unknown}, {SL_M_edge_beat, on_beat},
-    {SL_M_peer_up, on_peer_up},      {SL_M_peer_down, on_peer_down},  {SL_M_timer, on_timer},
+    {SL_M_api_call, on_call},        {SL_M_edge_reply, on_reply},
+    {SL_M_edge_keys, on_keys},       {SL_M_edge_welcome, on_welcome},
+    {SL_M_edge_unknown, on_unknown}, {SL_M_edge_beat, on_beat},
+    {SL_M_edge_mark, on_mark},       {SL_M_edge_stale, on_stale},
+    {SL_M_edge_refused, on_refused}, {SL_M_node_hello, on_hello},
+    {SL_M_node_open, on_node_open},  {SL_M_peer_up, on_peer_up},
+    {SL_M_peer_down, on_peer_down},  {SL_M_timer, on_timer},
 };
 
 static void
 handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
+    if (msg->id >> 16 == SL_PROTOCOL_RELAY && msg->from.node != SL_NODE_HEAD)
+        return; /* Workers have links to us as well. */
     if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
         sl_report_warn("message-unknown", "actor=edge message=%s", msg->type->name);
 }
@@ -298,6 +435,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct edge *e = self;
     e->options = *(const struct sl_edge_options *)argument;
     e->boot = sl_random_u64(ctx->random);
+    e->cache = sl_resolved_cache_create();
     join(e, ctx);
     sl_after(ctx, SL_EDGE_BEAT_NS, 0);
 }
@@ -310,6 +448,13 @@ deinit(void *self)
         sl_call_destroy(&e->pending[i].call);
     sl_buf_deinit(&e->keys);
     sl_relay_parts_deinit(&e->parts);
+    while (e->nodes.count > 0) {
+        struct sl_node_slot *slot = e->nodes.slots[e->nodes.count - 1];
+        sl_node_set_remove(&e->nodes, slot);
+        sl_free(slot);
+    }
+    sl_node_set_deinit(&e->nodes);
+    sl_resolved_cache_destroy(&e->cache);
 }
 
 const struct sl_actor_class sl_edge_class = {

@@ -4,10 +4,15 @@
  * copy of the keys, and the calls that its front posts (api_call to SL_ACTOR_EDGE), each of which
  * it sends to the head and answers (api_reply to SL_PORT_FRONT), once:
  *
- *   posted --> sent --> answered              by the head
+ *   posted --> answered                       by a worker, directly: the head is not needed
+ *        |`--> sent --> answered              by the head
  *        |         `--> 503 "head_lost"       the head was silent, or began anew: it may have run
  *        |         `--> 503 "head_late"       no answer in time: the same
  *        `-----------> 503 "head_away"        it did not run
+ *
+ * Calls that the head has once said how to resolve (resolved_cache.h) go to the api actor of this
+ * process, which has no store, and by its router to workers that have connected to us. While the
+ * head is away they go on.
  */
 #ifndef SL_GATEWAY_EDGE_H
 #define SL_GATEWAY_EDGE_H
@@ -27,7 +32,8 @@ extern const struct sl_actor_class sl_edge_class; /* Argument: sl_edge_options. 
 
 struct sl_edge_counts {
     uint32_t pending;
-    uint64_t sent, answered, refused, lost, late;
+    uint32_t nodes; /* Workers that have connected. */
+    uint64_t sent, answered, refused, lost, late, direct;
 };
 void sl_edge_counts(const void *edge, struct sl_edge_counts *ret_counts);
 /* The message that says goodbye to the head, from the driver's thread. */

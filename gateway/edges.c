@@ -13,23 +13,35 @@
 #include "runtime/report.h"
 
 #define CHECK_NS SL_SECOND_NS
+#define HELD_NS  SL_SECOND_NS /* A reply waits no longer for a gateway that does not answer. */
 
 struct edge {
     uint32_t node;
     uint64_t term, boot, pid;
     uint64_t heard_ns, joined_ms;
     uint64_t keys_number; /* Of the last edge_keys sent. */
+    uint64_t marked;      /* It knows what was changed up to there. */
     uint32_t calls;       /* Under way here. */
     uint64_t calls_total;
     struct sl_relay_parts parts;
     char *name, *endpoint;
 };
 
+struct held { /* A reply that waits until all gateways know what its call has changed. */
+    struct held *next;
+    struct sl_call *call;
+    uint64_t mark, deadline_ns;
+};
+
 struct edges {
     struct sl_edges_options options;
+    uint64_t mark_last;
+    uint64_t hold; /* The call whose reply is to be held, once it comes. */
+    struct held *held;
     struct edge *items[SL_EDGES_MAX];
     uint32_t count;
     bool is_draining;
+    uint64_t touches; /* How often what calls resolve to may have changed. */
 };
 
 static struct edge *
@@ -49,7 +61,7 @@ at_edge(const struct edge *edge)
 }
 
 static void
-edge_forget(struct edges *e, struct edge *edge, const char *why)
+edge_destroy(struct edges *e, struct edge *edge, const char *why)
 {
     sl_report_info("gateway-lost", "node=%u name=%s pid=%" PRIu64 " calls=%u why=%s", edge->node,
                    edge->name, edge->pid, edge->calls, why);
@@ -61,6 +73,17 @@ edge_forget(struct edges *e, struct edge *edge, const char *why)
     sl_free(edge->name);
     sl_free(edge->endpoint);
     sl_free(edge);
+}
+
+static void release(struct edges *e, struct sl_ctx *ctx);
+
+static void
+edge_forget(struct edges *e, struct sl_ctx *ctx, struct edge *edge, const char *why)
+{
+    sl_send(ctx, sl_at(0, SL_ACTOR_HEAD), SL_M_gate_down,
+            &(struct sl_m_gate_down){.gate = edge->node});
+    edge_destroy(e, edge, why);
+    release(e, ctx);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -91,13 +114,24 @@ static void
 on_changed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edges *e = self;
+    const struct sl_m_api_changed *m = SL_BODY(msg, api_changed);
     struct sl_buf rows = {0};
-    (void)msg;
+    e->touches += m->is_touched != 0;
+    for (uint32_t i = 0; i < e->count && m->is_touched != 0; i++)
+        sl_send(ctx, at_edge(e->items[i]), SL_M_edge_stale,
+                &(struct sl_m_edge_stale){.term = e->items[i]->term, .scope = m->scope});
     if (sl_keyring_take_changes(e->options.gateway->keyring, &rows)) {
         for (uint32_t i = 0; i < e->count; i++)
             send_keys(ctx, e->items[i], SL_EDGE_KEYS_CHANGE, sl_buf_slice(&rows));
     }
     sl_buf_deinit(&rows);
+    if (e->count == 0 || m->call == 0)
+        return;
+    e->hold = m->call;
+    e->mark_last++;
+    for (uint32_t i = 0; i < e->count; i++)
+        sl_send(ctx, at_edge(e->items[i]), SL_M_edge_mark,
+                &(struct sl_m_edge_mark){.term = e->items[i]->term, .mark = e->mark_last});
 }
 
 /* ---- membership ---------------------------------------------------------------------------- */
@@ -120,10 +154,33 @@ edge_add(struct edges *e, struct sl_ctx *ctx, uint32_t node, const struct sl_m_e
                           .boot = m->boot,
                           .pid = m->pid,
                           .joined_ms = ctx->now_ms,
+                          .marked = e->mark_last, /* All keys follow, and it knows nothing else. */
                           .name = sl_strndup(m->name.data, m->name.size),
                           .endpoint = sl_strndup(m->endpoint.data, m->endpoint.size)};
     e->items[e->count++] = edge;
     return edge;
+}
+
+static struct edge *
+edge_named(const struct edges *e, struct sl_slice name)
+{
+    for (uint32_t i = 0; i < e->count; i++) {
+        if (sl_slice_is(name, e->items[i]->name))
+            return e->items[i];
+    }
+    return NULL;
+}
+
+/* A gateway of a name that is there under another number was started again: the old one is over. */
+static void
+supersede(struct edges *e, struct sl_ctx *ctx, struct sl_slice name)
+{
+    struct edge *old = edge_named(e, name);
+    if (old == NULL)
+        return;
+    struct sl_m_edge_refused m = {.why = sl_slice_str("another gateway took its name")};
+    sl_send(ctx, at_edge(old), SL_M_edge_refused, &m);
+    edge_forget(e, ctx, old, "superseded");
 }
 
 static void
@@ -133,17 +190,22 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_edge_join *m = SL_BODY(msg, edge_join);
     struct edge *edge = edge_lookup(e, msg->from.node);
     if (edge != NULL && edge->boot != m->boot) {
-        edge_forget(e, edge, "another process of its number joined");
+        edge_forget(e, ctx, edge, "another process of its number joined");
         edge = NULL;
     }
     if (edge == NULL) {
-        if (!sl_node_name_is_good(m->name) || e->count == SL_EDGES_MAX) {
+        bool is_full = e->count == SL_EDGES_MAX && edge_named(e, m->name) == NULL;
+        if (!sl_node_name_is_good(m->name) || m->endpoint.size > SL_EDGE_ENDPOINT_MAX || is_full) {
             sl_report_warn("gateway-refused", "node=%u gateways=%u", msg->from.node, e->count);
             return;
         }
         if (e->options.gateway->incoming != NULL)
             sl_incoming_share(e->options.gateway->incoming);
+        supersede(e, ctx, m->name);
         edge = edge_add(e, ctx, msg->from.node, m);
+        if (edge->endpoint[0] != '\0')
+            sl_send(ctx, sl_at(0, SL_ACTOR_HEAD), SL_M_gate_up,
+                    &(struct sl_m_gate_up){.gate = edge->node, .endpoint = m->endpoint});
         sl_report_info("gateway-joined", "node=%u name=%s pid=%" PRIu64, edge->node, edge->name,
                        edge->pid);
     }
@@ -178,9 +240,8 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edges *e = self;
     struct edge *edge = edge_lookup(e, msg->from.node);
-    (void)ctx;
     if (edge != NULL && edge->term == SL_BODY(msg, edge_leave)->term)
-        edge_forget(e, edge, "left");
+        edge_forget(e, ctx, edge, "left");
 }
 
 static void
@@ -190,8 +251,9 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     (void)msg;
     for (uint32_t i = e->count; i-- > 0;) {
         if (ctx->now_ns - e->items[i]->heard_ns >= e->options.silence_ns)
-            edge_forget(e, e->items[i], "silent");
+            edge_forget(e, ctx, e->items[i], "silent");
     }
+    release(e, ctx);
     sl_after(ctx, CHECK_NS, 0);
 }
 
@@ -272,7 +334,8 @@ begin_call(struct edges *e, struct sl_ctx *ctx, struct edge *edge, uint64_t seri
         refuse(ctx, edge, serial, &call);
         return;
     }
-    call->origin = (struct sl_call_origin){.node = edge->node, .term = edge->term};
+    call->origin =
+        (struct sl_call_origin){.node = edge->node, .term = edge->term, .touches = e->touches};
     call->handle = serial;
     edge->calls++;
     edge->calls_total++;
@@ -308,16 +371,68 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
-on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+deliver(struct edges *e, struct sl_ctx *ctx, struct sl_call *call)
 {
-    struct edges *e = self;
-    struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_reply)->call;
     struct edge *edge = edge_lookup(e, call->origin.node);
+    if (call->origin.node == 0) { /* Of a front in this process. */
+        struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
+        sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_FRONT), SL_M_api_reply, &m);
+        return;
+    }
     if (edge != NULL && edge->term == call->origin.term) {
         edge->calls--;
+        if (call->origin.touches != e->touches) /* It may have changed since it was looked up. */
+            call->resolved = (struct sl_resolved){0};
         send_reply(ctx, edge, call->handle, call);
     }
     sl_call_destroy(&call);
+}
+
+/* Let go what all gateways know, or what has waited long enough for one that does not answer. */
+static void
+release(struct edges *e, struct sl_ctx *ctx)
+{
+    uint64_t known = UINT64_MAX;
+    for (uint32_t i = 0; i < e->count; i++)
+        known = SL_MIN(known, e->items[i]->marked);
+    for (struct held **at = &e->held; *at != NULL;) {
+        struct held *h = *at;
+        if (h->mark > known && ctx->now_ns < h->deadline_ns) {
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        deliver(e, ctx, h->call);
+        sl_free(h);
+    }
+}
+
+static void
+on_mark(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *edge = sender(self, ctx, msg, SL_BODY(msg, edge_mark)->term);
+    if (edge == NULL || SL_BODY(msg, edge_mark)->mark <= edge->marked)
+        return;
+    edge->marked = SL_BODY(msg, edge_mark)->mark;
+    release(self, ctx);
+}
+
+static void
+on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edges *e = self;
+    uint64_t number = SL_BODY(msg, api_reply)->call;
+    struct sl_call *call = (struct sl_call *)(uintptr_t)number;
+    bool is_held = number == e->hold && number != 0;
+    e->hold = is_held ? 0 : e->hold;
+    if (!is_held) {
+        deliver(e, ctx, call);
+        return;
+    }
+    struct held *h = sl_alloc(sizeof(*h));
+    *h = (struct held){
+        .next = e->held, .call = call, .mark = e->mark_last, .deadline_ns = ctx->now_ns + HELD_NS};
+    e->held = h;
 }
 
 static void
@@ -331,9 +446,9 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 /* ---- the actor ----------------------------------------------------------------------------- */
 
 static const struct sl_on table[] = {
-    {SL_M_edge_call, on_call}, {SL_M_api_reply, on_reply},  {SL_M_edge_beat, on_beat},
-    {SL_M_edge_join, on_join}, {SL_M_edge_leave, on_leave}, {SL_M_api_changed, on_changed},
-    {SL_M_drain, on_drain},    {SL_M_timer, on_timer},
+    {SL_M_edge_mark, on_mark},      {SL_M_edge_call, on_call}, {SL_M_api_reply, on_reply},
+    {SL_M_edge_beat, on_beat},      {SL_M_edge_join, on_join}, {SL_M_edge_leave, on_leave},
+    {SL_M_api_changed, on_changed}, {SL_M_drain, on_drain},    {SL_M_timer, on_timer},
 };
 
 static void
@@ -357,7 +472,12 @@ deinit(void *self)
 {
     struct edges *e = self;
     while (e->count > 0)
-        edge_forget(e, e->items[e->count - 1], "stopping");
+        edge_destroy(e, e->items[e->count - 1], "stopping");
+    for (struct held *h = e->held, *next; h != NULL; h = next) {
+        next = h->next;
+        sl_call_destroy(&h->call);
+        sl_free(h);
+    }
 }
 
 const struct sl_actor_class sl_edges_class = {

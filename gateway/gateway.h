@@ -24,7 +24,9 @@ struct sl_gateway {
     struct sl_source_rules sources; /* What addresses in objects may name. */
     uint32_t fetching_count;        /* Requests that wait for such addresses. */
     bool has_garbage;               /* Rows wait for sl_purge_step. */
-    char unpack_program[256];       /* This executable, for the child that opens archives. */
+    bool is_touched;                /* What calls resolve to has changed, in this scope (0: any). */
+    struct sl_scope touched;
+    char unpack_program[256]; /* This executable, for the child that opens archives. */
 };
 
 /* Make the operator's tenant and key on an empty store (writes DATA/admin.key, 0600); fill the

@@ -2,14 +2,17 @@
 #include "gateway/gateway_verb.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "actors/node_facts.h"
+#include "actors/router.h"
 #include "gateway/api.h"
 #include "gateway/cli.h"
 #include "gateway/edge.h"
@@ -18,13 +21,15 @@
 #include "object-store/incoming.h"
 #include "runtime/alloc.h"
 #include "runtime/config.h"
+#include "runtime/hash.h"
 #include "runtime/live.h"
-#include "runtime/random.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
 
 #define HELP_FLAG       256
 #define EXIT_WAS_HELPED (-1)
+#define ENDPOINT_MAX    (100 + 6)           /* Of sun_path's 108, and "ipc://". */
+#define LOST_NS         (500 * SL_MILLI_NS) /* A peer whose connection broke, unless it is back. */
 #define DRAIN_POLL_NS   (20 * SL_MILLI_NS)
 #define SL_ACTOR_DRAIN  18 /* Looks now and then whether all requests have ended. */
 
@@ -42,11 +47,12 @@ static const struct sl_config_key keys[KEY_COUNT] = {
 
 struct process {
     struct sl_config *config;
-    char *data, *name;
+    char *data, *name, *endpoint;
     struct sl_gateway gateway; /* Its keyring, blobs and incoming; there is no store here. */
     struct sl_live *live;
     struct sl_front *front;
-    int signal_fd;
+    int signal_fd, lock_fd;
+    bool is_refused;
     uint32_t signals;
     uint64_t drain_until_ns;
 };
@@ -180,6 +186,18 @@ take_reply(void *arg, struct sl_msg *msg)
 }
 
 static void
+on_refused(void *arg, struct sl_msg *msg)
+{
+    struct process *p = arg;
+    struct sl_slice why = SL_BODY(msg, edge_refused)->why;
+    sl_report_error("refused", "name=%s why=\"%.*s\"", p->name, SL_SLICE_FMT(why));
+    fprintf(stderr, "sluice gateway: the head refuses it: %.*s\n", SL_SLICE_FMT(why));
+    p->is_refused = true;
+    sl_msg_destroy(&msg);
+    sl_live_stop(p->live);
+}
+
+static void
 post_call(void *arg, struct sl_call *call)
 {
     struct process *p = arg;
@@ -200,27 +218,90 @@ connect_head(struct process *p, const char *head)
     return err == SL_OK ? sl_live_connect(p->live, SL_NODE_HEAD, head) : err;
 }
 
+/* What other nodes may send here; that the edge takes only the head's it sees to itself. */
+static bool
+takes(const struct sl_msg *msg)
+{
+    if (msg->to.actor == SL_ACTOR_ROUTER)
+        return msg->id == SL_M_embedded;
+    return msg->to.actor == SL_ACTOR_EDGE &&
+           (msg->id >> 16 == SL_PROTOCOL_RELAY || msg->id == SL_M_node_hello ||
+            msg->id == SL_M_node_open);
+}
+
+/* From its name, so that workers find one that was started again by the link they have to it. */
+static uint32_t
+number_of(const char *name)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    uint32_t bits;
+    sl_sha256(sl_slice_str(name), digest);
+    memcpy(&bits, digest, sizeof(bits));
+    return SL_NODE_WORKERS_FIRST + bits % (SL_NODE_WORKERS_LAST - SL_NODE_WORKERS_FIRST);
+}
+
+/* Two of a name would take each other's socket. */
+static int
+lock_name(struct process *p)
+{
+    char *path = sl_format("%s.lock", p->endpoint + strlen("ipc://"));
+    p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    enum sl_err err = p->lock_fd < 0 ? sl_err_from_errno(errno) : SL_OK;
+    bool is_taken = err == SL_OK && flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0;
+    if (is_taken)
+        fprintf(stderr, "sluice gateway: another gateway of the name %s runs\n", p->name);
+    else if (err != SL_OK)
+        fail(path, err);
+    sl_free(path);
+    if (is_taken) {
+        close(p->lock_fd);
+        p->lock_fd = -1;
+    }
+    return err == SL_OK && !is_taken ? SL_EXIT_OK : SL_EXIT_FAILED;
+}
+
+static int
+make_endpoint(struct process *p, uint32_t number)
+{
+    const char *run = sl_config_string(p->config, KEY_run);
+    p->endpoint = run[0] != '\0' ? sl_format("ipc://%s/gateway-%u", run, number)
+                                 : sl_format("ipc://%s/run/gateway-%u", p->data, number);
+    if (strlen(p->endpoint) > ENDPOINT_MAX)
+        return complain("the data directory's path is too long for a socket: give --run DIR");
+    return lock_name(p);
+}
+
 static int
 start_actors(struct process *p)
 {
-    struct sl_random random;
-    sl_random_seed_secret(&random);
-    uint32_t number =
-        SL_NODE_WORKERS_FIRST +
-        (uint32_t)sl_random_below(&random, SL_NODE_WORKERS_LAST - SL_NODE_WORKERS_FIRST);
+    uint32_t number = number_of(p->name);
     const char *head = sl_config_string(p->config, KEY_head);
-    struct sl_links_options links = {.name = p->name, .group = "gateway", .watcher = SL_ACTOR_EDGE};
+    struct sl_links_options links = {.name = p->name,
+                                     .group = "gateway",
+                                     .watcher = SL_ACTOR_EDGE,
+                                     .takes = takes,
+                                     .lost_ns = LOST_NS};
+    int code = make_endpoint(p, number);
+    if (code != SL_EXIT_OK)
+        return code;
     p->live = sl_live_create(&(struct sl_live_options){.node = number, .links = &links});
-    enum sl_err err = connect_head(p, head);
+    enum sl_err err = sl_live_listen(p->live, p->endpoint);
+    if (err != SL_OK)
+        return fail(p->endpoint, err);
+    err = connect_head(p, head);
     if (err != SL_OK)
         return fail(head, err);
     struct sl_edge_options edge = {.gateway = &p->gateway,
                                    .name = p->name,
-                                   .endpoint = "",
+                                   .endpoint = p->endpoint,
                                    .pid = (uint64_t)getpid(),
                                    .silence_ns = sl_config_duration_ns(p->config, KEY_silence),
                                    .timeout_ns = sl_config_duration_ns(p->config, KEY_timeout)};
     sl_live_port(p->live, SL_PORT_FRONT, take_reply, p);
+    sl_live_port(p->live, SL_PORT_NODE, on_refused, p);
+    sl_live_spawn(p->live, SL_ACTOR_ROUTER, &sl_router_class, NULL);
+    sl_live_spawn(p->live, SL_ACTOR_API, &sl_api_class,
+                  &(struct sl_api_options){.gateway = &p->gateway});
     sl_live_spawn(p->live, SL_ACTOR_EDGE, &sl_edge_class, &edge);
     return SL_EXIT_OK;
 }
@@ -306,7 +387,7 @@ serve(struct process *p)
                    sl_config_string(p->config, KEY_head));
     puts("ready");
     (void)fflush(stdout);
-    return sl_live_run(p->live) == SL_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
+    return sl_live_run(p->live) == SL_OK && !p->is_refused ? SL_EXIT_OK : SL_EXIT_FAILED;
 }
 
 /* Threads start with these blocked, so that only the scheduler's descriptor hears them. */
@@ -336,6 +417,11 @@ deinit(struct process *p)
     sl_incoming_close(&p->gateway.incoming);
     if (p->signal_fd >= 0)
         close(p->signal_fd);
+    if (p->lock_fd >= 0) {
+        unlink(p->endpoint + strlen("ipc://")); /* The lock's file stays: somebody may wait. */
+        close(p->lock_fd);
+    }
+    sl_free(p->endpoint);
     sl_free(p->data);
     sl_free(p->name);
     sl_config_destroy(&p->config);
@@ -344,7 +430,7 @@ deinit(struct process *p)
 int
 sl_gateway_main(int argc, char **argv)
 {
-    struct process p = {.signal_fd = -1};
+    struct process p = {.signal_fd = -1, .lock_fd = -1};
     char *error = NULL;
     if (sl_config_load(keys, KEY_COUNT, NULL, &p.config, &error) != SL_OK) {
         sl_free(error);

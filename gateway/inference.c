@@ -4,10 +4,12 @@
  *
  *   handler: which model, which texts --> embed text 0 --> ... --> embed text n-1 --> reply
  */
+#include "actors/extraction.h"
 #include "gateway/base64.h"
 #include "gateway/extractor_info.h"
 #include "gateway/models.h"
 #include "gateway/retrieval.h"
+#include "runtime/alloc.h"
 
 #define TEXTS_MAX 2048
 
@@ -84,6 +86,8 @@ find_model(struct sl_call *call, const char *namespace_id, struct sl_slice name)
 static struct sl_json
 extraction_by_name(struct sl_call *call, struct sl_slice name)
 {
+    if (call->txn == NULL)
+        return sl_call_parse(call, call->resolved.extraction);
     if (sl_slice_is(name, SL_TEXT_HASH_INDEX))
         return make_extraction(call, (struct sl_json){0});
     struct sl_json model = find_model(call, call->namespace_id, name);
@@ -94,6 +98,8 @@ static struct sl_json
 extraction_by_uri(struct sl_call *call, struct sl_slice uri)
 {
     struct sl_retrieval r = {.call = call};
+    if (call->txn == NULL)
+        return sl_call_parse(call, call->resolved.extraction);
     (void)sl_retrieval_collections(call, (struct sl_json){0}, &r);
     for (uint32_t i = 0; i < r.collections_count; i++) {
         if (sl_collection_has_feature(&r.collections[i], uri))
@@ -156,9 +162,22 @@ on_embedding(struct sl_call *call)
         f->reply(call);
 }
 
+/* Say what this call runs on: others of its kind may then run where there is no store. */
+static void
+note_resolved(struct sl_call *call, struct sl_json extraction)
+{
+    if (call->txn == NULL)
+        return;
+    char *model = sl_extraction_model_directory(call->txn, call->who.scope, extraction);
+    call->resolved.extraction = sl_call_copy(call, sl_json_raw(extraction));
+    call->resolved.model = sl_call_copy(call, sl_slice_str(model));
+    sl_free(model);
+}
+
 static void
 start(struct sl_call *call, struct inference *f)
 {
+    note_resolved(call, f->extraction);
     call->state = f;
     sl_call_embed(call, f->extraction, f->texts[0], on_embedding);
 }

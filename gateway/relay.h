@@ -15,10 +15,10 @@
 #include "actors/cluster.h"
 #include "runtime/limits.h"
 
-#define SL_EDGE_BEAT_NS     (500 * SL_MILLI_NS)
-#define SL_EDGE_NAME_MAX    64
-#define SL_EDGE_CALLS_MAX   4096u /* Of one gateway, under way at the head. */
-#define SL_EDGE_PIECE_BYTES (2 * SL_MIB)
+#define SL_EDGE_BEAT_NS      (500 * SL_MILLI_NS)
+#define SL_EDGE_ENDPOINT_MAX 512u
+#define SL_EDGE_CALLS_MAX    4096u /* Of one gateway, under way at the head. */
+#define SL_EDGE_PIECE_BYTES  (2 * SL_MIB)
 /* An encoded call or reply; what is around the body has limits of its own far below a MiB. */
 #define SL_EDGE_CALL_BYTES_MAX  (SL_LIMIT_OBJECT_BODY_BYTES + 2 * SL_MIB)
 #define SL_EDGE_REPLY_BYTES_MAX (SL_LIMIT_REPLY_BYTES + 2 * SL_MIB)

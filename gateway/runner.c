@@ -94,6 +94,25 @@ fail_commit(struct sl_call *call, enum sl_err err)
         sl_call_fail(call, SL_API_INTERNAL, "the request could not be completed");
 }
 
+/* Gateways elsewhere know what calls that embed resolve to: they hear when it may have changed. */
+static void
+note_touched(struct sl_call *call)
+{
+    static const uint8_t tables[] = {SL_TABLE_KEY,  SL_TABLE_EXTRACTION, SL_TABLE_MODEL,
+                                     SL_TABLE_NAME, SL_TABLE_NAMESPACE,  SL_TABLE_COLLECTION};
+    struct sl_gateway *g = call->gateway;
+    for (size_t i = 0; i < SL_COUNT_OF(tables); i++) {
+        if (!sl_txn_touches(call->txn, tables[i]))
+            continue;
+        bool is_any = call->who.is_operator || tables[i] == SL_TABLE_KEY ||
+                      (g->is_touched && g->touched.id != call->who.scope.id);
+        g->touched.id = is_any ? 0 : call->who.scope.id;
+        g->is_touched = true;
+        if (is_any)
+            return;
+    }
+}
+
 static void
 commit(struct sl_call *call)
 {
@@ -103,8 +122,10 @@ commit(struct sl_call *call)
     enum sl_err err = SL_ENOSPC;
     if (is_refused)
         sl_txn_abort(&call->txn);
-    else
+    else {
+        note_touched(call);
         err = sl_txn_commit(&call->txn);
+    }
     if (err != SL_OK)
         fail_commit(call, err);
     sl_call_run_after(call, err == SL_OK);
@@ -149,12 +170,26 @@ run_handler(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *handler)
     commit(call);
 }
 
+/* On a gateway without a store: the head said before what this call runs on. */
+static void
+run_resolved(struct sl_gateway *g, struct sl_call *call)
+{
+    sl_assert(call->resolved.extraction.size > 0);
+    sl_route_validate(call);
+    if (!sl_call_has_failed(call))
+        run_handler(g, call, call->route->handler);
+}
+
 void
 sl_runner_run(struct sl_gateway *g, struct sl_call *call)
 {
     sl_assert(call->route != NULL && call->txn == NULL);
     call->gateway = g;
     call->status = call->route->success;
+    if (g->store == NULL) {
+        run_resolved(g, call);
+        return;
+    }
     call->txn = sl_store_begin(g->store);
     check_plan(call);
     if (!sl_call_has_failed(call))
@@ -175,7 +210,8 @@ sl_runner_continue(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *th
     sl_assert(call->is_waiting && call->txn == NULL);
     sl_idempotency_release(call);
     call->is_waiting = false;
-    call->txn = sl_store_begin(g->store);
+    if (g->store != NULL)
+        call->txn = sl_store_begin(g->store);
     run_handler(g, call, then);
 }
 
@@ -187,8 +223,10 @@ sl_runner_expire(struct sl_gateway *g, struct sl_call *call, const char **ret_id
     call->txn = sl_store_begin(g->store);
     *ret_id = sl_namespace_expire(call);
     enum sl_err err = sl_call_has_failed(call) ? SL_EBUSY : SL_OK;
-    if (*ret_id != NULL && err == SL_OK)
+    if (*ret_id != NULL && err == SL_OK) {
+        note_touched(call);
         err = sl_txn_commit(&call->txn);
+    }
     if (call->txn != NULL)
         sl_txn_abort(&call->txn);
     sl_call_run_after(call, *ret_id != NULL && err == SL_OK);

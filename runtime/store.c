@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The transaction being staged is kept as the bytes its log record will have, plus an index over
- * the operations for reads: a hash table whose chains are newest first, so that a rollback only
- * pops.
+ * the operations: a hash table whose chains are newest first, so that a rollback only pops.
  *
  * LMDB is committed only up to what the log has durably: so the catalogue can lag behind the log,
  * never lead it, and a power loss cannot leave effects in one part that the others never see.
@@ -27,17 +26,13 @@
 #define CHECKPOINT_BYTES (64 * SL_MIB)
 #define COMMIT_BYTES     (4 * SL_MIB)
 #define REPLAY_BYTES     (16 * SL_MIB) /* Fewer commits, and pages that are not written in vain. */
-/*
- * A commit costs an fdatasync in the owner's thread and saves only replay time; so it waits for a
- * quiet moment, but not for ever.
- */
+/* A commit costs an fdatasync here and saves only replay time: it waits for a quiet moment... */
 #define COMMIT_IDLE_NS (100 * SL_MILLI_NS)
-#define COMMIT_BUSY_NS SL_SECOND_NS
+#define COMMIT_BUSY_NS SL_SECOND_NS /* ...but not for ever. */
 #define BUCKETS_MIN    64
 #define BUCKETS_KEPT   4096
 #define NO_OP          UINT32_MAX
-/* Room for the ends of all tasks that run, a small segment and the catalogue's pages. */
-#define ROOM_MIN (32 * SL_MIB)
+#define ROOM_MIN       (32 * SL_MIB) /* For ends of tasks, a segment, the catalogue's pages. */
 
 struct staged {
     size_t offset;  /* In the record. */
@@ -50,6 +45,7 @@ struct staged {
 struct sl_txn {
     struct sl_store *store;
     bool is_open;
+    bool touches[256]; /* Tables that were staged to, by number. */
     enum sl_err bad;   /* The first operation that cannot be committed... */
     size_t bad_offset; /* ...and where it would have been. */
     struct sl_buf record;
@@ -485,6 +481,7 @@ stage(struct sl_txn *t, const struct sl_op *op)
         refuse(t, SL_ETOOBIG); /* And do not keep what can never be committed. */
         return;
     }
+    t->touches[op->table] = true; /* No table is 0, as an event's is. */
     struct staged staged = {.offset = t->record.size};
     if (op->kind != SL_OP_EVENT)
         staged.hash = hash_key(op->scope, op->table, op->key);
@@ -514,6 +511,12 @@ stage(struct sl_txn *t, const struct sl_op *op)
         resize_buckets(t, SL_MAX(t->buckets_count * 2, (uint32_t)BUCKETS_MIN));
     else
         link_op(t, t->ops_count - 1);
+}
+
+bool
+sl_txn_touches(const struct sl_txn *t, uint8_t table)
+{
+    return t->touches[table];
 }
 
 void
@@ -630,6 +633,7 @@ end_txn(struct sl_txn **txn)
 {
     struct sl_txn *t = *txn;
     sl_txn_rollback_to(t, 0); /* Empties every bucket that was used. */
+    memset(t->touches, false, sizeof(t->touches));
     t->bad = SL_OK;
     t->is_open = false;
     if (t->buckets_count > BUCKETS_KEPT) {

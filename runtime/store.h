@@ -82,6 +82,8 @@ int64_t sl_txn_counter(struct sl_txn *t, struct sl_scope scope, uint8_t table, s
 void sl_txn_event(struct sl_txn *t, uint8_t projection, struct sl_scope scope,
                   struct sl_slice event);
 
+/* Whether anything was staged to a table, be it undone since. */
+bool sl_txn_touches(const struct sl_txn *t, uint8_t table);
 bool sl_txn_is_empty(const struct sl_txn *t); /* Nothing staged: commit writes no record. */
 
 /* Apply, append to the log's buffer, end. SL_ENOSPC, SL_ETOOBIG: nothing has changed. */

@@ -31,8 +31,12 @@ static struct net {
     uint32_t at_api_count;
     struct sl_call *answered; /* The call that the front was given last. */
     uint32_t answers;
-    uint32_t dropped_keys; /* Messages of keys to lose. */
-    uint32_t largest;      /* Of pieces. */
+    uint32_t dropped_keys;  /* Messages of keys to lose. */
+    uint32_t largest;       /* Of pieces. */
+    struct sl_call *direct; /* The call that the gateway's own api actor was given last. */
+    uint32_t directs;
+    uint32_t ups, losts, gates; /* Messages to the gateway's router; gateways the head knows of. */
+    bool is_open;               /* As the router was told last. */
 } net;
 
 static void
@@ -87,6 +91,19 @@ take(struct sl_msg *msg)
         sl_call_destroy(&net.answered);
         net.answered = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_reply)->call;
         net.answers++;
+    } else if (msg->id == SL_M_api_call && msg->to.actor == SL_ACTOR_API &&
+               msg->from.node == GATEWAY) {
+        sl_call_destroy(&net.direct);
+        net.direct = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
+        net.directs++;
+    } else if (msg->to.actor == SL_ACTOR_ROUTER) {
+        net.ups += msg->id == SL_M_node_up;
+        net.losts += msg->id == SL_M_node_lost;
+        if (msg->id == SL_M_node_open)
+            net.is_open = SL_BODY(msg, node_open)->is_open != 0;
+    } else if (msg->to.actor == SL_ACTOR_HEAD) {
+        net.gates += msg->id == SL_M_gate_up;
+        net.gates -= msg->id == SL_M_gate_down;
     } else if (msg->id == SL_M_api_call && msg->to.actor == SL_ACTOR_API) {
         net.at_api[net.at_api_count++] = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
     } else {
@@ -141,7 +158,7 @@ start_gateway(void)
     sl_edge_class.init(net.edge, &ctx,
                        &(struct sl_edge_options){.gateway = &net.gateway,
                                                  .name = "g1",
-                                                 .endpoint = "",
+                                                 .endpoint = "ipc:///g1",
                                                  .silence_ns = SILENCE_NS,
                                                  .timeout_ns = TIMEOUT_NS});
 }
@@ -177,6 +194,7 @@ teardown(void)
     for (uint32_t i = 0; i < net.at_api_count; i++)
         sl_call_destroy(&net.at_api[i]);
     sl_call_destroy(&net.answered);
+    sl_call_destroy(&net.direct);
     stop_head();
     stop_gateway();
     sl_keyring_destroy(&net.head.keyring);
@@ -230,6 +248,7 @@ post(const char *key, const char *path, size_t body_bytes)
     cr_assert_eq(sl_route_match(SL_POST, call->path, &call->route, call->params), SL_OK);
     (void)snprintf(call->who.tenant_id, sizeof(call->who.tenant_id), "acme");
     call->who.permissions = ~0u;
+    call->who.scope.id = 5;
     sl_sha256(sl_slice_str(key), call->who.digest);
     sl_buf_append_str(&call->body_buf, "{\"a\":\"");
     for (size_t i = 0; i < body_bytes; i++)
@@ -422,6 +441,188 @@ Test(edge, a_head_that_drains_takes_no_more_calls)
     post("k1", OBJECTS, 3);
     cr_assert_eq(net.at_api_count, 0);
     cr_assert_eq(net.answered->status, 503);
+}
+
+/* ---- changes that all are to know ----------------------------------------------------------- */
+
+/* A call that has changed keys ends: `origin` says whose it is. */
+static struct sl_call *
+end_change(void)
+{
+    struct sl_call *call = sl_call_create();
+    struct sl_ctx ctx = context(SL_NODE_HEAD, SL_ACTOR_API);
+    struct sl_m_api_changed m = {.call = (uint64_t)(uintptr_t)call};
+    sl_send(&ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_api_changed, &m);
+    sl_send(&ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_api_reply,
+            &(struct sl_m_api_reply){.call = (uint64_t)(uintptr_t)call});
+    settle();
+    return call;
+}
+
+Test(edge, the_reply_to_a_change_comes_when_all_gateways_know)
+{
+    put_key("k1", 7, false);
+    const struct sl_call *call = end_change();
+    cr_assert(knows("k1"));
+    cr_assert_eq(net.answered, call, "the one gateway said so");
+}
+
+Test(edge, the_reply_to_a_change_waits_a_second_for_a_gateway_that_is_silent)
+{
+    net.is_cut = true;
+    const struct sl_call *call = end_change();
+    cr_assert_eq(net.answers, 0);
+    tick(SL_SECOND_NS / 2);
+    cr_assert_eq(net.answers, 0);
+    tick(SL_SECOND_NS / 2);
+    cr_assert_eq(net.answered, call);
+}
+
+Test(edge, the_reply_to_a_change_does_not_wait_for_a_gateway_that_has_left)
+{
+    net.is_cut = true;
+    const struct sl_call *call = end_change();
+    struct sl_ctx ctx = context(GATEWAY, SL_ACTOR_EDGE);
+    net.is_cut = false;
+    sl_edge_leave(net.edge, &ctx);
+    settle();
+    cr_assert_eq(net.answered, call);
+}
+
+/* ---- calls that need no head --------------------------------------------------------------- */
+
+#define INFERENCE "/v1/inference"
+#define WORKER    (GATEWAY + 1)
+
+static void
+from_node(uint32_t node, uint32_t id, const void *body)
+{
+    struct sl_msg *msg = sl_msg_create(id, body);
+    msg->from = sl_at(node, SL_ACTOR_AGENT);
+    give(GATEWAY, SL_ACTOR_EDGE, msg);
+    sl_msg_destroy(&msg);
+    settle();
+}
+
+static void
+hello(bool is_open)
+{
+    struct sl_m_node_hello m = {.node = WORKER, .is_open = is_open};
+    from_node(WORKER, SL_M_node_hello, &m);
+}
+
+static void
+cut_off(uint32_t node)
+{
+    from_node(0, SL_M_peer_down, &(struct sl_m_peer_down){.node = node});
+}
+
+/* Served by the head once, which says what it resolved to. */
+static void
+serve_once(void)
+{
+    put_key("k1", 7 << 1, false);
+    hello(true);
+    post("k1", INFERENCE, 1);
+    cr_assert_eq(net.at_api_count, 1, "the first is the head's");
+    net.at_api[0]->resolved = (struct sl_resolved){sl_slice_str("{}"), sl_slice_str("models/1")};
+    finish("{}");
+}
+
+/* As the api actor does after a commit that touched a scope. */
+static void
+touch(uint64_t scope)
+{
+    struct sl_ctx ctx = context(SL_NODE_HEAD, SL_ACTOR_API);
+    struct sl_m_api_changed m = {.is_touched = true, .scope = scope};
+    sl_send(&ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_api_changed, &m);
+    settle();
+}
+
+Test(edge, the_head_is_told_of_gateways_that_listen)
+{
+    cr_assert_eq(net.gates, 1);
+    net.is_cut = true;
+    for (uint32_t i = 0; i < 11; i++)
+        tick(SL_EDGE_BEAT_NS);
+    cr_assert_eq(net.gates, 0);
+}
+
+Test(edge, what_was_resolved_once_runs_here)
+{
+    serve_once();
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.at_api_count, 0);
+    cr_assert_eq(net.directs, 1);
+    cr_assert(sl_slice_is(net.direct->resolved.extraction, "{}"));
+    cr_assert(sl_slice_is(net.direct->resolved.model, "models/1"));
+}
+
+Test(edge, without_a_worker_of_its_own_a_gateway_asks_the_head)
+{
+    serve_once();
+    cut_off(WORKER);
+    cr_assert_eq(net.losts, 1);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 0);
+    cr_assert_eq(net.at_api_count, 1);
+}
+
+Test(edge, what_may_have_changed_is_asked_for_again)
+{
+    serve_once();
+    touch(4);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1, "another scope's change is none");
+    touch(5);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1);
+    cr_assert_eq(net.at_api_count, 1);
+}
+
+Test(edge, what_changed_while_a_call_ran_is_not_kept)
+{
+    put_key("k1", 7 << 1, false);
+    hello(true);
+    post("k1", INFERENCE, 1);
+    net.at_api[0]->resolved = (struct sl_resolved){sl_slice_str("{}"), sl_slice_str("models/1")};
+    touch(5);
+    finish("{}");
+    cr_assert_eq(net.answered->status, 200);
+    post("k1", INFERENCE, 1);
+    cr_assert_eq(net.directs, 0);
+}
+
+Test(edge, a_head_that_is_away_is_done_without_and_then_asked_again)
+{
+    serve_once();
+    cut_off(SL_NODE_HEAD);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1);
+    post("k1", OBJECTS, 2);
+    cr_assert(answered("head_away"));
+    tick(SL_EDGE_BEAT_NS); /* It joins again. */
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1, "it may have changed meanwhile");
+    cr_assert_eq(net.at_api_count, 1);
+    cut_off(SL_NODE_HEAD);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 2, "what is doubted is better than nothing");
+}
+
+Test(edge, a_worker_that_drains_and_one_that_is_cordoned_are_closed)
+{
+    struct sl_m_node_open m = {.node = WORKER, .is_open = false};
+    hello(true);
+    cr_assert(net.ups == 1 && net.is_open);
+    hello(false);
+    cr_assert(net.ups == 1 && !net.is_open);
+    hello(true);
+    cr_assert(net.is_open);
+    from_node(WORKER, SL_M_node_open, &m);
+    cr_assert(net.is_open, "only the head says so");
+    from_node(SL_NODE_HEAD, SL_M_node_open, &m);
+    cr_assert_not(net.is_open);
 }
 
 /* ---- pieces -------------------------------------------------------------------------------- */

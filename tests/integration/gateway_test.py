@@ -15,6 +15,7 @@ import sluice_testlib as lib
 from worker_test import Worker, wait_nodes
 
 CONFIG = "nodes: 0\ncluster:\n  silence: 2s\n"
+WORST_S = 5  # For an inference while the head is killed and comes back.
 REJOIN_S = 3  # A head that was killed is started again and serves through its gateways within.
 
 
@@ -160,7 +161,8 @@ def check_drain(server, clients, gateways):
         statuses = []
         body = {"objects": [{"number": i, "content": "x" * 500} for i in range(90)]}
         def post():
-            statuses.append(clients[1].post("/v1/buckets/things/objects/batch", body).status)
+            with contextlib.suppress(ConnectionRefusedError): # It was quick to stop.
+                statuses.append(clients[1].post("/v1/buckets/things/objects/batch", body).status)
         threads = [threading.Thread(target=post) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -172,9 +174,88 @@ def check_drain(server, clients, gateways):
         gateways[1].start()
 
 
+class Stream:
+    """Inference requests through a gateway, one after another, until it is stopped."""
+
+    def __init__(self, client, text):
+        self.client, self.text = client, text
+        self.replies, self.is_over = [], False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.is_over:
+            started = time.monotonic()
+            reply = infer(self.client, self.text)
+            self.replies.append((started, time.monotonic() - started, reply))
+
+    def stop(self):
+        self.is_over = True
+        self.thread.join(60)
+
+
+def infer(client, text, name="text_hash_v1"):
+    return client.post("/v1/inference", {"inference_name": name, "inputs": {"text": text}},
+                       timeout=40)
+
+
+def check_online(clients):
+    first, second = clients
+    with lib.check("both gateways embed alike, by the head and directly"):
+        vectors = [infer(client, "green tea").expect(200)["data"]["embedding"]
+                   for client in (first, first, second, second)]
+        lib.equal(vectors, vectors[:1] * 4, "the vectors")
+        texts = first.post("/v1/embeddings", {"model": "text_hash_v1", "input": ["a b", "c"]})
+        again = first.post("/v1/embeddings", {"model": "text_hash_v1", "input": ["a b", "c"]})
+        lib.equal(again.expect(200)["data"], texts.expect(200)["data"])
+        lib.equal(again.json["usage"], {"prompt_tokens": 3, "total_tokens": 3})
+    with lib.check("a namespace that is deleted is not embedded for, at either"):
+        gone = first.make("namespace", "gone", feature_extractors=lib.BOTH)
+        theirs = [lib.Client(client.port, client.key, gone) for client in clients]
+        for client in theirs * 2:
+            infer(client, "x").expect(200)
+        second.call("DELETE", "/v1/namespaces/gone").expect(200)
+        for client in theirs:
+            infer(client, "x").expect(404)
+    with lib.check("what is wrong with a request is said by a gateway as by the head"):
+        for path, body in (("/v1/inference", {"inference_name": "text_hash_v1", "inputs": {}}),
+                           ("/v1/inference", {"inference_name": "text_hash_v1",
+                                              "inputs": {"text": ""}}),
+                           ("/v1/embeddings", {"model": "text_hash_v1", "input": []})):
+            said = [(client.post(path, body), client.post(path, body)) for client in clients]
+            for pair in said:
+                assert pair[0].status in (400, 422), pair[0].text
+                lib.equal(pair[1].status, pair[0].status)
+        lib.equal(infer(first, "x", "no_such_model").status, 404)
+        lib.equal(infer(first, "x", "no_such_model").status, 404)
+
+
+def check_stream(streams, killed, restarted):
+    with lib.check("no inference that had been served before failed, head or not"):
+        for stream in streams:
+            stream.stop()
+            bad = [reply for _, _, reply in stream.replies if reply.status != 200]
+            assert not bad, f"{len(bad)} of {len(stream.replies)}: {bad[0].text}"
+            vectors = {str(reply.json["data"]["embedding"]) for _, _, reply in stream.replies}
+            lib.equal(len(vectors), 1, "vectors of one text")
+    taken = [(at, took) for stream in streams for at, took, _ in stream.replies]
+    for name, first, last in (("before", 0, killed), ("while away", killed, restarted),
+                              ("after", restarted, time.monotonic())):
+        times = sorted(took for at, took in taken if first <= at < last)
+        assert times, f"no requests {name}"
+        print(f"# {name}: {len(times)} requests, median {times[len(times) // 2] * 1e3:.1f} ms, "
+              f"worst {times[-1] * 1e3:.0f} ms")
+    worst = max(took for _, took in taken)
+    with lib.check(f"the longest took {worst:.2f} s, at most {WORST_S} s"):
+        assert worst < WORST_S
+
+
 def check_head_death(server, clients, bucket):
     """kill -9 of the head with a job under way: gateways say so, rejoin, and nothing is lost."""
+    streams = [Stream(client, "a text to embed") for client in clients]
+    time.sleep(0.5)
     objects, task = submit(clients[0], bucket, 3000)
+    killed = time.monotonic()
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait(10)
     with lib.check("while the head is away requests that need it are answered 503"):
@@ -186,6 +267,10 @@ def check_head_death(server, clients, bucket):
         assert reply.headers["Retry-After"] and took < 7, took
         reply = clients[0].get("/v1/buckets/things")
         lib.equal((reply.status, reply.json["error"]["details"]["reason"]), (503, "head_away"))
+    with lib.check("an inference that was never served waits for the head"):
+        reply = infer(clients[0], "x", "no_such_model")
+        lib.equal((reply.status, reply.json["error"]["details"]["reason"]), (503, "head_away"))
+    time.sleep(1)
     started = time.monotonic()
     server.start()
     with lib.check(f"gateways join a head that came back within {REJOIN_S} s"):
@@ -194,6 +279,8 @@ def check_head_death(server, clients, bucket):
                 assert time.monotonic() < started + REJOIN_S, "not yet"
                 time.sleep(0.02)
         print(f"# served again {time.monotonic() - started:.2f} s after the start")
+    time.sleep(2)
+    check_stream(streams, killed, started)
     with lib.check("the job that ran goes on to its end"):
         lib.equal(clients[1].wait_task(task, 120)["status"], "COMPLETED")
     return objects
@@ -222,6 +309,7 @@ def run(server):
             bucket, collection, objects = check_flow(clients)
         check_uploads(clients)
         check_keys(server, clients)
+        check_online(clients)
         check_gateway_death(server, clients, gateways)
         check_drain(server, clients, gateways)
         objects += check_head_death(server, clients, bucket)
