@@ -91,8 +91,8 @@ class Cluster:
         shutil.copy(cert, os.path.join(self.server.data, "cluster/allowed"))
 
     def worker(self, name, cert, head_cert=None, head=None, **more):
-        return Worker(self.server, name, "--head", head or self.endpoint, "--cert", cert, "--head-cert",
-                      head_cert or self.head_cert, "--plugins", self.folder, **more)
+        return Worker(self.server, name, "--head", head or self.endpoint, "--cert", cert,
+                      "--head-cert", head_cert or self.head_cert, "--plugins", self.folder, **more)
 
 
 def check_strangers(cluster):
@@ -317,8 +317,8 @@ def check_cuts(cluster, client, passthrough):
         for task in tasks:
             lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
         counts = links_counts(cluster)
-        print(f"# {CUTS} cuts: {counts['resent']} frames sent again, {counts['duplicates']} came twice,"
-              f" {proxy.carried >> 10} KiB carried")
+        print(f"# {CUTS} cuts: {counts['resent']} frames sent again,"
+              f" {counts['duplicates']} came twice, {proxy.carried >> 10} KiB carried")
         assert "name=w3 pid" not in "".join(line for line in cluster.server.log().splitlines()
                                             if "node-lost" in line), cluster.server.log()
         lib.equal(counts["voided"], 0, "sessions that ended since the head's start")
