@@ -148,55 +148,47 @@ put_submitted(struct sl_call *call, struct sl_batch *b, struct sl_batch_job *job
 
 /* Filters of the collections of tier 0, NULL where one has none. */
 static struct sl_filter **
-compile_filters(struct sl_call *call, const struct sl_batch_plan *plan, bool *ret_has_any)
+compile_filters(struct sl_call *call, const struct sl_batch_plan *plan)
 {
     struct sl_filter **filters = sl_call_alloc(call, plan->steps_count * sizeof(*filters));
-    *ret_has_any = false;
     for (uint32_t i = 0; i < plan->steps_count && plan->steps[i].tier == 0; i++) {
         char *why = NULL; /* It was compiled before it was stored. */
         struct sl_json tree = sl_collection_filters(sl_json_member(plan->steps[i].row, "source"));
         if (sl_filter_compile(tree, NULL, &filters[i], &why) != SL_OK)
             sl_free(why);
-        *ret_has_any = *ret_has_any || filters[i] != NULL;
     }
     return filters;
 }
 
-/* The object as clients see it; NONE: it does not exist. Arena. */
-static struct sl_json
-show_object(struct sl_call *call, const char *bucket, struct sl_slice id)
+/* Does the object hold? One that does not exist does not; no filter holds for all, unread. */
+static bool
+holds(struct sl_call *call, const char *bucket, struct sl_slice id, const struct sl_filter *filter)
 {
-    struct sl_object object = {.id = (const char *)sl_call_copy(call, id).data};
     struct sl_slice row;
-    struct sl_buf shown = {0};
-    struct sl_jsonw w;
-    struct sl_json parsed = {0};
-    if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_SOURCE,
-                   sl_object_key(call, bucket, object.id), &row) == SL_OK &&
-        sl_source_decode(row, &object.source) == SL_OK) {
-        sl_jsonw_init(&w, &shown);
-        sl_object_write(call, bucket, &object, &w);
-        sl_jsonw_done(&w);
-        parsed = sl_call_parse(call, sl_buf_slice(&shown));
-    }
-    sl_buf_deinit(&shown);
-    return parsed;
+    struct sl_object object = {0};
+    if (filter == NULL)
+        return true;
+    struct sl_arena_mark mark = sl_arena_mark(call->arena);
+    object.id = (const char *)sl_call_copy(call, id).data;
+    bool is_held = sl_txn_get(call->txn, call->who.scope, SL_TABLE_SOURCE,
+                              sl_object_key(call, bucket, object.id), &row) == SL_OK &&
+                   sl_source_decode(row, &object.source) == SL_OK &&
+                   sl_object_holds(call, bucket, &object, filter);
+    sl_arena_rewind(call->arena, mark);
+    return is_held;
 }
 
 static void
 add_object(struct sl_call *call, struct sl_batch_job *job, struct sl_slice id,
-           struct sl_filter **filters, bool has_filters)
+           struct sl_filter **filters)
 {
-    struct sl_arena_mark mark = sl_arena_mark(call->arena);
     struct sl_buf source = {0};
-    struct sl_json shown =
-        has_filters ? show_object(call, job->batch->bucket, id) : (struct sl_json){0};
     sl_buf_append_str(&source, job->batch->bucket);
     sl_buf_append_u8(&source, 0);
     sl_buf_append_slice(&source, id);
     for (uint32_t i = 0; i < job->plan->steps_count && job->plan->steps[i].tier == 0; i++) {
         const struct sl_batch_step *step = &job->plan->steps[i];
-        if (filters[i] != NULL && !sl_filter_matches(filters[i], shown))
+        if (!holds(call, job->batch->bucket, id, filters[i]))
             continue;
         struct sl_task_payload p = {.kind = SL_SOURCE_OBJECT,
                                     .is_chained = step->is_chained,
@@ -204,7 +196,6 @@ add_object(struct sl_call *call, struct sl_batch_job *job, struct sl_slice id,
         sl_batch_job_task(job, &p, step->collection);
     }
     sl_buf_deinit(&source);
-    sl_arena_rewind(call->arena, mark);
 }
 
 bool
@@ -212,7 +203,6 @@ sl_batch_submit(struct sl_call *call, struct sl_batch *b, struct sl_json only)
 {
     struct sl_batch_plan plan;
     struct sl_slice ids = sl_batch_objects(call, b), id;
-    bool has_filters;
     if (!sl_json_has(only))
         only = sl_json_member(b->row, "collection_ids");
     if (!sl_batch_plan(call, &(struct sl_batch_start){.bucket = b->bucket, .only = only}, &plan))
@@ -225,10 +215,10 @@ sl_batch_submit(struct sl_call *call, struct sl_batch *b, struct sl_json only)
                                .plan = &plan,
                                .task_ids = sl_batch_task_ids(call, plan.tiers_count),
                                .is_counted = true};
-    struct sl_filter **filters = compile_filters(call, &plan, &has_filters);
+    struct sl_filter **filters = compile_filters(call, &plan);
     sl_batch_job_begin(call, &job);
     while (sl_batch_next_id(&ids, &id))
-        add_object(call, &job, id, filters, has_filters);
+        add_object(call, &job, id, filters);
     for (uint32_t i = 0; i < plan.steps_count; i++)
         sl_filter_destroy(&filters[i]);
     return put_submitted(call, b, &job);
@@ -239,10 +229,8 @@ static bool
 is_source_wanted(struct sl_call *call, const struct sl_filter *filter, struct sl_slice key)
 {
     struct sl_arena_mark mark = sl_arena_mark(call->arena);
-    if (filter == NULL)
-        return true;
     const char *bucket = (const char *)sl_call_copy(call, sl_key_part(key, 0)).data;
-    bool is_held = sl_filter_matches(filter, show_object(call, bucket, sl_key_part(key, 1)));
+    bool is_held = holds(call, bucket, sl_key_part(key, 1), filter);
     sl_arena_rewind(call->arena, mark);
     return is_held;
 }
@@ -251,8 +239,7 @@ static void
 add_sources(struct sl_call *call, struct sl_batch_job *job, const struct sl_batch_sources *sources)
 {
     struct sl_reader r = sl_reader(sources->keys);
-    bool has_filters;
-    struct sl_filter **filters = compile_filters(call, job->plan, &has_filters);
+    struct sl_filter **filters = compile_filters(call, job->plan);
     while (!sl_reader_is_done(&r) && !r.is_bad) {
         struct sl_task_payload p = {.kind = sources->is_of_objects ? SL_SOURCE_OBJECT
                                                                    : SL_SOURCE_RECORD,

@@ -79,20 +79,14 @@ find_sources(struct sl_call *call, struct trigger *t)
 static bool
 is_wanted(struct sl_call *call, const struct trigger *t, struct sl_slice key, struct sl_slice value)
 {
-    struct sl_object object = {.id = (const char *)sl_call_copy(call, sl_key_part(key, 1)).data};
-    const char *bucket = (const char *)sl_call_copy(call, sl_key_part(key, 0)).data;
-    struct sl_buf shown = {0};
-    struct sl_jsonw w;
+    struct sl_object object = {0};
     if (t->filter == NULL)
         return true;
     if (SL_BUG(sl_source_decode(value, &object.source) != SL_OK))
         return false;
-    sl_jsonw_init(&w, &shown);
-    sl_object_write(call, bucket, &object, &w);
-    sl_jsonw_done(&w);
-    bool is_held = sl_filter_matches(t->filter, sl_call_parse(call, sl_buf_slice(&shown)));
-    sl_buf_deinit(&shown);
-    return is_held;
+    object.id = (const char *)sl_call_copy(call, sl_key_part(key, 1)).data;
+    const char *bucket = (const char *)sl_call_copy(call, sl_key_part(key, 0)).data;
+    return sl_object_holds(call, bucket, &object, t->filter);
 }
 
 static bool

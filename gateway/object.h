@@ -74,6 +74,10 @@ bool sl_object_replace(struct sl_call *call, struct sl_object_target *target,
 /* The Object. */
 void sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object *object,
                      struct sl_jsonw *w);
+/* Does the object, as sl_object_write shows it, hold? What it takes of the arena stays. */
+struct sl_filter;
+bool sl_object_holds(struct sl_call *call, const char *bucket, const struct sl_object *o,
+                     const struct sl_filter *filter);
 
 /* Collect, or count, the values of a body that are too large for a row or are addresses. */
 void sl_object_stage(struct sl_call *call, struct sl_json body, struct sl_staging *staging);

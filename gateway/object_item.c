@@ -8,6 +8,7 @@
 #include "gateway/object_duplicate.h"
 #include "gateway/source_fetch.h"
 #include "gateway/upload.h"
+#include "runtime/filter.h"
 #include "runtime/hash.h"
 #include "runtime/limits.h"
 #include "runtime/utf8.h"
@@ -681,4 +682,30 @@ sl_object_write(struct sl_call *call, const char *bucket, const struct sl_object
         sl_buf_append(w->out, o->source.fields.data + 1, o->source.fields.size - 2);
     }
     sl_jsonw_end(w);
+}
+
+bool
+sl_object_holds(struct sl_call *call, const char *bucket, const struct sl_object *o,
+                const struct sl_filter *filter)
+{
+    static const char *const ours[] = {"object_id", "bucket_id",  "key_prefix",
+                                       "blobs",     "status",     "source_details",
+                                       "error",     "created_at", "updated_at"};
+    struct sl_buf shown = {0};
+    struct sl_json_doc *doc = NULL;
+    struct sl_slice text = o->source.fields; /* Most filters read only these. */
+    for (size_t i = 0; i < SL_COUNT_OF(ours) && shown.size == 0; i++) {
+        if (!sl_filter_reads(filter, ours[i]))
+            continue;
+        struct sl_jsonw w;
+        sl_jsonw_init(&w, &shown);
+        sl_object_write(call, bucket, o, &w);
+        sl_jsonw_done(&w);
+        text = sl_buf_slice(&shown);
+    }
+    bool is_held =
+        sl_json_parse(text, &doc, NULL) == SL_OK && sl_filter_matches(filter, sl_json_root(doc));
+    sl_json_destroy(&doc);
+    sl_buf_deinit(&shown);
+    return is_held;
 }

@@ -38,7 +38,7 @@ SL_MUST_CHECK enum sl_err sl_filter_compile(struct sl_json tree,
                                             struct sl_filter **ret_filter, char **ret_why);
 void sl_filter_destroy(struct sl_filter **filter); /* NULL inside is fine. */
 
-/* Does some condition look at the row's member `field`? `filter` may be NULL: none does. */
+/* Does some condition look at the row's member `field`, or into it? `filter` may be NULL: none. */
 bool sl_filter_reads(const struct sl_filter *filter, const char *field);
 
 /* Does the row hold? `filter` may be NULL: it does. */

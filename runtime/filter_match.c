@@ -290,8 +290,10 @@ matches(const struct filter_node *n, struct sl_json row)
 static bool
 reads(const struct filter_node *n, const char *field)
 {
+    size_t size = strlen(field);
     if (n->kind == FILTER_CONDITION)
-        return sl_slice_is(n->field, field);
+        return n->field.size >= size && memcmp(n->field.data, field, size) == 0 &&
+               (n->field.size == size || n->field.data[size] == '.');
     for (uint32_t i = 0; i < n->children_count; i++) {
         if (reads(&n->children[i], field))
             return true;

@@ -82,6 +82,12 @@ def main():
         done = trigger(client, include_buckets=["two", buckets[2]], source_filters={"n": 1})
         lib.equal((done["source_bucket_ids"], done["object_count"]), (buckets[1:], 2))
         lib.equal(len(client.documents("all_of_them")), 11)
+    with lib.check("a filter may read what is not the object's own fields, and into it"):
+        for filters, count in (({"bucket_id": buckets[0]}, 4),
+                               ({"object_id": ids[buckets[1]][2]}, 1),
+                               ({"field": "blobs.0.property", "value": "content"}, 12),
+                               ({"AND": [{"status": "DRAFT"}, {"n": 2}]}, 3)):
+            lib.equal(trigger(client, source_filters=filters)["object_count"], count)
     with lib.check("nothing to do, and a bucket that feeds it not, are refused"):
         path = "/v1/collections/all_of_them/trigger"
         client.post(path, {"source_filters": {"n": 99}}).expect(400)

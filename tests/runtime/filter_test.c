@@ -231,3 +231,21 @@ Test(filter, search_is_a_substring_with_wildcards)
     cr_expect_not(sl_search_matches(sl_slice_str("boots"), text));
     cr_expect_not(sl_search_matches(sl_slice_str("a"), sl_slice("", 0)));
 }
+
+Test(filter, tells_which_members_it_reads)
+{
+    struct sl_filter *filter = NULL;
+    struct sl_json_doc *doc = NULL;
+    char *why = NULL;
+    static const char text[] = "{\"AND\":[{\"meta.title\":\"x\"},{\"NOT\":[{\"n\":1}]}]}";
+    cr_assert_eq(sl_json_parse(sl_slice_str(text), &doc, NULL), SL_OK);
+    cr_assert_eq(sl_filter_compile(sl_json_root(doc), NULL, &filter, &why), SL_OK);
+    cr_expect(sl_filter_reads(filter, "meta"));
+    cr_expect(sl_filter_reads(filter, "meta.title"));
+    cr_expect(sl_filter_reads(filter, "n"));
+    cr_expect_not(sl_filter_reads(filter, "met"));
+    cr_expect_not(sl_filter_reads(filter, "title"));
+    cr_expect_not(sl_filter_reads(NULL, "n"));
+    sl_filter_destroy(&filter);
+    sl_json_destroy(&doc);
+}
