@@ -560,6 +560,34 @@ Test(scheduler, actors_that_never_fall_silent_do_not_keep_others_from_running)
 
 /* ---- stopping -------------------------------------------------------------------------------- */
 
+static void
+double_it(void *argument)
+{
+    *(uint64_t *)argument *= 2;
+}
+
+static void
+give_work(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    static uint64_t number = 21;
+    uint64_t *answer = self;
+    if (msg->id == SL_M_work_done && SL_BODY(msg, work_done)->token == 5)
+        *answer = *(uint64_t *)(uintptr_t)SL_BODY(msg, work_done)->argument;
+    else
+        sl_work(ctx, double_it, &number, 5);
+}
+
+Test(scheduler, a_stop_waits_for_blocking_work_to_come_back_as_a_message)
+{
+    static const struct sl_actor_class class = {
+        .name = "boss", .state_size = sizeof(uint64_t), .handle = give_work};
+    struct sl_addr boss = spawn(&class);
+    cr_assert_eq(post(boss, SL_M_bare, NULL), SL_OK);
+    settle();
+    cr_assert_eq(sl_scheduler_stop(s), SL_OK);
+    cr_assert_eq(*(const uint64_t *)sl_scheduler_state(s, boss), 42);
+}
+
 Test(scheduler, a_stop_runs_what_was_posted_and_refuses_what_comes_later)
 {
     struct sl_addr a = spawn(&probe_class);
