@@ -91,6 +91,9 @@ flip_bit(struct sl_world *w)
                    (size_t)((const uint8_t *)memchr(names.data, '\n', names.size) - names.data));
     size_t size = 0;
     const uint8_t *bytes = sl_sim_disk_bytes(w->disk, name, &size);
+    uint64_t written = sl_sim_disk_last_write(w->disk, name);
+    /* Behind it is what an older use of the file left; at its end another may have its last. */
+    size = SL_MIN(written == UINT64_MAX ? size / 2 : size, written);
     while (size > 0 && bytes[size - 1] == 0)
         size--;
     if (size > FLIP_SHORT_OF)

@@ -126,3 +126,17 @@ Test(sim_disk, a_bit_turns_and_is_turned_back)
     cr_assert_eq(bytes_of(&w)[700], 1 ^ 8);
     drop(&w);
 }
+
+Test(sim_disk, tells_where_the_last_write_was)
+{
+    struct world w = make(1);
+    struct sl_file *other;
+    uint8_t byte = 2;
+    cr_assert_eq(w.ops.open(w.disk, "other", &other), SL_OK);
+    cr_assert_eq(w.ops.write(w.file, 700, &byte, 1), SL_OK);
+    cr_assert_eq(sl_sim_disk_last_write(w.disk, "f"), 700);
+    cr_assert_eq(w.ops.write(other, 0, &byte, 1), SL_OK);
+    cr_assert_eq(sl_sim_disk_last_write(w.disk, "f"), UINT64_MAX);
+    w.ops.close(&other);
+    drop(&w);
+}
