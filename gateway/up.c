@@ -87,6 +87,15 @@ fail(const struct up *u, const char *what, enum sl_err err)
 
 /* ---- the data directory -------------------------------------------------------------------- */
 
+static bool
+make_format(const char *path)
+{
+    FILE *file = fopen(path, "we");
+    bool is_ok = file != NULL && fprintf(file, "%d\n", DATA_FORMAT) > 0 && fflush(file) == 0 &&
+                 fsync(fileno(file)) == 0;
+    return file != NULL && fclose(file) == 0 && is_ok;
+}
+
 /* DIR/format holds the version of what lies there. */
 static bool
 check_format(struct up *u)
@@ -95,14 +104,12 @@ check_format(struct up *u)
     FILE *file = fopen(path, "re");
     int version = DATA_FORMAT;
     bool is_new = file == NULL && errno == ENOENT;
-    bool is_ok = file != NULL && fscanf(file, "%d", &version) == 1;
+    int found = file == NULL ? 0 : fscanf(file, "%d", &version);
+    if (found == EOF)
+        is_new = !ferror(file); /* Empty: the power failed before it was on the disk. */
     if (file != NULL)
         fclose(file);
-    if (is_new) {
-        file = fopen(path, "we");
-        is_ok = file != NULL && fprintf(file, "%d\n", DATA_FORMAT) > 0;
-        is_ok = file != NULL && fclose(file) == 0 && is_ok;
-    }
+    bool is_ok = found == 1 || (is_new && make_format(path));
     if (!is_ok)
         fprintf(stderr, "sluice %s: %s cannot be read or made\n", u->options.verb, path);
     else if (version > DATA_FORMAT)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #define FORMAT_VERSION  1
 #define HEAD_SIZE       9 /* Scope and table in front of a key. */
 #define PAGE_SIZE       4096
+#define FLAGS           (MDB_NOTLS | MDB_NOLOCK | MDB_NOMETASYNC | MDB_NOMEMINIT)
 #define MAP_SIZE        (64 * SL_GIB)
 #define FULL_SIZE_MAX   ((size_t)512)
 
@@ -102,15 +104,41 @@ lock(struct sl_catalogue *c, const char *path)
     return SL_OK;
 }
 
+/* LMDB does not sync a file that it makes, and refuses one whose head a power cut took. So it is
+ * made under another name, and has its own once its bytes are safe. */
+static enum sl_err
+make_file(const struct sl_catalogue *c, const char *path)
+{
+    char *name = sl_format("%s/data.mdb", path), *temporary = sl_format("%s.tmp", name);
+    MDB_env *env = NULL;
+    int code = MDB_SUCCESS;
+    if (access(name, F_OK) != 0) {
+        (void)unlink(temporary);
+        code = mdb_env_create(&env);
+        if (code == MDB_SUCCESS)
+            code = mdb_env_set_mapsize(env, c->map_size);
+        if (code == MDB_SUCCESS)
+            code = mdb_env_open(env, temporary, FLAGS | MDB_NOSUBDIR, 0600);
+        if (code == MDB_SUCCESS)
+            code = mdb_env_sync(env, 1);
+        if (env != NULL)
+            mdb_env_close(env);
+        if (code == MDB_SUCCESS && rename(temporary, name) != 0)
+            code = errno;
+    }
+    sl_free(name);
+    sl_free(temporary);
+    return err_from_mdb(code);
+}
+
 static enum sl_err
 open_env(struct sl_catalogue *c, const char *path)
 {
-    unsigned flags = MDB_NOTLS | MDB_NOLOCK | MDB_NOMETASYNC | MDB_NOMEMINIT;
     int code = mdb_env_create(&c->env);
     if (code == MDB_SUCCESS)
         code = mdb_env_set_mapsize(c->env, c->map_size);
     if (code == MDB_SUCCESS)
-        code = mdb_env_open(c->env, path, flags, 0600);
+        code = mdb_env_open(c->env, path, FLAGS, 0600);
     enum sl_err err = err_from_mdb(code);
     if (err == SL_OK)
         err = begin(c);
@@ -168,6 +196,8 @@ sl_catalogue_open(const struct sl_catalogue_options *options, struct sl_catalogu
     c->magic = CATALOGUE_MAGIC;
     c->map_size = options->map_size_bytes == 0 ? MAP_SIZE : options->map_size_bytes;
     enum sl_err err = lock(c, options->path);
+    if (err == SL_OK)
+        err = make_file(c, options->path);
     if (err == SL_OK)
         err = open_env(c, options->path);
     if (err == SL_OK)
