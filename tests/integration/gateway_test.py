@@ -3,6 +3,7 @@
 """A head, workers and two gateways as processes of their own: any of them may die."""
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ import archives
 import sluice_testlib as lib
 from worker_test import Worker, wait_nodes
 
-CONFIG = "nodes: 0\ncluster:\n  silence: 2s\n"
+CONFIG = "nodes: 0\ncluster:\n  silence: 2s\n  listen: tcp://127.0.0.1:0\n"
 WORST_S = 5  # For an inference while the head is killed and comes back.
 REJOIN_S = 3  # A head that was killed is started again and serves through its gateways within.
 
@@ -127,6 +128,48 @@ def check_keys(server, clients):
             "isolation_level": "logical"}).expect(201)["api_key"]
         for client in clients:
             lib.Client(client.port, key).get("/v1/namespaces").expect(200)
+
+
+def check_tcp(server, client):
+    """A gateway with a certificate that the head allows, and one with another."""
+    with open(f"{server.data}/address", encoding="ascii") as file:
+        address = dict(line.strip().split("=", 1) for line in file)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("known", "stranger"):
+            subprocess.run([lib.BINARY, "cert", "new", f"{folder}/{name}"], check=True,
+                           stdout=subprocess.DEVNULL)
+        shutil.copy(f"{folder}/known", f"{server.data}/cluster/allowed/")
+        gateways = {name: lib.Gateway(
+            server, None, "--name", name, "--head", address["cluster"], "--cert",
+            f"{folder}/{name}", "--head-cert", f"{server.data}/cluster/head")
+            for name in ("known", "stranger")}
+        with lib.check("over tcp a gateway with an allowed certificate serves"):
+            gateways["known"].start()
+            theirs = lib.Client(gateways["known"].port, client.key, client.namespace)
+            theirs.get("/v1/buckets/things").expect(200)
+            for _ in range(2):
+                infer(theirs, "x").expect(200)
+            lib.equal(gateways["known"].stop(), 0, "exit status")
+        with lib.check("one with another does not"):
+            try:
+                gateways["stranger"].start(2)
+            except AssertionError as error:
+                assert "no gateway" in str(error), error
+            else:
+                raise AssertionError("it has joined")
+            assert "stranger" not in gateways_of(server), gateways_of(server)
+            gateways["stranger"].kill()
+
+
+def check_names(server):
+    with lib.check("a second gateway of a name is refused"):
+        twin = lib.Gateway(server, None, "--name", "g1")
+        try:
+            twin.start(5)
+        except AssertionError as error:
+            assert "exit 1" in str(error) and "of the name g1" in str(error), error
+        else:
+            raise AssertionError("it has joined")
 
 
 def gateways_of(server):
@@ -310,6 +353,8 @@ def run(server):
         check_uploads(clients)
         check_keys(server, clients)
         check_online(clients)
+        check_names(server)
+        check_tcp(server, client)
         check_gateway_death(server, clients, gateways)
         check_drain(server, clients, gateways)
         objects += check_head_death(server, clients, bucket)

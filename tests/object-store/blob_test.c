@@ -180,3 +180,60 @@ Test(blob, store_in_a_place_that_cannot_be_is_an_error)
     cr_assert_neq(sl_blobs_open("/proc/no/such/place", true, &none), SL_OK);
     cr_assert_null(none);
 }
+
+/* ---- beside another process ---------------------------------------------------------------- */
+
+Test(blob, left_under_a_name_is_taken_once_by_whoever_knows_it)
+{
+    struct sl_blobs *other = NULL;
+    struct sl_blob_writer *w = NULL;
+    struct sl_blob blob;
+    char name[SL_BLOB_LEFT_SIZE], text[8] = "";
+    int fd = -1;
+    cr_assert_eq(sl_blobs_join(directory, &other), SL_OK);
+    cr_assert_eq(sl_blob_writer_create(other, 5, &w), SL_OK);
+    cr_assert_eq(sl_blob_writer_append(w, "hello", 5), SL_OK);
+    cr_assert_eq(sl_blob_writer_leave(&w, &blob, name), SL_OK);
+    cr_assert_null(w);
+    cr_assert_str_eq(blob.id, HELLO_ID);
+    cr_assert_eq(leftovers(), 1);
+    cr_assert_eq(sl_blob_take(blobs, name, &fd), SL_OK);
+    cr_assert_eq(leftovers(), 0);
+    cr_assert_eq(read(fd, text, sizeof(text)), 5);
+    cr_assert_str_eq(text, "hello");
+    (void)close(fd);
+    cr_assert_eq(sl_blob_take(blobs, name, &fd), SL_ENOTFOUND);
+    cr_assert_eq(sl_blob_take(blobs, "../../../../../../etc/hostname....", &fd), SL_EINVAL);
+    cr_assert_eq(sl_blob_take(blobs, "", &fd), SL_EINVAL);
+    sl_blobs_close(&other);
+}
+
+Test(blob, that_was_left_can_be_dropped)
+{
+    struct sl_blob_writer *w = NULL;
+    struct sl_blob blob;
+    char name[SL_BLOB_LEFT_SIZE];
+    cr_assert_eq(sl_blob_writer_create(blobs, 5, &w), SL_OK);
+    cr_assert_eq(sl_blob_writer_append(w, "too long", 8), SL_ETOOBIG);
+    cr_assert_eq(sl_blob_writer_leave(&w, &blob, name), SL_ETOOBIG);
+    cr_assert_eq(leftovers(), 0);
+    cr_assert_eq(sl_blob_writer_create(blobs, 5, &w), SL_OK);
+    cr_assert_eq(sl_blob_writer_leave(&w, &blob, name), SL_OK);
+    sl_blob_drop_left(blobs, "nothing");
+    cr_assert_eq(leftovers(), 1);
+    sl_blob_drop_left(blobs, name);
+    sl_blob_drop_left(blobs, name);
+    cr_assert_eq(leftovers(), 0);
+}
+
+Test(blob, joining_a_directory_leaves_what_others_write_alone)
+{
+    struct sl_blobs *other = NULL;
+    struct sl_blob_writer *w = NULL;
+    struct sl_blob blob;
+    cr_assert_eq(sl_blob_writer_create(blobs, 5, &w), SL_OK);
+    cr_assert_eq(sl_blob_writer_append(w, "hello", 5), SL_OK);
+    cr_assert_eq(sl_blobs_join(directory, &other), SL_OK);
+    cr_assert_eq(sl_blob_writer_finish(&w, &blob), SL_OK);
+    sl_blobs_close(&other);
+}

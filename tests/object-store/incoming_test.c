@@ -137,6 +137,27 @@ Test(incoming, takes_the_hash_along_from_piece_to_piece)
     cr_assert_str_eq(blob.id, wanted);
 }
 
+/* Two processes on one directory: neither knows what the other has written. */
+Test(incoming, shared_hashes_what_is_there_whoever_wrote_it)
+{
+    struct sl_incoming *mine = in, *theirs = NULL;
+    char directory[128], wanted[SL_BLOB_ID_SIZE];
+    struct sl_blob blob;
+    (void)snprintf(directory, sizeof(directory), "%s/uploads", root);
+    cr_assert_eq(sl_incoming_open(directory, true, &theirs), SL_OK);
+    sl_incoming_share(mine);
+    sl_incoming_share(theirs);
+    hash_of("HELLO world", wanted);
+    cr_assert_eq(sl_incoming_make(mine, "s"), SL_OK);
+    cr_assert_eq(write_at("s", 0, "hello ", false, &blob), SL_OK);
+    in = theirs;
+    cr_assert_eq(write_at("s", 0, "HELLO ", false, &blob), SL_OK);
+    in = mine;
+    cr_assert_eq(write_at("s", 6, "world", true, &blob), SL_OK);
+    cr_assert_str_eq(blob.id, wanted);
+    sl_incoming_close(&theirs);
+}
+
 Test(incoming, refuses_gaps_strangers_and_second_writers)
 {
     struct sl_blob blob;

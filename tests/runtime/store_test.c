@@ -193,6 +193,25 @@ Test(store, counters_add_up_over_staging_commit_and_replay)
     sl_store_close(&store);
 }
 
+Test(store, a_transaction_says_which_tables_it_touches)
+{
+    struct tally tally;
+    uint64_t one = 1;
+    struct sl_store *store = open_store(&tally);
+    struct sl_txn *t = sl_store_begin(store);
+    sl_txn_put(t, scope, 70, sl_slice_str("k"), sl_slice_str("v"));
+    sl_txn_event(t, 1, scope, sl_slice(&one, sizeof(one)));
+    cr_assert(sl_txn_touches(t, 70) && !sl_txn_touches(t, 71));
+    cr_assert_eq(sl_txn_commit(&t), SL_OK);
+    t = sl_store_begin(store);
+    cr_assert_not(sl_txn_touches(t, 70), "the next one begins anew");
+    sl_txn_del(t, scope, 200, sl_slice_str("k"));
+    sl_txn_add(t, scope, 16, sl_slice_str("n"), 1);
+    cr_assert(sl_txn_touches(t, 200) && sl_txn_touches(t, 16));
+    sl_txn_abort(&t);
+    sl_store_close(&store);
+}
+
 Test(store, a_refused_commit_changes_nothing)
 {
     struct tally tally;
