@@ -23,7 +23,7 @@ sl_up_cluster_links(const struct sl_config *config)
 static bool
 fail(const char *what, enum sl_err err)
 {
-    fprintf(stderr, "sluice up: %s: %s (%s)\n", what, sl_err_text(err), sl_err_name(err));
+    fprintf(stderr, "sluice: %s: %s (%s)\n", what, sl_err_text(err), sl_err_name(err));
     return false;
 }
 
@@ -75,10 +75,9 @@ listen_at(const char *endpoint, const char *cert, const char *allowed, struct sl
         return fail(cert, err);
     err = sl_live_listen(live, endpoint);
     if (err == SL_EBUSY)
-        fprintf(stderr, "sluice up: %s is taken by another program; choose another port\n",
-                endpoint);
+        fprintf(stderr, "sluice: %s is taken by another program; choose another port\n", endpoint);
     else if (err == SL_EINVAL)
-        fprintf(stderr, "sluice up: cluster.listen is tcp://HOST:PORT, not \"%s\"\n", endpoint);
+        fprintf(stderr, "sluice: cluster.listen is tcp://HOST:PORT, not \"%s\"\n", endpoint);
     else if (err != SL_OK)
         return fail(endpoint, err);
     return err == SL_OK;
@@ -92,7 +91,7 @@ sl_up_cluster_listen(const struct sl_up_options *options, struct sl_live *live, 
     if (endpoint[0] == '\0')
         return true;
     if (strncmp(endpoint, "tcp://", 6) != 0) {
-        fprintf(stderr, "sluice up: cluster.listen is tcp://HOST:PORT, not \"%s\"\n", endpoint);
+        fprintf(stderr, "sluice: cluster.listen is tcp://HOST:PORT, not \"%s\"\n", endpoint);
         return false;
     }
     char *cert = path_or(options, SL_UP_cluster_cert, "head");

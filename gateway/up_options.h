@@ -23,8 +23,7 @@ struct sl_up_options {
 
 /*
  * Read them. 0: go on; else the process's exit code plus one, and everything has been said: help
- * and
- * --print-config on standard output, complaints on standard error.
+ * and --print-config on standard output, complaints on standard error.
  */
 int sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options);
 void sl_up_options_deinit(struct sl_up_options *options);
