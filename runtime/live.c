@@ -26,8 +26,12 @@
 #define PORTS_MAX   16
 #define WATCHES_MAX 32
 #define POLLS_MAX   (WATCHES_MAX + 64)
-/* A batch ends here, so that the first caller in it waits for about this many handlers. */
+/* A batch ends here, so that the first caller in it waits for about this many handlers, or for
+   this long: beats, replies and syncs come between batches. */
 #define BATCH_MAX 512
+#define BATCH_NS  (5 * SL_MILLI_NS)
+/* What is watched is looked at this often however much there is to do. */
+#define WATCH_NS (10 * SL_MILLI_NS)
 /* Received at once: as many as a turn handles. */
 #define RECEIVE_MAX 64
 /* Of each actor. More than all that clients and nodes may have under way; beyond it, work would be
@@ -69,6 +73,7 @@ struct sl_live {
     _Atomic int prepare_state; /* 0 idle, 1 under way: one sl_log_prepare at a time. */
     struct sl_instant now;
     uint64_t store_tick_ns;
+    uint64_t watch_ns; /* When the watches are looked at though there is work. */
 };
 
 static void
@@ -131,6 +136,7 @@ sl_live_create(const struct sl_live_options *options)
     live->scheduler = sl_scheduler_create(&(struct sl_scheduler_options){.node = options->node,
                                                                          .threads = 1,
                                                                          .is_manual = true,
+                                                                         .has_real_turns = true,
                                                                          .wake = wake_if_asleep,
                                                                          .remote = hold_message,
                                                                          .work = hold_work,
@@ -287,7 +293,8 @@ run_batch(struct sl_live *live)
     uint64_t begin = sl_scheduler_stats(live->scheduler).messages, next_ns;
     read_clock(live);
     bool has_run = receive(live);
-    while (sl_scheduler_stats(live->scheduler).messages - begin < BATCH_MAX) {
+    while (sl_scheduler_stats(live->scheduler).messages - begin < BATCH_MAX &&
+           sl_time_mono_ns() - live->now.mono_ns < BATCH_NS) {
         if (!sl_scheduler_step(live->scheduler, live->now, &next_ns) && !receive(live))
             break;
         has_run = true;
@@ -410,13 +417,32 @@ call_watches(struct sl_live *live, const struct pollfd *polls)
     }
 }
 
+static uint32_t
+poll_watches(const struct sl_live *live, struct pollfd *ret_polls)
+{
+    for (uint32_t i = 0; i < live->watches_count; i++)
+        ret_polls[i] = (struct pollfd){.fd = live->watches[i].fd, .events = POLLIN};
+    return live->watches_count;
+}
+
+/* While there is always something to do: signals and the ends of children are heard all the same.
+ */
+static void
+look_at_watches(struct sl_live *live)
+{
+    struct pollfd polls[WATCHES_MAX];
+    if (live->now.mono_ns < live->watch_ns)
+        return;
+    live->watch_ns = live->now.mono_ns + WATCH_NS;
+    if (poll(polls, poll_watches(live, polls), 0) > 0)
+        call_watches(live, polls);
+}
+
 static void
 sleep_until_something(struct sl_live *live)
 {
     struct pollfd polls[POLLS_MAX];
-    uint32_t count = 0;
-    for (; count < live->watches_count; count++)
-        polls[count] = (struct pollfd){.fd = live->watches[count].fd, .events = POLLIN};
+    uint32_t count = poll_watches(live, polls);
     struct pollfd *woken = &polls[count++];
     *woken = (struct pollfd){.fd = live->wake_fd, .events = POLLIN};
     int fds[POLLS_MAX];
@@ -459,6 +485,7 @@ sl_live_run(struct sl_live *live)
             return SL_OK;
         if (has_run || has_sent) {
             tick_store(live, false);
+            look_at_watches(live);
             continue;
         }
         if (is_stopping)

@@ -39,6 +39,8 @@ struct sl_scheduler_options {
     uint64_t drain_ns;   /* A stop waits this long for silence. 0: a second. */
     /* Thread 1 is the caller's; `wake` (any thread) says that it should step. */
     bool is_manual;
+    /* Turns of a manual thread end by the real clock, too; what a step says as time is as given. */
+    bool has_real_turns;
     void (*wake)(void *arg);
     /* Takes messages to other nodes and ports, on the sender's thread. NULL: they are refused. */
     void (*remote)(void *arg, struct sl_msg *msg);

@@ -261,6 +261,14 @@ handle(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx
     sl_msg_destroy(&msg);
 }
 
+/* A manual thread's own clock stands still in a step, so it asks another one. 0: it has none. */
+static uint64_t
+real_end_of(const struct sl_actor_thread *w)
+{
+    bool is_manual = w->scheduler->options.is_manual && w->index == 0;
+    return is_manual && w->scheduler->options.has_real_turns ? sl_time_mono_ns() + TURN_NS : 0;
+}
+
 void
 sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
 {
@@ -272,7 +280,7 @@ sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
     /* The clock is looked at after 2, 4, 8... messages: often enough for slow handlers, and next to
        nothing for fast ones. */
     uint32_t handled = 0, look_at = 2;
-    uint64_t end_ns = 0;
+    uint64_t end_ns = 0, real_end_ns = real_end_of(w);
     bool is_over = false;
     for (;;) {
         struct sl_msg *msg = slot->taken;
@@ -300,7 +308,8 @@ sl_turn(struct sl_actor_thread *w, struct sl_actor_slot *slot)
             sl_actor_thread_read_clock(w);
             end_ns = end_ns == 0 ? before_ns + TURN_NS : end_ns;
             look_at *= 2;
-            is_over = w->now_ns >= end_ns || handled >= TURN_MESSAGES;
+            is_over = w->now_ns >= end_ns || handled >= TURN_MESSAGES ||
+                      (real_end_ns != 0 && sl_time_mono_ns() >= real_end_ns);
             ctx.now_ns = SL_MAX(ctx.now_ns, w->now_ns);
             ctx.now_ms = w->now_ms;
         }

@@ -720,7 +720,7 @@ bool
 sl_store_is_dirty(const struct sl_store *store)
 {
     check(store);
-    return sl_log_durable(store->log) < sl_log_last(store->log);
+    return store->failed != SL_OK || sl_log_durable(store->log) < sl_log_last(store->log);
 }
 
 enum sl_err

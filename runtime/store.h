@@ -99,7 +99,8 @@ void sl_txn_rollback_to(struct sl_txn *t, size_t mark);
  * way may still be finished: when the log finds no room at all, the process ends.
  */
 bool sl_store_is_low(const struct sl_store *store);
-bool sl_store_is_dirty(const struct sl_store *store); /* Commits that are not yet synced. */
+/* Commits that are not yet synced, or never will be: sl_store_sync says which. */
+bool sl_store_is_dirty(const struct sl_store *store);
 /* Make every committed transaction durable. An error is final: the process should end. */
 SL_MUST_CHECK enum sl_err sl_store_sync(struct sl_store *store);
 
