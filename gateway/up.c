@@ -430,12 +430,8 @@ start_fronts(struct up *u)
 static bool
 is_drained(const struct up *u)
 {
-    struct sl_queue_depth depths[64];
-    uint64_t leased = 0;
-    uint32_t count = sl_queue_depths(u->queue, depths, SL_COUNT_OF(depths));
-    for (uint32_t i = 0; i < count; i++)
-        leased += depths[i].leased;
-    return leased == 0 && (u->front == NULL || sl_front_in_flight(u->front) == 0) &&
+    return sl_queue_leased_count(u->queue) == 0 &&
+           (u->front == NULL || sl_front_in_flight(u->front) == 0) &&
            sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) == 0;
 }
 

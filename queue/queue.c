@@ -280,6 +280,13 @@ sl_queue_depths(const struct sl_queue *q, struct sl_queue_depth *ret, uint32_t m
 }
 
 uint64_t
+sl_queue_leased_count(const struct sl_queue *q)
+{
+    sl_queue_assert(q);
+    return q->deadlines.count; /* Each lease has one. */
+}
+
+uint64_t
 sl_queue_ready_count(const struct sl_queue *q, enum sl_class class)
 {
     sl_queue_assert(q);

@@ -137,6 +137,7 @@ struct sl_queue_depth {
 };
 /* Depth of each {tenant}:{class} that is not empty: at most `max`, returns how many. */
 uint32_t sl_queue_depths(const struct sl_queue *q, struct sl_queue_depth *ret, uint32_t max);
+uint64_t sl_queue_leased_count(const struct sl_queue *q); /* Of all tenants and classes. */
 uint64_t sl_queue_ready_count(const struct sl_queue *q, enum sl_class class);
 
 #endif
