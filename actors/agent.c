@@ -10,9 +10,8 @@
 
 #define BEAT_NS SL_SECOND_NS
 /* Replicas' numbers on the node's links; above any node's. */
-#define REPLICAS_FIRST (UINT32_C(1) << 30)
-#define TOKEN_BEAT     1 /* Of timers; tokens of work are the shelf's. */
-#define TOKEN_PUMP     2
+#define TOKEN_BEAT 1 /* Of timers; tokens of work are the shelf's. */
+#define TOKEN_PUMP 2
 
 enum membership { JOINING, MEMBER, LEAVING };
 
@@ -671,7 +670,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct agent *a = self;
     a->options = *(const struct sl_agent_options *)argument;
     sl_model_shelf_init(&a->models, a->options.data_directory);
-    a->replica_next = REPLICAS_FIRST;
+    a->replica_next = SL_NODE_REPLICAS_FIRST;
     join(a, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
 }

@@ -39,3 +39,16 @@ sl_dispatch(const struct sl_on *table, size_t count, void *self, struct sl_ctx *
     }
     return false;
 }
+
+bool
+sl_cluster_node_takes(const struct sl_msg *msg)
+{
+    uint32_t protocol = msg->id >> 16, from = msg->from.node;
+    if (msg->to.actor != SL_ACTOR_AGENT)
+        return false;
+    if (from == SL_NODE_HEAD)
+        return protocol == SL_PROTOCOL_CLUSTER;
+    if (from >= SL_NODE_REPLICAS_FIRST)
+        return protocol == SL_PROTOCOL_REPLICA;
+    return msg->id == SL_M_extraction || msg->id == SL_M_embed_run;
+}

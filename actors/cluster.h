@@ -12,8 +12,9 @@
 
 #define SL_NODE_HEAD 1
 /* Workers from elsewhere choose a number from here on, below the replicas' of a node. */
-#define SL_NODE_WORKERS_FIRST (UINT32_C(1) << 16)
-#define SL_NODE_WORKERS_LAST  ((UINT32_C(1) << 30) - 1)
+#define SL_NODE_WORKERS_FIRST  (UINT32_C(1) << 16)
+#define SL_NODE_WORKERS_LAST   ((UINT32_C(1) << 30) - 1)
+#define SL_NODE_REPLICAS_FIRST (UINT32_C(1) << 30)
 
 enum sl_actor_number {
     SL_ACTOR_HEAD = 1,
@@ -66,6 +67,11 @@ extern const struct sl_protocol sl_protocol_cluster;
  * such as that a node is lost, they take from nobody else.
  */
 bool sl_cluster_head_takes(const struct sl_msg *msg);
+/*
+ * Whether a node's agent takes this from another process: orders from the head alone, embeddings to
+ * make from gateways as well, and from its replicas what they say of themselves.
+ */
+bool sl_cluster_node_takes(const struct sl_msg *msg);
 
 enum sl_failure_kind { SL_FAIL_TRANSIENT = 1, SL_FAIL_PERMANENT = 2, SL_FAIL_CRASH = 3 };
 

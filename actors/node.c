@@ -47,8 +47,10 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
     struct sl_node *n = sl_zalloc(sizeof(*n));
     n->blobs = sl_format("%s/blobs", options->data);
     n->endpoint = sl_strdup(options->pool.endpoint);
-    struct sl_links_options links = {
-        .name = options->name, .group = options->group, .watcher = SL_ACTOR_AGENT};
+    struct sl_links_options links = {.name = options->name,
+                                     .group = options->group,
+                                     .watcher = SL_ACTOR_AGENT,
+                                     .takes = sl_cluster_node_takes};
     n->live =
         sl_live_create(&(struct sl_live_options){.node = options->pool.node, .links = &links});
     struct sl_spawn_port_options port = {.live = n->live,

@@ -145,6 +145,8 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         fail(ctx, msg, SL_EFULL, "too many calls wait for a replica");
         return;
     }
+    if (r->serial_last == 0) /* No answer to a process before this one fits a call of ours. */
+        r->serial_last = sl_random_u64(ctx->random) >> 16;
     uint32_t i = (uint32_t)(r->serial_last % SL_ROUTER_CALLS_MAX);
     while (r->calls[i].serial != 0)
         i = (i + 1) % SL_ROUTER_CALLS_MAX;
@@ -164,8 +166,8 @@ on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
     struct call *c = &r->calls[msg->request % SL_ROUTER_CALLS_MAX];
-    if (c->serial != msg->request || c->serial == 0)
-        return; /* It came after its deadline, or twice. */
+    if (c->serial != msg->request || c->serial == 0 || c->node != msg->from.node)
+        return; /* It came after its deadline, twice, or from one that was not asked. */
     sl_reply(ctx, c->msg, msg->id, msg->body);
     end_call(r, c);
 }

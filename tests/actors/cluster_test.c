@@ -45,3 +45,31 @@ Test(cluster, a_node_may_not_speak_as_the_head_does_to_its_own)
         cr_expect_not(is_taken(SL_ACTOR_EDGES, id), "%s", sl_protocol_cluster.types[row].name);
     }
 }
+
+static bool
+is_taken_by_node(uint32_t from, uint32_t id)
+{
+    _Alignas(16) unsigned char body[SL_FIELDS_MAX * sizeof(struct sl_slice)] = {0};
+    struct sl_msg *msg = sl_msg_create(id, body);
+    msg->to.actor = SL_ACTOR_AGENT;
+    msg->from.node = from;
+    bool is = sl_cluster_node_takes(msg);
+    sl_msg_destroy(&msg);
+    return is;
+}
+
+/* A gateway that could, would send a worker home, or have it end tasks that it never had. */
+Test(cluster, a_node_takes_orders_from_the_head_alone)
+{
+    static const uint32_t orders[] = {SL_M_node_refused, SL_M_node_unknown, SL_M_node_leave,
+                                      SL_M_drain,        SL_M_model_drop,   SL_M_model_load,
+                                      SL_M_run_task,     SL_M_gate_up};
+    uint32_t gateway = SL_NODE_WORKERS_FIRST + 7;
+    for (size_t i = 0; i < SL_COUNT_OF(orders); i++) {
+        cr_expect(is_taken_by_node(SL_NODE_HEAD, orders[i]), "%zu", i);
+        cr_expect_not(is_taken_by_node(gateway, orders[i]), "%zu", i);
+        cr_expect_not(is_taken_by_node(SL_NODE_REPLICAS_FIRST, orders[i]), "%zu", i);
+    }
+    cr_assert(is_taken_by_node(gateway, SL_M_extraction));
+    cr_assert(is_taken_by_node(gateway, SL_M_embed_run));
+}
