@@ -173,6 +173,29 @@ sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handle
     sl_work(a->ctx, run_work, w, w->serial);
 }
 
+struct later {
+    void (*work)(void *arg);
+    void *arg;
+};
+
+static void
+run_later(void *argument)
+{
+    struct later *l = argument;
+    l->work(l->arg);
+    sl_free(l->arg);
+    sl_free(l);
+}
+
+void
+sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
+{
+    struct api *a = call->internal;
+    struct later *l = sl_zalloc(sizeof(*l));
+    *l = (struct later){work, arg};
+    sl_work(a->ctx, run_later, l, 0); /* Work is held until the log is synced. Nobody waits. */
+}
+
 static void
 send_wake(struct sl_call *call, void *arg)
 {
@@ -383,6 +406,7 @@ purge(struct api *a, struct sl_ctx *ctx)
     enum sl_err err = sl_purge_step(a->options.gateway, ctx->now_ms, SL_PURGE_ROWS, &is_more);
     if (err != SL_OK)
         sl_report_warn("purge-failed", "err=%s action=\"it is tried again\"", sl_err_name(err));
+    (void)tell_edges(a, NULL);
     a->is_purging = false;
     a->options.gateway->has_garbage = is_more;
     start_purge(a, err == SL_OK ? PURGE_NEXT_NS : PURGE_AGAIN_NS);

@@ -53,6 +53,11 @@ void sl_call_fail_wait(struct sl_call *call);
  */
 typedef void sl_after_fn(struct sl_call *call, void *arg);
 void sl_call_after_commit(struct sl_call *call, sl_after_fn *then, void *arg);
+/*
+ * Within an sl_after_fn: run `work` on the I/O pool once the commit is durable, and free `arg`
+ * (heap). Files that rows name go this way: a row that comes back must find its file.
+ */
+void sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg);
 /* For whoever commits: run what was asked for, or forget it. */
 void sl_call_run_after(struct sl_call *call, bool is_committed);
 

@@ -28,6 +28,8 @@ struct edge {
     struct sl_edge_options options;
     uint64_t boot; /* Of this process: a restarted one is another member. */
     bool is_member;
+    bool has_joined, is_linked; /* Joining waits for a link: what is said without one piles up. */
+    bool are_keys_missed;       /* All are asked for; until they come the others mean nothing. */
     uint64_t term, keys_number, heard_ns;
     struct sl_buf keys; /* Pieces of all keys, until the last is here. */
     struct sl_relay_parts parts;
@@ -107,6 +109,7 @@ join(struct edge *e, struct sl_ctx *ctx)
                                .pid = e->options.pid,
                                .name = sl_slice_str(e->options.name),
                                .endpoint = sl_slice_str(e->options.endpoint)};
+    e->has_joined = true;
     sl_send(ctx, at_head(), SL_M_edge_join, &m);
 }
 
@@ -117,11 +120,12 @@ on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_edge_welcome *m = SL_BODY(msg, edge_welcome);
     if (e->term != m->term)
         lose_head(e, ctx, "began-anew");
-    if (!e->is_member) {
+    if (!e->is_member)
         sl_report_info("joined", "name=%s", e->options.name);
+    if (!e->is_member || e->are_keys_missed)
         sl_resolved_doubt(e->cache); /* Of changes meanwhile nobody told us. */
-    }
     e->is_member = true;
+    e->are_keys_missed = false;
     e->term = m->term;
     e->heard_ns = ctx->now_ns;
     e->keys_number = 0;
@@ -222,18 +226,24 @@ lose_node(struct edge *e, struct sl_ctx *ctx, uint32_t number)
 static void
 on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
+    struct edge *e = self;
     uint64_t number = SL_BODY(msg, peer_down)->node;
-    if (number == SL_NODE_HEAD)
-        lose_head(self, ctx, "link-down");
-    else
-        lose_node(self, ctx, (uint32_t)number);
+    if (number == SL_NODE_HEAD) {
+        e->is_linked = false;
+        lose_head(e, ctx, "link-down");
+    } else {
+        lose_node(e, ctx, (uint32_t)number);
+    }
 }
 
 static void
 on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edge *e = self;
-    if (SL_BODY(msg, peer_up)->node == SL_NODE_HEAD && !e->is_member && e->term != 0)
+    if (SL_BODY(msg, peer_up)->node != SL_NODE_HEAD)
+        return;
+    e->is_linked = true;
+    if (!e->is_member && e->term != 0)
         join(e, ctx); /* The first time our joining is on its way already. */
 }
 
@@ -244,7 +254,7 @@ on_keys(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_edge_keys *m = SL_BODY(msg, edge_keys);
     struct sl_keyring *keyring = e->options.gateway->keyring;
     enum sl_err err = SL_OK;
-    if (m->term != e->term)
+    if (m->term != e->term || e->are_keys_missed)
         return;
     if (m->number != ++e->keys_number)
         err = SL_ESTALE;
@@ -260,6 +270,7 @@ on_keys(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     sl_report_warn("keys-missed", "number=%" PRIu64 " err=%s action=\"all are asked for again\"",
                    m->number, sl_err_name(err));
+    e->are_keys_missed = true;
     join(e, ctx);
 }
 
@@ -403,7 +414,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (e->is_member)
         sl_send(ctx, at_head(), SL_M_edge_beat,
                 &(struct sl_m_edge_beat){.term = e->term, .in_flight = e->counts.pending});
-    else
+    else if (e->is_linked || !e->has_joined)
         join(e, ctx);
     sl_after(ctx, SL_EDGE_BEAT_NS, 0);
 }

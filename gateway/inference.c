@@ -148,9 +148,15 @@ static void
 on_embedding(struct sl_call *call)
 {
     struct inference *f = call->state;
+    uint32_t before = f->dimensions;
     const float *vector = sl_call_embedding(call, &f->dimensions);
     if (vector == NULL) {
         sl_call_fail_wait(call);
+        return;
+    }
+    if (f->next > 0 && f->dimensions != before) {
+        sl_call_fail(call, SL_API_INTERNAL, "the model's vectors differ in length: %u and %u",
+                     before, f->dimensions);
         return;
     }
     float *copy = sl_call_alloc(call, f->dimensions * sizeof *copy);

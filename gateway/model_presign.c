@@ -9,6 +9,7 @@
  * wrong with an archive is told by `validation_errors` of a 200, as clients expect it.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "gateway/gateway.h"
@@ -16,6 +17,7 @@
 #include "gateway/presign.h"
 #include "gateway/upload.h"
 #include "object-store/incoming.h"
+#include "runtime/alloc.h"
 
 #define BUCKET         "organization-models"
 #define SIZE_BYTES_MAX (5 * SL_GIB)
@@ -286,10 +288,25 @@ write_reply(struct sl_call *call, const char *upload_id, const char *model_id, c
     sl_jsonw_end(w);
 }
 
+struct removing {
+    struct sl_incoming *incoming;
+    char id[64];
+};
+
+static void
+remove_incoming(void *arg)
+{
+    struct removing *r = arg;
+    sl_incoming_remove(r->incoming, r->id);
+}
+
 static void
 remove_file(struct sl_call *call, void *arg)
 {
-    sl_incoming_remove(call->gateway->incoming, arg);
+    struct removing *r = sl_zalloc(sizeof(*r));
+    r->incoming = call->gateway->incoming;
+    (void)snprintf(r->id, sizeof(r->id), "%s", (const char *)arg);
+    sl_call_when_durable(call, remove_incoming, r);
 }
 
 /* The upload's row stays, so that a confirm that is sent again has its answer. */

@@ -162,6 +162,10 @@ purge_row(struct sl_gateway *g, uint64_t now_ms, uint32_t rows_max, struct sl_sl
     enum sl_err err = sl_txn_commit(&txn);
     if (txn != NULL)
         sl_txn_abort(&txn);
+    if (err == SL_OK && table == SL_TABLE_MODEL) { /* Gateways may know of what was just deleted. */
+        g->is_touched = true;
+        g->touched.id = 0;
+    }
     return err;
 }
 

@@ -4,6 +4,7 @@
  * linker takes these only where gateway/ does not have its own.
  */
 #include "gateway/call.h"
+#include "runtime/alloc.h"
 
 void
 sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
@@ -52,4 +53,12 @@ void
 sl_call_wake_dispatcher(struct sl_call *call)
 {
     (void)call;
+}
+
+void
+sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
+{
+    (void)call;
+    work(arg);
+    sl_free(arg);
 }

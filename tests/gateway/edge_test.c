@@ -35,6 +35,7 @@ static struct net {
     uint32_t largest;       /* Of pieces. */
     struct sl_call *direct; /* The call that the gateway's own api actor was given last. */
     uint32_t directs;
+    uint32_t joins;             /* Sent by the gateway. */
     uint32_t ups, losts, gates; /* Messages to the gateway's router; gateways the head knows of. */
     bool is_open;               /* As the router was told last. */
 } net;
@@ -79,6 +80,7 @@ take(struct sl_msg *msg)
 {
     bool crosses =
         msg->to.node != 0 && msg->to.node != SL_NODE_PORT && msg->to.node != msg->from.node;
+    net.joins += msg->id == SL_M_edge_join;
     if (crosses && net.is_cut)
         return;
     if (msg->id == SL_M_edge_keys && net.dropped_keys > 0) {
@@ -150,6 +152,16 @@ stop_head(void)
     sl_free(net.edges);
 }
 
+/* A session with the head has begun. */
+static void
+link_head(void)
+{
+    struct sl_msg *msg = sl_msg_create(SL_M_peer_up, &(struct sl_m_peer_up){.node = SL_NODE_HEAD});
+    give(GATEWAY, SL_ACTOR_EDGE, msg);
+    sl_msg_destroy(&msg);
+    settle();
+}
+
 static void
 start_gateway(void)
 {
@@ -185,7 +197,8 @@ setup(void)
     sl_keyring_await(net.gateway.keyring);
     start_head();
     start_gateway();
-    settle();
+    link_head();
+    tick(0);
 }
 
 static void
@@ -601,13 +614,25 @@ Test(edge, a_head_that_is_away_is_done_without_and_then_asked_again)
     cr_assert_eq(net.directs, 1);
     post("k1", OBJECTS, 2);
     cr_assert(answered("head_away"));
-    tick(SL_EDGE_BEAT_NS); /* It joins again. */
+    link_head(); /* It joins again. */
     post("k1", INFERENCE, 2);
     cr_assert_eq(net.directs, 1, "it may have changed meanwhile");
     cr_assert_eq(net.at_api_count, 1);
     cut_off(SL_NODE_HEAD);
     post("k1", INFERENCE, 2);
     cr_assert_eq(net.directs, 2, "what is doubted is better than nothing");
+}
+
+/* They would wait in the link, and be answered all at once when the head is back. */
+Test(edge, while_the_head_is_away_joinings_do_not_pile_up)
+{
+    uint32_t before = net.joins;
+    cut_off(SL_NODE_HEAD);
+    for (uint32_t i = 0; i < 100; i++)
+        tick(SL_EDGE_BEAT_NS);
+    cr_assert_eq(net.joins, before);
+    link_head();
+    cr_assert_eq(net.joins, before + 1);
 }
 
 Test(edge, a_worker_that_drains_and_one_that_is_cordoned_are_closed)

@@ -60,6 +60,14 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
 }
 
 void
+sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
+{
+    (void)call;
+    work(arg);
+    sl_free(arg);
+}
+
+void
 sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
                    const char *directory, sl_handler_fn *then)
 {
