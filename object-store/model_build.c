@@ -19,6 +19,7 @@
 
 #include "object-store/model.h"
 #include "object-store/model_image.h"
+#include "object-store/shared_memory.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 
@@ -588,9 +589,8 @@ fill_and_seal(struct builder *b, int fd, const struct sl_buf *head, uint64_t tot
         if (err != SL_OK)
             return err;
     }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
-        return sl_cause_set(b->cause, sl_err_from_errno(errno), "sealing failed");
-    return SL_OK;
+    err = sl_shared_seal(fd);
+    return err == SL_OK ? SL_OK : sl_cause_set(b->cause, err, "sealing failed");
 }
 
 static void

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object_client.h - objects for a process that is not the store's: what is in the arena without
+ * asking anybody, the rest over the socket it was given (object_server.h).
+ *
+ * Threading: one at a time. (Gets of what is mapped may run on many: sl_object_client_reader.)
+ */
+#ifndef SL_OBJECT_STORE_OBJECT_CLIENT_H
+#define SL_OBJECT_STORE_OBJECT_CLIENT_H
+
+#include "object-store/arena_reader.h"
+#include "object-store/shared_memory.h"
+
+struct sl_object_client;
+
+/* Takes `fd` over. A call that asks the store waits `timeout_ns` for its answer. */
+struct sl_object_client *sl_object_client_create(int fd, uint64_t tenant, uint64_t timeout_ns);
+/* What it gave is not to be used any more. NULL inside is fine. */
+void sl_object_client_destroy(struct sl_object_client **client);
+
+struct sl_object_ref {
+    struct sl_slice bytes; /* Read only; until it is released. */
+    struct sl_object_arena_ref small;
+    struct sl_shared large; /* base NULL: it is a small one. */
+    uint32_t hold;
+};
+/* SL_ENOTFOUND. SL_EFULL: too many are held, or there is no room to read it back from the disk.
+ * SL_EUNAVAIL: the store is gone. SL_ETIMEOUT. What sl_object_reader_get says. */
+SL_MUST_CHECK enum sl_err sl_object_client_get(struct sl_object_client *c,
+                                               const struct sl_object_id *id,
+                                               struct sl_object_ref *ret_ref);
+void sl_object_client_release(struct sl_object_client *c, struct sl_object_ref *ref);
+
+/* SL_EEXIST, SL_EFULL, SL_ENOMEM; SL_EINVAL: no digest of the bytes; SL_EUNAVAIL, SL_ETIMEOUT. */
+SL_MUST_CHECK enum sl_err sl_object_client_put(struct sl_object_client *c,
+                                               const struct sl_object_id *id, struct sl_slice bytes,
+                                               uint64_t rebuild_ns);
+SL_MUST_CHECK enum sl_err sl_object_client_delete(struct sl_object_client *c,
+                                                  const struct sl_object_id *id);
+
+/* Borrowed; NULL while nothing has been got from the arena yet. */
+struct sl_object_reader *sl_object_client_reader(struct sl_object_client *c);
+
+#endif

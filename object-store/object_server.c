@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object-store/object_server.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "object-store/object_wire.h"
+#include "runtime/alloc.h"
+
+#define SERVER_MAGIC 0x4f535256u
+#define NONE         UINT32_MAX
+#define EVENTS_MAX   64
+
+struct client {
+    int fd;
+    uint64_t tenant;
+    uint32_t reader; /* Of its tenant's arena, or NONE. */
+    uint32_t holds_count;
+    uint32_t holds[SL_OBJECT_HOLDS_MAX];
+};
+
+struct sl_object_server {
+    uint32_t magic;
+    int epoll;
+    struct sl_objects *objects;
+    struct sl_object_server_stats stats;
+    struct sl_buf in, out;
+    struct client *clients[SL_OBJECT_CLIENTS_MAX];
+};
+
+static void
+check(const struct sl_object_server *s)
+{
+    sl_assert(s != NULL);
+    sl_assert(s->magic == SERVER_MAGIC);
+}
+
+enum sl_err
+sl_object_server_create(struct sl_objects *objects, struct sl_object_server **ret_server)
+{
+    sl_assert(objects != NULL && ret_server != NULL);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0)
+        return sl_err_from_errno(errno);
+    struct sl_object_server *s = sl_zalloc(sizeof(*s));
+    s->magic = SERVER_MAGIC;
+    s->epoll = epoll;
+    s->objects = objects;
+    *ret_server = s;
+    return SL_OK;
+}
+
+/* The client is gone, or is to be: what it pinned and held is not any more. */
+static void
+drop(struct sl_object_server *s, uint32_t number)
+{
+    struct client *c = s->clients[number];
+    struct sl_object_arena *arena;
+    for (uint32_t i = 0; i < c->holds_count; i++)
+        sl_objects_let_go(s->objects, c->holds[i]);
+    s->stats.holds += c->holds_count;
+    if (c->reader != NONE && sl_objects_arena_lookup(s->objects, c->tenant, &arena))
+        s->stats.pins += sl_object_arena_dismiss(arena, c->reader);
+    (void)close(c->fd); /* Which takes it out of the epoll set. */
+    sl_free(c);
+    s->clients[number] = NULL;
+    s->stats.clients--;
+}
+
+void
+sl_object_server_destroy(struct sl_object_server **server)
+{
+    struct sl_object_server *s = *server;
+    if (s == NULL)
+        return;
+    check(s);
+    for (uint32_t i = 0; i < SL_OBJECT_CLIENTS_MAX; i++) {
+        if (s->clients[i] != NULL)
+            drop(s, i);
+    }
+    (void)close(s->epoll);
+    sl_buf_deinit(&s->in);
+    sl_buf_deinit(&s->out);
+    sl_free(s);
+    *server = NULL;
+}
+
+enum sl_err
+sl_object_server_admit(struct sl_object_server *s, int fd, uint64_t tenant)
+{
+    check(s);
+    uint32_t at = 0;
+    while (at < SL_OBJECT_CLIENTS_MAX && s->clients[at] != NULL)
+        at++;
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = at};
+    if (at == SL_OBJECT_CLIENTS_MAX || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        enum sl_err err = at == SL_OBJECT_CLIENTS_MAX ? SL_EFULL : sl_err_from_errno(errno);
+        (void)close(fd);
+        return err;
+    }
+    s->clients[at] = sl_zalloc(sizeof(*s->clients[at]));
+    s->clients[at]->fd = fd;
+    s->clients[at]->tenant = tenant;
+    s->clients[at]->reader = NONE;
+    s->stats.clients++;
+    return SL_OK;
+}
+
+int
+sl_object_server_fd(const struct sl_object_server *s)
+{
+    check(s);
+    return s->epoll;
+}
+
+/* ---- asks ---------------------------------------------------------------------------------- */
+
+/* An ask under way: what came with it, and what goes back. */
+struct call {
+    struct sl_object_server *s;
+    struct client *c;
+    struct sl_object_request request;
+    int fd; /* That came with it; -1: none. */
+    struct sl_object_reply reply;
+    int fds[SL_OBJECT_FDS_MAX]; /* Borrowed. */
+    uint32_t fds_count;
+};
+
+static enum sl_err
+say_hello(struct call *call)
+{
+    struct client *c = call->c;
+    struct sl_object_arena *arena;
+    struct sl_object_arena_grant grant;
+    if (!sl_objects_arena_lookup(call->s->objects, c->tenant, &arena))
+        return SL_ENOTFOUND;
+    if (c->reader != NONE)
+        return SL_EEXIST; /* One set of pins for each client. */
+    enum sl_err err = sl_object_arena_admit(arena, &grant);
+    if (err != SL_OK)
+        return err;
+    c->reader = grant.reader;
+    call->fds[0] = grant.index_fd;
+    call->fds[1] = grant.pins_fd;
+    call->fds_count = 2;
+    return SL_OK;
+}
+
+static enum sl_err
+send_segment(struct call *call)
+{
+    struct sl_object_arena *arena;
+    if (!sl_objects_arena_lookup(call->s->objects, call->c->tenant, &arena))
+        return SL_ENOTFOUND;
+    enum sl_err err = sl_object_arena_segment_lookup(arena, call->request.number, &call->fds[0],
+                                                     &call->reply.value);
+    call->fds_count = err == SL_OK;
+    return err;
+}
+
+static enum sl_err
+find(struct call *call)
+{
+    struct client *c = call->c;
+    struct sl_objects_found found;
+    enum sl_err err = sl_objects_find(call->s->objects, &call->request.id, &found);
+    if (err != SL_OK || found.fd < 0)
+        return err;
+    if (c->holds_count == SL_OBJECT_HOLDS_MAX)
+        return SL_EFULL;
+    err = sl_objects_hold(call->s->objects, &call->request.id, &call->reply.number);
+    if (err != SL_OK)
+        return err;
+    c->holds[c->holds_count++] = call->reply.number;
+    call->reply.size_bytes = found.bytes.size;
+    call->fds[0] = found.fd;
+    call->fds_count = 1;
+    return SL_OK;
+}
+
+static enum sl_err
+let_go(struct call *call)
+{
+    struct client *c = call->c;
+    for (uint32_t i = 0; i < c->holds_count; i++) {
+        if (c->holds[i] != call->request.number)
+            continue;
+        c->holds[i] = c->holds[--c->holds_count];
+        sl_objects_let_go(call->s->objects, call->request.number);
+        return SL_OK;
+    }
+    return SL_ENOTFOUND;
+}
+
+static enum sl_err
+put_bytes(struct call *call, struct sl_slice bytes)
+{
+    struct sl_object_id digest = call->request.id;
+    if (digest.kind == SL_OBJECT_CONTENT)
+        sl_object_id_content(digest.tenant, bytes, &digest);
+    if (!sl_object_id_equal(&digest, &call->request.id))
+        return SL_EINVAL; /* Others of its tenant rely on digests. */
+    return sl_objects_put(call->s->objects, &call->request.id, bytes, call->request.rebuild_ns);
+}
+
+/* A small file is copied: it is not worth a descriptor. */
+static enum sl_err
+adopt(struct call *call)
+{
+    struct sl_shared file;
+    struct sl_object_arena *arena;
+    const struct sl_object_request *q = &call->request;
+    if (call->fd < 0)
+        return SL_EINVAL;
+    enum sl_err err = sl_objects_arena(call->s->objects, call->c->tenant, &arena);
+    if (err == SL_OK)
+        err = sl_large_attach(call->fd, &file);
+    if (err != SL_OK)
+        return err;
+    if (file.size_bytes <= sl_object_arena_object_max(arena))
+        err = put_bytes(call, sl_slice(file.base, file.size_bytes));
+    else
+        err = sl_objects_adopt(call->s->objects, &q->id, call->fd, q->rebuild_ns);
+    sl_shared_destroy(&file);
+    return err;
+}
+
+static enum sl_err
+answer(struct call *call)
+{
+    switch (call->request.ask) {
+    case SL_OBJECT_HELLO:
+        return say_hello(call);
+    case SL_OBJECT_SEGMENT:
+        return send_segment(call);
+    case SL_OBJECT_FIND:
+        return find(call);
+    case SL_OBJECT_LET_GO:
+        return let_go(call);
+    case SL_OBJECT_PUT:
+        return put_bytes(call, call->request.bytes);
+    case SL_OBJECT_ADOPT:
+        return adopt(call);
+    case SL_OBJECT_DELETE:
+        return sl_objects_delete(call->s->objects, &call->request.id);
+    case SL_OBJECT_ASKS_END:
+        break;
+    }
+    return SL_EINVAL;
+}
+
+/* False: it is to be dropped. */
+static bool
+serve(struct sl_object_server *s, struct client *c)
+{
+    struct sl_object_packet in = {.bytes = s->in};
+    enum sl_err err = sl_object_packet_receive(c->fd, &in);
+    s->in = in.bytes;
+    if (err == SL_EBUSY || err == SL_EUNAVAIL)
+        return err == SL_EBUSY;
+    struct call call = {.s = s, .c = c, .fd = in.fds_count == 1 ? in.fds[0] : -1};
+    if (err == SL_OK)
+        err = sl_object_request_read(sl_buf_slice(&in.bytes), &call.request);
+    if (err != SL_OK) {
+        sl_object_packet_close(&in);
+        s->stats.dropped++;
+        return false;
+    }
+    s->stats.asks++;
+    call.request.id.tenant = c->tenant;
+    call.reply.err = answer(&call);
+    call.reply.tag = call.request.tag;
+    sl_object_packet_close(&in);
+    sl_buf_clear(&s->out);
+    sl_object_reply_write(&s->out, &call.reply);
+    struct sl_object_packet out = {.bytes = s->out, .fds_count = call.fds_count};
+    memcpy(out.fds, call.fds, sizeof(out.fds));
+    return sl_object_packet_send(c->fd, &out) == SL_OK;
+}
+
+uint32_t
+sl_object_server_turn(struct sl_object_server *s)
+{
+    check(s);
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(s->epoll, events, EVENTS_MAX, 0);
+    for (int i = 0; i < count; i++) {
+        uint32_t number = events[i].data.u32;
+        if (!serve(s, s->clients[number]))
+            drop(s, number);
+    }
+    return count < 0 ? 0 : (uint32_t)count;
+}
+
+void
+sl_object_server_measure(const struct sl_object_server *s, struct sl_object_server_stats *ret_stats)
+{
+    check(s);
+    *ret_stats = s->stats;
+}

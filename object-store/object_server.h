@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object_server.h - the store's end of its clients' sockets. There is nothing to connect to: who
+ * starts a process makes a socket pair (AF_UNIX, SOCK_SEQPACKET), admits one end here for a tenant
+ * and gives the process the other. When that closes, however the process ended, its pins and holds
+ * are taken back.
+ *
+ * A client that does not read its replies, or sends what no client would, is dropped: it gets
+ * nothing any more, and what it had pinned may be used again, so whoever started it should end it.
+ * Threading: one owner, that of the objects. It never waits for a client; it may for the disk.
+ */
+#ifndef SL_OBJECT_STORE_OBJECT_SERVER_H
+#define SL_OBJECT_STORE_OBJECT_SERVER_H
+
+#include "object-store/objects.h"
+
+#define SL_OBJECT_CLIENTS_MAX 1024u
+#define SL_OBJECT_HOLDS_MAX   256u /* Large objects that one client maps at a time. */
+
+struct sl_object_server;
+
+/* `objects` is borrowed and must outlive it. SL_EFULL: no descriptor is free. SL_ENOMEM. */
+SL_MUST_CHECK enum sl_err sl_object_server_create(struct sl_objects *objects,
+                                                  struct sl_object_server **ret_server);
+void sl_object_server_destroy(struct sl_object_server **server); /* NULL inside is fine. */
+
+/* Takes `fd` over, also on error. SL_EFULL: SL_OBJECT_CLIENTS_MAX. */
+SL_MUST_CHECK enum sl_err sl_object_server_admit(struct sl_object_server *s, int fd,
+                                                 uint64_t tenant);
+int sl_object_server_fd(const struct sl_object_server *s); /* Readable: a turn has work. */
+/* Answer a message of each client that has sent one, and see who is gone. How many. */
+uint32_t sl_object_server_turn(struct sl_object_server *s);
+
+struct sl_object_server_stats {
+    uint32_t clients;
+    uint64_t asks, dropped; /* Ever; dropped: clients that were not understood. */
+    uint64_t pins, holds;   /* Taken back from clients that ended, ever. */
+};
+void sl_object_server_measure(const struct sl_object_server *s,
+                              struct sl_object_server_stats *ret_stats);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object-store/shared_memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/time.h"
+
+#ifndef F_SEAL_FUTURE_WRITE /* Linux 5.1; glibc 2.36 has it under another name. */
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define SEALS_SIZE    (F_SEAL_SHRINK | F_SEAL_GROW)
+#define SEALS_LARGE   (F_SEAL_SEAL | F_SEAL_WRITE | SEALS_SIZE)
+#define LOOK_FROM     SL_MIB        /* From this size on it is asked whether there is memory. */
+#define LEFT_AT_LEAST (64 * SL_MIB) /* What the machine is left with. */
+#define SEAL_NS       (2 * SL_SECOND_NS)
+
+/* Memory that can be had without swapping; UINT64_MAX: nobody knows. */
+static uint64_t
+available_bytes(void)
+{
+    char text[1024];
+    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    if (size <= 0)
+        return UINT64_MAX;
+    text[size] = '\0';
+    const char *at = strstr(text, "MemAvailable:");
+    return at == NULL ? UINT64_MAX : strtoull(at + strlen("MemAvailable:"), NULL, 10) * SL_KIB;
+}
+
+static bool
+is_there_memory(uint64_t size_bytes)
+{
+    if (size_bytes < LOOK_FROM)
+        return true;
+    uint64_t available = available_bytes();
+    return available >= size_bytes && available - size_bytes >= LEFT_AT_LEAST;
+}
+
+static enum sl_err
+error_of(int error)
+{
+    return error == ENOSPC ? SL_ENOMEM : sl_err_from_errno(error);
+}
+
+/* The file with all its memory, which fallocate either gives or refuses. */
+static enum sl_err
+make_file(const char *name, uint64_t size_bytes, int *ret_fd)
+{
+    if (size_bytes > INT64_MAX / 2 || !is_there_memory(size_bytes))
+        return SL_ENOMEM;
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return error_of(errno);
+    if (fallocate(fd, 0, 0, (off_t)size_bytes) != 0 || fcntl(fd, F_ADD_SEALS, SEALS_SIZE) != 0) {
+        enum sl_err err = error_of(errno);
+        (void)close(fd);
+        return err;
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+/* Make page tables before the first use rather than at it; that it could not be done is no error.
+ */
+static void
+populate(void *base, uint64_t size_bytes, bool is_writable)
+{
+    (void)madvise(base, size_bytes, is_writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
+
+static enum sl_err
+map(int fd, uint64_t size_bytes, bool is_writable, uint8_t **ret_base)
+{
+    void *base =
+        mmap(NULL, size_bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return error_of(errno) == SL_ENOMEM ? SL_ENOMEM : SL_EINVAL;
+    *ret_base = base;
+    return SL_OK;
+}
+
+static enum sl_err
+create(const char *name, uint64_t size_bytes, struct sl_shared *ret_shared)
+{
+    sl_assert(ret_shared != NULL && size_bytes > 0);
+    struct sl_shared s = {.fd = -1, .size_bytes = size_bytes};
+    enum sl_err err = make_file(name, size_bytes, &s.fd);
+    if (err == SL_OK)
+        err = map(s.fd, size_bytes, true, &s.base);
+    if (err != SL_OK) {
+        sl_shared_destroy(&s);
+        return err;
+    }
+    populate(s.base, size_bytes, true);
+    *ret_shared = s;
+    return SL_OK;
+}
+
+enum sl_err
+sl_shared_create(const char *name, uint64_t size_bytes, enum sl_shared_kind kind,
+                 struct sl_shared *ret_shared)
+{
+    struct sl_shared s;
+    enum sl_err err = create(name, size_bytes, &s);
+    if (err != SL_OK)
+        return err;
+    /* A read-only descriptor would not do: it can be opened again for writing through /proc. */
+    int seals = F_SEAL_SEAL | (kind == SL_SHARED_OURS ? F_SEAL_FUTURE_WRITE : 0);
+    if (fcntl(s.fd, F_ADD_SEALS, seals) != 0) {
+        err = error_of(errno);
+        sl_shared_destroy(&s);
+        return err;
+    }
+    *ret_shared = s;
+    return SL_OK;
+}
+
+/* The seals come first: from then on the size cannot fall. */
+static enum sl_err
+check_file(int fd, int seals_needed, uint64_t *ret_size)
+{
+    struct stat about;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & seals_needed) != seals_needed || fstat(fd, &about) != 0)
+        return SL_EINVAL;
+    *ret_size = (uint64_t)about.st_size;
+    return *ret_size == 0 ? SL_EINVAL : SL_OK;
+}
+
+enum sl_err
+sl_shared_attach(int fd, uint64_t size_bytes_min, bool is_writable, struct sl_shared *ret_shared)
+{
+    sl_assert(ret_shared != NULL);
+    struct sl_shared s = {.fd = -1};
+    enum sl_err err = check_file(fd, F_SEAL_SHRINK, &s.size_bytes);
+    if (err != SL_OK)
+        return err;
+    if (s.size_bytes < size_bytes_min)
+        return SL_EINVAL;
+    err = map(fd, s.size_bytes, is_writable, &s.base);
+    if (err != SL_OK)
+        return err;
+    populate(s.base, s.size_bytes, is_writable);
+    *ret_shared = s;
+    return SL_OK;
+}
+
+enum sl_err
+sl_shared_keep(int fd, struct sl_shared *shared)
+{
+    sl_assert(shared->fd < 0);
+    shared->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return shared->fd < 0 ? error_of(errno) : SL_OK;
+}
+
+enum sl_err
+sl_shared_seal(int fd)
+{
+    uint64_t until = sl_time_mono_ns() + SEAL_NS;
+    while (fcntl(fd, F_ADD_SEALS, SEALS_LARGE) != 0) {
+        if (errno != EBUSY || sl_time_mono_ns() >= until)
+            return errno == EBUSY ? SL_EBUSY : error_of(errno);
+        sl_time_sleep_ns(SL_MILLI_NS);
+    }
+    return SL_OK;
+}
+
+void
+sl_shared_destroy(struct sl_shared *shared)
+{
+    if (shared->base != NULL)
+        (void)munmap(shared->base, shared->size_bytes);
+    if (shared->fd >= 0)
+        (void)close(shared->fd);
+    *shared = SL_SHARED_NONE;
+}
+
+/* ---- large objects ------------------------------------------------------------------------- */
+
+enum sl_err
+sl_large_create(uint64_t size_bytes, struct sl_shared *ret_shared)
+{
+    return create("sluice-object", size_bytes, ret_shared);
+}
+
+enum sl_err
+sl_large_seal(struct sl_shared *shared)
+{
+    sl_assert(shared->base != NULL && shared->fd >= 0);
+    /* The kernel refuses the seal while anybody maps the file to be written. */
+    (void)munmap(shared->base, shared->size_bytes);
+    shared->base = NULL;
+    enum sl_err err = sl_shared_seal(shared->fd);
+    return err != SL_OK ? err : map(shared->fd, shared->size_bytes, false, &shared->base);
+}
+
+enum sl_err
+sl_large_attach(int fd, struct sl_shared *ret_shared)
+{
+    sl_assert(ret_shared != NULL);
+    struct sl_shared s = {.fd = -1};
+    enum sl_err err = check_file(fd, SEALS_LARGE, &s.size_bytes);
+    if (err == SL_OK)
+        err = map(fd, s.size_bytes, false, &s.base);
+    if (err == SL_OK)
+        *ret_shared = s;
+    return err;
+}
