@@ -3,10 +3,12 @@
 
 #include <inttypes.h>
 
+#include "actors/agent_gates.h"
 #include "actors/model_shelf.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
+#include "runtime/spawn_port.h"
 
 #define BEAT_NS SL_SECOND_NS
 /* Replicas' numbers on the node's links; above any node's. */
@@ -15,9 +17,8 @@
 
 enum membership { JOINING, MEMBER, LEAVING };
 
-struct gate { /* A gateway that calls come from directly, as long as our link to it is up. */
-    uint32_t number;
-    bool is_up;
+struct owed { /* An end that a link did not take; the task is under way until the head hears. */
+    uint64_t task_id, epoch, kind;
 };
 
 struct agent {
@@ -25,16 +26,18 @@ struct agent {
     enum membership membership;
     bool is_last_sent; /* LEAVING: the head sends no more. */
     bool is_gone;      /* And we have said that we are. */
+    bool is_closed;    /* Cordoned: gateways hear so, too. */
     bool has_met_head;
-    struct gate gates[SL_GATES_MAX];
-    uint32_t gates_count;
+    struct sl_agent_gates gates;
     struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
     uint32_t specs_count;
     struct sl_model_shelf models;
     struct sl_pool pools[SL_POOLS_MAX];
     uint64_t serial_last;
     uint32_t replica_next;
-    uint64_t in_flight;
+    uint64_t in_flight; /* Owed ones too. */
+    struct owed *owed;  /* None as a rule. */
+    uint32_t owed_count;
 };
 
 static struct sl_addr
@@ -325,7 +328,8 @@ report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
                                    .epoch = t->epoch,
                                    .outputs = result->outputs,
                                    .first = t->first,
-                                   .resume = result->resume};
+                                   .resume = result->resume,
+                                   .served_ns = result->served_ns};
         a->in_flight--;
         sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_done, &m);
         return;
@@ -354,7 +358,8 @@ on_processed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         struct sl_m_task_failed why = {.kind = m->kind == SL_FAIL_PERMANENT ? SL_FAIL_PERMANENT
                                                                             : SL_FAIL_TRANSIENT,
                                        .code = m->code,
-                                       .message = m->message};
+                                       .message = m->message,
+                                       .served_ns = m->served_ns};
         report_failure(a, ctx, item, &why);
     }
     free_item(item);
@@ -382,11 +387,12 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
               p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count);
     bool is_timeout = r->state == SL_REPLICA_READY && r->is_killed;
     struct sl_items lost;
-    sl_pool_on_exit(p, ctx, r, &lost);
+    uint64_t served_ns = sl_pool_on_exit(p, ctx, r, &lost);
     struct sl_m_task_failed why = {.kind = SL_FAIL_CRASH,
                                    .signal = m->signal,
                                    .alone = lost.count == 1,
-                                   .message = sl_slice_str("the replica died")};
+                                   .message = sl_slice_str("the replica died"),
+                                   .served_ns = served_ns};
     if (is_timeout && lost.count == 1) { /* With others about, nobody knows who held it up. */
         why.kind = SL_FAIL_TRANSIENT;
         why.code = sl_slice_str("timeout");
@@ -415,6 +421,50 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         end_replica(a, ctx, p, r, m);
 }
 
+/* ---- what links did not take --------------------------------------------------------------- */
+
+/* The result is gone, and only that it is can be told, with the next beat. */
+static void
+owe_end(struct agent *a, const struct sl_m_undelivered *m)
+{
+    if (a->owed_count == SL_AGENT_ROOM)
+        return; /* More than the head has given us: older leases are void. */
+    a->owed = sl_realloc(a->owed, (a->owed_count + 1) * sizeof(a->owed[0]));
+    a->owed[a->owed_count++] =
+        (struct owed){.task_id = m->first,
+                      .epoch = m->second,
+                      .kind = m->reason == SL_ETOOBIG ? SL_FAIL_PERMANENT : SL_FAIL_UNSENT};
+    a->in_flight++;
+}
+
+static void
+tell_owed(struct agent *a, struct sl_ctx *ctx)
+{
+    for (; a->owed_count > 0; a->in_flight--) {
+        const struct owed *o = &a->owed[--a->owed_count];
+        struct sl_m_task_failed m = {.task_id = o->task_id,
+                                     .epoch = o->epoch,
+                                     .kind = o->kind,
+                                     .code = sl_slice_str("result_unsent"),
+                                     .message = sl_slice_str("its result is too large to send")};
+        sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_failed, &m);
+    }
+}
+
+static void
+on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
+    if (m->message == SL_M_task_done || m->message == SL_M_task_failed)
+        owe_end(a, m);
+    /* A replica that takes no more, though it gets no more than it can hold: with its end its items
+       come back. One that is not there has ended already. */
+    if (m->message == SL_M_process && (m->reason == SL_EFULL || m->reason == SL_ETOOBIG))
+        sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill,
+                &(struct sl_m_spawn_kill){.tag = msg->from.node, .signal = 9});
+}
+
 /* ---- membership ---------------------------------------------------------------------------- */
 
 static void
@@ -423,22 +473,10 @@ join(struct agent *a, struct sl_ctx *ctx)
     const struct sl_agent_options *o = &a->options;
     struct sl_m_node_join m = {.node = o->pool.node,
                                .pid = o->pid,
-                               .room = SL_AGENT_ROOM,
+                               .room = o->room == 0 ? SL_AGENT_ROOM : o->room,
                                .name = sl_slice_str(o->name == NULL ? "" : o->name),
                                .facts = sl_slice_str(o->facts == NULL ? "" : o->facts)};
     sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_join, &m);
-}
-
-static void
-on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
-{
-    struct agent *a = self;
-    (void)ctx;
-    if (a->membership == JOINING && a->options.name != NULL)
-        sl_report_info("joined", "node=%" PRIu64 " name=%s", SL_BODY(msg, node_welcome)->node,
-                       a->options.name);
-    if (a->membership == JOINING)
-        a->membership = MEMBER;
 }
 
 /* Tasks that wait here are under leases that are void; calls have waiters of their own. */
@@ -452,6 +490,8 @@ drop_waiting_tasks(struct agent *a)
             free_item(item);
         }
     }
+    a->in_flight -= a->owed_count;
+    a->owed_count = 0;
 }
 
 static void
@@ -479,38 +519,54 @@ on_refused(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_NODE), msg->id, msg->body);
 }
 
+/* Tell gateways that we run calls, or are closed. `number`: one of them; 0: all. */
 static void
-greet(const struct agent *a, struct sl_ctx *ctx, const struct gate *gate)
+greet(const struct agent *a, struct sl_ctx *ctx, uint64_t number)
 {
-    struct sl_m_node_hello m = {.node = a->options.pool.node, .is_open = a->membership != LEAVING};
-    if (gate->is_up)
-        sl_send(ctx, sl_at(gate->number, SL_ACTOR_EDGE), SL_M_node_hello, &m);
+    struct sl_m_node_hello m = {.node = a->options.pool.node,
+                                .is_open = a->membership != LEAVING && !a->is_closed};
+    sl_agent_gates_greet(&a->gates, ctx, number, &m);
 }
 
-static struct gate *
-gate_lookup(struct agent *a, uint64_t number)
+static void
+on_gate_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    for (uint32_t i = 0; i < a->gates_count; i++) {
-        if (a->gates[i].number == number)
-            return &a->gates[i];
-    }
-    return NULL;
+    struct agent *a = self;
+    if (msg->from.node == SL_NODE_HEAD)
+        sl_agent_gates_drop(&a->gates, ctx, SL_BODY(msg, gate_down)->gate);
 }
 
-/* The link is made beside the actors; that it is up is heard as of any peer. */
+/* Cordoned or not: gateways that join later are told by our hello. */
+static void
+on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    if (msg->from.node != SL_NODE_HEAD)
+        return;
+    a->is_closed = SL_BODY(msg, node_open)->is_open == 0;
+    greet(a, ctx, 0);
+}
+
 static void
 on_gate_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    const struct sl_m_gate_up *m = SL_BODY(msg, gate_up);
-    if (msg->from.node != SL_NODE_HEAD || gate_lookup(a, m->gate) != NULL)
+    if (msg->from.node == SL_NODE_HEAD)
+        sl_agent_gates_add(&a->gates, ctx, SL_BODY(msg, gate_up));
+}
+
+static void
+on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    if (a->membership == JOINING && a->options.name != NULL)
+        sl_report_info("joined", "node=%" PRIu64 " name=%s", SL_BODY(msg, node_welcome)->node,
+                       a->options.name);
+    if (a->membership != JOINING)
         return;
-    if (a->gates_count == SL_GATES_MAX) {
-        sl_report_warn("gateway-unlinked", "node=%" PRIu64 " gateways=%u", m->gate, SL_GATES_MAX);
-        return;
-    }
-    a->gates[a->gates_count++] = (struct gate){.number = (uint32_t)m->gate};
-    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_GATES), SL_M_gate_up, m);
+    a->membership = MEMBER;
+    a->is_closed = false;
+    sl_agent_gates_unlist(&a->gates, ctx);
 }
 
 static void
@@ -522,8 +578,7 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     a->is_last_sent = a->membership == JOINING; /* It never had anything. */
     a->membership = LEAVING;
-    for (uint32_t i = 0; i < a->gates_count; i++)
-        greet(a, ctx, &a->gates[i]);
+    greet(a, ctx, 0);
     sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_leave,
             &(struct sl_m_node_leave){.node = a->options.pool.node});
 }
@@ -540,7 +595,7 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 leave_if_empty(struct agent *a, struct sl_ctx *ctx)
 {
-    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone)
+    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone || a->owed_count > 0)
         return;
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
         if (a->pools[i].is_used && sl_pool_has_work(&a->pools[i]))
@@ -592,6 +647,7 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
         join(a, ctx); /* The last one may be lost, or the head not there yet. */
     else
         sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
+    tell_owed(a, ctx);
     sl_buf_deinit(&text);
 }
 
@@ -611,12 +667,10 @@ static void
 on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    struct gate *gate = gate_lookup(a, SL_BODY(msg, peer_up)->node);
-    if (gate != NULL) {
-        gate->is_up = true;
-        greet(a, ctx, gate);
-    }
-    if (SL_BODY(msg, peer_up)->node != SL_NODE_HEAD)
+    uint64_t node = SL_BODY(msg, peer_up)->node;
+    sl_agent_gates_link(&a->gates, ctx, node, true);
+    greet(a, ctx, node);
+    if (node != SL_NODE_HEAD)
         return;
     if (a->has_met_head) /* The first time our joining is on its way already. */
         tell_head(a, ctx);
@@ -627,10 +681,8 @@ on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    struct gate *gate = gate_lookup(self, SL_BODY(msg, peer_down)->node);
-    (void)ctx;
-    if (gate != NULL)
-        gate->is_up = false;
+    struct agent *a = self;
+    sl_agent_gates_link(&a->gates, ctx, SL_BODY(msg, peer_down)->node, false);
 }
 
 static const struct sl_on table[] = {
@@ -651,9 +703,12 @@ static const struct sl_on table[] = {
     {SL_M_drain, on_drain},
     {SL_M_spawner_lost, on_spawner_lost},
     {SL_M_gate_up, on_gate_up},
+    {SL_M_gate_down, on_gate_down},
+    {SL_M_node_open, on_node_open},
     {SL_M_peer_up, on_peer_up},
     {SL_M_peer_down, on_peer_down},
     {SL_M_timer, on_timer},
+    {SL_M_undelivered, on_undelivered},
 };
 
 static void
@@ -690,6 +745,7 @@ deinit(void *self)
         sl_free(a->specs[i]);
     }
     sl_free(a->specs);
+    sl_free(a->owed);
 }
 
 const struct sl_actor_class sl_agent_class = {

@@ -13,12 +13,13 @@
 
 #include "actors/pool.h"
 
-#define SL_AGENT_ROOM 1024 /* Tasks a node holds at a time. */
+#define SL_AGENT_ROOM 1024 /* Tasks a node holds at a time, at most. */
 
 struct sl_agent_options { /* Strings are borrowed for the actor's life. */
     struct sl_pool_options pool;
     const char *data_directory; /* Models' directories are below it. */
     uint64_t pid;               /* Of the node's process, for people. */
+    uint32_t room;              /* Tasks that it holds at a time; 0: SL_AGENT_ROOM. */
     /* Of a worker that somebody else started: see node_facts.h. NULL: a child of the head's. */
     const char *name, *facts;
 };

@@ -20,6 +20,8 @@ sl_cluster_head_takes(const struct sl_msg *msg)
     };
     if (msg->to.actor == SL_ACTOR_EDGES)
         return msg->id >> 16 == SL_PROTOCOL_RELAY;
+    if (msg->to.actor == SL_ACTOR_BROKER)
+        return msg->id >> 16 == SL_PROTOCOL_QUEUE;
     for (size_t i = 0; i < SL_COUNT_OF(taken); i++) {
         if (msg->to.actor == taken[i].actor && msg->id == taken[i].id)
             return true;
@@ -37,7 +39,8 @@ sl_dispatch(const struct sl_on *table, size_t count, void *self, struct sl_ctx *
             return true;
         }
     }
-    return false;
+    /* What came back to an actor that does not look is as good as lost on the way: deadlines. */
+    return msg->id == SL_M_undelivered;
 }
 
 bool

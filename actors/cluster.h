@@ -2,7 +2,7 @@
 /*
  * cluster.h - the system's own actors: their addresses and messages.
  *
- *   node 1 (head):    head, dispatcher, router, api, hooks, edges
+ *   node 1 (head):    head, dispatcher, router, api, hooks, edges, broker
  *   node N (worker):  agent          node M (gateway):  edge, router, api
  */
 #ifndef SL_ACTORS_CLUSTER_H
@@ -23,6 +23,8 @@ enum sl_actor_number {
     SL_ACTOR_API = 4,
     SL_ACTOR_HOOKS = 5,
     SL_ACTOR_EDGES = 6, /* The gateways that are processes of their own. */
+    SL_ACTOR_IDLE = 7,  /* Starts some that do nothing, for measurements. */
+    SL_ACTOR_BROKER = 8,
     SL_ACTOR_AGENT = 16,
     SL_ACTOR_EDGE = 17, /* In such a gateway. */
 };
@@ -34,6 +36,8 @@ enum sl_actor_number {
 #define SL_GATES_MAX  32 /* Gateways that a node may connect to. */
 
 enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
+
+enum sl_node_list { SL_NODE_LIST_NODES, SL_NODE_LIST_GROUPS }; /* What node_list asks for. */
 
 /* Kinds of children the spawner forks, in the order of its table. */
 enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA };
@@ -73,7 +77,13 @@ bool sl_cluster_head_takes(const struct sl_msg *msg);
  */
 bool sl_cluster_node_takes(const struct sl_msg *msg);
 
-enum sl_failure_kind { SL_FAIL_TRANSIENT = 1, SL_FAIL_PERMANENT = 2, SL_FAIL_CRASH = 3 };
+/* UNSENT: it ran, and its end could not be told in full: again, uncounted. */
+enum sl_failure_kind {
+    SL_FAIL_TRANSIENT = 1,
+    SL_FAIL_PERMANENT = 2,
+    SL_FAIL_CRASH = 3,
+    SL_FAIL_UNSENT = 4
+};
 
 /* A handler table's row: SL_ON(node_join, on_node_join). */
 struct sl_on {
@@ -81,7 +91,7 @@ struct sl_on {
     void (*handle)(void *self, struct sl_ctx *ctx, const struct sl_msg *msg);
 };
 
-/* Find and run the row for a message; false: the table has none. */
+/* Find and run the row for a message; false: the table has none, and it should. */
 bool sl_dispatch(const struct sl_on *table, size_t count, void *self, struct sl_ctx *ctx,
                  const struct sl_msg *msg);
 

@@ -6,7 +6,7 @@
 #ifndef SL_ACTORS_COUNT_H
 #define SL_ACTORS_COUNT_H
 
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/base.h"
 #include "runtime/store.h"
 

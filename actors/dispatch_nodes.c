@@ -5,11 +5,13 @@
 
 #include "actors/extraction.h"
 #include "actors/job_row.h"
+#include "actors/labels.h"
 #include "actors/rows.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 
 #define EXPLAINED_MAX 100u /* Nodes named in an explanation. */
+#define SCAN_MAX      64u  /* Looked at for one that fits; the others ask when they beat. */
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
@@ -19,12 +21,43 @@ sl_dispatch_node(const struct sl_dispatch_nodes *d, uint64_t number)
     return (struct sl_dispatch_node *)sl_node_set_lookup(&d->set, number);
 }
 
+static bool
+is_warm(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
+{
+    for (uint32_t i = 0; i < SL_DISPATCH_SPECS_MAX; i++) {
+        if (n->specs[i] == s->number)
+            return true;
+    }
+    return false;
+}
+
+static bool
+fits(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
+{
+    return !sl_json_has(s->asked) || sl_labels_fit(s->asked, sl_json_root(n->labels));
+}
+
+static struct sl_candidate
+candidate_of(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
+{
+    return (struct sl_candidate){.classes = n->classes,
+                                 .room = n->room,
+                                 .in_flight = n->flights.count,
+                                 .bytes = n->flights.bytes,
+                                 .expected_ns = n->flights.expected_ns,
+                                 .is_closed = n->is_closed,
+                                 .is_link_full = n->is_full,
+                                 .is_warm = s != NULL && is_warm(n, s),
+                                 .is_unfit = s != NULL && !fits(n, s)};
+}
+
 /* Join or leave the ring, as there is room or not. */
 static void
 place(struct sl_dispatch_nodes *d, struct sl_dispatch_node *n, bool is_gone)
 {
     struct sl_dispatch_node **turn = &d->turns[n->classes % SL_COUNT_OF(d->turns)];
-    bool has_room = !is_gone && !n->is_closed && n->in_flight < n->room;
+    struct sl_candidate c = candidate_of(n, NULL);
+    bool has_room = !is_gone && sl_placement_has_room(&c);
     if (has_room == (n->next != NULL))
         return;
     if (!has_room) {
@@ -60,6 +93,10 @@ sl_dispatch_node_add(struct sl_dispatch_nodes *d, const struct sl_m_node_up *up)
     n->classes = up->classes;
     n->name = up->name.size > 0 ? sl_strndup(up->name.data, up->name.size)
                                 : sl_format("%" PRIu64, up->node);
+    n->labels_text = sl_strndup(up->labels.data, up->labels.size);
+    if (up->labels.size > 0 &&
+        sl_json_parse(sl_slice_str(n->labels_text), &n->labels, NULL) != SL_OK)
+        n->labels = NULL; /* The head has checked them. */
     sl_node_set_add(&d->set, &n->slot, (uint32_t)up->node);
     place(d, n, false);
 }
@@ -68,9 +105,35 @@ void
 sl_dispatch_node_remove(struct sl_dispatch_nodes *d, struct sl_dispatch_node *n)
 {
     place(d, n, true);
+    sl_flights_end_all(&d->flights, &n->flights);
     sl_node_set_remove(&d->set, &n->slot);
+    sl_json_destroy(&n->labels);
+    sl_free(n->labels_text);
     sl_free(n->name);
     sl_free(n);
+}
+
+void
+sl_dispatch_fly(struct sl_dispatch_nodes *d, struct sl_dispatch_node *n,
+                const struct sl_flight *like)
+{
+    sl_flight_add(&d->flights, &n->flights, like);
+    place(d, n, false);
+}
+
+struct sl_flight *
+sl_dispatch_flight(const struct sl_dispatch_nodes *d, uint64_t task_id, uint64_t epoch)
+{
+    struct sl_flight *flight = sl_flight_lookup(&d->flights, task_id);
+    return flight == NULL || flight->epoch != epoch ? NULL : flight;
+}
+
+void
+sl_dispatch_land(struct sl_dispatch_nodes *d, struct sl_flight *flight)
+{
+    struct sl_dispatch_node *n = SL_CONTAINER(flight->list, struct sl_dispatch_node, flights);
+    sl_flight_end(&d->flights, flight);
+    place(d, n, false);
 }
 
 /* ---- extractions --------------------------------------------------------------------------- */
@@ -86,9 +149,10 @@ spec_deinit(struct sl_dispatch_spec *s)
 }
 
 static bool
-spec_init(struct sl_dispatch_spec *s, struct sl_txn *txn, struct sl_scope scope,
+spec_init(const struct sl_dispatch_nodes *d, struct sl_dispatch_spec *s, struct sl_txn *txn,
           struct sl_slice collection, struct sl_slice row)
 {
+    struct sl_scope scope = s->scope;
     spec_deinit(s);
     s->scope = scope;
     s->row = sl_slice(sl_memdup(row.data, row.size), row.size);
@@ -97,6 +161,7 @@ spec_init(struct sl_dispatch_spec *s, struct sl_txn *txn, struct sl_scope scope,
         spec_deinit(s);
         return false;
     }
+    s->asked = sl_labels_of(d->asked, sl_json_member(sl_json_root(s->doc), "extractor"));
     s->model = sl_extraction_model_directory(txn, scope, sl_json_root(s->doc));
     s->number = sl_hash64(s->row) ^ (sl_hash64(sl_slice_str(s->model)) << 1);
     return true;
@@ -115,27 +180,27 @@ sl_dispatch_spec(struct sl_dispatch_nodes *d, struct sl_txn *txn, struct sl_scop
         if (s->doc != NULL && s->scope.id == scope.id &&
             sl_slice_equal(s->collection, collection)) {
             s->used = ++d->uses;
-            if (sl_slice_equal(s->row, row) || spec_init(s, txn, scope, collection, row))
+            if (sl_slice_equal(s->row, row) || spec_init(d, s, txn, collection, row))
                 return s;
             return NULL;
         }
         if (s->used < oldest->used)
             oldest = s;
     }
-    if (!spec_init(oldest, txn, scope, collection, row))
+    oldest->scope = scope;
+    if (!spec_init(d, oldest, txn, collection, row))
         return NULL;
     oldest->used = ++d->uses;
     return oldest;
 }
 
-static bool
-is_warm(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
+struct sl_dispatch_spec *
+sl_dispatch_spec_of(struct sl_dispatch_nodes *nodes, struct sl_txn *txn,
+                    const struct sl_lease *lease, struct sl_task_payload *ret_payload)
 {
-    for (uint32_t i = 0; i < SL_DISPATCH_SPECS_MAX; i++) {
-        if (n->specs[i] == s->number)
-            return true;
-    }
-    return false;
+    if (sl_task_payload_decode(lease->payload, ret_payload) != SL_OK)
+        return NULL;
+    return sl_dispatch_spec(nodes, txn, lease->scope, ret_payload->collection);
 }
 
 void
@@ -150,35 +215,54 @@ sl_dispatch_tell(struct sl_ctx *ctx, struct sl_dispatch_node *n, struct sl_dispa
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &m);
 }
 
+void
+sl_dispatch_untell(struct sl_dispatch_node *n, uint64_t number)
+{
+    for (uint32_t i = 0; i < SL_DISPATCH_SPECS_MAX; i++) {
+        if (n->specs[i] == number)
+            n->specs[i] = 0;
+    }
+}
+
 /* ---- placement ----------------------------------------------------------------------------- */
 
-static struct sl_candidate
-candidate_of(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
+/* Whether `n` is better than the best so far; NULL: none is known yet. */
+static bool
+is_better(const struct sl_dispatch_node *n, const struct sl_dispatch_node *best,
+          const struct sl_dispatch_spec *s, uint32_t class)
 {
-    return (struct sl_candidate){.classes = n->classes,
-                                 .room = n->room,
-                                 .in_flight = n->in_flight,
-                                 .is_closed = n->is_closed,
-                                 .is_warm = s != NULL && is_warm(n, s)};
+    struct sl_candidate other = candidate_of(n, s);
+    if (best == NULL)
+        return sl_placement_judge(&other, class) == SL_PLACE_GOOD;
+    struct sl_candidate first = candidate_of(best, s);
+    return sl_placement_prefers(&first, &other, class);
+}
+
+/* Some of all nodes, others each time. */
+static struct sl_dispatch_node *
+scan(struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, uint32_t class)
+{
+    struct sl_dispatch_node *best = NULL;
+    for (uint32_t i = 0; i < SL_MIN(d->set.count, SCAN_MAX); i++) {
+        struct sl_dispatch_node *n =
+            (struct sl_dispatch_node *)d->set.slots[d->scan_next++ % d->set.count];
+        if (is_better(n, best, s, class))
+            best = n;
+    }
+    return best;
 }
 
 struct sl_dispatch_node *
-sl_dispatch_choose(const struct sl_dispatch_nodes *d, struct sl_dispatch_node *turn,
+sl_dispatch_choose(struct sl_dispatch_nodes *d, struct sl_dispatch_node *turn,
                    const struct sl_dispatch_spec *s, uint32_t class)
 {
-    struct sl_dispatch_node *best = turn;
-    struct sl_candidate first = candidate_of(turn, s);
+    struct sl_dispatch_node *best = fits(turn, s) ? turn : NULL;
     for (uint32_t i = 0; i < SL_DISPATCH_WARM_MAX; i++) {
         struct sl_dispatch_node *n = sl_dispatch_node(d, s->warm[i]);
-        if (n == NULL || n == best)
-            continue;
-        struct sl_candidate other = candidate_of(n, s);
-        if (!sl_placement_prefers(&first, &other, class))
-            continue;
-        first = other;
-        best = n;
+        if (n != NULL && n != best && is_better(n, best, s, class))
+            best = n;
     }
-    return best;
+    return best == NULL ? scan(d, s, class) : best;
 }
 
 /* ---- explaining ---------------------------------------------------------------------------- */
@@ -198,9 +282,57 @@ write_candidates(struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, 
         sl_jsonw_member_bool(w, "is_warm", c.is_warm);
         sl_jsonw_member_u64(w, "in_flight", c.in_flight);
         sl_jsonw_member_u64(w, "room", c.room);
+        sl_jsonw_member_u64(w, "bytes", c.bytes);
+        sl_jsonw_member_u64(w, "expected_ms", c.expected_ns / SL_MILLI_NS);
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);
+}
+
+/* Why tasks that ask for labels wait; "": they need not. */
+static void
+write_reason(const struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, uint32_t class,
+             struct sl_jsonw *w)
+{
+    struct sl_buf why = {0};
+    uint32_t fit = 0, good = 0;
+    for (uint32_t i = 0; i < d->set.count; i++) {
+        struct sl_candidate c = candidate_of((const struct sl_dispatch_node *)d->set.slots[i], s);
+        fit += !c.is_unfit;
+        good += sl_placement_judge(&c, class) == SL_PLACE_GOOD;
+    }
+    if (fit == 0 && sl_json_has(s->asked)) {
+        sl_buf_append_str(&why, sl_json_count(s->asked) == 1 ? "no node has the label "
+                                                             : "no node has the labels ");
+        sl_labels_print(s->asked, &why);
+    } else if (good == 0) {
+        sl_buf_append_str(&why, d->set.count == 0 ? "there is no node"
+                                                  : "no node that may take it has room");
+    }
+    sl_jsonw_member_str(w, "reason", sl_buf_text(&why));
+    sl_buf_deinit(&why);
+}
+
+static uint32_t
+count_parked(const struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < d->parking.lots_count; i++) {
+        const struct sl_parking_lot *lot = &d->parking.lots[i];
+        if (lot->asked.doc == s->asked.doc && lot->asked.token == s->asked.token)
+            count += lot->count;
+    }
+    return count;
+}
+
+static void
+write_asked(const struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, uint32_t class,
+            struct sl_jsonw *w)
+{
+    struct sl_slice none = sl_slice_str("{}");
+    sl_jsonw_member_raw(w, "labels", sl_json_has(s->asked) ? sl_json_raw(s->asked) : none);
+    sl_jsonw_member_u64(w, "parked", sl_json_has(s->asked) ? count_parked(d, s) : 0);
+    write_reason(d, s, class, w);
 }
 
 /* A block for each collection of the job. */
@@ -218,6 +350,8 @@ write_collections(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct 
             sl_dispatch_spec(d, txn, info->scope, sl_slice_str(collection));
         sl_jsonw_object(w);
         sl_jsonw_member_str(w, "collection_id", collection);
+        if (s != NULL)
+            write_asked(d, s, info->class, w);
         sl_jsonw_name(w, "nodes");
         write_candidates(d, s, info->class, w);
         sl_jsonw_end(w);
@@ -226,9 +360,9 @@ write_collections(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct 
     sl_jsonw_end(w);
 }
 
-void
-sl_dispatch_explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_job_info *info,
-                    struct sl_buf *out)
+static void
+explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_job_info *info,
+        struct sl_buf *out)
 {
     static const char *const classes[SL_CLASS_COUNT] = {"cpu", "batch", "gpu"};
     struct sl_json_doc *about = NULL;
@@ -257,6 +391,21 @@ sl_dispatch_explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struc
     sl_json_destroy(&about);
 }
 
+enum sl_err
+sl_dispatch_explain(struct sl_dispatch_nodes *d, struct sl_store *store,
+                    const struct sl_queue *queue, struct sl_slice job, struct sl_buf *out)
+{
+    struct sl_job_info info;
+    struct sl_job_id id = {0};
+    memcpy(id.bytes, job.data, SL_MIN(job.size, sizeof(id.bytes)));
+    if (sl_queue_job(queue, id, &info) != SL_OK)
+        return SL_ENOTFOUND;
+    struct sl_txn *txn = sl_store_begin(store);
+    explain(d, txn, &info, out);
+    sl_txn_abort(&txn);
+    return SL_OK;
+}
+
 void
 sl_dispatch_nodes_deinit(struct sl_dispatch_nodes *d)
 {
@@ -265,4 +414,7 @@ sl_dispatch_nodes_deinit(struct sl_dispatch_nodes *d)
     while (d->set.count > 0)
         sl_dispatch_node_remove(d, (struct sl_dispatch_node *)d->set.slots[d->set.count - 1]);
     sl_node_set_deinit(&d->set);
+    sl_flights_deinit(&d->flights);
+    sl_parking_deinit(&d->parking);
+    sl_json_destroy(&d->asked);
 }

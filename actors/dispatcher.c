@@ -2,214 +2,77 @@
 #include "actors/dispatcher.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "actors/chain.h"
-#include "actors/dispatch_nodes.h"
+#include "actors/dispatch_end.h"
+#include "actors/labels.h"
 #include "actors/rows.h"
 #include "actors/settle.h"
 #include "actors/task_source.h"
 #include "runtime/alloc.h"
-#include "runtime/hash.h"
 #include "runtime/limits.h"
 #include "runtime/report.h"
-#include "runtime/time.h"
 
 #define LEASE_NS     (60 * SL_SECOND_NS) /* Beats extend it; it only matters when they stop. */
 #define TOKEN_TICK   1
 #define TOKEN_DRAIN  2
-#define TOKEN_OPEN   3
 #define TOKEN_PUMP   4
 #define TICK_BUSY_NS (500 * SL_MILLI_NS)
 #define DRAIN_NS     (10 * SL_MILLI_NS)
-#define TURN_NS      SL_MILLI_NS  /* Between slices of what is long: others have their turn. */
-#define ENDED_MAX    256          /* Tasks of a slice that end without a node. */
-#define REFUSED_NS   SL_SECOND_NS /* No leases for so long after the store refused a commit. */
+#define TURN_NS      SL_MILLI_NS /* Between slices of what is long: others have their turn. */
+#define ENDED_MAX    256         /* Tasks of a slice that end without a node. */
+#define ROOM_NS      (10 * SL_MILLI_NS) /* The disk's room is asked for no more often. */
+
+#define PARKED       UINT64_MAX         /* The holder of parked tasks: no node. */
+#define SWEEP_NS     (5 * SL_SECOND_NS) /* Parked tasks are looked through so often. */
+#define PUT_OFF_MS   (10 * 60 * 1000)   /* What finds no place to park comes again, so late. */
 
 struct dispatcher {
     struct sl_dispatcher_options options;
     struct sl_dispatch_nodes nodes;
-    struct sl_dispatcher_counts counts;
-    uint64_t lease_after_ns;
+    struct sl_dispatch_end end;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
     struct sl_buf row, inputs;
-    struct sl_chain_opener *opener;
-    bool is_opening; /* A timer of its own is set. */
-    bool is_pumping; /* Likewise. */
-    bool is_draining;
-    bool is_woken; /* Since the last tick. */
+    bool is_pumping;  /* A timer of its own is set. */
+    bool is_woken;    /* Since the last tick. */
+    bool is_low;      /* The disk, when it was asked last. */
+    uint64_t room_ns; /* When to ask it next. */
+    uint64_t sweep_ns;
 };
-
-static struct sl_settle
-settle_of(const struct dispatcher *d, const struct sl_ctx *ctx)
-{
-    return (struct sl_settle){
-        .store = ctx->store, .indexes = d->options.indexes, .now_ms = ctx->now_ms};
-}
-
-/* ---- ending tasks -------------------------------------------------------------------------- */
-
-/*
- * A commit the store refuses leaves the task leased, and beats would extend that for ever: it goes
- * back to its queue, and nothing is leased for a while, so that a full disk costs no core.
- */
-static bool
-is_settled(struct dispatcher *d, const struct sl_ctx *ctx, const struct sl_lease *lease,
-           enum sl_err err)
-{
-    if (err == SL_OK)
-        return true;
-    sl_report_error("settle-failed", "task=%" PRIu64 " err=%s", lease->task_id, sl_err_name(err));
-    d->lease_after_ns = ctx->now_ns + REFUSED_NS;
-    if (sl_queue_release(d->options.queue, lease->task_id, lease->epoch) != SL_OK)
-        sl_report_error("release-failed", "task=%" PRIu64, lease->task_id);
-    return false;
-}
-
-/* Tiers whose tasks are to be made may be there: see to them, slice by slice. */
-static void
-open_tiers(struct dispatcher *d, struct sl_ctx *ctx)
-{
-    if (d->is_opening)
-        return;
-    d->is_opening = true;
-    sl_after(ctx, 0, TOKEN_OPEN);
-}
-
-/* An ended job's final row; whoever waits for it is told, and the tier after it is opened. False:
-   the store refused, a tick tries again. */
-static bool
-end_job(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_job_info *info)
-{
-    struct sl_settle settle = settle_of(d, ctx);
-    struct sl_job_id next;
-    bool has_next = false;
-    enum sl_err err = sl_settle_job(&settle, info, &next, &has_next);
-    if (err != SL_OK) {
-        sl_report_error("settle-failed", "what=job err=%s", sl_err_name(err));
-        return false;
-    }
-    struct sl_m_job_ended ended = {.scope = info->scope.id,
-                                   .job = sl_slice(info->id.bytes, sizeof(info->id.bytes))};
-    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
-    if (has_next)
-        open_tiers(d, ctx);
-    return true;
-}
-
-static void
-finish_job(struct dispatcher *d, struct sl_ctx *ctx, struct sl_job_id id)
-{
-    struct sl_job_info info;
-    if (sl_queue_job(d->options.queue, id, &info) == SL_OK && info.state >= SL_JOB_SUCCEEDED)
-        (void)end_job(d, ctx, &info);
-}
-
-static void
-on_open(struct dispatcher *d, struct sl_ctx *ctx)
-{
-    struct sl_chain_opened opened = {0};
-    d->is_opening = false;
-    if (d->is_draining)
-        return; /* The next start finds them. */
-    enum sl_err err = SL_ENOSPC;
-    bool is_low = sl_store_is_low(ctx->store);
-    if (!is_low)
-        err = sl_chain_open_some(d->opener, ctx->store, ctx->now_ms, &opened);
-    if (err != SL_OK && !is_low)
-        sl_report_error("settle-failed", "what=tier err=%s", sl_err_name(err));
-    if (opened.is_job)
-        finish_job(d, ctx, opened.job); /* One without tasks has ended at once. */
-    if ((err == SL_OK && !opened.is_more) || d->is_opening)
-        return;
-    d->is_opening = true;
-    sl_after(ctx, err == SL_OK ? TURN_NS : REFUSED_NS, TOKEN_OPEN);
-}
-
-static void
-finish_ended_jobs(struct dispatcher *d, struct sl_ctx *ctx)
-{
-    struct sl_job_info info;
-    while (sl_queue_ended(d->options.queue, &info)) {
-        if (!end_job(d, ctx, &info))
-            return;
-    }
-}
-
-static void
-fail_task(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
-          const struct sl_task_failure *failure)
-{
-    struct sl_settle settle = settle_of(d, ctx);
-    struct sl_job_id job = lease->job;
-    if (!is_settled(d, ctx, lease, sl_settle_dead(&settle, lease, failure)))
-        return;
-    d->counts.dead++;
-    finish_job(d, ctx, job);
-}
-
-/* A failed run: tried again after a pause, or given up. `attempts` counts this run when it should.
- */
-static void
-retry_or_fail(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
-              struct sl_retry *retry, struct sl_task_failure *failure)
-{
-    uint64_t delay_ms = 0;
-    if (retry->attempts > lease->attempts)
-        delay_ms = sl_retry_delay_ms(&d->options.retry, retry->attempts, ctx->random);
-    failure->attempts = retry->attempts;
-    if (delay_ms == UINT64_MAX) {
-        fail_task(d, ctx, lease, failure);
-        return;
-    }
-    struct sl_settle settle = settle_of(d, ctx);
-    retry->task_id = lease->task_id;
-    retry->not_before_ms = delay_ms == 0 ? 0 : ctx->now_ms + delay_ms;
-    d->counts.retried += is_settled(d, ctx, lease, sl_settle_retry(&settle, lease, retry, failure));
-}
 
 /* ---- leasing ------------------------------------------------------------------------------- */
 
+/*
+ * No node that has what it asks for has room: it waits by itself, and others have their turn. With
+ * too many waiting it goes back, uncounted and for long, so that neither memory nor time is lost.
+ */
 static void
-fail_unresolved(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
-                const char *why)
+park(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
+     const struct sl_dispatch_spec *spec)
 {
-    struct sl_task_failure failure = {.type = "validation",
-                                      .code = sl_slice_str("input_missing"),
-                                      .message = sl_slice_str(why),
-                                      .attempts = (uint16_t)(lease->attempts + 1)};
-    fail_task(d, ctx, lease, &failure);
+    struct sl_parked task = {.task_id = lease->task_id, .epoch = lease->epoch};
+    if (sl_parking_add(&d->nodes.parking, spec->asked, lease->class, task)) {
+        if (SL_BUG(sl_queue_move(d->options.queue, lease->task_id, lease->epoch, PARKED) != SL_OK))
+            sl_report_error("park-failed", "task=%" PRIu64, lease->task_id);
+        return;
+    }
+    sl_dispatch_put_off(&d->end, ctx, lease, ctx->now_ms + PUT_OFF_MS);
 }
 
-/* Its source or collection was deleted after it was submitted: there is nothing to make. */
-static void
-end_orphan(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease)
-{
-    static const uint8_t no_outputs[4];
-    struct sl_settle settle = settle_of(d, ctx);
-    struct sl_job_id job = lease->job;
-    enum sl_err err = sl_settle_done(&settle, lease, (struct sl_json){0}, sl_slice(no_outputs, 4),
-                                     &(struct sl_task_part){0});
-    if (is_settled(d, ctx, lease, err))
-        finish_job(d, ctx, job);
-}
-
-/* Send a lease to the node that is best for it; NULL: it ended here instead. */
-static struct sl_dispatch_node *
+/* Send a lease to the node that is best for it; false: it ended here instead. */
+static bool
 run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *turn,
-          const struct sl_lease *lease)
+          struct sl_lease *lease)
 {
     struct sl_task_payload p;
     struct sl_task_source source;
     struct sl_task_part part = {0};
     struct sl_slice row;
     char *why = NULL;
+    if (!sl_dispatch_read(&d->end, ctx, lease))
+        return false;
     struct sl_txn *txn = sl_store_begin(ctx->store);
-    struct sl_dispatch_spec *spec =
-        sl_task_payload_decode(lease->payload, &p) == SL_OK
-            ? sl_dispatch_spec(&d->nodes, txn, lease->scope, p.collection)
-            : NULL;
+    struct sl_dispatch_spec *spec = sl_dispatch_spec_of(&d->nodes, txn, lease, &p);
     bool is_there =
         spec != NULL &&
         sl_txn_get(txn, lease->scope, sl_task_source_table(p.kind), p.source, &row) == SL_OK &&
@@ -222,21 +85,28 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *tur
     }
     sl_txn_abort(&txn);
     if (!is_there) {
-        end_orphan(d, ctx, lease);
-        return NULL;
+        sl_dispatch_end_orphan(&d->end, ctx, lease);
+        return false;
     }
     if (err != SL_OK) {
-        fail_unresolved(d, ctx, lease, why == NULL ? sl_err_text(err) : why);
+        sl_dispatch_end_refused(&d->end, ctx, lease, "input_missing",
+                                why == NULL ? sl_err_text(err) : why);
         sl_free(why);
-        return NULL;
+        return false;
     }
     if (d->inputs.size > SL_LIMIT_INPUTS_BYTES) {
-        fail_unresolved(d, ctx, lease, "the inputs are larger than a task's may be");
-        return NULL;
+        sl_dispatch_end_refused(&d->end, ctx, lease, "input_missing",
+                                "the inputs are larger than a task's may be");
+        return false;
     }
     struct sl_dispatch_node *n = sl_dispatch_choose(&d->nodes, turn, spec, lease->class);
-    if (n != turn && SL_BUG(sl_queue_move(d->options.queue, lease->task_id, lease->epoch,
-                                          n->slot.number) != SL_OK))
+    if (n == NULL) {
+        park(d, ctx, lease, spec);
+        return false;
+    }
+    if (n->slot.number != lease->holder &&
+        SL_BUG(sl_queue_move(d->options.queue, lease->task_id, lease->epoch, n->slot.number) !=
+               SL_OK))
         n = turn;
     sl_dispatch_tell(ctx, n, spec);
     struct sl_m_run_task m = {.task_id = lease->task_id,
@@ -247,7 +117,13 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *tur
                               .first = part.first,
                               .resume = part.resume};
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_run_task, &m);
-    return n;
+    struct sl_flight flight = {.task_id = lease->task_id,
+                               .epoch = lease->epoch,
+                               .since_ns = ctx->now_ns,
+                               .expected_ns = lease->expected_ns,
+                               .bytes = (uint32_t)(m.inputs.size + m.resume.size)};
+    sl_dispatch_fly(&d->nodes, n, &flight);
+    return true;
 }
 
 static bool
@@ -277,27 +153,70 @@ pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node **tur
     struct sl_dispatch_node *n = *turn;
     if (n == NULL || !lease_any(d, ctx, n, &lease))
         return false;
-    d->counts.leased++;
+    d->end.counts.leased++;
     *turn = n->next;
-    n = run_lease(d, ctx, n, &lease);
-    if (n != NULL) {
-        n->in_flight++;
-        sl_dispatch_node_place(&d->nodes, n);
-    }
-    *ended += n == NULL;
+    *ended += !run_lease(d, ctx, n, &lease);
     return true;
+}
+
+static bool
+is_disk_low(struct dispatcher *d, const struct sl_ctx *ctx)
+{
+    if (ctx->now_ns >= d->room_ns) {
+        d->is_low = sl_store_is_low(ctx->store);
+        d->room_ns = ctx->now_ns + ROOM_NS;
+    }
+    return d->is_low;
+}
+
+static bool
+may_lease(struct dispatcher *d, const struct sl_ctx *ctx)
+{
+    /* On a full disk work waits for room, rather than run and lose its results. */
+    return !d->end.is_draining && !is_disk_low(d, ctx) && ctx->now_ns >= d->end.refused_until_ns;
+}
+
+/* A node may have room: what is parked and fits goes first. `node`: NULL is fine. */
+static void
+unpark(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *n)
+{
+    struct sl_parked task;
+    struct sl_lease lease;
+    while (n != NULL && n->next != NULL && d->nodes.parking.count > 0 && may_lease(d, ctx) &&
+           sl_parking_take(&d->nodes.parking, sl_json_root(n->labels), n->classes, &task)) {
+        if (sl_queue_check(d->options.queue, task.task_id, task.epoch, &lease) == SL_OK)
+            (void)run_lease(d, ctx, n, &lease);
+    }
+}
+
+static bool
+is_parked(void *queue, struct sl_parked task)
+{
+    struct sl_lease lease;
+    return sl_queue_check(queue, task.task_id, task.epoch, &lease) == SL_OK;
+}
+
+/* Their leases go on as long as we do; of cancelled ones nothing is kept. */
+static void
+sweep_parking(struct dispatcher *d, const struct sl_ctx *ctx)
+{
+    if (d->nodes.parking.count == 0 || ctx->now_ns < d->sweep_ns)
+        return;
+    d->sweep_ns = ctx->now_ns + SWEEP_NS;
+    sl_queue_extend(d->options.queue, PARKED, ctx->now_ns + LEASE_NS);
+    sl_parking_sweep(&d->nodes.parking, is_parked, d->options.queue);
 }
 
 /* Fill the nodes' room, a task each in turn, so that no node takes all. */
 static void
 pump(struct dispatcher *d, struct sl_ctx *ctx)
 {
-    /* On a full disk work waits for room, rather than run and lose its results. */
-    bool has_leased = !d->is_draining && !sl_store_is_low(ctx->store);
+    bool has_leased = may_lease(d, ctx);
     uint32_t ended = 0;
     while (has_leased && ended < ENDED_MAX) {
         has_leased = false;
-        for (size_t i = 0; i < SL_COUNT_OF(d->nodes.turns) && ctx->now_ns >= d->lease_after_ns; i++)
+        for (size_t i = 0;
+             i < SL_COUNT_OF(d->nodes.turns) && ctx->now_ns >= d->end.refused_until_ns; i++)
             has_leased = pump_one(d, ctx, &d->nodes.turns[i], &ended) || has_leased;
     }
     if (ended < ENDED_MAX || d->is_pumping)
@@ -314,9 +233,11 @@ set_tick(struct dispatcher *d, struct sl_ctx *ctx)
     if (next_ms != UINT64_MAX)
         /* What is due and was not leased just now waits for room, not for time. */
         delay_ns = next_ms <= ctx->now_ms ? TICK_BUSY_NS : (next_ms - ctx->now_ms) * SL_MILLI_NS;
-    struct sl_queue_depth any;
-    if (d->is_woken || sl_queue_depths(d->options.queue, &any, 1) > 0)
+    if (d->is_woken || sl_queue_has_work(d->options.queue))
         delay_ns = SL_MIN(delay_ns, TICK_BUSY_NS);
+    uint64_t rate_ns = sl_queue_next_ns(d->options.queue);
+    if (rate_ns != UINT64_MAX && rate_ns > ctx->now_ns) /* What is past waits for room. */
+        delay_ns = SL_MIN(delay_ns, rate_ns - ctx->now_ns);
     if (delay_ns == UINT64_MAX || ctx->now_ns + delay_ns >= d->tick_at_ns)
         return;
     d->tick_at_ns = ctx->now_ns + delay_ns;
@@ -328,9 +249,9 @@ set_tick(struct dispatcher *d, struct sl_ctx *ctx)
 static void
 on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)ctx;
     struct dispatcher *d = self;
     sl_dispatch_node_add(&d->nodes, SL_BODY(msg, node_up));
+    unpark(d, ctx, sl_dispatch_node(&d->nodes, SL_BODY(msg, node_up)->node));
 }
 
 static void
@@ -347,6 +268,14 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_report_info("leases-void", "node=%" PRIu64 " tasks=%" PRIu64, number, count);
 }
 
+static void
+tell_closed(struct sl_ctx *ctx, struct sl_dispatch_node *n)
+{
+    n->is_told_owed = false;
+    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_leave,
+            &(struct sl_m_node_leave){.node = n->slot.number});
+}
+
 /* Closed, the node is told so behind its last lease: what it holds then is all there will be. */
 static void
 on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
@@ -359,8 +288,22 @@ on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->is_closed = m->is_open == 0;
     sl_dispatch_node_place(&d->nodes, n);
     if (n->is_closed)
-        sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_leave,
-                &(struct sl_m_node_leave){.node = n->slot.number});
+        tell_closed(ctx, n);
+    unpark(d, ctx, n);
+}
+
+/* What an idle node was sent so long ago, and nobody waits for, it never got, or its end is lost.
+ */
+static void
+land_lost(struct dispatcher *d, const struct sl_ctx *ctx, struct sl_dispatch_node *n)
+{
+    struct sl_lease lease;
+    for (struct sl_flight *f; (f = n->flights.oldest) != NULL;) {
+        if (ctx->now_ns - f->since_ns < LEASE_NS ||
+            sl_queue_check(d->options.queue, f->task_id, f->epoch, &lease) == SL_OK)
+            return;
+        sl_dispatch_land(&d->nodes, f);
+    }
 }
 
 static void
@@ -368,131 +311,76 @@ on_node_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct dispatcher *d = self;
     const struct sl_m_node_beat *m = SL_BODY(msg, node_beat);
+    struct sl_dispatch_node *n = sl_dispatch_node(&d->nodes, m->node);
+    if (n == NULL)
+        return;
+    n->is_full = false; /* It hears, and is heard: try again. */
+    if (n->is_told_owed && n->is_closed)
+        tell_closed(ctx, n);
+    sl_dispatch_node_place(&d->nodes, n);
     /* An idle node holds none: what it should have got, or sent, was lost with a link. */
     if (m->in_flight > 0)
         sl_queue_extend(d->options.queue, m->node, ctx->now_ns + LEASE_NS);
+    else
+        land_lost(d, ctx, n);
+    unpark(d, ctx, n);
 }
 
-/* The lease behind an end that a node reports, if its epoch is live. */
-static bool
-check_end(struct dispatcher *d, const struct sl_msg *msg, uint64_t task_id, uint64_t epoch,
-          struct sl_lease *ret_lease)
+/* A link did not take what we sent: the task has not run, so the queue has it back uncounted. */
+static void
+return_task(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_m_undelivered *m)
 {
+    struct sl_flight *flight = sl_dispatch_flight(&d->nodes, m->first, m->second);
+    struct sl_lease lease;
+    if (flight != NULL)
+        sl_dispatch_land(&d->nodes, flight);
+    if (sl_queue_check(d->options.queue, m->first, m->second, &lease) != SL_OK)
+        return;
+    if (m->reason != SL_ETOOBIG)
+        sl_dispatch_return(&d->end, &lease);
+    else if (sl_dispatch_read(&d->end, ctx, &lease))
+        sl_dispatch_end_refused(&d->end, ctx, &lease, "input_missing",
+                                "the inputs are larger than a message may be");
+}
+
+static void
+on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct dispatcher *d = self;
+    const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
     struct sl_dispatch_node *n = sl_dispatch_node(&d->nodes, msg->from.node);
-    if (n != NULL && n->in_flight > 0) {
-        n->in_flight--;
+    if (n != NULL) {
+        n->is_full = true;
+        if (m->message == SL_M_extraction)
+            sl_dispatch_untell(n, m->first);
+        n->is_told_owed = n->is_told_owed || m->message == SL_M_node_leave;
         sl_dispatch_node_place(&d->nodes, n);
     }
-    if (sl_queue_check(d->options.queue, task_id, epoch, ret_lease) == SL_OK)
-        return true;
-    d->counts.stale++;
-    sl_report_debug("end-stale", "task=%" PRIu64 " node=%u", task_id, msg->from.node);
-    return false;
+    if (m->message == SL_M_run_task)
+        return_task(d, ctx, m);
 }
 
 static void
 on_task_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    struct dispatcher *d = self;
-    const struct sl_m_task_done *m = SL_BODY(msg, task_done);
-    struct sl_lease lease;
-    struct sl_task_payload p;
-    if (!check_end(d, msg, m->task_id, m->epoch, &lease))
-        return;
-    struct sl_txn *txn = sl_store_begin(ctx->store);
-    struct sl_dispatch_spec *spec =
-        sl_task_payload_decode(lease.payload, &p) == SL_OK
-            ? sl_dispatch_spec(&d->nodes, txn, lease.scope, p.collection)
-            : NULL;
-    sl_txn_abort(&txn);
-    struct sl_settle settle = settle_of(d, ctx);
-    struct sl_job_id job = lease.job;
-    if (spec == NULL) {
-        end_orphan(d, ctx, &lease);
-        return;
-    }
-    struct sl_task_part part = {.first = m->first, .resume = m->resume};
-    enum sl_err err = sl_settle_done(&settle, &lease, sl_json_root(spec->doc), m->outputs, &part);
-    /* The rest comes with another lease, when its turn is; without its source it ended here. */
-    if (err == SL_OK && part.resume.size > 0 &&
-        sl_queue_release(d->options.queue, lease.task_id, lease.epoch) == SL_OK)
-        return;
-    if (err == SL_OK) {
-        d->counts.done++;
-        finish_job(d, ctx, job);
-        return;
-    }
-    struct sl_task_failure failure = {.type = err == SL_EINVAL ? "validation" : "resource",
-                                      .code = sl_slice_str(sl_err_name(err)),
-                                      .message = sl_slice_str(sl_err_text(err)),
-                                      .is_transient = err != SL_EINVAL && err != SL_ETOOBIG};
-    struct sl_retry retry = {.attempts = (uint16_t)(lease.attempts + 1), .crashes = lease.crashes};
-    if (failure.is_transient)
-        retry_or_fail(d, ctx, &lease, &retry, &failure);
-    else
-        fail_task(d, ctx, &lease, &failure);
-}
-
-static void
-on_crashed(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
-           const struct sl_m_task_failed *m)
-{
-    char message[160];
-    const char *name = m->signal == 0 ? NULL : sigdescr_np((int)m->signal);
-    snprintf(message, sizeof(message), "the replica died of signal %" PRIu64 " (%s)", m->signal,
-             name == NULL ? "it exited" : name);
-    struct sl_task_failure failure = {.type = "runtime",
-                                      .code = sl_slice_str("replica_crashed"),
-                                      .message = sl_slice_str(message),
-                                      .signal = m->signal};
-    /* Tasks that merely shared the replica are not to blame: they run alone, uncounted. */
-    struct sl_retry retry = {.attempts = (uint16_t)(lease->attempts + (m->alone != 0)),
-                             .crashes = (uint16_t)(lease->crashes + 1)};
-    d->counts.crashed++;
-    retry_or_fail(d, ctx, lease, &retry, &failure);
+    sl_dispatch_done(&((struct dispatcher *)self)->end, ctx, msg);
 }
 
 static void
 on_task_failed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    struct dispatcher *d = self;
-    const struct sl_m_task_failed *m = SL_BODY(msg, task_failed);
-    struct sl_lease lease;
-    if (!check_end(d, msg, m->task_id, m->epoch, &lease))
-        return;
-    if (m->kind == SL_FAIL_CRASH) {
-        on_crashed(d, ctx, &lease, m);
-        return;
-    }
-    struct sl_task_failure failure = {.type =
-                                          m->kind == SL_FAIL_PERMANENT ? "validation" : "runtime",
-                                      .code = m->code,
-                                      .message = m->message,
-                                      .is_transient = m->kind == SL_FAIL_TRANSIENT};
-    struct sl_retry retry = {.attempts = (uint16_t)(lease.attempts + 1), .crashes = lease.crashes};
-    failure.attempts = retry.attempts;
-    if (m->kind == SL_FAIL_PERMANENT)
-        fail_task(d, ctx, &lease, &failure);
-    else
-        retry_or_fail(d, ctx, &lease, &retry, &failure);
+    sl_dispatch_failed(&((struct dispatcher *)self)->end, ctx, msg);
 }
 
 static void
 on_placement(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct dispatcher *d = self;
-    struct sl_slice job = SL_BODY(msg, placement)->job;
-    struct sl_job_info info;
-    struct sl_job_id id = {0};
     struct sl_buf text = {0};
-    struct sl_m_node_ordered reply = {.err = SL_ENOTFOUND};
-    memcpy(id.bytes, job.data, SL_MIN(job.size, sizeof(id.bytes)));
-    if (sl_queue_job(d->options.queue, id, &info) == SL_OK) {
-        struct sl_txn *txn = sl_store_begin(ctx->store);
-        sl_dispatch_explain(&d->nodes, txn, &info, &text);
-        sl_txn_abort(&txn);
-        reply = (struct sl_m_node_ordered){.message = sl_buf_slice(&text)};
-    }
+    struct sl_m_node_ordered reply = {0};
+    reply.err = (uint64_t)sl_dispatch_explain(&d->nodes, ctx->store, d->options.queue,
+                                              SL_BODY(msg, placement)->job, &text);
+    reply.message = sl_buf_slice(&text);
     sl_reply(ctx, msg, SL_M_node_ordered, &reply);
     sl_buf_deinit(&text);
 }
@@ -502,21 +390,34 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
     struct dispatcher *d = self;
-    d->is_draining = true;
+    if (!d->end.is_draining) /* What waits here holds up nobody who stops. */
+        (void)sl_queue_release_holder(d->options.queue, PARKED);
+    d->end.is_draining = true;
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_DRAIN), SL_M_drain, &(struct sl_m_drain){0});
     sl_after(ctx, DRAIN_NS, TOKEN_DRAIN);
+}
+
+static void
+expire_leases(struct dispatcher *d, const struct sl_ctx *ctx)
+{
+    uint64_t task_id;
+    while (sl_queue_expire(d->options.queue, ctx->now_ns, &task_id)) {
+        struct sl_flight *flight = sl_flight_lookup(&d->nodes.flights, task_id);
+        if (flight != NULL)
+            sl_dispatch_land(&d->nodes, flight);
+        sl_report_warn("lease-expired", "task=%" PRIu64, task_id);
+    }
 }
 
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct dispatcher *d = self;
-    uint64_t task_id;
     uint64_t token = SL_BODY(msg, timer)->token;
     if (token == TOKEN_DRAIN)
         on_drain(self, ctx, msg);
-    if (token == TOKEN_OPEN)
-        on_open(d, ctx);
+    if (token == SL_DISPATCH_TOKEN_OPEN)
+        sl_dispatch_tiers_go_on(&d->end, ctx);
     if (token == TOKEN_PUMP)
         d->is_pumping = false; /* Every message ends with a pump. */
     if (token != TOKEN_TICK)
@@ -527,28 +428,42 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     d->tick_at_ns = UINT64_MAX;
     d->is_woken = false;
-    while (sl_queue_expire(d->options.queue, ctx->now_ns, &task_id))
-        sl_report_warn("lease-expired", "task=%" PRIu64, task_id);
-    finish_ended_jobs(d, ctx);
+    sweep_parking(d, ctx);
+    expire_leases(d, ctx);
+    sl_dispatch_end_jobs(&d->end, ctx);
 }
 
 static void
 on_wake(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
-    open_tiers(self, ctx); /* One that waits may have been cancelled. */
+    struct dispatcher *d = self;
+    sl_dispatch_tiers_open(&d->end, ctx); /* One that waits may have been cancelled. */
     /* Every message ends with a pump. A job may have ended where we do not see it, by a cancel: the
        next tick finds it. */
-    ((struct dispatcher *)self)->is_woken = true;
+    d->is_woken = true;
 }
 
 static const struct sl_on table[] = {
-    {SL_M_task_done, on_task_done}, {SL_M_task_failed, on_task_failed},
-    {SL_M_node_beat, on_node_beat}, {SL_M_node_up, on_node_up},
-    {SL_M_node_lost, on_node_lost}, {SL_M_node_open, on_node_open},
-    {SL_M_wake, on_wake},           {SL_M_drain, on_drain},
-    {SL_M_placement, on_placement}, {SL_M_timer, on_timer},
+    {SL_M_task_done, on_task_done},
+    {SL_M_task_failed, on_task_failed},
+    {SL_M_node_beat, on_node_beat},
+    {SL_M_node_up, on_node_up},
+    {SL_M_node_lost, on_node_lost},
+    {SL_M_node_open, on_node_open},
+    {SL_M_wake, on_wake},
+    {SL_M_drain, on_drain},
+    {SL_M_placement, on_placement},
+    {SL_M_timer, on_timer},
+    {SL_M_undelivered, on_undelivered},
 };
+
+/* An end has made room at the node that it came from. */
+static bool
+is_end(const struct sl_msg *msg)
+{
+    return msg->id == SL_M_task_done || msg->id == SL_M_task_failed;
+}
 
 static void
 handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
@@ -557,8 +472,11 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_report_warn("message-unknown", "actor=dispatcher message=%s", msg->type->name);
         return;
     }
-    pump(self, ctx);
-    set_tick(self, ctx);
+    struct dispatcher *d = self;
+    if (is_end(msg))
+        unpark(d, ctx, sl_dispatch_node(&d->nodes, msg->from.node));
+    pump(d, ctx);
+    set_tick(d, ctx);
 }
 
 static void
@@ -566,10 +484,16 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct dispatcher *d = self;
     d->options = *(const struct sl_dispatcher_options *)argument;
+    d->end = (struct sl_dispatch_end){.options = &d->options, .nodes = &d->nodes};
     d->tick_at_ns = UINT64_MAX;
-    d->opener = sl_chain_opener_create();
-    finish_ended_jobs(d, ctx);
-    open_tiers(d, ctx);
+    d->end.opener = sl_chain_opener_create();
+    const char *asked = d->options.extractors == NULL ? "" : d->options.extractors;
+    char *why = NULL;
+    if (sl_labels_read(sl_slice_str(asked), &d->nodes.asked, &why) != SL_OK)
+        sl_report_error("labels-refused", "why=\"%s\"", why);
+    sl_free(why);
+    sl_dispatch_end_jobs(&d->end, ctx);
+    sl_dispatch_tiers_open(&d->end, ctx);
     set_tick(d, ctx);
 }
 
@@ -578,9 +502,10 @@ deinit(void *self)
 {
     struct dispatcher *d = self;
     sl_dispatch_nodes_deinit(&d->nodes);
-    sl_chain_opener_destroy(&d->opener);
+    sl_chain_opener_destroy(&d->end.opener);
     sl_buf_deinit(&d->row);
     sl_buf_deinit(&d->inputs);
+    sl_buf_deinit(&d->end.payload);
 }
 
 const struct sl_actor_class sl_dispatcher_class = {
@@ -594,5 +519,7 @@ const struct sl_actor_class sl_dispatcher_class = {
 void
 sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts)
 {
-    *ret_counts = ((const struct dispatcher *)dispatcher)->counts;
+    const struct dispatcher *d = dispatcher;
+    *ret_counts = d->end.counts;
+    ret_counts->parked = d->nodes.parking.count;
 }

@@ -14,7 +14,7 @@
 
 #include "actors/cluster.h"
 #include "actors/index.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "queue/retry.h"
 #include "runtime/json.h"
 #include "runtime/store.h"
@@ -23,12 +23,15 @@ struct sl_dispatcher_options {
     struct sl_queue *queue;
     struct sl_index_cache *indexes;
     struct sl_retry_policy retry;
+    const char
+        *extractors; /* What they ask for, checked (labels.h); borrowed. NULL, "": nothing. */
 };
 
 extern const struct sl_actor_class sl_dispatcher_class; /* Argument: sl_dispatcher_options. */
 
 struct sl_dispatcher_counts {
-    uint64_t leased, done, retried, dead, stale, crashed;
+    uint64_t leased, done, retried, dead, stale, crashed, returned;
+    uint64_t parked; /* Now: they wait for a node with their labels. */
 };
 void sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts);
 

@@ -5,13 +5,13 @@
 #include <stdio.h>
 
 #include "actors/node_facts.h"
+#include "actors/node_groups.h"
 #include "actors/node_set.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/report.h"
 #include "runtime/spawn_port.h"
 
-#define BEAT_NS        SL_SECOND_NS
 #define SILENCE_NS     (10 * SL_SECOND_NS) /* Longer than a small machine's worst stalls. */
 #define START_NS       (30 * SL_SECOND_NS)
 #define PAUSE_FIRST_NS (20 * SL_MILLI_NS)
@@ -44,6 +44,9 @@ struct head {
     struct gate gates[SL_GATES_MAX];
     uint32_t gates_count;
     char *node_text;
+    struct sl_node_groups groups;
+    bool is_below_min[SL_NODE_GROUPS_COUNT];
+    uint32_t joined; /* Workers, since the start. */
     struct sl_node_set nodes;
     uint32_t children; /* Of them: started by our spawner. */
     uint32_t number_next;
@@ -179,8 +182,14 @@ on_gate_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_gate_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    if (msg->from.node == ctx->self.node)
-        forget_gate(self, SL_BODY(msg, gate_down)->gate);
+    struct head *h = self;
+    if (msg->from.node != ctx->self.node)
+        return;
+    forget_gate(h, SL_BODY(msg, gate_down)->gate);
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        if (node_at(h, i)->state == NODE_ALIVE)
+            sl_send(ctx, sl_at(node_at(h, i)->slot.number, SL_ACTOR_AGENT), msg->id, msg->body);
+    }
 }
 
 /* ---- joining ------------------------------------------------------------------------------- */
@@ -202,7 +211,8 @@ welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_no
     struct sl_m_node_up up = {.node = n->slot.number,
                               .room = n->room,
                               .classes = sl_node_classes(n->name == NULL ? "any" : n->facts.group),
-                              .name = sl_slice_str(n->name == NULL ? "" : n->name)};
+                              .name = sl_slice_str(n->name == NULL ? "" : n->name),
+                              .labels = sl_slice_str(n->name == NULL ? "" : n->facts.labels)};
     tell_of(ctx, SL_M_node_up, &up);
     for (uint32_t i = 0; i < h->gates_count; i++)
         tell_gate(ctx, n, &h->gates[i]);
@@ -239,21 +249,36 @@ supersede(struct head *h, struct sl_ctx *ctx, struct sl_slice name)
     lose_node(h, ctx, old, "superseded");
 }
 
-/* Whether workers of the group may join: "cpu" and "cpu-workers" are the same. */
-static bool
-is_group_allowed(const struct head *h, const char *group)
+/* Workers of a group; of one that is about to be replaced, `but` is its name, it counts no more. */
+static uint64_t
+count_group(const struct head *h, const char *group, struct sl_slice but)
 {
-    const char *at = h->options.groups;
-    if (at == NULL || at[strspn(at, " ")] == '\0')
-        return true;
-    for (at += strspn(at, " "); *at != '\0'; at += strspn(at, " ")) {
-        size_t size = strcspn(at, " ");
-        const char *allowed = sl_node_group(sl_slice(at, size));
-        if (allowed != NULL && strcmp(allowed, group) == 0)
-            return true;
-        at += size;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        const struct node *n = node_at(h, i);
+        count +=
+            n->name != NULL && strcmp(n->facts.group, group) == 0 && !sl_slice_is(but, n->name);
     }
-    return false;
+    return count;
+}
+
+/* Say once what has changed: a group has fewer workers than it should, or has enough again. */
+static void
+check_groups(struct head *h)
+{
+    for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        const struct sl_node_group_limits *limits = &h->groups.limits[i];
+        if (limits->min == 0)
+            continue;
+        uint64_t count = count_group(h, limits->name, (struct sl_slice){0});
+        bool is_below = count < limits->min;
+        if (is_below == h->is_below_min[i])
+            continue;
+        h->is_below_min[i] = is_below;
+        sl_report(is_below ? SL_REPORT_WARN : SL_REPORT_INFO,
+                  is_below ? "group-below-min" : "group-complete",
+                  "group=%s workers=%" PRIu64 " min=%" PRIu64, limits->name, count, limits->min);
+    }
 }
 
 static void
@@ -270,9 +295,10 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
         refuse(ctx, number, m->name, why);
         return;
     }
-    if (!is_group_allowed(h, facts.group)) {
-        char *text = sl_format("this head takes no workers of the group %s, only %s", facts.group,
-                               h->options.groups);
+    bool has_max = sl_node_groups_of(&h->groups, facts.group)->max != UINT64_MAX;
+    uint64_t count = has_max ? count_group(h, facts.group, m->name) : 0;
+    char *text = sl_node_groups_refusal(&h->groups, facts.group, count);
+    if (text != NULL) {
         refuse(ctx, number, m->name, text);
         sl_node_facts_deinit(&facts);
         sl_free(text);
@@ -287,6 +313,7 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
     struct node *n = add_node(h, ctx, number);
     n->name = sl_strndup(m->name.data, m->name.size);
     n->facts = facts;
+    h->joined++;
     welcome(h, ctx, n, m);
 }
 
@@ -377,20 +404,27 @@ on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     (void)msg;
 }
 
-static void
+/* Returns how long nobody else can have been silent for too long, be it one that joins right now.
+ */
+static uint64_t
 check_silence(struct head *h, struct sl_ctx *ctx)
 {
+    uint64_t left_ns = SL_MIN(SL_MIN(SILENCE_NS, START_NS), h->options.silence_ns);
     for (uint32_t i = h->nodes.count; i-- > 0;) {
         struct node *n = node_at(h, i);
         uint64_t limit_ns = n->state == NODE_STARTING ? START_NS : SILENCE_NS;
         if (n->name != NULL)
             limit_ns = h->options.silence_ns;
-        if (ctx->now_ns - n->heard_ns < limit_ns)
+        uint64_t silent_ns = ctx->now_ns - n->heard_ns;
+        if (silent_ns < limit_ns) {
+            left_ns = SL_MIN(left_ns, limit_ns - silent_ns);
             continue;
+        }
         if (n->name == NULL)
             kill_node(ctx, n->slot.number);
         lose_node(h, ctx, n, "silent");
     }
+    return left_ns;
 }
 
 /* ---- leaving and orders -------------------------------------------------------------------- */
@@ -402,6 +436,7 @@ set_open(const struct head *h, struct sl_ctx *ctx, const struct node *n)
     struct sl_m_node_open m = {.node = n->slot.number,
                                .is_open = !n->is_cordoned && !n->is_leaving};
     tell_of(ctx, SL_M_node_open, &m);
+    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_open, &m);
     for (uint32_t i = 0; i < h->gates_count; i++)
         sl_send(ctx, sl_at(h->gates[i].number, SL_ACTOR_EDGE), SL_M_node_open, &m);
 }
@@ -463,15 +498,17 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         start_missing(h, ctx);
         return;
     }
-    check_silence(h, ctx);
-    sl_after(ctx, BEAT_NS, TOKEN_CHECK);
+    sl_after(ctx, check_silence(h, ctx), TOKEN_CHECK);
 }
 
 static void
 on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct sl_buf text = {0};
-    sl_head_status(self, &text);
+    if (SL_BODY(msg, node_list)->reason == SL_NODE_LIST_GROUPS)
+        sl_head_groups(self, &text);
+    else
+        sl_head_status(self, &text);
     sl_reply(ctx, msg, SL_M_node_ordered,
              &(struct sl_m_node_ordered){.message = sl_buf_slice(&text)});
     sl_buf_deinit(&text);
@@ -496,8 +533,12 @@ static const struct sl_on table[] = {
 static void
 handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
+    struct head *h = self;
+    uint32_t count_before = h->nodes.count, number_before = h->joined;
     if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
         sl_report_warn("message-unknown", "actor=head message=%s", msg->type->name);
+    if (h->nodes.count != count_before || h->joined != number_before)
+        check_groups(h);
 }
 
 static void
@@ -508,11 +549,18 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     sl_assert(h->options.nodes <= SL_NODES_MAX);
     if (h->options.silence_ns == 0)
         h->options.silence_ns = SL_NODE_SILENCE_NS;
+    char *why = NULL;
+    if (sl_node_groups_read(h->options.groups, &h->groups, &why) != SL_OK) {
+        sl_report_error("groups-refused", "why=\"%s\"", why); /* Whoever starts us checks them. */
+        sl_free(why);
+        sl_assert(sl_node_groups_read(NULL, &h->groups, &why) == SL_OK);
+    }
+    check_groups(h);
     h->node_text = sl_strdup(h->options.node_text);
     h->number_next = SL_NODE_HEAD + 1;
     h->pause_ns = PAUSE_FIRST_NS;
     start_missing(h, ctx);
-    sl_after(ctx, BEAT_NS, TOKEN_CHECK);
+    sl_after(ctx, check_silence(h, ctx), TOKEN_CHECK);
 }
 
 static void
@@ -579,6 +627,40 @@ sl_head_status(const void *head, struct sl_buf *out)
     sl_jsonw_array(&w);
     for (uint32_t i = 0; i < h->nodes.count; i++)
         write_node(&w, node_at(h, i));
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+static void
+write_group(struct sl_jsonw *w, const struct head *h, const struct sl_node_group_limits *limits)
+{
+    uint64_t workers = count_group(h, limits->name, (struct sl_slice){0});
+    char *why = workers >= limits->min
+                    ? NULL
+                    : sl_format("%" PRIu64 " workers are there, of %" PRIu64 " at least", workers,
+                                limits->min);
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "group", limits->name);
+    sl_jsonw_member_bool(w, "is_allowed", limits->is_allowed);
+    sl_jsonw_member_u64(w, "workers", workers);
+    sl_jsonw_member_u64(w, "min", limits->min);
+    if (limits->max != UINT64_MAX)
+        sl_jsonw_member_u64(w, "max", limits->max);
+    sl_jsonw_member_str(w, "condition", why == NULL ? "ok" : "below_min");
+    sl_jsonw_member_str(w, "reason", why == NULL ? "" : why);
+    sl_jsonw_end(w);
+    sl_free(why);
+}
+
+void
+sl_head_groups(const void *head, struct sl_buf *out)
+{
+    const struct head *h = head;
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_array(&w);
+    for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
+        write_group(&w, h, &h->groups.limits[i]);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }

@@ -23,7 +23,7 @@
 struct sl_head_options {
     uint32_t nodes;        /* How many local nodes to keep running. */
     const char *node_text; /* JSON for node children, without its closing brace: "node" is added. */
-    const char *groups;    /* Of workers that may join, ' ' between. NULL, "": all. Borrowed. */
+    const char *groups;    /* Of workers that may join (node_groups.h), checked. NULL: all. */
     uint64_t silence_ns;   /* 0: SL_NODE_SILENCE_NS. */
 };
 
@@ -31,6 +31,8 @@ extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_hea
 
 /* For the status page: appends a JSON array of nodes. */
 void sl_head_status(const void *head, struct sl_buf *out);
+/* Appends a JSON array of the groups: their limits, and whether they have their workers. */
+void sl_head_groups(const void *head, struct sl_buf *out);
 bool sl_head_has_node(const void *head);
 
 #endif

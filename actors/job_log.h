@@ -7,7 +7,7 @@
 #ifndef SL_ACTORS_JOB_LOG_H
 #define SL_ACTORS_JOB_LOG_H
 
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/base.h"
 #include "runtime/store.h"
 

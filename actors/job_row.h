@@ -9,7 +9,7 @@
 #include "runtime/base.h"
 #include "runtime/buf.h"
 
-#include "queue/queue.h"
+#include "queue/look.h"
 
 struct sl_job_row {
     enum sl_job_state state;                   /* PENDING until it ended; then as it ended. */

@@ -31,6 +31,11 @@ static void
 take_gate(void *arg, struct sl_msg *msg)
 {
     struct sl_node *n = arg;
+    if (msg->id == SL_M_gate_down) {
+        sl_live_disconnect(n->live, (uint32_t)SL_BODY(msg, gate_down)->gate);
+        sl_msg_destroy(&msg);
+        return;
+    }
     const struct sl_m_gate_up *m = SL_BODY(msg, gate_up);
     char *endpoint = sl_strndup(m->endpoint.data, m->endpoint.size);
     enum sl_err err = sl_live_connect(n->live, (uint32_t)m->gate, endpoint);

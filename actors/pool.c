@@ -327,16 +327,19 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
     return item;
 }
 
-void
+uint64_t
 sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
                 struct sl_items *ret_lost)
 {
+    uint32_t count = r->in_flight.count;
+    uint64_t served_ns = count == 0 ? 0 : (ctx->now_ns - r->heard_ns) / count;
     sl_items_init(ret_lost);
     for (struct sl_item *item; (item = sl_items_pop(&r->in_flight)) != NULL;)
         sl_items_push(ret_lost, item);
     if (r->state == SL_REPLICA_STARTING)
         start_failed(p, ctx);
     *r = (struct sl_replica){0};
+    return served_ns;
 }
 
 bool

@@ -108,9 +108,12 @@ void sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *
 /* Take a finished item; NULL: unknown. The caller reports and frees it. */
 struct sl_item *sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
                                      uint64_t serial, uint64_t busy_ns);
-/* The replica's process ended; what was in flight is in *ret_lost. */
-void sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
-                     struct sl_items *ret_lost);
+/*
+ * The replica's process ended; what was in flight is in *ret_lost. Returns how long each was worked
+ * on: what it was at when it died nobody knows, so the time since its last answer is divided.
+ */
+uint64_t sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
+                         struct sl_items *ret_lost);
 /* Whether the waiting work should be failed now: starts have failed too often. */
 bool sl_pool_has_given_up(const struct sl_pool *p);
 /* Whether anything waits or is under way. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/record.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <assert.h>
+#include <endian.h>
 
 #include "runtime/hash.h"
 
@@ -65,9 +65,13 @@ check_digits(uint64_t number)
 void
 sl_record_id_of_number(uint64_t number, char ret_id[static SL_RECORD_ID_SIZE + 1])
 {
-    int size = snprintf(ret_id, SL_RECORD_ID_SIZE + 1, "%016" PRIx64 "%08" PRIx32, number,
-                        check_digits(number));
-    sl_assert(size == SL_RECORD_ID_SIZE);
+    uint8_t bytes[SL_RECORD_ID_SIZE / 2];
+    uint64_t first = htobe64(number);
+    uint32_t last = htobe32(check_digits(number));
+    static_assert(sizeof(bytes) == sizeof(first) + sizeof(last), "two digits a byte");
+    memcpy(bytes, &first, sizeof(first));
+    memcpy(bytes + sizeof(first), &last, sizeof(last));
+    sl_hex(sl_slice(bytes, sizeof(bytes)), ret_id);
 }
 
 void

@@ -172,6 +172,25 @@ on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     end_call(r, c);
 }
 
+/* A link did not take it. One that is gone we hear of, and run the call elsewhere. */
+static void
+on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
+    struct node *n = (struct node *)sl_node_set_lookup(&r->nodes, msg->from.node);
+    struct call *c = &r->calls[msg->request % SL_ROUTER_CALLS_MAX];
+    for (uint32_t i = 0; n != NULL && m->message == SL_M_extraction && i < SPECS_MAX; i++) {
+        if (n->specs[i] == m->first)
+            n->specs[i] = 0;
+    }
+    bool is_call = msg->request != 0 && c->serial == msg->request && c->node == msg->from.node;
+    if (!is_call || (m->reason != SL_EFULL && m->reason != SL_ETOOBIG))
+        return;
+    fail(ctx, c->msg, (enum sl_err)m->reason, "the link to the node takes no more");
+    end_call(r, c);
+}
+
 static void
 on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -243,9 +262,11 @@ on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_embed, on_call},          {SL_M_model_load, on_call}, {SL_M_embedded, on_answer},
-    {SL_M_model_loaded, on_answer}, {SL_M_node_up, on_node_up}, {SL_M_node_lost, on_node_lost},
-    {SL_M_model_drop, on_drop},     {SL_M_timer, on_timer},     {SL_M_node_open, on_node_open},
+    {SL_M_embed, on_call},          {SL_M_model_load, on_call},
+    {SL_M_embedded, on_answer},     {SL_M_model_loaded, on_answer},
+    {SL_M_node_up, on_node_up},     {SL_M_node_lost, on_node_lost},
+    {SL_M_model_drop, on_drop},     {SL_M_timer, on_timer},
+    {SL_M_node_open, on_node_open}, {SL_M_undelivered, on_undelivered},
 };
 
 static void

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "actors/chain.h"
 #include "actors/count.h"
@@ -28,6 +29,7 @@ struct records {
     uint32_t first, position; /* Of this part, and of the record at hand. */
     uint32_t count;           /* Of this part. */
     struct sl_buf key, row, fields, names;
+    struct sl_buf ids; /* Of this part's records, each with its NUL. */
 };
 
 static struct sl_slice
@@ -74,6 +76,7 @@ put_record(struct records *r, struct sl_reader *in)
 {
     char id[SL_RECORD_ID_SIZE + 1];
     make_id(r, id);
+    sl_buf_append(&r->ids, id, sizeof(id));
     struct sl_slice outputs = sl_read_block(in), old;
     if (in->is_bad || put_vectors(r, in, id) != SL_OK)
         return SL_EINVAL;
@@ -115,6 +118,7 @@ put_records(struct records *r, struct sl_slice outputs)
     if (count > SL_LIMIT_RECORDS_PER_TASK || r->first + count > SL_LIMIT_RECORDS_PER_SOURCE)
         return SL_ETOOBIG;
     r->count = count;
+    sl_buf_clear(&r->ids);
     for (r->position = r->first; r->position < r->first + count; r->position++) {
         enum sl_err err = put_record(r, &in);
         if (err != SL_OK)
@@ -129,10 +133,10 @@ update_indexes(struct records *r, struct sl_slice outputs)
 {
     struct sl_reader in = sl_reader(outputs);
     uint32_t count = sl_read_u32(&in);
-    for (r->position = r->first; r->position < r->first + count; r->position++) {
-        char id[SL_RECORD_ID_SIZE + 1];
+    sl_assert(r->ids.size == (size_t)count * (SL_RECORD_ID_SIZE + 1));
+    for (uint32_t n = 0; n < count; n++) {
+        const char *id = (const char *)r->ids.data + (size_t)n * (SL_RECORD_ID_SIZE + 1);
         uint64_t number;
-        make_id(r, id);
         (void)sl_read_block(&in);
         uint32_t vectors = sl_read_u32(&in);
         for (uint32_t i = 0; i < vectors; i++) {
@@ -220,7 +224,7 @@ put_end(struct records *r, const struct sl_lease *lease, const struct sl_task_pa
     }
     if (part->first > 0)
         sl_txn_del(r->txn, r->scope, SL_TABLE_PART, part_key(&r->key, lease));
-    sl_queue_event_done(&event, lease->task_id);
+    sl_queue_event_done(&event, &(struct sl_task_end){.task_id = lease->task_id});
     add_event(r->txn, lease->scope, &event);
     sl_buf_deinit(&event);
 }
@@ -270,14 +274,9 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
         if (r.count > 0)
             sl_txn_add(r.txn, r.scope, SL_TABLE_COUNT, job_count_key(&r.key, lease->job), r.count);
         put_end(&r, lease, has_source ? part : &(struct sl_task_part){.first = part->first});
-        /* The payload belongs to the queue and goes with the task: keep it for the indexes. */
-        struct sl_buf payload = {0};
-        sl_buf_append_slice(&payload, lease->payload);
         err = sl_txn_commit(&r.txn);
-        if (err == SL_OK && has_source &&
-            sl_task_payload_decode(sl_buf_slice(&payload), &r.payload) == SL_OK)
+        if (err == SL_OK && has_source)
             update_indexes(&r, outputs);
-        sl_buf_deinit(&payload);
     }
     if (r.txn != NULL)
         sl_txn_abort(&r.txn);
@@ -286,6 +285,7 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
     sl_buf_deinit(&r.row);
     sl_buf_deinit(&r.fields);
     sl_buf_deinit(&r.names);
+    sl_buf_deinit(&r.ids);
     sl_buf_deinit(&source_copy);
     return err;
 }
@@ -329,13 +329,45 @@ sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
     struct sl_txn *txn = sl_store_begin(s->store);
     sl_txn_put(txn, lease->scope, SL_TABLE_FAILURE, sl_key(&key, 2, job, task), sl_buf_slice(&row));
     sl_txn_del(txn, lease->scope, SL_TABLE_PART, part_key(&key, lease));
-    sl_queue_event_dead(&event, lease->task_id);
+    sl_queue_event_kill(&event,
+                        &(struct sl_task_end){.task_id = lease->task_id, .state = SL_STATE_DEAD});
     add_event(txn, lease->scope, &event);
     enum sl_err err = sl_txn_commit(&txn);
     if (txn != NULL)
         sl_txn_abort(&txn);
     sl_buf_deinit(&row);
     sl_buf_deinit(&key);
+    sl_buf_deinit(&event);
+    return err;
+}
+
+struct sl_task_failure
+sl_task_failure_crash(uint64_t signal, char text[static SL_CRASH_TEXT_MAX])
+{
+    const char *name = signal == 0 ? NULL : sigdescr_np((int)signal);
+    (void)snprintf(text, SL_CRASH_TEXT_MAX, "the replica died of signal %" PRIu64 " (%s)", signal,
+                   name == NULL ? "it exited" : name);
+    return (struct sl_task_failure){.type = "runtime",
+                                    .code = sl_slice_str("replica_crashed"),
+                                    .message = sl_slice_str(text),
+                                    .signal = signal};
+}
+
+enum sl_err
+sl_settle_put_off(const struct sl_settle *s, const struct sl_lease *lease, uint64_t not_before_ms)
+{
+    struct sl_buf event = {0};
+    struct sl_retry retry = {.task_id = lease->task_id,
+                             .attempts = lease->attempts,
+                             .crashes = lease->crashes,
+                             .snoozes = (uint16_t)SL_MIN(lease->snoozes + 1, UINT16_MAX),
+                             .not_before_ms = not_before_ms};
+    struct sl_txn *txn = sl_store_begin(s->store);
+    sl_queue_event_retry(&event, &retry);
+    add_event(txn, lease->scope, &event);
+    enum sl_err err = sl_txn_commit(&txn);
+    if (txn != NULL)
+        sl_txn_abort(&txn);
     sl_buf_deinit(&event);
     return err;
 }

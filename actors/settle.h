@@ -11,7 +11,7 @@
 #include "runtime/store.h"
 
 #include "actors/index.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 
 struct sl_settle {
     struct sl_store *store;
@@ -49,9 +49,15 @@ struct sl_task_failure {
     bool is_transient;
     uint16_t attempts; /* Runs in all. */
 };
+#define SL_CRASH_TEXT_MAX 160
+/* Of a replica that died of a signal (0: it exited); its message is borrowed from `text`. */
+struct sl_task_failure sl_task_failure_crash(uint64_t signal, char text[static SL_CRASH_TEXT_MAX]);
 /* The task ended for good without a result: a failure row and the queue's event. */
 SL_MUST_CHECK enum sl_err sl_settle_dead(const struct sl_settle *s, const struct sl_lease *lease,
                                          const struct sl_task_failure *failure);
+/* It could not be run: it waits until then, as if it had not been leased. */
+SL_MUST_CHECK enum sl_err sl_settle_put_off(const struct sl_settle *s, const struct sl_lease *lease,
+                                            uint64_t not_before_ms);
 /* It will be tried again; the job's log tells why. */
 SL_MUST_CHECK enum sl_err sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
                                           const struct sl_retry *retry,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/simulate.h"
+#include "actors/queue_projection.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include "actors/head.h"
 #include "actors/router.h"
 #include "actors/rows.h"
-#include "actors/simulate_directory.h"
+#include "actors/simulate_queue.h"
 #include "actors/simulate_world.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
@@ -17,7 +18,6 @@
 #include "runtime/spawn_port.h"
 
 #define START_MS      UINT64_C(1700000000000)
-#define MAP_SIZE      (64 * SL_MIB)
 #define CHECKPOINT    (24 * SL_KIB)  /* Small, so that a run has some; */
 #define CHECKPOINT_2  (256 * SL_KIB) /* under load they come by themselves. */
 #define SEGMENT       (64 * SL_KIB)  /* Of the log; small for the same reason. */
@@ -55,20 +55,13 @@ static enum sl_err
 open_store(struct sl_world *w)
 {
     w->queue = sl_queue_create();
-    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
-                                  .name = "queue",
-                                  .self = w->queue,
-                                  .apply = sl_queue_apply,
-                                  .snapshot = sl_queue_snapshot,
-                                  .restore = sl_queue_restore};
-    struct sl_store_options options = {.directory = w->directory,
-                                       .disk = &w->disk_ops,
-                                       .projections = &queue,
+    struct sl_projection queue = sl_queue_projection(w->queue);
+    struct sl_store_options options = {.projections = &queue,
                                        .projections_count = 1,
-                                       .map_size_bytes = MAP_SIZE,
                                        .segment_bytes = w->options.load == 0 ? SEGMENT : SEGMENT_2,
                                        .checkpoint_bytes =
                                            w->options.load == 0 ? CHECKPOINT : CHECKPOINT_2};
+    sl_sim_storage_use(&w->storage, &options);
     return sl_store_open(&options, &w->store);
 }
 
@@ -82,23 +75,25 @@ flip_bit(struct sl_world *w)
     bool is_flipped = false;
     sl_random_seed(&random, w->flip_draw);
     w->flip_draw = 0;
-    if (w->disk_ops.list(w->disk, &names) != SL_OK || names.size == 0) {
+    if (w->storage.log_ops.list(w->storage.log, &names) != SL_OK || names.size == 0) {
         sl_buf_deinit(&names);
         return false;
     }
-    char *name =
-        sl_strndup((const char *)names.data,
-                   (size_t)((const uint8_t *)memchr(names.data, '\n', names.size) - names.data));
+    char *name = sl_strdup(sl_buf_text(&names));
+    const char *segment = strstr(name, "segment-"); /* The first of them: beside is a note. */
+    memmove(name, segment == NULL ? "" : segment, segment == NULL ? 1 : strlen(segment) + 1);
+    name[strcspn(name, "\n")] = '\0';
     size_t size = 0;
-    const uint8_t *bytes = sl_sim_disk_bytes(w->disk, name, &size);
-    uint64_t written = sl_sim_disk_last_write(w->disk, name);
+    const uint8_t *bytes = sl_sim_disk_bytes(w->storage.log, name, &size);
+    uint64_t written = sl_sim_disk_last_write(w->storage.log, name);
     /* Behind it is what an older use of the file left; at its end another may have its last. */
     size = SL_MIN(written == UINT64_MAX ? size / 2 : size, written);
     while (size > 0 && bytes[size - 1] == 0)
         size--;
     if (size > FLIP_SHORT_OF)
-        is_flipped = sl_sim_disk_flip(w->disk, name, sl_random_below(&random, size - FLIP_SHORT_OF),
-                                      (uint32_t)sl_random_below(&random, 8));
+        is_flipped =
+            sl_sim_disk_flip(w->storage.log, name, sl_random_below(&random, size - FLIP_SHORT_OF),
+                             (uint32_t)sl_random_below(&random, 8));
     sl_free(name);
     sl_buf_deinit(&names);
     return is_flipped;
@@ -113,7 +108,8 @@ open_damaged(struct sl_world *w)
     bool is_refused = is_flipped && err != SL_OK;
     if (is_refused && err != SL_ECORRUPT && err != SL_EVERSION)
         sl_world_fail(w, "a start on a damaged log says %s", sl_err_name(err));
-    sl_sim_disk_mend(w->disk, is_refused);
+    sl_sim_disk_mend(w->storage.log, is_refused);
+    w->own->check.is_damaged = w->own->check.is_damaged || (is_flipped && !is_refused);
     if (!is_refused)
         return err;
     sl_queue_destroy(&w->queue);
@@ -124,13 +120,9 @@ open_damaged(struct sl_world *w)
 static void
 compare_queue(struct sl_world *w)
 {
-    struct sl_buf now = {0};
-    sl_queue_snapshot(w->queue, &now);
-    if (w->queue_before.size > 0 &&
-        !sl_slice_equal(sl_buf_slice(&w->queue_before), sl_buf_slice(&now)))
+    if (w->queue_before != 0 && w->queue_before != sl_queue_digest(w->queue))
         sl_world_fail(w, "the queue rebuilt from snapshot and log is not the queue that was");
-    sl_buf_deinit(&now);
-    sl_buf_deinit(&w->queue_before);
+    w->queue_before = 0;
 }
 
 static void
@@ -212,6 +204,7 @@ spawn_main(struct sl_world *w)
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_ROUTER, &sl_router_class, NULL);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_API, &sl_world_gateway, w);
+    sl_simq_spawn(w->own);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_HEAD, &sl_head_class, &head);
 }
 
@@ -224,10 +217,10 @@ start_later(struct sl_world *w, enum sl_err err)
     if (!is_passing || sl_sim_now_ns(w->sim) > w->fault_until_ns + SL_WORLD_REST_NS)
         sl_world_fail(w, "the store does not open, or does not take the boot: %s",
                       sl_err_name(err));
-    sl_sim_disk_fail_at(w->disk, 1);
+    sl_sim_disk_fail_at(w->storage.log, 1);
     if (w->store != NULL)
         sl_store_abandon(&w->store);
-    sl_sim_disk_fail_at(w->disk, 0);
+    sl_sim_disk_fail_at(w->storage.log, 0);
     forget_main(w);
     sl_sim_at(w->sim, RETRY_NS, start_main, w, 0);
 }
@@ -255,21 +248,23 @@ start_main(void *world, uint64_t ignored)
     if (w->options.load == 0) /* Else within moments: see check_again. */
         sl_world_check(w, true);
     spawn_main(w);
+    sl_simq_look(w->own);
 }
 
 static void
-close_main(struct sl_world *w)
+close_main(struct sl_world *w, bool is_power_loss)
 {
     if (w->main != 0) {
         struct sl_dispatcher_counts counts;
         sl_dispatcher_counts(sl_sim_state(w->sim, w->main, SL_ACTOR_DISPATCHER), &counts);
         w->result->stale += counts.stale;
         sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_DEATH});
+        sl_simq_main_ends(w->own, is_power_loss);
         sl_sim_kill(w->sim, w->main);
     }
     w->main = 0;
     if (w->store != NULL && !sl_store_is_dirty(w->store))
-        sl_queue_snapshot(w->queue, &w->queue_before);
+        w->queue_before = sl_queue_digest(w->queue);
 }
 
 static void
@@ -279,12 +274,12 @@ crash_main(void *world, uint64_t is_power_loss)
     if (w->main == 0)
         return;
     sl_sim_say(w->sim, "the main process dies, power loss: %u", (unsigned)is_power_loss);
-    close_main(w);
-    sl_sim_disk_fail_at(w->disk, 1);
+    close_main(w, is_power_loss != 0);
+    sl_sim_disk_fail_at(w->storage.log, 1);
     sl_store_abandon(&w->store);
-    sl_sim_disk_fail_at(w->disk, 0);
+    sl_sim_disk_fail_at(w->storage.log, 0);
     if (is_power_loss != 0)
-        sl_sim_disk_crash(w->disk, sl_random_u64(sl_sim_random(w->sim)));
+        sl_sim_disk_crash(w->storage.log, sl_random_u64(sl_sim_random(w->sim)));
     forget_main(w);
     sl_world_void_leases(w, 0);
     sl_world_end_orphans(w);
@@ -322,8 +317,10 @@ check_again(void *world, uint64_t ignored)
 {
     struct sl_world *w = world;
     (void)ignored;
-    if (w->main != 0)
+    if (w->main != 0) {
         sl_world_check(w, w->options.load == 0);
+        sl_simq_look(w->own);
+    }
     sl_sim_at(w->sim, w->options.load == 0 ? CHECK_NS : CHECK_2_NS, check_again, w, 0);
 }
 
@@ -367,8 +364,7 @@ set_up(struct sl_world *w)
     if (w->options.plant == SL_PLANT_STALE || w->options.plant == SL_PLANT_TWICE)
         options.tamper = sl_world_tamper;
     w->sim = sl_sim_create(&options);
-    w->disk = sl_sim_disk_create();
-    w->disk_ops = sl_sim_disk_ops(w->disk);
+    sl_sim_storage_init(&w->storage);
     w->pid_last = 100;
     w->fault_until_ns =
         (w->options.minutes == 0 ? SL_WORLD_MINUTES : w->options.minutes) * 60 * SL_SECOND_NS;
@@ -376,6 +372,8 @@ set_up(struct sl_world *w)
     sl_sim_port(w->sim, SL_PORT_SPAWNER, sl_world_take_spawn, w);
     sl_sim_port(w->sim, SL_WORLD_PORT_ACK, take_ack, w);
     sl_world_plan(w);
+    w->own = sl_simq_create(w);
+    sl_simq_begin(w->own);
     sl_sim_at(w->sim, 0, start_main, w, 0);
     sl_world_plan_faults(w);
     sl_sim_at(w->sim, CHECK_NS, check_again, w, 0);
@@ -403,17 +401,18 @@ run_to_rest(struct sl_world *w)
 static void
 stop_and_look(struct sl_world *w)
 {
-    sl_sim_disk_fail_at(w->disk, 0); /* Due, but there was nothing to write. */
-    close_main(w);
+    sl_sim_disk_fail_at(w->storage.log, 0); /* Due, but there was nothing to write. */
+    close_main(w, false);
     sl_store_close(&w->store);
     forget_main(w);
-    sl_sim_disk_set_full(w->disk, false);
+    sl_sim_disk_set_full(w->storage.log, false);
     enum sl_err err = open_store(w);
     if (err != SL_OK)
         sl_world_fail(w, "the store does not open in peace: %s", sl_err_name(err));
     if (err == SL_OK) {
         compare_queue(w);
         sl_world_check_end(w);
+        sl_simq_check_end(w->own);
         sl_store_close(&w->store);
     }
     forget_main(w);
@@ -438,6 +437,8 @@ fill_result(struct sl_world *w)
     w->result->lost = frames.lost;
     w->result->duplicates = frames.duplicates;
     w->result->reordered = frames.reordered;
+    w->result->refused = frames.refused;
+    w->result->own = w->own->check.counts;
 }
 
 static void
@@ -448,15 +449,14 @@ tear_down(struct sl_world *w)
     if (w->store != NULL)
         sl_store_abandon(&w->store);
     forget_main(w);
-    sl_sim_disk_destroy(&w->disk);
-    sl_buf_deinit(&w->queue_before);
+    sl_sim_storage_deinit(&w->storage);
     sl_buf_deinit(&w->nonces);
     sl_history_deinit(&w->history);
     sl_fault_plan_deinit(&w->plan);
+    sl_simq_destroy(&w->own);
     sl_free(w->children);
     sl_free(w->live);
     sl_free(w->jobs);
-    sl_simulate_directory_remove(w->directory);
 }
 
 void
@@ -466,16 +466,14 @@ sl_simulate(const struct sl_simulate_options *options, struct sl_simulate_result
     *ret_result = (struct sl_simulate_result){.is_ok = true};
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
-    w.directory = sl_simulate_directory_make(options->directory);
-    if (w.directory == NULL) {
-        sl_world_fail(&w, "no directory can be made for the run");
-        return;
-    }
+    sl_protocol_register(&sl_protocol_queue);
     set_up(&w);
     run_to_rest(&w);
     check_history(&w);
-    if (w.result->is_ok && w.main != 0)
+    if (w.result->is_ok && w.main != 0) {
         sl_world_check_end(&w);
+        sl_simq_check_end(w.own);
+    }
     fill_result(&w);
     if (w.result->is_ok && w.main != 0)
         stop_and_look(&w);

@@ -5,12 +5,13 @@
  * cut off and stalled; then the promises are checked. Some jobs have a second tier, which works on
  * each record of the first; meanwhile online calls come through the router. Equal options give
  * equal runs.
- * Threading: one thread at a time; a run has a directory of its own.
+ * Threading: one thread at a time.
  */
 #ifndef SL_ACTORS_SIMULATE_H
 #define SL_ACTORS_SIMULATE_H
 
 #include "actors/simulate_fault.h"
+#include "actors/simulate_queue_check.h"
 #include "runtime/buf.h"
 
 /* Bugs put in on purpose, to see that they are caught, or that the product bears them. */
@@ -44,8 +45,6 @@ struct sl_simulate_options {
     uint32_t calls_rate; /* Online requests a second; 0: 4, or like load. */
     enum sl_simulate_plant plant;
     uint32_t trace_lines; /* How many of the last events to tell of a failure. */
-    const char
-        *directory; /* Where the run makes its own; NULL: in memory where there is /dev/shm. */
 };
 
 struct sl_simulate_result {
@@ -56,10 +55,12 @@ struct sl_simulate_result {
     uint64_t faults, faults_planned; /* That struck; of the plan. */
     uint64_t calls, answers, failed_calls, history;
     uint64_t lost, duplicates, reordered; /* Frames. */
+    uint64_t refused;                     /* Messages, by links that held no more. */
     uint64_t done, dead, canceled;        /* Tasks. */
     uint64_t second;                      /* Of those done, tasks of second tiers. */
     uint64_t stale;                       /* Ends that came after their lease was void. */
     uint64_t boots;
+    struct sl_simq_counts own; /* Of tenants' own queues. */
 };
 
 void sl_simulate(const struct sl_simulate_options *options, struct sl_simulate_result *ret_result);

@@ -14,6 +14,7 @@
 #include "actors/job_row.h"
 #include "actors/record.h"
 #include "actors/rows.h"
+#include "actors/simulate_queue.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 
@@ -175,6 +176,16 @@ end_lease(struct sl_world *w, uint64_t task_id, uint64_t epoch)
 }
 
 static void
+saw_unsent(struct sl_world *w, const struct sl_m_undelivered *m)
+{
+    const struct sl_world_task *task =
+        m->message == SL_M_run_task ? end_lease(w, m->first, m->second) : NULL;
+    if (task != NULL)
+        tell_task(w, task,
+                  (struct sl_history_event){.what = SL_HISTORY_UNSENT, .value = m->second});
+}
+
+static void
 saw_done(struct sl_world *w, const struct sl_m_task_done *m)
 {
     struct sl_reader in = sl_reader(m->outputs);
@@ -190,14 +201,15 @@ static void
 saw_failed(struct sl_world *w, const struct sl_m_task_failed *m)
 {
     struct sl_world_task *task = end_lease(w, m->task_id, m->epoch);
-    if (task != NULL && (m->kind != SL_FAIL_CRASH || m->alone != 0))
+    bool is_counted = m->kind != SL_FAIL_UNSENT && (m->kind != SL_FAIL_CRASH || m->alone != 0);
+    if (task != NULL && is_counted)
         task->failures++;
 }
 
 /* An end was handled. Whether it was accepted, the dispatcher alone can tell: by what it counts as
  * stale. */
 static void
-saw_handled(struct sl_world *w, uint64_t task_id, uint64_t epoch, bool is_last)
+saw_handled(struct sl_world *w, uint64_t task_id, uint64_t epoch, struct sl_history_event event)
 {
     struct sl_dispatcher_counts counts;
     sl_dispatcher_counts(sl_sim_state(w->sim, w->main, SL_ACTOR_DISPATCHER), &counts);
@@ -207,9 +219,8 @@ saw_handled(struct sl_world *w, uint64_t task_id, uint64_t epoch, bool is_last)
     if (!is_taken || task == NULL)
         return;
     /* What the handler leased since came after. */
-    struct sl_history_event event = {.what = is_last ? SL_HISTORY_TAKEN : SL_HISTORY_PART,
-                                     .at_ns = sl_sim_local_ns(w->sim, w->main),
-                                     .value = epoch};
+    event.at_ns = sl_sim_local_ns(w->sim, w->main);
+    event.value = epoch;
     sl_world_place_of(w, task, &event.job, &event.task);
     sl_history_insert(&w->history, SL_MIN(w->history_mark, w->history.count), &event);
 }
@@ -219,10 +230,15 @@ after(struct sl_world *w, const struct sl_msg *msg)
 {
     if (msg->id == SL_M_task_done) {
         const struct sl_m_task_done *m = SL_BODY(msg, task_done);
-        saw_handled(w, m->task_id, m->epoch, m->resume.size == 0);
+        bool is_last = m->resume.size == 0;
+        saw_handled(w, m->task_id, m->epoch,
+                    (struct sl_history_event){.what = is_last ? SL_HISTORY_TAKEN : SL_HISTORY_PART,
+                                              .served_ns = m->served_ns});
     } else if (msg->id == SL_M_task_failed) {
         const struct sl_m_task_failed *m = SL_BODY(msg, task_failed);
-        saw_handled(w, m->task_id, m->epoch, false); /* It may be tried again. */
+        /* It may be tried again. */
+        saw_handled(w, m->task_id, m->epoch,
+                    (struct sl_history_event){.what = SL_HISTORY_PART, .served_ns = m->served_ns});
     }
 }
 
@@ -241,6 +257,7 @@ sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const str
     struct sl_world *w = world;
     if (process != w->main)
         return;
+    sl_simq_observe(w->own, what, msg);
     if (what == SL_SIM_SENT && msg->id == SL_M_run_task)
         saw_lease(w, msg);
     if (what == SL_SIM_SENT && msg->to.node == SL_NODE_PORT && msg->to.actor == SL_WORLD_PORT_ACK)
@@ -262,6 +279,8 @@ sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const str
         saw_beat(w, SL_BODY(msg, node_beat));
     else if (msg->id == SL_M_node_lost)
         saw_lost(w, SL_BODY(msg, node_lost)->node);
+    else if (msg->id == SL_M_undelivered)
+        saw_unsent(w, SL_BODY(msg, undelivered));
 }
 
 void
@@ -383,7 +402,7 @@ look_failure(struct look *l, uint32_t j, struct sl_slice value)
 {
     struct sl_world *w = l->w;
     struct sl_json_doc *doc = NULL;
-    uint32_t t;
+    uint32_t t = 0;
     uint64_t signal = 0;
     if (sl_json_parse(value, &doc, NULL) != SL_OK) {
         sl_world_fail(w, "job %u: a failure row cannot be read", j);
@@ -393,7 +412,9 @@ look_failure(struct look *l, uint32_t j, struct sl_slice value)
     char *source = sl_json_strdup(sl_json_member(root, "source"));
     bool is_known = source != NULL && failed_task(w, j, source, &t);
     bool has_signal = sl_json_u64(sl_json_member(root, "signal"), &signal) == SL_OK && signal != 0;
-    if (!is_known)
+    if (sl_json_is(code, "payload_damaged"))
+        l->dead++; /* Nobody can say which task it was. */
+    else if (!is_known)
         sl_world_fail(w, "job %u: a failure row of no task of it", j);
     else if (sl_json_is(code, "replica_crashed") && !has_signal)
         sl_world_fail(w, "job %u task %u: crashed, but of no signal", j, t);
@@ -639,13 +660,14 @@ sl_world_is_at_rest(const struct sl_world *w)
         if (!w->jobs[j].was_ended && !w->jobs[j].is_skipped)
             return false;
     }
-    return w->main != 0 && count_nodes(w) == w->nodes_wanted;
+    /* What is seen of a store that is dirty is not told to the history. */
+    return w->main != 0 && count_nodes(w) == w->nodes_wanted && sl_simq_is_at_rest(w->own) &&
+           !sl_store_is_dirty(w->store);
 }
 
 void
 sl_world_check_end(struct sl_world *w)
 {
-    struct sl_queue_depth depth;
     sl_world_check(w, true);
     for (uint32_t j = 0; j < w->jobs_count; j++) {
         const struct sl_world_job *job = &w->jobs[j];
@@ -660,6 +682,6 @@ sl_world_check_end(struct sl_world *w)
     }
     if (w->main != 0 && count_nodes(w) != w->nodes_wanted)
         sl_world_fail(w, "%u nodes run, and %u are wanted", count_nodes(w), w->nodes_wanted);
-    if (sl_queue_depths(w->queue, &depth, 1) != 0)
+    if (sl_queue_has_work(w->queue))
         sl_world_fail(w, "all jobs have ended, and tasks wait");
 }

@@ -53,7 +53,25 @@ plan_tasks(struct sl_world *w, uint32_t j)
         job->tasks[t].records =
             is_small ? 1 : (uint32_t)sl_sim_between(w->sim, 1, SL_WORLD_RECORDS);
         job->tasks[t].is_in_parts = j >= SL_WORLD_CHAINS && sl_random_below(random, 3) == 0;
+        job->tasks[t].most_ms = job->tasks[t].work == SL_WORK_SLOW ? 15000
+                                : job->scope.id == 1               ? 6
+                                : job->scope.id == 2               ? 60
+                                                                   : 600;
     }
+}
+
+/* Tenants that want the same time with tasks of very different cost, and no other trouble. */
+static void
+plan_rival(struct sl_world *w, uint32_t j)
+{
+    struct sl_world_job *job = &w->jobs[j];
+    uint32_t dear = w->jobs_count - 1;
+    job->scope.id = j == dear ? 2 : 1;
+    job->tasks_count = SL_WORLD_TASKS;
+    job->is_cancel_wanted = false;
+    for (uint32_t t = 0; t < SL_WORLD_TASKS; t++)
+        job->tasks[t] = (struct sl_world_task){
+            .records = 1, .most_ms = j == dear ? 2000 : 20, .work = SL_WORK_GOOD};
 }
 
 static void
@@ -90,7 +108,7 @@ void
 sl_world_plan(struct sl_world *w)
 {
     struct sl_random *random = sl_sim_random(w->sim);
-    w->jobs_count = count_jobs(w);
+    w->jobs_count = count_jobs(w) + SL_WORLD_RIVALS;
     w->jobs_all = w->jobs_count + SL_WORLD_CHAINS;
     w->jobs = sl_zalloc(w->jobs_all * sizeof(w->jobs[0]));
     for (uint32_t i = 0; i < w->jobs_count; i++) {
@@ -100,7 +118,10 @@ sl_world_plan(struct sl_world *w)
         uint32_t most = i < SL_WORLD_CHAINS ? SL_WORLD_TASKS / SL_WORLD_RECORDS : SL_WORLD_TASKS;
         job->tasks_count = (uint32_t)sl_sim_between(w->sim, 1, most);
         job->is_cancel_wanted = sl_random_below(random, 6) == 0;
-        plan_tasks(w, i);
+        if (sl_world_is_rival(w, i))
+            plan_rival(w, i);
+        else
+            plan_tasks(w, i);
     }
     plan_second_tiers(w);
 }
@@ -111,14 +132,42 @@ sl_world_collection(const struct sl_world *w, uint32_t job)
     return sl_world_is_second(w, job) ? SL_WORLD_SECOND : SL_WORLD_COLLECTION;
 }
 
+/* These run for each task, many times: printf was a tenth of a run. */
+static void
+append_number(struct sl_buf *out, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    sl_buf_append(out, digits + at, sizeof(digits) - at);
+}
+
+/* "content":"j t" */
+static void
+write_content(struct sl_buf *out, uint32_t j, uint32_t t)
+{
+    sl_buf_append_str(out, "\"content\":\"");
+    append_number(out, j);
+    sl_buf_append_u8(out, ' ');
+    append_number(out, t);
+    sl_buf_append_u8(out, '"');
+}
+
 void
 sl_world_source_key(const struct sl_world *w, uint32_t job, uint32_t task, struct sl_buf *out)
 {
     char name[32];
     struct sl_buf source = {0}, origin = {0};
     if (!sl_world_is_second(w, job)) {
-        snprintf(name, sizeof(name), "j%u_t%u", job, task);
-        (void)sl_key(out, 2, SL_WORLD_BUCKET, name);
+        sl_buf_append_u8(&source, 'j');
+        append_number(&source, job);
+        sl_buf_append_str(&source, "_t");
+        append_number(&source, task);
+        (void)sl_key(out, 2, SL_WORLD_BUCKET, sl_buf_text(&source));
+        sl_buf_deinit(&source);
         return;
     }
     sl_world_source_key(w, job - w->jobs_count, task / SL_WORLD_RECORDS, &source);
@@ -136,7 +185,8 @@ struct sl_slice
 sl_world_origin(const struct sl_world *w, uint32_t job, struct sl_buf *out)
 {
     sl_buf_clear(out);
-    sl_buf_printf(out, "batch%u", sl_world_is_second(w, job) ? job - w->jobs_count : job);
+    sl_buf_append_str(out, "batch");
+    append_number(out, sl_world_is_second(w, job) ? job - w->jobs_count : job);
     return sl_buf_slice(out);
 }
 
@@ -187,8 +237,11 @@ put_source(struct sl_world *w, struct sl_txn *txn, uint32_t j, uint32_t t)
     sl_world_source_key(w, j, t, &key);
     if (job->tasks[t].work == SL_WORK_MISSING)
         sl_buf_append_str(&fields, "{}");
-    else
-        sl_buf_printf(&fields, "{\"content\":\"%u %u\"}", j, t);
+    else {
+        sl_buf_append_u8(&fields, '{');
+        write_content(&fields, j, t);
+        sl_buf_append_u8(&fields, '}');
+    }
     struct sl_source source = {
         .fields = sl_buf_slice(&fields), .blobs = sl_slice_str("[]"), .extra = sl_slice_str("{}")};
     sl_source_encode(&source, &row);
@@ -220,10 +273,11 @@ put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
     const struct sl_world_job *job = &w->jobs[j];
     struct sl_buf event = {0}, payload = {0}, key = {0}, origin = {0}, row = {0}, about = {0};
     struct sl_enqueue enqueue = {.job = job->id,
-                                 .class = (enum sl_class)(j % 2),
+                                 .class = (enum sl_class)(sl_world_lane(w, j) % 4),
                                  .priority = (uint8_t)(j % (SL_QUEUE_PRIORITY_MAX + 1)),
                                  .created_ms = ctx->now_ms,
-                                 .not_before_ms = j % 5 == 0 ? ctx->now_ms + 3000 : 0};
+                                 .not_before_ms =
+                                     sl_world_is_delayed(w, j) ? ctx->now_ms + 3000 : 0};
     sl_queue_event_enqueue(&event, &enqueue);
     for (uint32_t t = 0; t < job->tasks_count; t++) {
         put_source(w, txn, j, t);
@@ -264,7 +318,8 @@ static void
 tell_submit(struct sl_world *w, uint32_t j)
 {
     const struct sl_world_job *job = &w->jobs[j];
-    bool is_ready = j % 5 != 0 && !job->is_cancel_wanted && !sl_world_is_veiled(w, j);
+    bool is_ready =
+        !sl_world_is_delayed(w, j) && !job->is_cancel_wanted && !sl_world_is_veiled(w, j);
     sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_SUBMIT,
                                                .job = j,
                                                .value = job->tasks_count,
@@ -288,6 +343,16 @@ submit(struct sl_world *w, struct sl_ctx *ctx, uint32_t j)
         acknowledge(ctx, j, SL_ACK_SUBMIT);
     }
     sl_txn_abort(&txn);
+}
+
+/* All at once, so that each has work while the others have. */
+static void
+submit_rivals(struct sl_world *w, struct sl_ctx *ctx)
+{
+    for (uint32_t j = w->jobs_count - SL_WORLD_RIVALS; j < w->jobs_count; j++) {
+        if (!w->jobs[j].is_acked)
+            submit(w, ctx, j);
+    }
 }
 
 static void
@@ -348,7 +413,9 @@ gateway_timer(struct gateway *g, struct sl_ctx *ctx)
     uint32_t j = pick_job(w, ctx);
     if (j == w->jobs_count)
         return;
-    if (!w->jobs[j].is_acked)
+    if (sl_world_is_rival(w, j))
+        submit_rivals(w, ctx);
+    else if (!w->jobs[j].is_acked)
         submit(w, ctx, j);
     else if (w->jobs[j].is_cancel_wanted && !w->jobs[j].is_cancel_acked)
         cancel(w, ctx, j);
@@ -425,6 +492,7 @@ const struct sl_actor_class sl_world_gateway = {
 struct replica {
     struct sl_world_replica_options options;
     struct sl_msg *oldest, **tail; /* What it was given, in order. */
+    uint64_t began_ns;             /* The one it is at. */
     bool is_stopping, is_busy, is_hung;
 };
 
@@ -447,8 +515,9 @@ begin_next(struct replica *r, struct sl_ctx *ctx)
     }
     const struct sl_world_task *task =
         sl_world_task_of(r->options.world, SL_BODY(r->oldest, process)->inputs);
-    uint64_t most_ms = task != NULL && task->work == SL_WORK_SLOW ? 15000 : 300;
+    uint64_t most_ms = task == NULL ? 300 : task->most_ms;
     r->is_busy = true;
+    r->began_ns = ctx->now_ns;
     sl_after(ctx, (1 + sl_random_below(ctx->random, most_ms)) * SL_MILLI_NS, TOKEN_WORK);
 }
 
@@ -463,8 +532,10 @@ append_content(struct sl_world *w, const struct sl_world_task *task, uint32_t po
             continue;
         uint32_t second = w->jobs_count + j;
         uint32_t t = (uint32_t)(task - job->tasks) * SL_WORLD_RECORDS + position;
-        if (w->jobs[second].tasks[t].work != SL_WORK_MISSING)
-            sl_buf_printf(fields, ",\"content\":\"%u %u\"", second, t);
+        if (w->jobs[second].tasks[t].work == SL_WORK_MISSING)
+            continue;
+        sl_buf_append_u8(fields, ',');
+        write_content(fields, second, t);
     }
 }
 
@@ -481,7 +552,8 @@ append_outputs(struct sl_world *w, const struct sl_world_task *task, uint32_t fi
     sl_buf_append_u32(out, end - first);
     for (uint32_t i = first; i < end; i++) {
         sl_buf_clear(&fields);
-        sl_buf_printf(&fields, "{\"nonce\":%zu", nonce);
+        sl_buf_append_str(&fields, "{\"nonce\":");
+        append_number(&fields, nonce);
         append_content(w, task, i, &fields);
         sl_buf_append_str(&fields, "}");
         sl_buf_append_block(out, sl_buf_slice(&fields));
@@ -517,7 +589,8 @@ finish(struct replica *r, struct sl_ctx *ctx)
     enum sl_world_work work = task != NULL ? task->work : is_call ? SL_WORK_GOOD : SL_WORK_BAD;
     struct sl_buf outputs = {0};
     struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
-                               .busy_ns = (1 + sl_random_below(ctx->random, 40)) * SL_MILLI_NS};
+                               .busy_ns = (1 + sl_random_below(ctx->random, 40)) * SL_MILLI_NS,
+                               .served_ns = ctx->now_ns - r->began_ns};
     bool is_passing = work == SL_WORK_FLAKY || (sl_sim_now_ns(w->sim) < w->item_fails_until_ns &&
                                                 sl_random_below(ctx->random, 2) == 0);
     if (work == SL_WORK_BAD) {

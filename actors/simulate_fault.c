@@ -2,6 +2,7 @@
 /* How each kind of fault strikes. All that a fault draws comes from its own number. */
 #include <stdio.h>
 
+#include "actors/simulate_queue.h"
 #include "actors/simulate_world.h"
 #include "runtime/alloc.h"
 
@@ -52,8 +53,10 @@ pause_any(struct sl_world *w, struct sl_random *random)
     uint32_t process = pick_process(w, random);
     uint64_t duration_ns = between(random, 50 * SL_MILLI_NS, 15 * SL_SECOND_NS);
     sl_sim_stall(w->sim, process, duration_ns);
-    if (process == w->main)
-        sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_PAUSE, .value = duration_ns});
+    if (process != w->main)
+        return;
+    sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_PAUSE, .value = duration_ns});
+    sl_simq_stalled(w->own, duration_ns);
 }
 
 static void
@@ -61,7 +64,10 @@ skew_any(struct sl_world *w, struct sl_random *random)
 {
     int64_t rate_ppm = (int64_t)sl_random_below(random, 2001) - 1000;
     int64_t wall_ms = (int64_t)sl_random_below(random, 4001) - 2000;
-    sl_sim_skew(w->sim, pick_process(w, random), rate_ppm, wall_ms);
+    uint32_t process = pick_process(w, random);
+    if (process == w->main)
+        sl_simq_skewed(w->own);
+    sl_sim_skew(w->sim, process, rate_ppm, wall_ms);
 }
 
 /*
@@ -86,6 +92,14 @@ cut_any(struct sl_world *w, struct sl_random *random, bool is_one_way)
                duration_ns, how);
 }
 
+/* Where nothing takes its time, nothing piles up. */
+static void
+narrow(struct sl_random *random, struct sl_sim_weather *weather)
+{
+    weather->room_bytes = between(random, 1, 1000);
+    weather->delay_max_ns = between(random, 5, 500) * SL_MILLI_NS;
+}
+
 static void
 bad_weather(struct sl_world *w, struct sl_random *random, enum sl_fault_number number)
 {
@@ -99,6 +113,8 @@ bad_weather(struct sl_world *w, struct sl_random *random, enum sl_fault_number n
         weather.loss = share * 3 / 5;
     else if (number == SL_FAULT_NUMBER_DUPLICATE)
         weather.duplicate = share;
+    else if (number == SL_FAULT_NUMBER_NARROW)
+        narrow(random, &weather);
     else
         weather.reorder = share;
     sl_sim_weather(w->sim, w->main, w->children[child].process, &weather);
@@ -117,13 +133,13 @@ static void
 empty_disk(void *world, uint64_t ignored)
 {
     (void)ignored;
-    sl_sim_disk_set_full(((struct sl_world *)world)->disk, false);
+    sl_sim_disk_set_full(((struct sl_world *)world)->storage.log, false);
 }
 
 static void
 fill_disk(struct sl_world *w, struct sl_random *random)
 {
-    sl_sim_disk_set_full(w->disk, true);
+    sl_sim_disk_set_full(w->storage.log, true);
     sl_sim_at(w->sim, between(random, 50 * SL_MILLI_NS, 20 * SL_SECOND_NS), empty_disk, w, 0);
 }
 
@@ -156,7 +172,7 @@ strike(struct sl_world *w, const struct sl_fault_event *e)
         crash_head(w, &random);
         break;
     case SL_FAULT_NUMBER_POWER:
-        sl_sim_disk_set_torn(w->disk, sl_random_below(&random, 2) == 0);
+        sl_sim_disk_set_torn(w->storage.log, sl_random_below(&random, 2) == 0);
         sl_world_crash(w, true);
         break;
     case SL_FAULT_NUMBER_SPAWNER:
@@ -166,6 +182,7 @@ strike(struct sl_world *w, const struct sl_fault_event *e)
     case SL_FAULT_NUMBER_LOSS:
     case SL_FAULT_NUMBER_DUPLICATE:
     case SL_FAULT_NUMBER_REORDER:
+    case SL_FAULT_NUMBER_NARROW:
         bad_weather(w, &random, e->number);
         break;
     case SL_FAULT_NUMBER_PARTITION:
@@ -173,7 +190,8 @@ strike(struct sl_world *w, const struct sl_fault_event *e)
         cut_any(w, &random, e->number == SL_FAULT_NUMBER_ONEWAY);
         break;
     case SL_FAULT_NUMBER_EIO:
-        sl_sim_disk_fail_at(w->disk, between(&random, 1, 8));
+        sl_sim_disk_fail_at(w->storage.log, between(&random, 1, 8));
+        sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_UNREAD});
         break;
     case SL_FAULT_NUMBER_ENOSPC:
         fill_disk(w, &random);
@@ -186,6 +204,7 @@ strike(struct sl_world *w, const struct sl_fault_event *e)
         w->nodes_wanted = (uint32_t)between(&random, 1, SL_WORLD_NODES_MAX);
         sl_world_crash(w, false);
         break;
+    case SL_FAULT_NUMBER_HAND: /* See sl_simq_strike. */
     case SL_FAULTS_COUNT:
         break;
     }
@@ -201,6 +220,7 @@ inject(void *world, uint64_t place)
     sl_sim_say(w->sim, "fault %u: %s", (unsigned)place, sl_fault_kinds[e->number].name);
     w->result->faults++;
     strike(w, e);
+    sl_simq_strike(w->own, e);
 }
 
 void

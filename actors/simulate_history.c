@@ -9,21 +9,17 @@
 
 struct task {
     uint64_t epoch_last, epoch; /* epoch 0: no lease is live. */
-    uint64_t until_ns;
+    uint64_t since_ns, until_ns;
+    uint64_t charge_ns;  /* Its tenant's, while is_charged. */
     uint32_t node, live; /* live: its place among them. */
-    bool is_taken, is_durable, was_leased, is_fresh;
+    uint32_t tenant;
+    bool is_taken, is_durable, was_leased, is_fresh, is_charged;
 };
 
 struct job {
     struct task *tasks;
     uint32_t tasks_count;
     bool is_acked, is_canceled, is_ended;
-};
-
-/* A tenant's queue of one class: how often others were served since it was, while it waits. */
-struct lane {
-    uint64_t fresh; /* Tasks that were never leased: those wait for nothing but their turn. */
-    uint64_t served;
 };
 
 struct call {
@@ -35,9 +31,11 @@ struct checker {
     uint32_t jobs_count;
     struct task **live;
     uint32_t live_count, live_capacity;
-    struct lane *lanes;
-    uint32_t *overtakes; /* [waiting][served], of SL_HISTORY_TENANTS_MAX lanes; NULL until used. */
-    uint32_t lanes_count;
+    struct sl_history_event *unsent; /* Tasks that no link took, and not leased again since. */
+    uint32_t unsent_count;
+    struct sl_turns turns;
+    uint32_t
+        unread_boots; /* Until so many starts nobody knows who waits: shares are not looked at. */
     struct call *calls;
     uint32_t calls_count, calls_capacity;
     bool has_rested, is_ok;
@@ -125,6 +123,24 @@ task_of(struct checker *c, const struct sl_history_event *e)
     return &job->tasks[e->task];
 }
 
+/* Its lease is over, after so much service; 0: nobody told. */
+static void
+pay(struct checker *c, struct task *t, uint64_t served_ns)
+{
+    if (t->is_charged)
+        sl_turns_end(&c->turns, t->tenant, t->charge_ns, served_ns);
+    t->is_charged = false;
+}
+
+/* Its lease is over, and nobody worked on it. */
+static void
+refund(struct checker *c, struct task *t)
+{
+    if (t->is_charged)
+        sl_turns_back(&c->turns, t->tenant, t->charge_ns);
+    t->is_charged = false;
+}
+
 static void
 on_lease(struct checker *c, const struct sl_history_event *e)
 {
@@ -154,6 +170,64 @@ on_lease(struct checker *c, const struct sl_history_event *e)
 }
 
 static void
+forget_unsent(struct checker *c, const struct sl_history_event *e)
+{
+    for (uint32_t i = 0; i < c->unsent_count; i++) {
+        if (c->unsent[i].job == e->job && c->unsent[i].task == e->task) {
+            c->unsent[i] = c->unsent[--c->unsent_count];
+            return;
+        }
+    }
+}
+
+static void
+forget_job(struct checker *c, uint32_t job)
+{
+    for (uint32_t i = c->unsent_count; i-- > 0;) {
+        if (c->unsent[i].job == job)
+            c->unsent[i] = c->unsent[--c->unsent_count];
+    }
+}
+
+static void
+on_cancel(struct checker *c, uint32_t job)
+{
+    struct job *j = job_of(c, job);
+    j->is_canceled = true;
+    for (uint32_t i = 0; i < j->tasks_count; i++)
+        pay(c, &j->tasks[i], 0);
+    forget_job(c, job);
+}
+
+static void
+on_unsent(struct checker *c, const struct sl_history_event *e)
+{
+    struct task *t = task_of(c, e);
+    if (t->epoch != e->value)
+        return;
+    forget_live(c, t);
+    refund(c, t);
+    c->unsent = sl_realloc(c->unsent, (c->unsent_count + 1) * sizeof(c->unsent[0]));
+    c->unsent[c->unsent_count++] = *e;
+}
+
+/* What came back goes to the front: nothing of its job that never ran is leased before it, and for
+   long nothing of its tenant at all. */
+static void
+come_again(struct checker *c, const struct sl_history_event *e)
+{
+    forget_unsent(c, e);
+    for (uint32_t i = 0; i < c->unsent_count; i++) {
+        const struct sl_history_event *u = &c->unsent[i];
+        bool is_before = u->job == e->job && !task_of(c, e)->was_leased;
+        bool is_long = u->tenant == e->tenant && e->at_ns > u->at_ns + SL_HISTORY_UNSENT_NS;
+        if (is_before || is_long)
+            fail(c, "unsent: job %u task %u is leased, and job %u task %u, which no link took, not",
+                 e->job, e->task, u->job, u->task);
+    }
+}
+
+static void
 on_taken(struct checker *c, const struct sl_history_event *e)
 {
     struct task *t = task_of(c, e);
@@ -165,6 +239,8 @@ on_taken(struct checker *c, const struct sl_history_event *e)
         fail(c, "duplicated: a second end of job %u task %u is accepted", e->job, e->task);
     t->is_taken = e->what == SL_HISTORY_TAKEN;
     forget_live(c, t);
+    /* More than has passed since its lease counts for no end. */
+    pay(c, t, SL_MIN(e->served_ns, e->at_ns - t->since_ns));
 }
 
 /* ---- leases of nodes, and of a dead main process ------------------------------------------- */
@@ -182,8 +258,10 @@ static void
 on_gone(struct checker *c, const struct sl_history_event *e)
 {
     for (uint32_t i = c->live_count; i-- > 0;) {
-        if (c->live[i]->node == e->node)
-            forget_live(c, c->live[i]);
+        if (c->live[i]->node != e->node)
+            continue;
+        refund(c, c->live[i]);
+        forget_live(c, c->live[i]);
     }
 }
 
@@ -192,75 +270,67 @@ on_death(struct checker *c)
 {
     while (c->live_count > 0)
         forget_live(c, c->live[c->live_count - 1]);
+    c->unsent_count = 0;
     for (uint32_t j = 0; j < c->jobs_count; j++) {
         for (uint32_t t = 0; t < c->jobs[j].tasks_count; t++) {
             /* What was accepted and not yet durable may be gone, and be done again. */
             c->jobs[j].tasks[t].is_taken = false;
             c->jobs[j].tasks[t].is_fresh = false;
+            c->jobs[j].tasks[t].is_charged = false;
         }
     }
-    for (uint32_t i = 0; i < c->lanes_count; i++)
-        c->lanes[i] = (struct lane){0};
+    sl_turns_forget(&c->turns);
     c->calls_count = 0;
 }
 
 /* ---- share --------------------------------------------------------------------------------- */
 
-static struct lane *
-lane_of(struct checker *c, uint32_t tenant)
-{
-    sl_assert(tenant < SL_HISTORY_TENANTS_MAX);
-    if (tenant >= c->lanes_count) {
-        uint32_t count = tenant + 1;
-        c->lanes = sl_realloc(c->lanes, count * sizeof(c->lanes[0]));
-        memset(c->lanes + c->lanes_count, 0, (count - c->lanes_count) * sizeof(c->lanes[0]));
-        uint32_t *overtakes = sl_zalloc((size_t)count * count * sizeof(overtakes[0]));
-        for (uint32_t i = 0; i < c->lanes_count; i++)
-            memcpy(overtakes + (size_t)i * count, c->overtakes + (size_t)i * c->lanes_count,
-                   c->lanes_count * sizeof(overtakes[0]));
-        sl_free(c->overtakes);
-        c->overtakes = overtakes;
-        c->lanes_count = count;
-    }
-    return &c->lanes[tenant];
-}
-
 static void
 on_submit(struct checker *c, const struct sl_history_event *e)
 {
-    struct lane *lane = lane_of(c, e->tenant);
-    for (uint32_t i = 0; e->node != 0 && i < e->value; i++) {
+    uint64_t fresh = 0;
+    for (uint32_t i = 0; e->node != 0 && c->unread_boots == 0 && i < e->value; i++) {
         struct sl_history_event of = *e;
         of.task = i;
         struct task *t = task_of(c, &of);
         if (t->is_fresh || t->was_leased)
             continue;
         t->is_fresh = true;
-        lane->fresh++;
+        fresh++;
     }
-    if (lane->fresh == e->value) /* It has just begun to wait. */
-        memset(c->overtakes + (size_t)e->tenant * c->lanes_count, 0,
-               c->lanes_count * sizeof(c->overtakes[0]));
+    sl_turns_wait(&c->turns, e->tenant, fresh);
 }
 
+/* A task that is put off has no turn, and its tenant none if it has no other. */
+static void
+on_unread(struct checker *c)
+{
+    for (uint32_t j = 0; j < c->jobs_count; j++) {
+        for (uint32_t t = 0; t < c->jobs[j].tasks_count; t++)
+            c->jobs[j].tasks[t].is_fresh = c->jobs[j].tasks[t].is_charged = false;
+    }
+    sl_turns_forget(&c->turns);
+    c->unread_boots = 2; /* The disk may fail only as the next one begins. */
+}
+
+/* Whoever held it before is over: its lease has lapsed. */
 static void
 share(struct checker *c, const struct sl_history_event *e)
 {
-    struct lane *served = lane_of(c, e->tenant);
+    struct sl_turns_fault fault;
     struct task *t = task_of(c, e);
-    served->fresh -= t->is_fresh;
-    t->is_fresh = false;
+    pay(c, t, 0);
     t->was_leased = true;
-    memset(c->overtakes + (size_t)e->tenant * c->lanes_count, 0,
-           c->lanes_count * sizeof(c->overtakes[0]));
-    for (uint32_t i = e->tenant % 4; i < c->lanes_count; i += 4) {
-        if (i == e->tenant || c->lanes[i].fresh == 0)
-            continue;
-        uint32_t times = ++c->overtakes[(size_t)i * c->lanes_count + e->tenant];
-        if (times > SL_HISTORY_OVERTAKES)
-            fail(c, "share: tenant %u got %u leases while tenant %u had work and got none",
-                 e->tenant / 4, times, i / 4);
-    }
+    t->tenant = e->tenant;
+    t->since_ns = e->at_ns;
+    if (c->unread_boots > 0)
+        return;
+    if (!sl_turns_lease(&c->turns, e->tenant, t->is_fresh, &t->charge_ns, &fault))
+        fail(c,
+             "share: tenant %u gets a lease, %" PRIu64 " ms of service ahead of tenant %u's turn",
+             fault.lane / 4, fault.over_ns / SL_MILLI_NS, fault.waiting / 4);
+    t->is_fresh = false;
+    t->is_charged = true;
 }
 
 /* ---- calls --------------------------------------------------------------------------------- */
@@ -312,11 +382,15 @@ look(struct checker *c, const struct sl_history_event *e)
         job_of(c, e->job)->is_acked = true;
         break;
     case SL_HISTORY_CANCEL:
-        job_of(c, e->job)->is_canceled = true;
+        on_cancel(c, e->job);
         break;
     case SL_HISTORY_LEASE:
+        come_again(c, e);
         share(c, e);
         on_lease(c, e);
+        break;
+    case SL_HISTORY_UNSENT:
+        on_unsent(c, e);
         break;
     case SL_HISTORY_BEAT:
         on_beat(c, e);
@@ -329,6 +403,7 @@ look(struct checker *c, const struct sl_history_event *e)
         on_taken(c, e);
         break;
     case SL_HISTORY_DURABLE:
+        forget_unsent(c, e);
         task_of(c, e)->is_durable = true;
         break;
     case SL_HISTORY_ENDED:
@@ -343,7 +418,13 @@ look(struct checker *c, const struct sl_history_event *e)
     case SL_HISTORY_PAUSE:
         on_pause(c, e);
         break;
+    case SL_HISTORY_UNREAD:
+        on_unread(c);
+        break;
     case SL_HISTORY_BOOT:
+        c->unread_boots -= c->unread_boots > 0;
+        on_death(c);
+        break;
     case SL_HISTORY_DEATH:
         on_death(c);
         break;
@@ -382,8 +463,8 @@ sl_history_check(const struct sl_history *h, char *ret_failure, size_t failure_s
         sl_free(c.jobs[j].tasks);
     sl_free(c.jobs);
     sl_free(c.live);
-    sl_free(c.lanes);
-    sl_free(c.overtakes);
+    sl_free(c.unsent);
+    sl_turns_deinit(&c.turns);
     sl_free(c.calls);
     return c.is_ok;
 }

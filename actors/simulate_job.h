@@ -7,11 +7,12 @@
 #define SL_ACTORS_SIMULATE_JOB_H
 
 #include "actors/record.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 
 #define SL_WORLD_TENANTS    3
 #define SL_WORLD_JOBS       14
 #define SL_WORLD_JOBS_MAX   60000
+#define SL_WORLD_RIVALS     3  /* The last of the first tiers: see plan_rival. */
 #define SL_WORLD_CHAINS     4  /* Of the first jobs; second tiers lie behind the last. */
 #define SL_WORLD_TASKS      24 /* Of a job, at most. */
 #define SL_WORLD_RECORDS    3  /* Of a task, at most. */
@@ -19,6 +20,7 @@
 #define SL_WORLD_NODES_MAX  8
 #define SL_WORLD_MINUTES    2
 #define SL_WORLD_REPLICAS   2 /* Of a node. */
+#define SL_WORLD_ROOM       4 /* Tasks that a node holds, in every other run: so work waits. */
 #define SL_WORLD_BUCKETS    4096
 #define SL_WORLD_TASK_NS    (30 * SL_SECOND_NS)  /* A replica that is silent so long is killed. */
 #define SL_WORLD_REST_NS    (600 * SL_SECOND_NS) /* After the last fault all must rest by then. */
@@ -44,6 +46,7 @@ enum sl_world_work {
 struct sl_world_task {
     enum sl_world_work work;
     uint32_t records; /* That it makes. */
+    uint32_t most_ms; /* That a run of it takes. */
     bool is_in_parts; /* One record a run, and the next run goes on: none of a first tier. */
     /* As the messages tell: */
     uint64_t task_id, epoch_last;

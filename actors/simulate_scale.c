@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/simulate_scale.h"
+#include "actors/queue_projection.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -18,7 +19,7 @@
 #include "actors/simulate_directory.h"
 #include "actors/source.h"
 #include "extractors/replica.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/sim.h"
 #include "runtime/sim_disk.h"
@@ -94,6 +95,7 @@ replica_handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     static const uint8_t none[4];
     struct sl_m_processed m = {.item = SL_BODY(msg, timer)->token,
                                .busy_ns = 20 * SL_MILLI_NS,
+                               .served_ns = 20 * SL_MILLI_NS,
                                .outputs = sl_slice(none, sizeof(none)),
                                .code = sl_slice_str(""),
                                .message = sl_slice_str(""),
@@ -184,12 +186,7 @@ static enum sl_err
 open_store(struct scale *s)
 {
     s->queue = sl_queue_create();
-    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
-                                  .name = "queue",
-                                  .self = s->queue,
-                                  .apply = sl_queue_apply,
-                                  .snapshot = sl_queue_snapshot,
-                                  .restore = sl_queue_restore};
+    struct sl_projection queue = sl_queue_projection(s->queue);
     struct sl_store_options options = {.directory = s->directory,
                                        .disk = &s->disk_ops,
                                        .projections = &queue,
@@ -320,7 +317,6 @@ submit_all(struct scale *s)
 static void
 finish_all(struct scale *s)
 {
-    struct sl_queue_depth any;
     uint64_t before = memory(s), until_ns = sl_sim_now_ns(s->sim) + RUN_NS;
     s->result->decisions = s->result->deciding_ns = 0;
     uint64_t began_ns = s->options.ran_ns == NULL ? 0 : s->options.ran_ns();
@@ -329,7 +325,7 @@ finish_all(struct scale *s)
            sl_sim_now_ns(s->sim) < until_ns && sl_sim_step(s->sim))
         ;
     run_until(s, sl_sim_now_ns(s->sim) + SL_SECOND_NS);
-    if (s->result->done != s->options.tasks || sl_queue_depths(s->queue, &any, 1) != 0)
+    if (s->result->done != s->options.tasks || sl_queue_has_work(s->queue))
         fail(s, "%" PRIu64 " of %u tasks are done", s->result->done, s->options.tasks);
     s->result->events = sl_sim_events(s->sim) - events;
     s->result->virtual_ns = sl_sim_now_ns(s->sim) - at_ns;

@@ -29,6 +29,7 @@ start_node(struct sl_world *w, const struct sl_world_child *c)
                                               .replicas_max = SL_WORLD_REPLICAS,
                                               .task_ns = SL_WORLD_TASK_NS,
                                               .idle_ns = 20 * SL_SECOND_NS},
+                                     .room = w->options.seed % 2 == 0 ? SL_WORLD_ROOM : 0,
                                      .pid = c->pid};
     sl_sim_link(w->sim, c->process, w->main);
     sl_sim_spawn(w->sim, c->process, SL_ACTOR_AGENT, &sl_agent_class, &agent);

@@ -7,6 +7,7 @@
  *   simulate_fault.c    how they do
  *   simulate_spawner.c  the spawner: processes of nodes and replicas come and go
  *   simulate_double.c   doubles of the gateway (submits, cancels, calls) and of a replica
+ *   simulate_queue.h    tenants' own queues, and who works on them
  *   simulate_check.c    what must hold: messages and the store
  *   simulate_history.c  what must hold: the history alone
  */
@@ -19,7 +20,7 @@
 #include "actors/simulate_history.h"
 #include "actors/simulate_job.h"
 #include "runtime/sim.h"
-#include "runtime/sim_disk.h"
+#include "runtime/sim_storage.h"
 
 struct sl_world_child {
     uint64_t kind, tag, pid;
@@ -31,15 +32,13 @@ struct sl_world {
     struct sl_simulate_options options;
     struct sl_simulate_result *result;
     struct sl_sim *sim;
-    char *directory;
-    struct sl_sim_disk *disk;
-    struct sl_disk disk_ops;
+    struct sl_sim_storage storage;
     /* Of the main process that runs, if any. */
     uint32_t main;
     struct sl_store *store;
     struct sl_queue *queue;
     struct sl_index_cache *indexes;
-    struct sl_buf queue_before; /* The queue's snapshot when the last one died; empty: unknown. */
+    uint64_t queue_before; /* The queue's digest when the last one died; 0: unknown. */
     bool is_spawner_down;
     bool is_crash_armed; /* The main process dies about when it next says something. */
     struct sl_world_child *children;
@@ -54,6 +53,7 @@ struct sl_world {
     struct sl_buf nonces; /* A byte for each run of a task: 1 when it ended under a live lease. */
     uint64_t fault_until_ns;
     struct sl_fault_plan plan;
+    struct sl_simq *own; /* simulate_queue.h */
     uint64_t start_fails_until_ns, item_fails_until_ns;
     struct sl_history history;
     uint64_t call_last, stale_before;
@@ -68,11 +68,19 @@ sl_world_is_second(const struct sl_world *w, uint32_t job)
 {
     return job >= w->jobs_count;
 }
+/* Jobs that are submitted together, in a class of their own. */
+static inline bool
+sl_world_is_rival(const struct sl_world *w, uint32_t job)
+{
+    return job < w->jobs_count && job + SL_WORLD_RIVALS >= w->jobs_count;
+}
 /* Only here may inputs be missing: those tasks are leased and end unseen by the history, so nothing
  * is said of such a lane's share. Lanes are {tenant}:{class}, six of them. */
 static inline bool
 sl_world_is_veiled(const struct sl_world *w, uint32_t job)
 {
+    if (sl_world_is_rival(w, job))
+        return false;
     uint32_t lane = (sl_world_is_second(w, job) ? job - w->jobs_count : job) % 6;
     return lane == 0 || lane == 3 || lane == 5;
 }
@@ -80,7 +88,13 @@ sl_world_is_veiled(const struct sl_world *w, uint32_t job)
 static inline uint32_t
 sl_world_lane(const struct sl_world *w, uint32_t job)
 {
-    return (uint32_t)w->jobs[job].scope.id * 4 + (sl_world_is_second(w, job) ? 0 : job % 2);
+    uint32_t class = sl_world_is_second(w, job) ? 0 : sl_world_is_rival(w, job) ? 2 : job % 2;
+    return (uint32_t)w->jobs[job].scope.id * 4 + class;
+}
+static inline bool
+sl_world_is_delayed(const struct sl_world *w, uint32_t job)
+{
+    return job % 5 == 0 && !sl_world_is_rival(w, job);
 }
 
 /* Note what did not hold; the first one counts. */

@@ -56,8 +56,9 @@ compare(const void *a, const void *b)
 }
 
 static enum sl_err
-count(void *arg, uint64_t position, struct sl_slice payload)
+count(void *arg, uint64_t position, struct sl_slice payload, struct sl_log_at at)
 {
+    (void)at;
     uint64_t *bytes = arg;
     (void)position;
     *bytes += payload.size;
@@ -74,8 +75,9 @@ measure_log_read(const char *directory)
     snprintf(path, sizeof(path), "%s/log", directory);
     must(sl_disk_open(path, &disk), "disk");
     struct sl_log_options options = {.disk = disk, .is_sync_off = true};
+    struct sl_log_replay replay = {.arg = &bytes, .record = count};
     uint64_t start = sl_time_mono_ns();
-    must(sl_log_open(&options, 0, count, &bytes, &log), "log");
+    must(sl_log_open(&options, &replay, &log), "log");
     double s = (double)(sl_time_mono_ns() - start) / 1e9;
     printf("log_read_records_per_s %.0f\nlog_read_mb_per_s %.0f\n", (double)sl_log_last(log) / s,
            (double)bytes / 1e6 / s);

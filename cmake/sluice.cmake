@@ -73,7 +73,8 @@ endfunction()
 # sl_tsan_test(runtime/live sluice-runtime): tests/runtime/live_tsan.c, a plain executable.
 function(sl_tsan_test path)
   string(REPLACE "/" "-" name ${path})
-  add_executable(tsan-${name} ${CMAKE_SOURCE_DIR}/tests/${path}_tsan.c)
+  add_executable(tsan-${name} ${CMAKE_SOURCE_DIR}/tests/${path}_tsan.c
+                 ${CMAKE_SOURCE_DIR}/tests/runtime/thread_reports.c)
   target_link_libraries(tsan-${name} PRIVATE ${ARGN})
   set_target_properties(tsan-${name} PROPERTIES
                         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

@@ -29,6 +29,8 @@
 #define REPLICA_ACTOR  1
 #define BAD_START_EXIT 3
 #define POLLS_MAX      4
+#define SIZE_COUNTED   (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
+#define SIZE_OF_ANY    512
 
 struct replica {
     struct sl_json_doc *doc;
@@ -39,6 +41,10 @@ struct replica {
     struct sl_host *host;
     char *blobs, *index, *name;
     bool is_stopping;
+};
+
+struct took { /* How long: the items of a batch on average, and one of them. */
+    uint64_t mean_ns, own_ns;
 };
 
 /* A batch: the messages, and what the plugin is handed, which points into them. */
@@ -221,12 +227,15 @@ free_inputs(struct sluice_input *inputs, uint32_t count)
 }
 
 static void
-refuse(struct replica *r, const struct sl_msg *msg, const char *code, const char *why)
+refuse(struct replica *r, const struct sl_msg *msg, struct took took, const char *code,
+       const char *why)
 {
     struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
                                .kind = SLUICE_ERROR_PERMANENT,
                                .code = sl_slice_str(code),
-                               .message = sl_slice_str(why)};
+                               .message = sl_slice_str(why),
+                               .busy_ns = took.mean_ns,
+                               .served_ns = took.own_ns};
     send_message(r, SL_M_processed, &m);
 }
 
@@ -240,7 +249,7 @@ batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
     const char *why = read_inputs(r, b, m->inputs, inputs, &count);
     if (why != NULL) {
         free_inputs(inputs, count);
-        refuse(r, msg, "input_missing", why);
+        refuse(r, msg, (struct took){0}, "input_missing", why);
         sl_links_flush(r->links);
         sl_msg_destroy(&msg);
         return;
@@ -291,7 +300,7 @@ append_outputs(const struct sl_host_result *result, struct sl_buf *out)
 
 static void
 answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result *result,
-       uint64_t busy_ns, struct sl_buf *scratch)
+       struct took took, struct sl_buf *scratch)
 {
     sl_buf_clear(scratch);
     append_outputs(result, scratch);
@@ -300,16 +309,40 @@ answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result 
                                .code = sl_slice_str(result->code),
                                .message = sl_slice_str(result->message),
                                .outputs = sl_buf_slice(scratch),
-                               .busy_ns = busy_ns};
+                               .busy_ns = took.mean_ns,
+                               .served_ns = took.own_ns};
     if (result->is_paused)
         m.resume = sl_slice(result->resume, result->resume_bytes);
     if (m.kind != 0) {
         m.outputs = (struct sl_slice){0};
     } else if (scratch->size > SL_LIMIT_OUTPUTS_BYTES) {
-        refuse(r, msg, "outputs_too_large", "the item makes more than one message may carry");
+        refuse(r, msg, took, "outputs_too_large", "the item makes more than one message may carry");
         return;
     }
     send_message(r, SL_M_processed, &m);
+}
+
+/*
+ * How much of its batch's time an item is taken for: by the size of its inputs. A batch holds items
+ * of many tenants, and by their number those with short texts would pay for the long ones. Each has
+ * a part that does not depend on its size, and none counts for more than is worked on at a time.
+ */
+static uint64_t
+item_size(const struct sluice_item *item)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < item->input_count; i++)
+        size += SL_MIN(item->inputs[i].data_bytes, (uint64_t)SIZE_COUNTED);
+    return SIZE_OF_ANY + SL_MIN(size, (uint64_t)SIZE_COUNTED);
+}
+
+static uint64_t
+batch_size(const struct batch *b)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        size += item_size(&b->items[i]);
+    return size;
 }
 
 static void
@@ -322,12 +355,15 @@ run_batch(struct replica *r, struct batch *b)
     struct sl_buf scratch = {0};
     uint64_t start_ns = sl_time_mono_ns();
     enum sl_err err = sl_host_process(r->host, b->items, b->count, &results);
-    uint64_t busy_ns = (sl_time_mono_ns() - start_ns) / b->count;
+    double took_ns = (double)(sl_time_mono_ns() - start_ns), size = (double)batch_size(b);
     if (err != SL_OK)
         sl_report_warn("batch-failed", "items=%u err=%s", b->count, sl_err_name(err));
-    for (uint32_t i = 0; i < b->count; i++)
-        answer(r, b->messages[i], i < results.count ? &results.items[i] : &refused, busy_ns,
-               &scratch);
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint64_t own_ns = (uint64_t)(took_ns * (double)item_size(&b->items[i]) / size);
+        struct took took = {.mean_ns = (uint64_t)took_ns / b->count,
+                            .own_ns = SL_MAX(own_ns, UINT64_C(1))}; /* 0: not begun. */
+        answer(r, b->messages[i], i < results.count ? &results.items[i] : &refused, took, &scratch);
+    }
     sl_host_results_deinit(&results);
     sl_buf_deinit(&scratch);
     sl_links_flush(r->links);

@@ -7,6 +7,7 @@
 #include "actors/rows.h"
 #include "gateway/ask.h"
 #include "gateway/purge.h"
+#include "gateway/queue_waits.h"
 #include "gateway/runner.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -20,6 +21,7 @@
 #define SWEEP_ROWS     1000
 #define TOKEN_SWEEP    0
 #define TOKEN_PURGE    1
+#define TOKEN_LAST     TOKEN_PURGE       /* Above it: the serial of a call that gave its turn. */
 #define PURGE_NEXT_NS  (2 * SL_MILLI_NS) /* Calls run between slices. */
 #define PURGE_AGAIN_NS SL_SECOND_NS      /* After a failed commit. */
 #define SWEEP_NEXT_NS  SL_SECOND_NS
@@ -33,6 +35,8 @@ struct waiting {
     struct sl_call *call;
     sl_handler_fn *then;
     void (*work)(struct sl_call *call);
+    bool is_long, is_queued;    /* Queued: its work has not been given to the pool. */
+    struct sl_queue_wait queue; /* Lane 0: it waits for none. */
 };
 
 struct api {
@@ -40,8 +44,11 @@ struct api {
     struct sl_ctx *ctx; /* Of the message being handled: asks go out through it. */
     struct waiting *waiting;
     uint32_t waiting_count;
+    uint32_t long_count; /* Works of minutes under way. */
     uint64_t serial_last;
     bool is_purging; /* Its timer is set. */
+    bool is_stopping;
+    struct sl_queue_waits *queues; /* Which calls wait for own queues. */
     struct sl_scope sweep_scope;
     struct sl_buf sweep_tenant, sweep_row; /* Where the sweep of expired replies goes on. */
 };
@@ -117,12 +124,12 @@ sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl
 }
 
 void
-sl_call_nodes(struct sl_call *call, sl_handler_fn *then)
+sl_call_nodes(struct sl_call *call, uint64_t what, sl_handler_fn *then)
 {
     struct api *a = call->internal;
     struct waiting *w = begin_wait(call, then);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_HEAD), w->serial, SL_M_node_list,
-               &(struct sl_m_node_list){0});
+               &(struct sl_m_node_list){.reason = what});
 }
 
 void
@@ -173,6 +180,71 @@ sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handle
     sl_work(a->ctx, run_work, w, w->serial);
 }
 
+/* The list is newest first: the last that is found is who came first. */
+static void
+start_long(struct api *a)
+{
+    struct waiting *next = NULL;
+    for (struct waiting *w = a->waiting; w != NULL; w = w->next)
+        next = w->is_queued ? w : next;
+    if (next == NULL || a->long_count == SL_LONG_WORK_AT_ONCE)
+        return;
+    next->is_queued = false;
+    a->long_count++;
+    sl_work(a->ctx, run_work, next, next->serial);
+}
+
+void
+sl_call_work_long(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then)
+{
+    struct waiting *w = begin_wait(call, then);
+    w->work = work;
+    w->is_long = w->is_queued = true;
+    start_long(call->internal);
+}
+
+/* By a timer: it needs no thread, and no mailbox refuses it. */
+void
+sl_call_yield(struct sl_call *call, sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    sl_after(a->ctx, 0, w->serial);
+}
+
+void
+sl_call_await_queue(struct sl_call *call, uint64_t lane, uint64_t delay_ns, sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    w->queue = (struct sl_queue_wait){.serial = w->serial, .scope = call->who.scope, .lane = lane};
+    sl_queue_waits_add(a->queues, &w->queue);
+    sl_after(a->ctx, a->is_stopping ? 0 : delay_ns, w->serial);
+}
+
+static void
+send_ready(struct api *a)
+{
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_API), SL_M_queue_ready, &(struct sl_m_queue_ready){0});
+}
+
+static void
+touch_queue(struct sl_call *call, void *arg)
+{
+    struct api *a = call->internal;
+    const struct sl_queue_wait *what = arg;
+    if (sl_queue_waits_touch(a->queues, what->scope, what->lane, true))
+        send_ready(a);
+}
+
+void
+sl_call_touch_queue(struct sl_call *call, struct sl_scope scope, uint64_t lane)
+{
+    struct sl_queue_wait *what = sl_call_alloc(call, sizeof(*what));
+    *what = (struct sl_queue_wait){.scope = scope, .lane = lane};
+    sl_call_after_commit(call, touch_queue, what);
+}
+
 struct later {
     void (*work)(void *arg);
     void *arg;
@@ -208,6 +280,20 @@ void
 sl_call_wake_dispatcher(struct sl_call *call)
 {
     sl_call_after_commit(call, send_wake, NULL);
+}
+
+static void
+send_wake_broker(struct sl_call *call, void *arg)
+{
+    (void)arg;
+    struct api *a = call->internal;
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_BROKER), SL_M_wake, &(struct sl_m_wake){0});
+}
+
+void
+sl_call_wake_broker(struct sl_call *call)
+{
+    sl_call_after_commit(call, send_wake_broker, NULL);
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
@@ -257,6 +343,7 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     call->internal = a;
     call->random = ctx->random;
     call->now_ms = ctx->now_ms;
+    call->now_ns = ctx->now_ns;
     sl_runner_run(a->options.gateway, call);
     finish(a, call);
 }
@@ -270,6 +357,8 @@ end_wait(struct api *a, uint64_t serial)
             continue;
         *at = w->next;
         a->waiting_count--;
+        if (w->queue.lane != 0)
+            sl_queue_waits_remove(a->queues, &w->queue);
         return w;
     }
     return NULL;
@@ -280,6 +369,9 @@ go_on(struct api *a, struct sl_ctx *ctx, struct waiting *w)
 {
     struct sl_call *call = w->call;
     call->now_ms = ctx->now_ms;
+    call->now_ns = ctx->now_ns;
+    if (w->queue.lane != 0 && a->is_stopping)
+        call->wait.error = SL_ECANCELED;
     sl_runner_continue(a->options.gateway, call, w->then);
     sl_free(w);
     finish(a, call);
@@ -304,36 +396,62 @@ on_embedded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     go_on(self, ctx, w);
 }
 
+/* What came is an error and a text. */
+static void
+go_on_with(struct api *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_t err,
+           struct sl_slice message)
+{
+    struct waiting *w = end_wait(a, msg->request);
+    if (w == NULL)
+        return;
+    w->call->wait.error = err < SL_ERR_COUNT ? (enum sl_err)err : SL_EBUG;
+    w->call->wait.message = (const char *)sl_call_copy(w->call, message).data;
+    go_on(a, ctx, w);
+}
+
 static void
 on_model_loaded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     const struct sl_m_model_loaded *m = SL_BODY(msg, model_loaded);
-    struct waiting *w = end_wait(self, msg->request);
-    if (w == NULL)
-        return;
-    w->call->wait.error = m->err < SL_ERR_COUNT ? (enum sl_err)m->err : SL_EBUG;
-    w->call->wait.message = (const char *)sl_call_copy(w->call, m->message).data;
-    go_on(self, ctx, w);
+    go_on_with(self, ctx, msg, m->err, m->message);
 }
 
 static void
 on_node_ordered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     const struct sl_m_node_ordered *m = SL_BODY(msg, node_ordered);
-    struct waiting *w = end_wait(self, msg->request);
-    if (w == NULL)
-        return;
-    w->call->wait.error = m->err < SL_ERR_COUNT ? (enum sl_err)m->err : SL_EBUG;
-    w->call->wait.message = (const char *)sl_call_copy(w->call, m->message).data;
-    go_on(self, ctx, w);
+    go_on_with(self, ctx, msg, m->err, m->message);
 }
 
 static void
 on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    struct waiting *w = end_wait(self, SL_BODY(msg, work_done)->token);
-    if (w != NULL)
-        go_on(self, ctx, w);
+    struct api *a = self;
+    struct waiting *w = end_wait(a, SL_BODY(msg, work_done)->token);
+    if (w == NULL)
+        return;
+    if (w->is_long) {
+        a->long_count--;
+        start_long(a);
+    }
+    go_on(a, ctx, w);
+}
+
+/* Those that are ready now; who waits again meanwhile is not. */
+static void
+on_queue_ready(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct api *a = self;
+    uint64_t serial;
+    if (SL_BODY(msg, queue_ready)->is_stopping) {
+        a->is_stopping = true;
+        (void)sl_queue_waits_touch_all(a->queues);
+    }
+    while (sl_queue_waits_take(a->queues, &serial)) {
+        struct waiting *w = end_wait(a, serial);
+        if (w != NULL)
+            go_on(a, ctx, w);
+    }
 }
 
 static void
@@ -443,11 +561,18 @@ static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct api *a = self;
-    if (SL_BODY(msg, timer)->token == TOKEN_PURGE) {
+    uint64_t token = SL_BODY(msg, timer)->token;
+    if (token == TOKEN_PURGE) {
         purge(a, ctx);
         return;
     }
-    sweep(a, ctx);
+    if (token == TOKEN_SWEEP) {
+        sweep(a, ctx);
+        return;
+    }
+    struct waiting *w = end_wait(a, token);
+    if (w != NULL)
+        go_on(a, ctx, w);
 }
 
 static const struct sl_on table[] = {
@@ -457,6 +582,7 @@ static const struct sl_on table[] = {
     {SL_M_work_done, on_work_done},
     {SL_M_node_ordered, on_node_ordered},
     {SL_M_api_status, on_status},
+    {SL_M_queue_ready, on_queue_ready},
     {SL_M_job_ended, on_job_ended},
     {SL_M_timer, on_timer},
 };
@@ -476,6 +602,8 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct api *a = self;
     a->options = *(const struct sl_api_options *)argument;
+    a->serial_last = TOKEN_LAST;
+    a->queues = sl_queue_waits_create();
     if (a->options.gateway->store == NULL)
         return; /* A gateway's: it runs calls that need none. */
     a->ctx = ctx;
@@ -494,6 +622,7 @@ deinit(void *self)
         sl_call_destroy(&w->call);
         sl_free(w);
     }
+    sl_queue_waits_destroy(&a->queues);
     sl_buf_deinit(&a->sweep_tenant);
     sl_buf_deinit(&a->sweep_row);
 }
@@ -510,4 +639,10 @@ uint32_t
 sl_api_waiting(const void *api)
 {
     return ((const struct api *)api)->waiting_count;
+}
+
+bool
+sl_api_touch(void *api, struct sl_scope scope, uint64_t lane, bool is_all)
+{
+    return sl_queue_waits_touch(((struct api *)api)->queues, scope, lane, is_all);
 }

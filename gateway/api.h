@@ -7,7 +7,7 @@
  *                        `ask--> (waits) --embedded, model_loaded, work_done--> continue --> ...
  *
  * Every wait ends: the router answers each call by its deadline, and the I/O pool runs all it
- * takes.
+ * takes. Who gives its turn waits for no pool: a timer brings it back.
  */
 #ifndef SL_GATEWAY_API_H
 #define SL_GATEWAY_API_H
@@ -15,9 +15,10 @@
 #include "actors/cluster.h"
 #include "gateway/gateway.h"
 
-#define SL_PORT_FRONT 2
+#define SL_PORT_FRONT        2
+#define SL_LONG_WORK_AT_ONCE 2 /* Of sl_call_work_long; each holds an I/O thread. */
 
-#define F(type, name) SL_C_##type name;
+#define F(type, name)        SL_C_##type name;
 #define MESSAGE(name, fields, doc)                                                                 \
     struct sl_m_##name {                                                                           \
         fields                                                                                     \
@@ -44,6 +45,13 @@ struct sl_api_options {
 };
 
 extern const struct sl_actor_class sl_api_class; /* Argument: sl_api_options. */
+
+/*
+ * Something became of a tenant's own queue, so that one who waits for it is to look, or all: true
+ * if SL_M_queue_ready is to be sent to the actor. Of whoever changes the queue, on the store's
+ * thread.
+ */
+bool sl_api_touch(void *api, struct sl_scope scope, uint64_t lane, bool is_all);
 
 /* Calls that wait or run now: a drain waits for none. */
 uint32_t sl_api_waiting(const void *api);

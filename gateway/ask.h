@@ -8,7 +8,7 @@
 
 #include "actors/index.h"
 #include "gateway/call.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 /*
@@ -25,14 +25,21 @@ const float *sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensi
  */
 void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then);
 
+/* The same for work that may take minutes: few of these run at a time, so that threads are left to
+ * the rest; the others wait in the order they came. */
+void sl_call_work_long(struct sl_call *call, void (*work)(struct sl_call *call),
+                       sl_handler_fn *then);
+/* Let all run that wait for the store's thread, then `then`. */
+void sl_call_yield(struct sl_call *call, sl_handler_fn *then);
+
 /* After the commit: have all nodes forget a model. `directory` as for sl_call_model_load, copied.
  */
 void sl_call_model_drop(struct sl_call *call, const char *directory);
 /* Load a model into the object store of a node, then `then`. */
 void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
                         struct sl_slice model_id, const char *directory, sl_handler_fn *then);
-/* The nodes that the head knows: on SL_OK the wait's message is a JSON array. */
-void sl_call_nodes(struct sl_call *call, sl_handler_fn *then);
+/* What the head knows (enum sl_node_list): on SL_OK the wait's message is a JSON array. */
+void sl_call_nodes(struct sl_call *call, uint64_t what, sl_handler_fn *then);
 /* Have the head do something about a node, by name or number: `order` is of enum sl_node_order.
  * SL_ENOTFOUND; SL_EINVAL: not with this node, the message says why. */
 void sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order,
@@ -63,6 +70,16 @@ void sl_call_run_after(struct sl_call *call, bool is_committed);
 
 /* After a commit that enqueued: have the dispatcher look (sent once the commit is durable). */
 void sl_call_wake_dispatcher(struct sl_call *call);
+void sl_call_wake_broker(struct sl_call *call); /* The same for a tenant's own queues. */
+
+/* Wait until something becomes of the tenant's own queue `lane` (sl_lane_hash; or the id of a job,
+ * which is followed), or for delay_ns at
+ * most, then `then`. The wait's error is SL_ECANCELED where the server stops: nobody waits again.
+ */
+void sl_call_await_queue(struct sl_call *call, uint64_t lane, uint64_t delay_ns,
+                         sl_handler_fn *then);
+/* After the commit: all who wait for a tenant's own queue look again. */
+void sl_call_touch_queue(struct sl_call *call, struct sl_scope scope, uint64_t lane);
 
 /* ---- what handlers share ------------------------------------------------------------------- */
 struct sl_queue *sl_call_queue(const struct sl_call *call);

@@ -77,6 +77,29 @@ write_about(struct sl_call *call, const struct sl_batch_job *job, struct sl_json
     sl_jsonw_done(w);
 }
 
+/* Tasks that have begun their way go on in later tiers: only new batches are refused. */
+static bool
+may_enqueue(struct sl_call *call, const struct sl_batch_job *job)
+{
+    struct sl_queue_depth d;
+    if (sl_queue_depth(call->gateway->queue, call->who.scope, SL_CLASS_CPU, 0, &d) != SL_OK)
+        return true;
+    uint64_t depth = d.ready + d.delayed + d.leased;
+    if (!sl_lane_mode_takes(d.settings.mode)) {
+        sl_call_fail(call, SL_API_UNAVAILABLE,
+                     "the queue %s:cpu is draining: it takes no new tasks", call->who.tenant_id);
+        return false;
+    }
+    if (d.settings.depth_max != 0 && depth + job->total > d.settings.depth_max) {
+        sl_call_fail(call, SL_API_QUOTA,
+                     "the queue %s:cpu has %llu tasks and may have %llu: no room for %llu more",
+                     call->who.tenant_id, (unsigned long long)depth,
+                     (unsigned long long)d.settings.depth_max, (unsigned long long)job->total);
+        return false;
+    }
+    return true;
+}
+
 bool
 sl_batch_job_put(struct sl_call *call, struct sl_batch_job *job)
 {
@@ -84,7 +107,8 @@ sl_batch_job_put(struct sl_call *call, struct sl_batch_job *job)
     struct sl_jsonw w;
     struct sl_job_id id = job_id(job);
     bool is_small = job->event.size < SL_LIMIT_RECORD_BYTES / 2;
-    if (is_small) {
+    bool is_put = is_small && may_enqueue(call, job);
+    if (is_put) {
         sl_jsonw_init(&w, &about);
         write_about(call, job, &w);
         sl_job_row_encode(&(struct sl_job_row){.state = SL_JOB_PENDING,
@@ -97,7 +121,7 @@ sl_batch_job_put(struct sl_call *call, struct sl_batch_job *job)
         sl_txn_put(call->txn, call->who.scope, SL_TABLE_JOB, sl_slice(id.bytes, sizeof(id.bytes)),
                    sl_buf_slice(&row));
         sl_call_wake_dispatcher(call);
-    } else {
+    } else if (!is_small) {
         sl_call_fail(call, SL_API_BAD_REQUEST, "%llu tasks are more than one batch may have",
                      (unsigned long long)job->total);
     }
@@ -105,7 +129,7 @@ sl_batch_job_put(struct sl_call *call, struct sl_batch_job *job)
     sl_buf_deinit(&row);
     sl_buf_deinit(&job->event);
     sl_buf_deinit(&job->payload);
-    return is_small;
+    return is_put;
 }
 
 /* ---- submit -------------------------------------------------------------------------------- */

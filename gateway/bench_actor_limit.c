@@ -2,20 +2,17 @@
 /*
  * What bounds messages between two threads of this machine, measured in the same run as our own: a
  * bare ring, which only moves what is in it from one cache to another, and libzmq's inproc://
- * sockets, which are what one would take instead. libzmq is opened by name, as a yardstick: the
- * runtime's own use of it is not the gateway's business.
+ * sockets, which are what one would take instead.
  */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
 #include "gateway/bench_actor.h"
+#include "gateway/bench_zmq.h"
 #include "runtime/time.h"
 
-#define RING_SIZE   2048u
-#define ZMQ_LIBRARY "libzmq.so.5"
-#define ZMQ_PAIR    0 /* As libzmq's header has it: part of its ABI. */
+#define RING_SIZE 2048u
 
 /* ---- a bare ring --------------------------------------------------------------------------- */
 
@@ -68,56 +65,24 @@ empty_ring(struct ring *r)
 }
 
 double
-sl_bench_limit_ring(uint64_t count)
+sl_bench_limit_ring(const struct sl_bench_load *load)
 {
     static struct ring ring;
     pthread_t thread;
     ring.head = ring.tail = 0;
-    ring.count = count;
+    ring.count = load->count;
     uint64_t start_ns = sl_time_mono_ns();
     if (pthread_create(&thread, NULL, fill_ring, &ring) != 0)
         return 0;
     bool is_ok = empty_ring(&ring);
     pthread_join(thread, NULL);
-    return is_ok ? (double)count / ((double)(sl_time_mono_ns() - start_ns) / 1e9) : 0;
+    return is_ok ? (double)load->count / ((double)(sl_time_mono_ns() - start_ns) / 1e9) : 0;
 }
 
 /* ---- libzmq inproc ------------------------------------------------------------------------- */
 
-static struct zmq {
-    void *(*ctx_new)(void);
-    int (*ctx_term)(void *ctx);
-    void *(*socket)(void *ctx, int type);
-    int (*close)(void *socket);
-    int (*bind)(void *socket, const char *address);
-    int (*connect)(void *socket, const char *address);
-    int (*send)(void *socket, const void *bytes, size_t size, int flags);
-    int (*recv)(void *socket, void *bytes, size_t size, int flags);
-} zmq;
-
-/* A pointer to a function out of a pointer to data: POSIX says it may be copied so. */
-static bool
-find(void *library, const char *name, void *ret_function)
-{
-    void *found = dlsym(library, name);
-    memcpy(ret_function, &found, sizeof(found));
-    return found != NULL;
-}
-
-static bool
-open_zmq(void)
-{
-    void *library = zmq.ctx_new != NULL ? NULL : dlopen(ZMQ_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        return zmq.ctx_new != NULL;
-    return find(library, "zmq_ctx_term", &zmq.ctx_term) &&
-           find(library, "zmq_socket", &zmq.socket) && find(library, "zmq_close", &zmq.close) &&
-           find(library, "zmq_bind", &zmq.bind) && find(library, "zmq_connect", &zmq.connect) &&
-           find(library, "zmq_send", &zmq.send) && find(library, "zmq_recv", &zmq.recv) &&
-           find(library, "zmq_ctx_new", &zmq.ctx_new);
-}
-
 struct zmq_side {
+    const struct sl_bench_zmq *zmq;
     void *socket;
     uint64_t count;
     bool is_pingpong;
@@ -129,9 +94,9 @@ send_numbers(void *arg)
     struct zmq_side *side = arg;
     uint64_t answer;
     for (uint64_t i = 0; i < side->count; i++) {
-        (void)zmq.send(side->socket, &i, sizeof(i), 0);
+        (void)side->zmq->send(side->socket, &i, sizeof(i), 0);
         if (side->is_pingpong)
-            (void)zmq.recv(side->socket, &answer, sizeof(answer), 0);
+            (void)side->zmq->recv(side->socket, &answer, sizeof(answer), 0);
     }
     return NULL;
 }
@@ -142,9 +107,10 @@ receive_numbers(const struct zmq_side *side)
     bool is_ok = true;
     uint64_t number = 0;
     for (uint64_t i = 0; i < side->count && is_ok; i++) {
-        is_ok = zmq.recv(side->socket, &number, sizeof(number), 0) == sizeof(number) && number == i;
+        is_ok = side->zmq->recv(side->socket, &number, sizeof(number), 0) == sizeof(number) &&
+                number == i;
         if (is_ok && side->is_pingpong)
-            is_ok = zmq.send(side->socket, &number, sizeof(number), 0) == sizeof(number);
+            is_ok = side->zmq->send(side->socket, &number, sizeof(number), 0) == sizeof(number);
     }
     return is_ok;
 }
@@ -153,34 +119,35 @@ receive_numbers(const struct zmq_side *side)
 static double
 run_zmq(uint64_t count, bool is_pingpong)
 {
-    if (!open_zmq())
+    const struct sl_bench_zmq *zmq = sl_bench_zmq_lookup();
+    if (zmq == NULL)
         return 0;
-    void *ctx = zmq.ctx_new();
-    struct zmq_side sides[2] = {{zmq.socket(ctx, ZMQ_PAIR), count, is_pingpong},
-                                {zmq.socket(ctx, ZMQ_PAIR), count, is_pingpong}};
+    void *ctx = zmq->ctx_new();
+    struct zmq_side sides[2] = {{zmq, zmq->socket(ctx, ZMQ_PAIR), count, is_pingpong},
+                                {zmq, zmq->socket(ctx, ZMQ_PAIR), count, is_pingpong}};
     pthread_t thread;
-    bool is_ok = zmq.bind(sides[0].socket, "inproc://bench") == 0 &&
-                 zmq.connect(sides[1].socket, "inproc://bench") == 0;
+    bool is_ok = zmq->bind(sides[0].socket, "inproc://bench") == 0 &&
+                 zmq->connect(sides[1].socket, "inproc://bench") == 0;
     uint64_t start_ns = sl_time_mono_ns();
     if (is_ok && (is_ok = pthread_create(&thread, NULL, send_numbers, &sides[1]) == 0)) {
         is_ok = receive_numbers(&sides[0]);
         pthread_join(thread, NULL);
     }
     double seconds = (double)(sl_time_mono_ns() - start_ns) / 1e9;
-    (void)zmq.close(sides[0].socket);
-    (void)zmq.close(sides[1].socket);
-    (void)zmq.ctx_term(ctx);
+    (void)zmq->close(sides[0].socket);
+    (void)zmq->close(sides[1].socket);
+    (void)zmq->ctx_term(ctx);
     return is_ok ? (double)(is_pingpong ? 2 * count : count) / seconds : 0;
 }
 
 double
-sl_bench_limit_zmq(uint64_t count)
+sl_bench_limit_zmq(const struct sl_bench_load *load)
 {
-    return run_zmq(count, false);
+    return run_zmq(load->count, false);
 }
 
 double
-sl_bench_limit_zmq_pingpong(uint64_t count)
+sl_bench_limit_zmq_pingpong(const struct sl_bench_load *load)
 {
-    return run_zmq(count / 2, true);
+    return run_zmq(load->count / 2, true);
 }

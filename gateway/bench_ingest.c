@@ -17,6 +17,7 @@
 
 struct times {
     double objects_per_s, creates_per_s, tasks_per_s, growth_mib;
+    double create_us, process_us; /* Processor time of all processes, for each object. */
 };
 
 struct ingest {
@@ -106,13 +107,16 @@ run_objects(struct ingest *in, struct times *ret_times)
     uint64_t submit_ns = 0;
     in->before_mib = in->peak_mib = sl_bench_memory_mib(&in->server, SL_BENCH_ALL);
     in->sample_ns = 0;
+    double idle_s = sl_bench_cpu_s(&in->server);
     uint64_t start_ns = sl_time_mono_ns();
     if (!create_objects(in))
         return false;
     uint64_t created_ns = sl_time_mono_ns();
+    double created_s = sl_bench_cpu_s(&in->server);
     if (!process(in, &submit_ns))
         return false;
     uint64_t processed_ns = sl_time_mono_ns();
+    double processed_s = sl_bench_cpu_s(&in->server);
     if (!sl_bench_check_total(&in->client, in->count))
         return false;
     uint64_t listed_ns = sl_time_mono_ns();
@@ -121,7 +125,9 @@ run_objects(struct ingest *in, struct times *ret_times)
     *ret_times = (struct times){in->count * 1e9 / (double)(listed_ns - start_ns),
                                 in->count * 1e9 / (double)(created_ns - start_ns),
                                 in->count * 1e9 / (double)(processed_ns - submit_ns),
-                                in->peak_mib - in->before_mib};
+                                in->peak_mib - in->before_mib,
+                                (created_s - idle_s) * 1e6 / in->count,
+                                (processed_s - created_s) * 1e6 / in->count};
     return check_pages(in);
 }
 
@@ -235,10 +241,13 @@ static void
 show(const struct sl_bench *bench, const struct times *times, double *p50_ms)
 {
     double objects[RUNS], creates[RUNS], tasks[RUNS], growth_mib = 0;
+    double create_us[RUNS], process_us[RUNS];
     for (uint32_t i = 0; i < RUNS; i++) {
         objects[i] = times[i].objects_per_s;
         creates[i] = times[i].creates_per_s;
         tasks[i] = times[i].tasks_per_s;
+        create_us[i] = times[i].create_us;
+        process_us[i] = times[i].process_us;
         growth_mib = SL_MAX(growth_mib, times[i].growth_mib);
     }
     const char *note = bench->is_quick ? "20000 objects" : NULL;
@@ -256,6 +265,14 @@ show(const struct sl_bench *bench, const struct times *times, double *p50_ms)
         {.name = "ingest.process.tasks_per_s",
          .unit = "1/s",
          .value = sl_bench_median(tasks, RUNS),
+         .note = note},
+        {.name = "ingest.create.cpu_us",
+         .unit = "us",
+         .value = sl_bench_median(create_us, RUNS),
+         .note = note},
+        {.name = "ingest.process.cpu_us",
+         .unit = "us",
+         .value = sl_bench_median(process_us, RUNS),
          .note = note},
         {"ingest.memory_growth", "MiB", SL_BENCH_AT_MOST, 64, growth_mib, note},
         {"ingest.submit_to_running.p50", "ms", SL_BENCH_AT_MOST, 5, sl_bench_median(p50_ms, RUNS),

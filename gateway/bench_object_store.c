@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The suite `object-store`, as far as it is built: exact search over vectors, at the rate the
- * machine reads them, and what a replica waits for when it attaches a model.
+ * The suite `object-store`: objects of an arena, exact search over vectors, at the rate the machine
+ * reads them, and what a replica waits for when it attaches a model.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "gateway/bench.h"
+#include "gateway/bench_arena.h"
 #include "gateway/bench_directory.h"
 #include "gateway/bench_model.h"
 #include "object-store/model.h"
@@ -118,5 +119,6 @@ run_model(const struct sl_bench *bench)
 bool
 sl_bench_object_store(const struct sl_bench *bench)
 {
-    return run_vectors(bench) && run_model(bench);
+    return sl_bench_arena(bench) && sl_bench_objects(bench) && run_vectors(bench) &&
+           run_model(bench);
 }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The suite `queue`, in process so far: the index alone, the index with its log when the caller
+ * The suite `queue`: the index alone, the index with its log when the caller
  * gathers 64 enqueues for a sync, and a lone enqueue against the bare write and fdatasync of as
  * many bytes into a file that was filled with zeroes, in alternating slices of one run.
  */
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "actors/rows.h"
+#include "actors/queue_projection.h"
 #include "gateway/bench.h"
+#include "gateway/bench_bare.h"
 #include "gateway/bench_directory.h"
-#include "queue/queue.h"
+#include "gateway/bench_queue_put.h"
+#include "gateway/bench_queue_remote.h"
+#include "gateway/bench_queue_fair.h"
+#include "gateway/bench_queue_waiting.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/log.h"
 #include "runtime/store.h"
@@ -22,8 +26,6 @@
 #define GROUP         64u
 #define SLICES        12u
 #define SLICE_COMMITS 50u
-#define RAW_SIZE_MAX  512u
-#define RAW_BYTES     (4 * SL_MIB)
 #define PAYLOAD_SIZE  40u
 #define RECORD_SIZE   128u /* About what one enqueue is in the log. */
 
@@ -33,8 +35,8 @@ struct bed {
     struct sl_queue *queue;
     struct sl_store *store;
     char *directory;
-    int raw_fd;
-    uint64_t raw_at, jobs;
+    struct sl_bench_bare bare;
+    uint64_t jobs;
 };
 
 static struct sl_slice
@@ -62,13 +64,13 @@ time_index(void)
     sl_queue_event_enqueue(&event, &enqueue);
     for (uint32_t i = 0; i < INDEX_TASKS; i++)
         sl_queue_event_task(&event, payload());
-    sl_queue_apply(q, scope, sl_buf_slice(&event));
+    sl_queue_apply(q, scope, sl_buf_slice(&event), (struct sl_log_at){1, 0});
     while (sl_queue_lease(q, &want, &lease)) {
         if (sl_queue_check(q, lease.task_id, lease.epoch, &lease) != SL_OK)
             break;
         sl_buf_clear(&event);
-        sl_queue_event_done(&event, lease.task_id);
-        sl_queue_apply(q, scope, sl_buf_slice(&event));
+        sl_queue_event_done(&event, &(struct sl_task_end){.task_id = lease.task_id});
+        sl_queue_apply(q, scope, sl_buf_slice(&event), (struct sl_log_at){1, 0});
         count++;
     }
     double s = (double)(sl_time_mono_ns() - start_ns) / 1e9;
@@ -119,21 +121,6 @@ time_groups(struct bed *b, uint32_t groups, double *ret_per_s)
     return true;
 }
 
-static bool
-raw_write(struct bed *b, size_t size)
-{
-    uint8_t bytes[RAW_SIZE_MAX];
-    sl_assert(size <= sizeof(bytes));
-    memset(bytes, (int)b->raw_at | 1, sizeof(bytes));
-    if (b->raw_at + size > RAW_BYTES)
-        b->raw_at = 0;
-    if (pwrite(b->raw_fd, bytes, size, (off_t)b->raw_at) != (ssize_t)size ||
-        fdatasync(b->raw_fd) != 0)
-        return sl_bench_fail("the bare file cannot be written");
-    b->raw_at += size;
-    return true;
-}
-
 /* One slice: the median of lone enqueues over that of bare writes; *ret_us the former. */
 static bool
 time_lone(struct bed *b, double *ret_ratio, double *ret_us)
@@ -151,7 +138,7 @@ time_lone(struct bed *b, double *ret_ratio, double *ret_us)
     size_t size = after > before ? (size_t)((after - before) / SLICE_COMMITS) : RECORD_SIZE;
     for (uint32_t i = 0; i < SLICE_COMMITS; i++) {
         uint64_t start_ns = sl_time_mono_ns();
-        if (!raw_write(b, SL_MIN(size, (size_t)RAW_SIZE_MAX)))
+        if (!sl_bench_bare_write(&b->bare, SL_MIN(size, (size_t)SL_BENCH_BARE_MAX)))
             return false;
         bare[i] = (double)(sl_time_mono_ns() - start_ns);
     }
@@ -164,19 +151,6 @@ time_lone(struct bed *b, double *ret_ratio, double *ret_us)
 /* ---- the suite ----------------------------------------------------------------------------- */
 
 static bool
-open_raw(struct bed *b)
-{
-    char *path = sl_format("%s/bare", b->directory);
-    uint8_t *zeroes = sl_zalloc(RAW_BYTES);
-    b->raw_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool is_ok = b->raw_fd >= 0 && pwrite(b->raw_fd, zeroes, RAW_BYTES, 0) == (ssize_t)RAW_BYTES &&
-                 fsync(b->raw_fd) == 0;
-    sl_free(path);
-    sl_free(zeroes);
-    return is_ok || sl_bench_fail("the bare file cannot be made");
-}
-
-static bool
 open_bed(const struct sl_bench *bench, struct bed *b)
 {
     b->directory = sl_bench_directory_make(bench);
@@ -184,12 +158,7 @@ open_bed(const struct sl_bench *bench, struct bed *b)
         return false;
     b->queue = sl_queue_create();
     sl_queue_boot(b->queue, 1);
-    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
-                                  .name = "queue",
-                                  .self = b->queue,
-                                  .apply = sl_queue_apply,
-                                  .snapshot = sl_queue_snapshot,
-                                  .restore = sl_queue_restore};
+    struct sl_projection queue = sl_queue_projection(b->queue);
     char *store = sl_format("%s/data", b->directory);
     struct sl_store_options options = {
         .directory = store, .projections = &queue, .projections_count = 1};
@@ -197,7 +166,7 @@ open_bed(const struct sl_bench *bench, struct bed *b)
     sl_free(store);
     if (err != SL_OK)
         return sl_bench_fail("the store does not open: %s", sl_err_text(err));
-    return open_raw(b);
+    return sl_bench_bare_open(b->directory, &b->bare);
 }
 
 static bool
@@ -226,18 +195,19 @@ run_durable(const struct sl_bench *bench, struct bed *b)
 bool
 sl_bench_queue(const struct sl_bench *bench)
 {
-    struct bed b = {.raw_fd = -1};
+    struct bed b = {.bare = {.fd = -1}};
     double index[ROUNDS];
     for (uint32_t i = 0; i < ROUNDS; i++)
         index[i] = time_index();
     sl_bench_show(bench, &(struct sl_bench_figure){.name = "queue.index.tasks_per_s",
                                                    .unit = "1/s",
                                                    .value = sl_bench_median(index, ROUNDS)});
-    bool is_ok = open_bed(bench, &b) && run_durable(bench, &b);
+    bool is_ok = sl_bench_queue_fair(bench) && sl_bench_queue_waiting(bench) &&
+                 open_bed(bench, &b) && run_durable(bench, &b) &&
+                 sl_bench_queue_put(bench, b.store, b.queue);
     sl_store_close(&b.store);
     sl_queue_destroy(&b.queue);
-    if (b.raw_fd >= 0)
-        (void)close(b.raw_fd);
+    sl_bench_bare_close(&b.bare);
     sl_bench_directory_remove(&b.directory);
-    return is_ok;
+    return is_ok && sl_bench_queue_remote(bench);
 }

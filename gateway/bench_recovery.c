@@ -3,9 +3,10 @@
  * The suite `recovery`: a head with 100,000 queued tasks is killed and started again. The clock
  * runs from the fork until the API says that one of them runs, so it includes the catalogue, the
  * log, the queue's index, the node that starts and two requests. Tasks wait because the head that
- * takes them has no nodes; the one that is started again has one.
+ * takes them has no nodes; the one that is started again has one. bench_recovery_jobs.h goes on.
  */
 #include "gateway/bench_batch.h"
+#include "gateway/bench_recovery_jobs.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
@@ -105,5 +106,5 @@ sl_bench_recovery(const struct sl_bench *bench)
                                                    1000, sl_bench_median(lease_ms, runs), note});
     sl_bench_show(bench, &(struct sl_bench_figure){"recovery.head_memory", "MiB", SL_BENCH_AT_MOST,
                                                    150, mib, note});
-    return true;
+    return sl_bench_recovery_jobs(bench);
 }

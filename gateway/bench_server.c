@@ -51,6 +51,18 @@ show_complaints(const char *directory)
     sl_free(path);
 }
 
+char *
+sl_bench_server_address(const struct sl_bench_server *server, const char *name)
+{
+    char *data = sl_format("%s/data", server->directory), *prefix = sl_format("%s=", name);
+    char *found = read_line(data, "address", prefix);
+    sl_free(data);
+    sl_free(prefix);
+    if (found == NULL)
+        (void)sl_bench_fail("the server does not say where its %s is", name);
+    return found;
+}
+
 /* ---- start and stop ------------------------------------------------------------------------ */
 
 SL_NORETURN static void

@@ -179,6 +179,13 @@ sl_api_error_status(enum sl_api_error error)
     return errors[error].status;
 }
 
+const char *
+sl_api_error_type(enum sl_api_error error)
+{
+    sl_assert((unsigned)error < SL_API_ERROR_COUNT);
+    return errors[error].type;
+}
+
 static bool
 is_index(const char *text, size_t size)
 {

@@ -19,6 +19,8 @@
 #ifndef SL_GATEWAY_CALL_H
 #define SL_GATEWAY_CALL_H
 
+#include <stdatomic.h>
+
 #include "runtime/base.h"
 #include "runtime/buf.h"
 #include "runtime/json.h"
@@ -53,8 +55,10 @@ struct sl_call {
     struct sl_json body;                               /* Root; an empty body reads as {}. */
     struct sl_slice namespace_header;                  /* X-Namespace as sent; empty: none. */
     struct sl_slice idempotency_key, user_agent, host; /* As sent; empty: none. */
+    struct sl_slice last_event_id;                     /* Of who follows; empty: none. */
     char namespace_id[20];                             /* Resolved, for routes that need one. */
     uint64_t now_ms;
+    uint64_t now_ns; /* Monotonic, as leases go by. */
 
     /* ---- what a handler works with ---- */
     struct sl_gateway *gateway;
@@ -80,8 +84,11 @@ struct sl_call {
     void *state;         /* The handler's own between ask and continuation. */
     void (*state_free)(void *state);
     struct sl_slice idempotent_row; /* The runner's: where the reply is to be stored. */
-    struct sl_call *next;           /* Of a list of calls that the owner keeps. */
-    uint64_t handle;                /* The poster's: which connection waits for the reply. */
+    struct sl_slice begun; /* What sl_idempotency_note stored when it ran before; empty: nothing. */
+    uint32_t plane;        /* The front's: which of its planes it goes to. */
+    struct sl_call *next;  /* Of a list of calls that the owner keeps. */
+    uint64_t handle;       /* The poster's: which connection waits for the reply. */
+    const atomic_bool *client_gone; /* Of a call of this process: who waits for it has gone. */
     struct sl_call_origin origin;
     void *internal; /* The api actor's. */
 };
@@ -116,6 +123,7 @@ void sl_call_fail(struct sl_call *call, enum sl_api_error error, const char *for
     SL_PRINTF(3, 4);
 /* The status alone, for failures whose reply is written by hand. */
 uint16_t sl_api_error_status(enum sl_api_error error);
+const char *sl_api_error_type(enum sl_api_error error);
 /* Add to error.details of a failed call. */
 void sl_call_detail(struct sl_call *call, const char *name, const char *text);
 void sl_call_detail_raw(struct sl_call *call, const char *name, struct sl_slice json);

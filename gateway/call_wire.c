@@ -5,7 +5,7 @@
 #include "object-store/blob.h"
 #include "runtime/limits.h"
 
-#define WIRE_VERSION    1
+#define WIRE_VERSION    2
 #define WHO_OPERATOR    1u
 #define WHO_SCOPES      2u
 #define UPLOAD_IS_QUERY 1u
@@ -78,6 +78,7 @@ sl_call_request_write(const struct sl_call *call, struct sl_buf *out)
     sl_buf_append_block(out, call->idempotency_key);
     sl_buf_append_block(out, call->user_agent);
     sl_buf_append_block(out, call->host);
+    sl_buf_append_block(out, call->last_event_id);
     /* A form's body follows from its fields. */
     bool has_body = call->route->body == SL_BODY_JSON || call->route->body == SL_BODY_JSON_BIG;
     sl_buf_append_block(out, has_body ? sl_buf_slice(&call->body_buf) : sl_slice_str(""));
@@ -217,6 +218,7 @@ read_request(struct sl_reader *r, struct sl_call *call)
     call->idempotency_key = read_text(r, call);
     call->user_agent = read_text(r, call);
     call->host = read_text(r, call);
+    call->last_event_id = read_text(r, call);
     return !r->is_bad && read_body(r, call);
 }
 

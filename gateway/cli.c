@@ -49,10 +49,22 @@ static const struct sl_cli_option tenant_options[] = {
 static const struct sl_cli_option job_options[] = {
     {"status", "STATUS", "list: PENDING, IN_PROGRESS, COMPLETED, FAILED, ..."},
     {"limit", "N", "list: results at most (10)"},
+    {"queue", "NAME", "with --where: of this queue of the tenant's own"},
+    {"where", "CONDITIONS",
+     "cancel, retry, rm: all that state=S+S,older=1d,newer=2h,attempts=N,"
+     "error=TEXT says"},
+    {0},
+};
+static const struct sl_cli_option dead_options[] = {
+    {"queue", "NAME", "ls, redrive: of this queue"},
+    {"limit", "N", "ls: results at most (100)"},
+    {"where", "CONDITIONS", "redrive: those that older=1d,error=TEXT,... says, as in jobs"},
+    {"rate", "N/s", "redrive: so many a second, until all are"},
+    {"edit", "FILE", "redrive: one job, with what is in the file as payload"},
     {0},
 };
 static const struct sl_cli_option model_options[] = {
-    {"namespace", "NAME", "where the models are"},
+    {"namespace", "NAME", "where the models are (the only one)"},
     {"name", "NAME", "upload: the model's name"},
     {"version", "X.Y.Z", "upload: the model's version"},
     {"format", "FORMAT", "upload: safetensors (default), onnx, pytorch, huggingface"},
@@ -68,6 +80,22 @@ static const struct sl_cli_option key_options[] = {
     {0},
 };
 
+static const struct sl_cli_option queue_options[] = {
+    {"tenant", "ID", "ls: this tenant's only, with the operator's key"},
+    {"limit", "N", "ls, inspect, events: results at most (100); peek: (10)"},
+    {"weight", "N", "limits: its share among tenants, 1 to 1000"},
+    {"aging-ms", "N", "limits: a task gains a priority for each such wait; 0: never"},
+    {"running-max", "N", "limits: tasks at a time; 0: any number"},
+    {"depth-max", "N", "limits: tasks not ended, more are refused; 0: any number"},
+    {"rate", "N", "limits: tasks begun in each rate-period-ms; 0: any number"},
+    {"rate-period-ms", "N", "limits: of the rate"},
+    {"burst", "N", "limits: of the rate, how many at once"},
+    {"after", "ID", "events: those behind this one"},
+    {"force", NULL, "rm: also if jobs in it have not ended"},
+    {"data", "DIR", "backup: of this directory, which no server has open"},
+    {0},
+};
+
 static const struct verb verbs[] = {
     {"status", "", "Say how the server is", sl_cli_status, no_options},
     {"submit", "PATH...", "Send files, folders or .jsonl lines and process them", sl_cli_submit,
@@ -75,14 +103,33 @@ static const struct verb verbs[] = {
     {"search", "QUERY", "Find documents", sl_cli_search, search_options},
     {"tenant", "create ID | list | verify ID", "Tenants, with the operator's key", sl_cli_tenant,
      tenant_options},
-    {"jobs", "list | get ID | logs ID | cancel ID", "Jobs under way and ended", sl_cli_jobs,
-     job_options},
+    {"jobs",
+     "list | get ID | logs ID | cancel ID |\n"
+     "                   show JOB | trace JOB | cancel JOB | retry JOB | rm JOB |\n"
+     "                   cancel, retry, rm --queue NAME --where CONDITIONS",
+     "Jobs under way and ended\n"
+     "list, get and logs are about batches; trace tells what happens until the end; a JOB, as "
+     "job_0123, is of a tenant's own queue",
+     sl_cli_jobs, job_options},
+    {"dead", "ls | show JOB | redrive JOB | redrive --queue NAME",
+     "Jobs of a tenant's own queues that failed for good", sl_cli_dead, dead_options},
     {"models", "list | upload FILE | deploy ID | delete ID", "Models of a namespace", sl_cli_models,
      model_options},
     {"keys", "list | create NAME | rotate NAME | revoke NAME", "API keys, with an admin's key",
      sl_cli_keys, key_options},
     {"nodes", "list | cordon NAME | uncordon NAME | drain NAME", "Nodes, with the operator's key",
      sl_cli_nodes, no_options},
+    {"queue",
+     "ls | get QUEUE | pause QUEUE | resume QUEUE | drain QUEUE | stop QUEUE |\n"
+     "                    limits QUEUE |\n"
+     "                    inspect active, scheduled, leased, dead [NAME] | inspect stats |\n"
+     "                    peek NAME | events NAME | rm NAME | verify DIR | backup DEST",
+     "Queues, as tenant:cpu, and the store they lie in\n"
+     "stop drains a tenant's own queue, which closes once nothing is unfinished.\n"
+     "inspect, peek, events and rm are about the tenant's own queues, by their name alone.\n"
+     "limits, and backup of a server that runs, take the operator's key. verify reads a data\n"
+     "directory that no server has open; it exits with 0 if that is sound, 1 if it is damaged",
+     sl_cli_queue, queue_options},
     {"explain", "placement JOB", "Why a job's tasks run where they do; operator's key",
      sl_cli_explain, no_options},
 };
@@ -127,7 +174,8 @@ print_help(FILE *to)
             (void)fprintf(to, "  %-10s %s\n", programs[i].name, programs[i].summary);
     }
     for (size_t i = 0; i < SL_COUNT_OF(verbs); i++)
-        (void)fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+        (void)fprintf(to, "  %-10s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].summary, "\n"),
+                      verbs[i].summary);
     (void)fputs("  version    Print the version\n  help       Print this\n\n"
                 "'sluice VERB --help' tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 no\n"
                 "connection, 4 the server refused.\n",
@@ -282,7 +330,7 @@ run_verb(const struct verb *v, int argc, char **argv)
         goto out;
     cli->http = sl_http_client_create(cli->url, key[0] == '\0' ? NULL : key);
     code = v->run(cli);
-    if (code == SL_EXIT_USAGE)
+    if (code == SL_EXIT_USAGE && !cli->is_told)
         print_verb_help(v);
 out:
     sl_json_destroy(&cli->doc);

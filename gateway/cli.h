@@ -25,9 +25,10 @@ struct sl_cli {
     const char *url;
     bool is_json;
     bool is_quiet; /* Refusals are not printed: the verb expects some. */
+    bool is_told;  /* What was wrong with the arguments was said: no help follows. */
     /* what was given */
     const struct sl_cli_option *options;
-    const char *values[16]; /* By the place in `options`; "" for a flag that was given. */
+    const char *values[32]; /* By the place in `options`; "" for a flag that was given. */
     const char *arguments[256];
     uint32_t arguments_count;
     struct sl_http_client *http;
@@ -63,6 +64,8 @@ int sl_cli_jobs(struct sl_cli *cli);
 int sl_cli_models(struct sl_cli *cli);
 int sl_cli_keys(struct sl_cli *cli);
 int sl_cli_nodes(struct sl_cli *cli);
+int sl_cli_queue(struct sl_cli *cli);
 int sl_cli_explain(struct sl_cli *cli);
+int sl_cli_dead(struct sl_cli *cli);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "gateway/cli.h"
+#include "gateway/cli_queue.h"
 #include "runtime/alloc.h"
 
 struct action {
@@ -197,21 +197,74 @@ sl_cli_jobs(struct sl_cli *cli)
                                             {"logs", 1, log_job},
                                             {"cancel", 1, cancel_job},
                                             {0}};
-    return act(cli, actions);
+    bool is_own = sl_cli_option(cli, "where") != NULL ||
+                  (cli->arguments_count == 2 && sl_cli_is_own_job(cli->arguments[1]));
+    return is_own ? sl_cli_own_jobs(cli) : act(cli, actions);
+}
+
+/* ---- what there may be only one of -------------------------------------------------------- */
+
+#define CHOICES_SHOWN 10
+
+struct choice {
+    const char *option; /* Which says it: also what it is called. */
+    const char *path;   /* Lists what there is... */
+    const char *name;   /* ...each with its name in this member. */
+};
+
+static void
+say_choices(const struct choice *c, struct sl_json things)
+{
+    struct sl_buf names = {0};
+    for (struct sl_json_iter i = sl_json_iter(things); sl_json_next(&i);) {
+        char *name = sl_json_strdup(sl_json_member(i.value, c->name));
+        sl_buf_printf(&names, "%s%s", names.size == 0 ? "" : ", ", name == NULL ? "-" : name);
+        sl_free(name);
+    }
+    sl_cli_error("there are several: say which %s with --%s: %s%s", c->option, c->option,
+                 sl_buf_text(&names), sl_json_count(things) == CHOICES_SHOWN ? ", ..." : "");
+    sl_buf_deinit(&names);
+}
+
+/* What the option names, or the only one there is. Owned; NULL: said why, the code is in *ret_code.
+ */
+static char *
+choose(struct sl_cli *cli, const struct choice *c, int *ret_code)
+{
+    const char *given = sl_cli_option(cli, c->option);
+    struct sl_json reply;
+    if (given != NULL)
+        return sl_strdup(given);
+    char *path = sl_format("%s?limit=%d", c->path, CHOICES_SHOWN);
+    *ret_code = sl_cli_ask(cli, &(struct sl_http_request){.method = "GET", .path = path}, &reply);
+    sl_free(path);
+    if (*ret_code != SL_EXIT_OK)
+        return NULL;
+    struct sl_json things = sl_json_member(reply, "results");
+    struct sl_json_iter first = sl_json_iter(things);
+    *ret_code = SL_EXIT_USAGE;
+    if (sl_json_count(things) == 1 && sl_json_next(&first))
+        return sl_json_strdup(sl_json_member(first.value, c->name));
+    if (sl_json_count(things) == 0)
+        sl_cli_error("there is no %s", c->option);
+    else
+        say_choices(c, things);
+    return NULL;
 }
 
 /* ---- models -------------------------------------------------------------------------------- */
 
-/* "/v1/namespaces/NAME/models" and what follows. Owned; NULL: no namespace was named. */
+/* "/v1/namespaces/NAME/models" and what follows. Owned; NULL: said why, the code is in *ret_code.
+ */
 static char *
-models_path(const struct sl_cli *cli, const char *rest)
+models_path(struct sl_cli *cli, const char *rest, int *ret_code)
 {
-    const char *name = sl_cli_option(cli, "namespace");
-    if (name == NULL) {
-        sl_cli_error("--namespace is needed");
+    static const struct choice namespace = {"namespace", "/v1/namespaces", "namespace_name"};
+    char *name = choose(cli, &namespace, ret_code);
+    if (name == NULL)
         return NULL;
-    }
     char *escaped = escape(name), *path = sl_format("/v1/namespaces/%s/models%s", escaped, rest);
+    sl_free(name);
     sl_free(escaped);
     return path;
 }
@@ -221,10 +274,11 @@ list_models(struct sl_cli *cli)
 {
     static const char *const columns[] = {"model_id", "model_format", "task_type",
                                           "deployed", "created_at",   NULL};
-    char *path = models_path(cli, "");
+    int code = SL_EXIT_FAILED;
+    char *path = models_path(cli, "", &code);
     if (path == NULL)
-        return SL_EXIT_USAGE;
-    int code =
+        return code;
+    code =
         ask_table(cli, &(struct sl_http_request){.method = "GET", .path = path}, "models", columns);
     sl_free(path);
     return code;
@@ -256,9 +310,10 @@ upload_model(struct sl_cli *cli)
         sl_cli_error("%s cannot be read", file);
         return SL_EXIT_FAILED;
     }
-    char *path = models_path(cli, "");
+    int code = SL_EXIT_FAILED;
+    char *path = models_path(cli, "", &code);
     if (path == NULL)
-        return SL_EXIT_USAGE;
+        return code;
     const char *form[] = {"name",
                           name,
                           "version",
@@ -273,7 +328,7 @@ upload_model(struct sl_cli *cli)
                                 .file = file,
                                 .form = form,
                                 .progress = isatty(STDERR_FILENO) ? show_progress : NULL};
-    int code = ask_members(cli, &q, NULL, names);
+    code = ask_members(cli, &q, NULL, names);
     sl_free(path);
     return code;
 }
@@ -283,8 +338,8 @@ of_model(struct sl_cli *cli, const char *method, const char *verb)
 {
     static const char *const names[] = {"model_id", "deployment_status", "message", NULL};
     char *id = escape(cli->arguments[1]), *rest = sl_format("/%s%s", id, verb);
-    char *path = models_path(cli, rest);
-    int code = SL_EXIT_USAGE;
+    int code = SL_EXIT_FAILED;
+    char *path = models_path(cli, rest, &code);
     if (path != NULL)
         code = ask_members(cli, &(struct sl_http_request){.method = method, .path = path}, NULL,
                            names);
@@ -319,33 +374,12 @@ sl_cli_models(struct sl_cli *cli)
 
 /* ---- keys ---------------------------------------------------------------------------------- */
 
-/* Whose keys: --user, or the only user there is. Owned; NULL: said why, the code is in *ret_code.
- */
-static char *
-find_user(struct sl_cli *cli, int *ret_code)
-{
-    const char *given = sl_cli_option(cli, "user");
-    struct sl_json reply;
-    if (given != NULL)
-        return sl_strdup(given);
-    struct sl_http_request q = {.method = "GET", .path = "/v1/organizations/users?limit=2"};
-    *ret_code = sl_cli_ask(cli, &q, &reply);
-    if (*ret_code != SL_EXIT_OK)
-        return NULL;
-    struct sl_json users = sl_json_member(reply, "results");
-    struct sl_json_iter first = sl_json_iter(users);
-    *ret_code = SL_EXIT_USAGE;
-    if (sl_json_count(users) == 1 && sl_json_next(&first))
-        return sl_json_strdup(sl_json_member(first.value, "email"));
-    sl_cli_error("there are several users: say which with --user");
-    return NULL;
-}
-
 /* "/v1/organizations/users/EMAIL/api-keys" and what follows; the key's name if there is one. */
 static char *
 keys_path(struct sl_cli *cli, const char *name, const char *rest, int *ret_code)
 {
-    char *user = find_user(cli, ret_code);
+    static const struct choice whose = {"user", "/v1/organizations/users", "email"};
+    char *user = choose(cli, &whose, ret_code);
     if (user == NULL)
         return NULL;
     char *escaped = escape(user), *key = escape(name);
@@ -492,6 +526,21 @@ sl_cli_nodes(struct sl_cli *cli)
     return act(cli, actions);
 }
 
+/* The labels that its tasks ask for, and why they wait, where they do. */
+static void
+print_asked(struct sl_json collection)
+{
+    struct sl_json labels = sl_json_member(collection, "labels");
+    struct sl_json parked = sl_json_member(collection, "parked");
+    char *reason = sl_json_strdup(sl_json_member(collection, "reason"));
+    if (sl_json_count(labels) > 0)
+        printf("only nodes with the labels %.*s; %.*s tasks wait for one\n",
+               SL_SLICE_FMT(sl_json_raw(labels)), SL_SLICE_FMT(sl_json_raw(parked)));
+    if (reason != NULL && reason[0] != '\0')
+        printf("%s\n", reason);
+    sl_free(reason);
+}
+
 static int
 explain_placement(struct sl_cli *cli)
 {
@@ -519,6 +568,7 @@ explain_placement(struct sl_cli *cli)
                "not warm\n",
                collection == NULL ? "" : collection);
         sl_free(collection);
+        print_asked(i.value);
         sl_cli_print_table(sl_json_member(i.value, "nodes"), columns);
     }
     return SL_EXIT_OK;

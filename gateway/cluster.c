@@ -19,13 +19,32 @@ on_nodes(struct sl_call *call)
     sl_jsonw_end(&call->out);
 }
 
-sl_handler_fn sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node, sl_api_drain_node,
-    sl_api_explain_placement;
+static void
+on_groups(struct sl_call *call)
+{
+    struct sl_slice text;
+    if (sl_call_wait_error(call, &text) != SL_OK) {
+        sl_call_fail_wait(call);
+        return;
+    }
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_value(&call->out, "groups", sl_call_parse(call, text));
+    sl_jsonw_end(&call->out);
+}
+
+sl_handler_fn sl_api_get_cluster, sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node,
+    sl_api_drain_node, sl_api_explain_placement;
+
+void
+sl_api_get_cluster(struct sl_call *call)
+{
+    sl_call_nodes(call, SL_NODE_LIST_GROUPS, on_groups);
+}
 
 void
 sl_api_list_nodes(struct sl_call *call)
 {
-    sl_call_nodes(call, on_nodes);
+    sl_call_nodes(call, SL_NODE_LIST_NODES, on_nodes);
 }
 
 static void

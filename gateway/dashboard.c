@@ -14,17 +14,17 @@ __asm__(".section .rodata\n"
 extern const char sl_dashboard_html[], sl_dashboard_html_end[];
 
 bool
-sl_dashboard_page(const struct sl_dashboard *dashboard, const char *path, struct sl_buf *out,
-                  const char **ret_type)
+sl_dashboard_page(void *arg, const char *path, struct sl_page *page)
 {
+    const struct sl_dashboard *dashboard = arg;
     if (strcmp(path, "/") == 0) {
-        sl_buf_append(out, sl_dashboard_html, (size_t)(sl_dashboard_html_end - sl_dashboard_html));
-        *ret_type = "text/html; charset=utf-8";
+        sl_buf_append(&page->body, sl_dashboard_html,
+                      (size_t)(sl_dashboard_html_end - sl_dashboard_html));
+        page->type = "text/html; charset=utf-8";
         return true;
     }
     if (strcmp(path, "/status.json") == 0) {
-        dashboard->status(dashboard->arg, out);
-        *ret_type = "application/json";
+        dashboard->status(dashboard->arg, &page->body);
         return true;
     }
     return false;

@@ -14,8 +14,7 @@
 #ifndef SL_GATEWAY_DASHBOARD_H
 #define SL_GATEWAY_DASHBOARD_H
 
-#include "runtime/base.h"
-#include "runtime/buf.h"
+#include "gateway/front.h"
 
 struct sl_dashboard {
     /* Append the status as JSON. Called on a front's thread, about once a second a viewer. */
@@ -24,8 +23,7 @@ struct sl_dashboard {
 };
 
 /* What sl_front_options.page wants; `dashboard` is a struct sl_dashboard. */
-bool sl_dashboard_page(const struct sl_dashboard *dashboard, const char *path, struct sl_buf *out,
-                       const char **ret_type);
+bool sl_dashboard_page(void *dashboard, const char *path, struct sl_page *page);
 
 /*
  * Whether a request addressed this machine by number or as localhost, and, if a page asked, a page

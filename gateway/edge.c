@@ -30,7 +30,9 @@ struct edge {
     bool is_member;
     bool has_joined, is_linked; /* Joining waits for a link: what is said without one piles up. */
     bool are_keys_missed;       /* All are asked for; until they come the others mean nothing. */
+    bool is_refused;            /* For good: it does not join again. */
     uint64_t term, keys_number, heard_ns;
+    uint64_t changes;   /* Number of the last edge_stale. */
     struct sl_buf keys; /* Pieces of all keys, until the last is here. */
     struct sl_relay_parts parts;
     uint64_t serial_last;
@@ -49,6 +51,8 @@ at_head(void)
 /* ---- answering ----------------------------------------------------------------------------- */
 
 /* A file that the head did not take would lie about until it starts again. */
+static const struct sl_scope all_scopes = {0};
+
 static void
 drop_upload(struct edge *e, const struct sl_call *call)
 {
@@ -84,19 +88,39 @@ end_pending(struct edge *e, struct pending *p)
     return call;
 }
 
-/* Whatever waits for the head waits in vain. */
+/* Run it here, if it is known what it runs on; without the head also by what was known before. */
+static bool
+run_directly(struct edge *e, struct sl_ctx *ctx, struct sl_call *call, const uint8_t *key)
+{
+    struct sl_resolved what;
+    if ((e->is_member && e->counts.nodes == 0) ||
+        !sl_resolved_get(e->cache, key, !e->is_member, &what))
+        return false;
+    call->resolved = (struct sl_resolved){.extraction = sl_call_copy(call, what.extraction),
+                                          .model = sl_call_copy(call, what.model)};
+    e->counts.direct++;
+    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_api_call,
+            &(struct sl_m_api_call){.call = (uint64_t)(uintptr_t)call});
+    return true;
+}
+
+/* Whatever waits for the head waits in vain, but for what can be done here. */
 static void
 lose_head(struct edge *e, struct sl_ctx *ctx, const char *why)
 {
     if (!e->is_member)
         return;
     e->is_member = false;
-    sl_report_warn("head-lost", "why=%s calls=%u", why, e->counts.pending);
+    sl_report_warn("head-lost", "head=%s why=%s calls=%u", e->options.head, why, e->counts.pending);
     for (uint32_t i = 0; i < SL_EDGE_CALLS_MAX && e->counts.pending > 0; i++) {
         if (e->pending[i].serial == 0)
             continue;
+        struct pending p = e->pending[i];
+        struct sl_call *call = end_pending(e, &e->pending[i]);
+        if (p.has_key && run_directly(e, ctx, call, p.key))
+            continue; /* It only computes: here as well, and again if need be. */
         e->counts.lost++;
-        fail(e, ctx, end_pending(e, &e->pending[i]), "head_lost");
+        fail(e, ctx, call, "head_lost");
     }
 }
 
@@ -109,6 +133,8 @@ join(struct edge *e, struct sl_ctx *ctx)
                                .pid = e->options.pid,
                                .name = sl_slice_str(e->options.name),
                                .endpoint = sl_slice_str(e->options.endpoint)};
+    if (e->is_refused)
+        return;
     e->has_joined = true;
     sl_send(ctx, at_head(), SL_M_edge_join, &m);
 }
@@ -121,14 +147,14 @@ on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (e->term != m->term)
         lose_head(e, ctx, "began-anew");
     if (!e->is_member)
-        sl_report_info("joined", "name=%s", e->options.name);
+        sl_report_info("joined", "head=%s name=%s", e->options.head, e->options.name);
     if (!e->is_member || e->are_keys_missed)
-        sl_resolved_doubt(e->cache); /* Of changes meanwhile nobody told us. */
+        sl_resolved_doubt(e->cache, all_scopes); /* Of changes meanwhile nobody told us. */
     e->is_member = true;
     e->are_keys_missed = false;
     e->term = m->term;
     e->heard_ns = ctx->now_ns;
-    e->keys_number = 0;
+    e->keys_number = e->changes = 0;
     sl_buf_clear(&e->keys);
 }
 
@@ -142,18 +168,34 @@ on_unknown(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     join(e, ctx);
 }
 
+/* The head has sent so many edge_stale: one that is missing may have been of any scope. */
+static void
+check_changes(struct edge *e, uint64_t changes)
+{
+    if (changes <= e->changes)
+        return;
+    sl_report_warn("changes-missed", "head=%s number=%" PRIu64 " known=%" PRIu64, e->options.head,
+                   changes, e->changes);
+    e->changes = changes;
+    sl_resolved_doubt(e->cache, all_scopes);
+}
+
 static void
 on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edge *e = self;
-    if (SL_BODY(msg, edge_beat)->term == e->term)
-        e->heard_ns = ctx->now_ns;
+    if (SL_BODY(msg, edge_beat)->term != e->term)
+        return;
+    e->heard_ns = ctx->now_ns;
+    check_changes(e, SL_BODY(msg, edge_beat)->changes);
 }
 
 static void
 on_refused(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)self;
+    struct edge *e = self;
+    e->is_refused = true;
+    lose_head(e, ctx, "refused");
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_NODE), msg->id, msg->body);
 }
 
@@ -290,38 +332,29 @@ pending_add(struct edge *e, struct sl_ctx *ctx, struct sl_call *call)
     return &e->pending[at];
 }
 
-/* Run it here, if it is known what it runs on; without the head also by what was known before. */
-static bool
-run_directly(struct edge *e, struct sl_ctx *ctx, struct sl_call *call, const uint8_t *key)
-{
-    struct sl_resolved what;
-    if ((e->is_member && e->counts.nodes == 0) ||
-        !sl_resolved_get(e->cache, key, !e->is_member, &what))
-        return false;
-    call->resolved = (struct sl_resolved){.extraction = sl_call_copy(call, what.extraction),
-                                          .model = sl_call_copy(call, what.model)};
-    e->counts.direct++;
-    sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_api_call,
-            &(struct sl_m_api_call){.call = (uint64_t)(uintptr_t)call});
-    return true;
-}
-
 /* What was sent before it has been taken: keys in force, what is stale dropped. */
 static void
 on_mark(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    const struct edge *e = self;
-    if (SL_BODY(msg, edge_mark)->term == e->term)
-        sl_send(ctx, at_head(), SL_M_edge_mark, SL_BODY(msg, edge_mark));
+    struct edge *e = self;
+    if (SL_BODY(msg, edge_mark)->term != e->term)
+        return;
+    check_changes(e, SL_BODY(msg, edge_mark)->changes);
+    sl_send(ctx, at_head(), SL_M_edge_mark, SL_BODY(msg, edge_mark));
 }
 
 static void
 on_stale(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edge *e = self;
+    const struct sl_m_edge_stale *m = SL_BODY(msg, edge_stale);
     (void)ctx;
-    if (msg->from.node == SL_NODE_HEAD)
-        sl_resolved_drop(e->cache, (struct sl_scope){SL_BODY(msg, edge_stale)->scope});
+    /* Of a former membership: its welcome has put all in doubt that was known then. */
+    if (m->term != e->term || m->number <= e->changes)
+        return;
+    check_changes(e, m->number - 1);
+    e->changes = m->number;
+    sl_resolved_doubt(e->cache, (struct sl_scope){m->scope});
 }
 
 static void
@@ -349,6 +382,19 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_relay_send(ctx, &head, sl_buf_slice(&text));
     sl_buf_deinit(&text);
     e->counts.sent++;
+}
+
+/* No link took a piece of it, so the head never has the whole: it will not run. */
+static void
+on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    struct pending *p = &e->pending[msg->request % SL_EDGE_CALLS_MAX];
+    if (SL_BODY(msg, undelivered)->message != SL_M_edge_call || msg->from.node != SL_NODE_HEAD ||
+        p->serial == 0 || p->serial != msg->request)
+        return;
+    e->counts.refused++;
+    fail(e, ctx, end_pending(e, p), "head_away");
 }
 
 static void
@@ -379,7 +425,9 @@ on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_call *call = end_pending(e, p);
     if (err == SL_OK)
         err = sl_call_reply_read(sl_buf_slice(&e->parts.text), call);
-    if (err == SL_OK && ended.has_key)
+    if (err == SL_OK && ended.has_key && call->status >= 400 && call->status < 500)
+        sl_resolved_forget(e->cache, ended.key);
+    else if (err == SL_OK && ended.has_key)
         sl_resolved_put(e->cache, ended.key, call->who.scope, &call->resolved);
     if (err == SL_OK)
         open_reply_file(e, call);
@@ -419,16 +467,44 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_after(ctx, SL_EDGE_BEAT_NS, 0);
 }
 
+/* The process is about to end; what the links are given now is still sent. */
+static void
+on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct edge *e = self;
+    sl_send(ctx, at_head(), SL_M_edge_leave, &(struct sl_m_edge_leave){.term = e->term});
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_DRAIN), msg->id, msg->body);
+}
+
+static void
+publish(const struct edge *e)
+{
+    struct sl_edge_view *v = e->options.view;
+    if (v == NULL)
+        return;
+    atomic_store_explicit(&v->is_up, e->is_member, memory_order_relaxed);
+    atomic_store_explicit(&v->is_refused, e->is_refused, memory_order_relaxed);
+    atomic_store_explicit(&v->pending, e->counts.pending, memory_order_relaxed);
+    atomic_store_explicit(&v->nodes, e->counts.nodes, memory_order_relaxed);
+    atomic_store_explicit(&v->sent, e->counts.sent, memory_order_relaxed);
+    atomic_store_explicit(&v->answered, e->counts.answered, memory_order_relaxed);
+    atomic_store_explicit(&v->refused, e->counts.refused, memory_order_relaxed);
+    atomic_store_explicit(&v->lost, e->counts.lost, memory_order_relaxed);
+    atomic_store_explicit(&v->late, e->counts.late, memory_order_relaxed);
+    atomic_store_explicit(&v->direct, e->counts.direct, memory_order_relaxed);
+}
+
 /* ---- the actor ----------------------------------------------------------------------------- */
 
 static const struct sl_on table[] = {
-    {SL_M_api_call, on_call},        {SL_M_edge_reply, on_reply},
-    {SL_M_edge_keys, on_keys},       {SL_M_edge_welcome, on_welcome},
-    {SL_M_edge_unknown, on_unknown}, {SL_M_edge_beat, on_beat},
-    {SL_M_edge_mark, on_mark},       {SL_M_edge_stale, on_stale},
-    {SL_M_edge_refused, on_refused}, {SL_M_node_hello, on_hello},
-    {SL_M_node_open, on_node_open},  {SL_M_peer_up, on_peer_up},
-    {SL_M_peer_down, on_peer_down},  {SL_M_timer, on_timer},
+    {SL_M_api_call, on_call},           {SL_M_edge_reply, on_reply},
+    {SL_M_edge_keys, on_keys},          {SL_M_edge_welcome, on_welcome},
+    {SL_M_edge_unknown, on_unknown},    {SL_M_edge_beat, on_beat},
+    {SL_M_edge_mark, on_mark},          {SL_M_edge_stale, on_stale},
+    {SL_M_edge_refused, on_refused},    {SL_M_node_hello, on_hello},
+    {SL_M_node_open, on_node_open},     {SL_M_peer_up, on_peer_up},
+    {SL_M_peer_down, on_peer_down},     {SL_M_timer, on_timer},
+    {SL_M_undelivered, on_undelivered}, {SL_M_drain, on_drain},
 };
 
 static void
@@ -438,6 +514,7 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return; /* Workers have links to us as well. */
     if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
         sl_report_warn("message-unknown", "actor=edge message=%s", msg->type->name);
+    publish(self);
 }
 
 static void
@@ -445,6 +522,8 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct edge *e = self;
     e->options = *(const struct sl_edge_options *)argument;
+    if (e->options.head == NULL)
+        e->options.head = "";
     e->boot = sl_random_u64(ctx->random);
     e->cache = sl_resolved_cache_create();
     join(e, ctx);
@@ -480,11 +559,4 @@ void
 sl_edge_counts(const void *edge, struct sl_edge_counts *ret_counts)
 {
     *ret_counts = ((const struct edge *)edge)->counts;
-}
-
-void
-sl_edge_leave(const void *edge, struct sl_ctx *ctx)
-{
-    const struct edge *e = edge;
-    sl_send(ctx, at_head(), SL_M_edge_leave, &(struct sl_m_edge_leave){.term = e->term});
 }

@@ -17,16 +17,30 @@
 #ifndef SL_GATEWAY_EDGE_H
 #define SL_GATEWAY_EDGE_H
 
+#include <stdatomic.h>
+
 #include "gateway/gateway.h"
 #include "gateway/relay.h"
+
+/* What any thread may read of it: kept by the edge's. In place: zero it. */
+struct sl_edge_view {
+    atomic_bool is_up;      /* The head knows us and is heard. */
+    atomic_bool is_refused; /* It does not want us: for good. */
+    atomic_uint pending, nodes;
+    atomic_ullong sent, answered, refused, lost, late, direct;
+};
 
 struct sl_edge_options {        /* Strings are borrowed for the actor's life. */
     struct sl_gateway *gateway; /* Its keyring and blobs. */
     const char *name, *endpoint;
     uint64_t pid;
-    uint64_t silence_ns; /* A head that says nothing for so long is away. */
-    uint64_t timeout_ns; /* A call that it does not answer in that time is given up. */
+    uint64_t silence_ns;       /* A head that says nothing for so long is away. */
+    uint64_t timeout_ns;       /* A call that it does not answer in that time is given up. */
+    const char *head;          /* For reports: its endpoint. */
+    struct sl_edge_view *view; /* NULL: nobody looks. */
 };
+
+/* A `drain` message has it say goodbye to the head; then the same goes to SL_PORT_DRAIN. */
 
 extern const struct sl_actor_class sl_edge_class; /* Argument: sl_edge_options. */
 
@@ -36,7 +50,5 @@ struct sl_edge_counts {
     uint64_t sent, answered, refused, lost, late, direct;
 };
 void sl_edge_counts(const void *edge, struct sl_edge_counts *ret_counts);
-/* The message that says goodbye to the head, from the driver's thread. */
-void sl_edge_leave(const void *edge, struct sl_ctx *ctx);
 
 #endif

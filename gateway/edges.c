@@ -8,7 +8,6 @@
 #include "gateway/call_wire.h"
 #include "gateway/route.h"
 #include "object-store/blob.h"
-#include "object-store/incoming.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
@@ -20,6 +19,7 @@ struct edge {
     uint64_t term, boot, pid;
     uint64_t heard_ns, joined_ms;
     uint64_t keys_number; /* Of the last edge_keys sent. */
+    uint64_t changes;     /* Of the last edge_stale sent. */
     uint64_t marked;      /* It knows what was changed up to there. */
     uint32_t calls;       /* Under way here. */
     uint64_t calls_total;
@@ -40,7 +40,7 @@ struct edges {
     struct held *held;
     struct edge *items[SL_EDGES_MAX];
     uint32_t count;
-    bool is_draining;
+    bool is_draining, is_timer_set;
     uint64_t touches; /* How often what calls resolve to may have changed. */
 };
 
@@ -119,7 +119,9 @@ on_changed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     e->touches += m->is_touched != 0;
     for (uint32_t i = 0; i < e->count && m->is_touched != 0; i++)
         sl_send(ctx, at_edge(e->items[i]), SL_M_edge_stale,
-                &(struct sl_m_edge_stale){.term = e->items[i]->term, .scope = m->scope});
+                &(struct sl_m_edge_stale){.term = e->items[i]->term,
+                                          .scope = m->scope,
+                                          .number = ++e->items[i]->changes});
     if (sl_keyring_take_changes(e->options.gateway->keyring, &rows)) {
         for (uint32_t i = 0; i < e->count; i++)
             send_keys(ctx, e->items[i], SL_EDGE_KEYS_CHANGE, sl_buf_slice(&rows));
@@ -131,7 +133,9 @@ on_changed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     e->mark_last++;
     for (uint32_t i = 0; i < e->count; i++)
         sl_send(ctx, at_edge(e->items[i]), SL_M_edge_mark,
-                &(struct sl_m_edge_mark){.term = e->items[i]->term, .mark = e->mark_last});
+                &(struct sl_m_edge_mark){.term = e->items[i]->term,
+                                         .mark = e->mark_last,
+                                         .changes = e->items[i]->changes});
 }
 
 /* ---- membership ---------------------------------------------------------------------------- */
@@ -141,6 +145,7 @@ welcome(struct edges *e, struct sl_ctx *ctx, struct edge *edge)
 {
     struct sl_m_edge_welcome m = {.term = edge->term, .beat_ns = SL_EDGE_BEAT_NS};
     edge->heard_ns = ctx->now_ns;
+    edge->changes = 0;
     sl_send(ctx, at_edge(edge), SL_M_edge_welcome, &m);
     send_all_keys(e, ctx, edge);
 }
@@ -183,6 +188,16 @@ supersede(struct edges *e, struct sl_ctx *ctx, struct sl_slice name)
     edge_forget(e, ctx, old, "superseded");
 }
 
+/* While there is nobody, nobody falls silent, and no reply is held. */
+static void
+set_timer(struct edges *e, struct sl_ctx *ctx)
+{
+    if (e->is_timer_set || e->count == 0)
+        return;
+    e->is_timer_set = true;
+    sl_after(ctx, CHECK_NS, 0);
+}
+
 static void
 on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -199,8 +214,6 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             sl_report_warn("gateway-refused", "node=%u gateways=%u", msg->from.node, e->count);
             return;
         }
-        if (e->options.gateway->incoming != NULL)
-            sl_incoming_share(e->options.gateway->incoming);
         supersede(e, ctx, m->name);
         edge = edge_add(e, ctx, msg->from.node, m);
         if (edge->endpoint[0] != '\0')
@@ -209,6 +222,7 @@ on_join(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_report_info("gateway-joined", "node=%u name=%s pid=%" PRIu64, edge->node, edge->name,
                        edge->pid);
     }
+    set_timer(e, ctx);
     welcome(e, ctx, edge); /* Also of one that missed the last: the same term, all keys anew. */
 }
 
@@ -232,7 +246,8 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct edge *edge = sender(self, ctx, msg, SL_BODY(msg, edge_beat)->term);
     if (edge != NULL)
         sl_send(ctx, at_edge(edge), SL_M_edge_beat,
-                &(struct sl_m_edge_beat){.term = edge->term, .in_flight = edge->calls});
+                &(struct sl_m_edge_beat){
+                    .term = edge->term, .in_flight = edge->calls, .changes = edge->changes});
 }
 
 static void
@@ -244,17 +259,28 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         edge_forget(e, ctx, edge, "left");
 }
 
+/* What it was sent and no link took may have been a key or a reply: it joins anew, and hears all.
+ */
+static void
+on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *edge = edge_lookup(self, msg->from.node);
+    if (edge != NULL && msg->from.actor == SL_ACTOR_EDGE)
+        edge_forget(self, ctx, edge, "unreachable");
+}
+
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edges *e = self;
     (void)msg;
+    e->is_timer_set = false;
     for (uint32_t i = e->count; i-- > 0;) {
         if (ctx->now_ns - e->items[i]->heard_ns >= e->options.silence_ns)
             edge_forget(e, ctx, e->items[i], "silent");
     }
     release(e, ctx);
-    sl_after(ctx, CHECK_NS, 0);
+    set_timer(e, ctx);
 }
 
 /* ---- calls --------------------------------------------------------------------------------- */
@@ -446,9 +472,10 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 /* ---- the actor ----------------------------------------------------------------------------- */
 
 static const struct sl_on table[] = {
-    {SL_M_edge_mark, on_mark},      {SL_M_edge_call, on_call}, {SL_M_api_reply, on_reply},
-    {SL_M_edge_beat, on_beat},      {SL_M_edge_join, on_join}, {SL_M_edge_leave, on_leave},
-    {SL_M_api_changed, on_changed}, {SL_M_drain, on_drain},    {SL_M_timer, on_timer},
+    {SL_M_edge_mark, on_mark},          {SL_M_edge_call, on_call}, {SL_M_api_reply, on_reply},
+    {SL_M_edge_beat, on_beat},          {SL_M_edge_join, on_join}, {SL_M_edge_leave, on_leave},
+    {SL_M_api_changed, on_changed},     {SL_M_drain, on_drain},    {SL_M_timer, on_timer},
+    {SL_M_undelivered, on_undelivered},
 };
 
 static void
@@ -462,9 +489,9 @@ static void
 init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct edges *e = self;
+    (void)ctx;
     e->options = *(const struct sl_edges_options *)argument;
     sl_keyring_note_changes(e->options.gateway->keyring);
-    sl_after(ctx, CHECK_NS, 0);
 }
 
 static void

@@ -192,6 +192,7 @@ drain_replies(struct sl_front *front)
         next = call->next;
         struct sl_request *request = request_of(front, call->handle);
         atomic_fetch_sub(&front->in_flight, 1);
+        front->waiting[call->plane]--;
         if (request == NULL) {
             sl_call_destroy(&call);
             continue;
@@ -252,6 +253,9 @@ post(struct sl_request *request)
     struct sl_call *call = request->call;
     request->call = NULL;
     request->stage = SL_STAGE_POSTED;
+    call->client_gone = &request->is_gone;
+    sl_guard_posted(request->connection, &request->is_gone);
+    front->waiting[call->plane]++;
     atomic_fetch_add(&front->in_flight, 1);
     atomic_fetch_add(&front->posted, 1);
     front->options.post(front->options.arg, call);
@@ -332,6 +336,8 @@ finish(struct sl_request *request)
     sl_body_finish(request);
     if (!sl_call_has_failed(call) && (call->route->flags & SL_ROUTE_FRONT))
         call->route->handler(call);
+    if (!sl_call_has_failed(call) && !(call->route->flags & SL_ROUTE_FRONT))
+        sl_plane_admit(request);
     if (sl_call_has_failed(call) || (call->route->flags & SL_ROUTE_FRONT))
         return sl_front_answer(request);
     if (request->put != NULL || sl_form_has_upload(request->form)) {
@@ -391,6 +397,8 @@ rest_ms(struct sl_front *front)
     front->has_leftovers = has_timeout && timeout_ms == 0;
     if (front->has_leftovers)
         return ++front->vain_rounds > VAIN_ROUNDS ? 1 : 0;
+    if (!has_timeout && front->links == NULL)
+        return -1; /* Nobody is connected, so nothing has a deadline. */
     return (int)SL_MIN(timeout_ms, REST_MS);
 }
 
@@ -568,7 +576,8 @@ thread_start(pthread_t *ret_thread, void *(*run)(void *), void *arg)
 enum sl_err
 sl_front_start(const struct sl_front_options *options, struct sl_front **ret_front)
 {
-    sl_assert((options->post != NULL && options->keyring != NULL) || options->page != NULL);
+    sl_assert((options->post != NULL && options->planes_count > 0) || options->page != NULL);
+    sl_assert(options->planes_count <= SL_FRONT_PLANES_MAX);
     int listen_fd = -1;
     uint16_t port = 0;
     enum sl_err err = listen_on(options->address, &listen_fd, &port);
@@ -583,9 +592,11 @@ sl_front_start(const struct sl_front_options *options, struct sl_front **ret_fro
         return SL_EFULL; /* Of descriptors: nothing else is left to fail. */
     }
     front->epoll_fd = MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    front->has_settler = options->blobs != NULL && thread_start(&front->settler, settle, front);
-    if (!thread_start(&front->thread, serve, front) ||
-        (options->blobs != NULL && !front->has_settler)) {
+    bool has_blobs = false;
+    for (uint32_t i = 0; i < options->planes_count; i++)
+        has_blobs = has_blobs || options->planes[i].blobs != NULL;
+    front->has_settler = has_blobs && thread_start(&front->settler, settle, front);
+    if (!thread_start(&front->thread, serve, front) || (has_blobs && !front->has_settler)) {
         sl_assert_failed("threads can be started", __FILE__, __LINE__);
     }
     *ret_front = front;

@@ -10,6 +10,8 @@
 #ifndef SL_GATEWAY_FRONT_H
 #define SL_GATEWAY_FRONT_H
 
+#include <stdatomic.h>
+
 #include "gateway/call.h"
 #include "gateway/keyring.h"
 
@@ -17,13 +19,32 @@ struct sl_blobs;
 struct sl_incoming;
 struct sl_front;
 
-struct sl_front_options {
-    const char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one. */
+#define SL_FRONT_PLANES_MAX 16u
+
+/*
+ * A store, in this process or a head's elsewhere. A call goes to the first plane that knows its key
+ * or has signed its address; what needs neither, to the first that is up.
+ */
+struct sl_front_plane {
     struct sl_keyring *keyring;
     struct sl_blobs *blobs;       /* Where uploads go; NULL: multipart routes answer 503. */
     struct sl_incoming *incoming; /* Where presigned uploads go; NULL: they answer 503. */
-    /* Takes the call: from now on the poster's until sl_front_reply. On the front's thread. NULL:
-     * it serves pages only. */
+    const atomic_bool *is_up;     /* NULL: always. */
+};
+
+/* A page: what is asked for by path, without a key. */
+struct sl_page {
+    struct sl_buf body;
+    const char *type; /* Static. */
+    uint16_t status;
+};
+
+struct sl_front_options {
+    const char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one. */
+    struct sl_front_plane planes[SL_FRONT_PLANES_MAX];
+    uint32_t planes_count; /* 0 where there are only pages. */
+    /* Takes the call: from now on the poster's until sl_front_reply; call->plane says which plane's
+     * it is. On the front's thread. NULL: it serves pages only. */
     void (*post)(void *arg, struct sl_call *call);
     void *arg;
     bool is_relayed;          /* Calls go to a head elsewhere: files of forms go by name. */
@@ -35,11 +56,12 @@ struct sl_front_options {
     uint32_t reply_s;    /* A reply must be read in that time and its size over the rate. 0: 60 */
     uint32_t reply_rate; /* Bytes per second. 0: 64 KiB */
     /*
-     * Pages that need no call and no key (the dashboard): GET path -> body; false: none. On the
-     * front's thread. Served only to a browser or tool that addressed this machine by number or as
-     * localhost, so that no web page elsewhere can read them. NULL: no pages.
+     * Pages that need no call and no key (the dashboard): GET path -> page, which is 200 and JSON
+     * unless it says otherwise; false: none. On the front's thread. Served only to a browser or
+     * tool that addressed this machine by number or as localhost, so that no web page elsewhere can
+     * read them. NULL: no pages.
      */
-    bool (*page)(void *arg, const char *path, struct sl_buf *out, const char **ret_type);
+    bool (*page)(void *arg, const char *path, struct sl_page *page);
 };
 
 /* SL_EBUSY: the port is taken. SL_EINVAL: the address. SL_EDENIED. Serves when it returns. */

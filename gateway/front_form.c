@@ -22,6 +22,7 @@ struct sl_form {
     struct sl_request *request;
     struct sl_blob_writer *writer; /* NULL: no file yet, or settled. */
     struct sl_blob blob;
+    struct sl_blobs *blobs;
     int fd;                       /* Of what was settled, until the call has it. */
     char name[SL_BLOB_LEFT_SIZE]; /* Instead of fd, where the call goes to a head elsewhere. */
     enum sl_err settle_err;
@@ -78,8 +79,7 @@ begin_file(struct sl_form *form, const char *filename)
     }
     form->has_file = true;
     form->filename = sl_call_copy(request->call, sl_slice_str(filename == NULL ? "" : filename));
-    enum sl_err err =
-        sl_blob_writer_create(request->front->options.blobs, SL_LIMIT_ARCHIVE_BYTES, &form->writer);
+    enum sl_err err = sl_blob_writer_create(form->blobs, SL_LIMIT_ARCHIVE_BYTES, &form->writer);
     if (err != SL_OK)
         fail_write(request->call, err);
 }
@@ -125,12 +125,13 @@ on_part(void *arg, enum MHD_ValueKind kind, const char *name, const char *filena
 struct sl_form *
 sl_form_create(struct sl_request *request)
 {
-    if (request->front->options.blobs == NULL) {
+    if (sl_request_plane(request)->blobs == NULL) {
         sl_call_fail(request->call, SL_API_UNAVAILABLE, "uploads are not available");
         return NULL;
     }
     struct sl_form *form = sl_zalloc(sizeof(*form));
     form->request = request;
+    form->blobs = sl_request_plane(request)->blobs;
     form->fd = -1;
     form->parser = MHD_create_post_processor(request->connection, PARSER_BYTES, on_part, form);
     if (form->parser == NULL) {
@@ -151,7 +152,7 @@ sl_form_destroy(struct sl_form **form)
         MHD_destroy_post_processor(dead->parser);
     sl_blob_writer_abort(&dead->writer);
     if (dead->name[0] != '\0')
-        sl_blob_drop_left(dead->request->front->options.blobs, dead->name);
+        sl_blob_drop_left(dead->blobs, dead->name);
     if (dead->fd >= 0)
         (void)close(dead->fd);
     sl_buf_deinit(&dead->field);

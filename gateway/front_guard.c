@@ -45,6 +45,7 @@ struct sl_link {
     bool is_used, is_cut; /* used: it has had a request. */
     bool is_chunked;
     bool is_asleep, is_woken; /* By us; woken: for one round. */
+    atomic_bool *gone;        /* To be set; NULL: nobody asks. */
 };
 
 static struct sl_link *
@@ -68,12 +69,22 @@ enter(struct MHD_Connection *connection, enum phase phase, bool is_chunked, uint
     link->is_used = true;
     link->is_woken = false;
     link->nap_ns = 0;
+    link->gone = NULL;
 }
 
 void
 sl_guard_begun(struct MHD_Connection *connection)
 {
     enter(connection, PHASE_BUSY, false, 0);
+}
+
+void
+sl_guard_posted(struct MHD_Connection *connection, atomic_bool *gone)
+{
+    struct sl_link *link = link_of(connection);
+    enter(connection, PHASE_BUSY, false, 0);
+    if (link != NULL)
+        link->gone = gone;
 }
 
 void
@@ -187,15 +198,28 @@ is_stuck(const struct sl_front *front, const struct sl_link *link, uint64_t now_
            now_ns - link->since_ns > STUCK_NS;
 }
 
-/* The other side has closed, all it sent was read, and that is no whole request. */
+/* The other side has closed, and all it sent was read. */
+static bool
+has_closed(const struct sl_link *link, uint64_t now_ns)
+{
+    char byte;
+    return now_ns - link->since_ns >= STUCK_NS &&
+           recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* The same, and that was no whole request. */
 static bool
 is_gone(const struct sl_link *link, uint64_t now_ns)
 {
-    char byte;
-    if ((link->phase != PHASE_HEAD && link->phase != PHASE_BODY) ||
-        now_ns - link->since_ns < STUCK_NS)
-        return false;
-    return recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return (link->phase == PHASE_HEAD || link->phase == PHASE_BODY) && has_closed(link, now_ns);
+}
+
+/* Of a call that may take its time. Its reply still goes out: the other side may be read from. */
+static void
+tell_gone(const struct sl_link *link, uint64_t now_ns)
+{
+    if (link->gone != NULL && has_closed(link, now_ns))
+        atomic_store(link->gone, true);
 }
 
 void
@@ -211,6 +235,8 @@ sl_guard_tick(struct sl_front *front)
             continue;
         if (is_late(front, link, now_ns) || (is_full_second && is_gone(link, now_ns)))
             cut(link);
+        if (is_full_second)
+            tell_gone(link, now_ns);
         if (link->is_asleep && (link->is_cut || now_ns >= link->wake_ns)) {
             wake_up(link);
             front->has_woken = true;

@@ -71,7 +71,7 @@ sl_put_begin(struct sl_request *request)
     struct sl_call *call = request->call;
     struct sl_put *put = sl_zalloc(sizeof(*put));
     request->put = put;
-    put->incoming = request->front->options.incoming;
+    put->incoming = sl_request_plane(request)->incoming;
     call->idempotency_key = sl_slice(NULL, 0); /* A piece sent twice is the same piece. */
     if (put->incoming == NULL) {
         sl_call_fail(call, SL_API_UNAVAILABLE, "uploads are not available");

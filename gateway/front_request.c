@@ -114,19 +114,19 @@ find_page(struct sl_request *request, const char *url, const char *method)
     const struct sl_front_options *options = &request->front->options;
     if (options->page == NULL || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
         return;
-    struct sl_buf page = {0};
-    const char *type = NULL;
-    if (!options->page(options->arg, url, &page, &type)) {
-        sl_buf_deinit(&page);
+    struct sl_page page = {.type = "application/json", .status = 200};
+    if (!options->page(options->arg, url, &page)) {
+        sl_buf_deinit(&page.body);
         return;
     }
     if (sl_page_is_trusted(sl_request_header(request, "Host"),
                            sl_request_header(request, "Origin"))) {
         sl_buf_deinit(&request->call->reply);
-        request->call->reply = page;
-        request->reply_type = type;
+        request->call->reply = page.body;
+        request->call->status = page.status;
+        request->reply_type = page.type;
     } else {
-        sl_buf_deinit(&page);
+        sl_buf_deinit(&page.body);
         sl_call_fail(request->call, SL_API_FORBIDDEN,
                      "this page is served under a loopback name or an address only");
         request->reply_type = "application/json";
@@ -139,20 +139,18 @@ static void
 authenticate(struct sl_request *request, uint64_t now_ms)
 {
     struct sl_call *call = request->call;
-    struct sl_slice sent = sl_request_header(request, "Authorization");
-    if (!sl_keyring_is_filled(request->front->options.keyring)) {
+    enum sl_err err = sl_plane_of_key(request, now_ms);
+    if (err == SL_OK)
+        return;
+    if (err == SL_EUNAVAIL) {
         sl_call_fail(call, SL_API_UNAVAILABLE, "this gateway has not heard from its head yet");
         sl_call_detail(call, "reason", "head_unknown");
         return;
     }
-    if (sent.size > 7 && strncasecmp((const char *)sent.data, "Bearer ", 7) == 0) {
-        struct sl_slice secret = sl_slice(sent.data + 7, sent.size - 7);
-        if (sl_keyring_check(request->front->options.keyring, secret, now_ms, &call->who) == SL_OK)
-            return;
-    }
     sl_call_fail(call, SL_API_UNAUTHORIZED,
-                 sent.size == 0 ? "an API key is needed: Authorization: Bearer sk_..."
-                                : "the API key is not valid");
+                 sl_request_header(request, "Authorization").size == 0
+                     ? "an API key is needed: Authorization: Bearer sk_..."
+                     : "the API key is not valid");
     sl_call_header(call, "WWW-Authenticate", "Bearer");
 }
 
@@ -178,7 +176,7 @@ enter_tenant(struct sl_request *request)
         return;
     if (!call->who.is_operator) {
         sl_call_fail(call, SL_API_FORBIDDEN, "X-Tenant-Id needs an operator's key");
-    } else if (sl_keyring_tenant(request->front->options.keyring, wanted, &tenant) != SL_OK) {
+    } else if (sl_keyring_tenant(sl_request_plane(request)->keyring, wanted, &tenant) != SL_OK) {
         sl_call_not_found(call, "tenant", sl_call_copy(call, wanted));
     } else {
         sl_identity_enter(&call->who, &tenant);
@@ -312,6 +310,7 @@ copy_headers(struct sl_request *request)
         call->namespace_header = sl_call_copy(call, namespace);
     call->host = sl_call_copy(call, host_of(request));
     call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
+    call->last_event_id = sl_call_copy(call, sl_request_header(request, "Last-Event-ID"));
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,
                      "an Idempotency-Key is 1 to 255 printable ASCII characters");
@@ -342,6 +341,8 @@ admit(struct sl_request *request, const char *method)
                                     call);
     if (!sl_call_has_failed(call))
         copy_headers(request);
+    if (!sl_call_has_failed(call) && call->route->permission == SL_PERMIT_NONE)
+        sl_plane_of_address(request);
 }
 
 void

@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "gateway/front.h"
+#include "gateway/front_plane.h"
 #include "gateway/route.h"
 
 enum sl_stage {
@@ -46,6 +46,7 @@ struct sl_request {
     enum sl_stage stage;
     bool has_body, is_chunked, must_close, is_used;
     uint64_t content_length; /* 0 when unknown. */
+    atomic_bool is_gone;     /* Posted, and the client has closed meanwhile. */
 };
 
 struct sl_link; /* A connection and its deadline: front_guard.c. */
@@ -64,6 +65,8 @@ struct sl_front {
     bool has_leftovers;   /* It wants to be run again at once. */
     bool has_woken;       /* Links that were asleep are looked at in this round. */
     struct sl_random random;
+    struct sl_front_twins twins;
+    uint32_t waiting[SL_FRONT_PLANES_MAX]; /* Calls of each plane that are posted. */
     pthread_t thread, settler;
     bool has_settler;
     int wake_fd, epoll_fd;
@@ -94,6 +97,8 @@ enum MHD_Result sl_front_answer(struct sl_request *request);
 void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
 void sl_guard_begun(struct MHD_Connection *connection);
+/* It is posted: `gone`, of its request, is set within two seconds after the client has closed. */
+void sl_guard_posted(struct MHD_Connection *connection, atomic_bool *gone);
 /* A body begins or goes on. */
 void sl_guard_body(struct MHD_Connection *connection, bool is_chunked);
 void sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes);

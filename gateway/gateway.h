@@ -11,6 +11,7 @@
 
 struct sl_blobs;
 struct sl_incoming;
+struct sl_job_events;
 
 struct sl_gateway {
     struct sl_store *store;
@@ -21,10 +22,11 @@ struct sl_gateway {
     struct sl_call *running;      /* Calls that wait with an Idempotency-Key: see idempotency.h. */
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
-    struct sl_source_rules sources; /* What addresses in objects may name. */
-    uint32_t fetching_count;        /* Requests that wait for such addresses. */
-    bool has_garbage;               /* Rows wait for sl_purge_step. */
-    bool is_touched;                /* What calls resolve to has changed, in this scope (0: any). */
+    struct sl_source_rules sources;   /* What addresses in objects may name. */
+    struct sl_job_events *job_events; /* What followed jobs went through. */
+    uint32_t fetching_count;          /* Requests that wait for such addresses. */
+    bool has_garbage;                 /* Rows wait for sl_purge_step. */
+    bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */
     struct sl_scope touched;
     char unpack_program[256]; /* This executable, for the child that opens archives. */
 };

@@ -7,6 +7,7 @@
 
 #include "actors/cluster.h"
 #include "actors/rows.h"
+#include "gateway/api.h"
 #include "gateway/fetch.h"
 #include "gateway/version.h"
 #include "gateway/webhook.h"
@@ -15,8 +16,9 @@
 
 #define LOOK_NS      (500 * SL_MILLI_NS)
 #define LOOK_SOON_NS (20 * SL_MILLI_NS)
-#define WEBHOOKS_MAX 256 /* Looked at in one turn. */
-#define ROWS_MAX     200 /* Of one webhook in one turn. */
+#define LOOK_MAX_MS  UINT64_C(60000) /* The wall clock may be set meanwhile. */
+#define WEBHOOKS_MAX 256             /* Looked at in one turn. */
+#define ROWS_MAX     200             /* Of one webhook in one turn. */
 #define HEADERS_MAX  40
 
 /* One try under way. While the work runs, all but its place is the work's. */
@@ -35,6 +37,9 @@ struct hooks {
     struct sl_hooks_options options;
     struct flight *flights[SL_HOOKS_AT_ONCE]; /* NULL: free. */
     struct sl_buf cursor;                     /* Where the next turn begins in SL_TABLE_DUE. */
+    uint64_t next_ms;                         /* When the first of the rows seen is due. */
+    uint64_t timer, timer_ns;                 /* The timer that counts; UINT64_MAX: none is set. */
+    bool is_called;
 };
 
 static void
@@ -238,7 +243,10 @@ look_at(struct hooks *h, struct sl_ctx *ctx, struct sl_txn *txn, const char *web
         rows++;
         if (!read_due(&scan, &due))
             continue;
-        goes_on = due.time_ms <= ctx->now_ms && !handle_due(h, ctx, txn, &due);
+        goes_on = due.time_ms <= ctx->now_ms;
+        if (!goes_on)
+            h->next_ms = SL_MIN(h->next_ms, due.time_ms);
+        goes_on = goes_on && !handle_due(h, ctx, txn, &due);
         deinit_due(&due);
     }
     sl_scan_end(&scan);
@@ -276,13 +284,35 @@ next_webhook(struct sl_txn *txn, struct sl_buf *cursor)
     return webhook;
 }
 
-/* Once round at most, beginning where the last turn ended. True: something may be left to do. */
-static bool
+/* Before then, or with a later one that is set. Of all that were set the last counts. */
+static void
+set_timer(struct hooks *h, struct sl_ctx *ctx, uint64_t delay_ns)
+{
+    if (ctx->now_ns + delay_ns >= h->timer_ns)
+        return;
+    h->timer_ns = ctx->now_ns + delay_ns;
+    sl_after(ctx, delay_ns, ++h->timer);
+}
+
+/* What waits for a flight to end or for a row to come needs no timer: both are heard of. */
+static void
+set_next(struct hooks *h, struct sl_ctx *ctx, bool is_more)
+{
+    if (is_more)
+        set_timer(h, ctx, LOOK_SOON_NS);
+    else if (h->next_ms != UINT64_MAX)
+        set_timer(h, ctx, SL_MIN(h->next_ms - ctx->now_ms, LOOK_MAX_MS) * SL_MILLI_NS);
+}
+
+/* Once round at most, beginning where the last turn ended, and again when there is something. */
+static void
 look(struct hooks *h, struct sl_ctx *ctx)
 {
     struct sl_txn *txn = sl_store_begin(ctx->store);
     bool is_more = false, has_wrapped = h->cursor.size == 0;
     uint32_t seen = 0;
+    h->next_ms = UINT64_MAX;
+    h->is_called = false;
     for (; seen < WEBHOOKS_MAX && has_room(h); seen++) {
         char *webhook = next_webhook(txn, &h->cursor);
         if (webhook == NULL) {
@@ -302,7 +332,10 @@ look(struct hooks *h, struct sl_ctx *ctx)
         sl_report_warn("webhooks-stuck", "err=%s action=\"they are looked at again\"",
                        sl_err_name(err));
     }
-    return err == SL_OK && (is_more || seen == WEBHOOKS_MAX);
+    if (err != SL_OK)
+        set_timer(h, ctx, LOOK_NS);
+    else
+        set_next(h, ctx, is_more || seen == WEBHOOKS_MAX);
 }
 
 /* ---- what came of a try -------------------------------------------------------------------- */
@@ -349,19 +382,39 @@ on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     settle(h, ctx, h->flights[at]);
     destroy_flight(&h->flights[at]);
-    (void)look(h, ctx);
+    look(h, ctx);
 }
 
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
+    struct hooks *h = self;
+    if (SL_BODY(msg, timer)->token != h->timer)
+        return;
+    h->timer_ns = UINT64_MAX;
+    look(h, ctx);
+}
+
+static void
+on_due(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
     (void)msg;
-    sl_after(ctx, look(self, ctx) ? LOOK_SOON_NS : LOOK_NS, 0);
+    look(self, ctx);
+}
+
+bool
+sl_hooks_call(void *hooks)
+{
+    struct hooks *h = hooks;
+    bool was_called = h->is_called;
+    h->is_called = true;
+    return !was_called;
 }
 
 static const struct sl_on table[] = {
     {SL_M_timer, on_timer},
     {SL_M_work_done, on_work_done},
+    {SL_M_hooks_due, on_due},
 };
 
 static void
@@ -376,7 +429,8 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct hooks *h = self;
     h->options = *(const struct sl_hooks_options *)argument;
-    sl_after(ctx, LOOK_NS, 0);
+    h->timer_ns = UINT64_MAX;
+    set_timer(h, ctx, LOOK_NS); /* For what an earlier run left. */
 }
 
 static void

@@ -4,9 +4,9 @@
  * what came of each try. At least once: a try whose end was not written is made again after a
  * restart.
  *
- *   timer, work_done --> look: for each webhook the rows that are due
- *                          |- ended and kept long enough: removed
- *                          `- pending: the work (after the store is durable) --> work_done
+ *   timer, work_done, hooks_due --> look: for each webhook the rows that are due
+ *                    |- ended and kept long enough: removed
+ *                    `- pending: the work (after the store is durable) --> work_done
  *
  * One try at a time and webhook, and a few in all, so that a slow receiver holds up only itself.
  */
@@ -29,5 +29,8 @@ struct sl_hooks_options {
 };
 
 extern const struct sl_actor_class sl_hooks_class; /* Argument: sl_hooks_options. */
+
+/* For a watch of SL_TABLE_DUE: true when `hooks`, the actor's state, has to be sent hooks_due. */
+bool sl_hooks_call(void *hooks);
 
 #endif

@@ -150,7 +150,7 @@ sl_http_send(struct sl_http_client *c, const struct sl_http_request *q,
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &ret_reply->body);
     (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, 10L);
-    (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 120L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, q->timeout_s > 0 ? q->timeout_s : 120L);
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     if (q->file != NULL) {
         mime = set_form(c->curl, q);

@@ -18,6 +18,7 @@ struct sl_http_request {
     const char *file;          /* A file to send as a form's part "file"; NULL: no form is sent. */
     const char *const *form; /* Its other parts: name, value, ..., NULL. A NULL value: left out. */
     void (*progress)(uint64_t sent, uint64_t total); /* While the file goes out; NULL: untold. */
+    long timeout_s;                                  /* Of what sends no file; 0: two minutes. */
 };
 #define SL_HTTP_FORM_MAX 16 /* Names and values of a form. */
 

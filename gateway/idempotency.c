@@ -8,6 +8,8 @@
 #define REPLY_BYTES_MAX                                                                            \
     (4 * SL_MIB) /* A larger reply is not kept: it would crowd the log's record. */
 
+#define STATUS_BEGUN 0 /* Of a row that is no reply, but how far its call has come. */
+
 struct stored {
     uint64_t expires_ms;
     struct sl_slice digest;
@@ -73,7 +75,8 @@ is_running(const struct sl_call *call, struct sl_slice row)
     return false;
 }
 
-static void
+/* True: it is to go on from where it was cut off. */
+static bool
 replay(struct sl_call *call, const struct stored *stored)
 {
     uint8_t digest[SL_SHA256_SIZE];
@@ -81,11 +84,16 @@ replay(struct sl_call *call, const struct stored *stored)
     if (!sl_slice_equal(stored->digest, sl_slice(digest, sizeof(digest)))) {
         sl_call_invalid(call, "header.Idempotency-Key", "value_error",
                         "this key was used for another request");
-        return;
+        return false;
+    }
+    if (stored->status == STATUS_BEGUN) {
+        call->begun = sl_call_copy(call, stored->reply);
+        return true;
     }
     call->status = (uint16_t)stored->status;
     sl_buf_append_slice(&call->reply, stored->reply);
     sl_call_header(call, "Idempotent-Replayed", "true");
+    return false;
 }
 
 bool
@@ -101,11 +109,33 @@ sl_idempotency_begin(struct sl_call *call)
     }
     enum sl_err err = sl_txn_get(call->txn, call->who.scope, SL_TABLE_IDEMPOTENT, row, &value);
     if (err == SL_OK && !sl_idempotency_is_over(value, call->now_ms) && read_row(value, &stored)) {
-        replay(call, &stored);
-        return false;
+        if (!replay(call, &stored))
+            return false;
     }
     call->idempotent_row = row;
     return true;
+}
+
+static void
+put_row(struct sl_call *call, uint32_t status, struct sl_slice bytes)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    struct sl_buf row = {0};
+    digest_of(call, digest);
+    sl_buf_append_u64(&row, call->now_ms + SL_IDEMPOTENT_MS);
+    sl_buf_append(&row, digest, sizeof(digest));
+    sl_buf_append_u32(&row, status);
+    sl_buf_append_block(&row, bytes);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_IDEMPOTENT, call->idempotent_row,
+               sl_buf_slice(&row));
+    sl_buf_deinit(&row);
+}
+
+void
+sl_idempotency_note(struct sl_call *call, struct sl_slice so_far)
+{
+    if (call->idempotent_row.size > 0 && so_far.size <= REPLY_BYTES_MAX)
+        put_row(call, STATUS_BEGUN, so_far);
 }
 
 void
@@ -115,16 +145,7 @@ sl_idempotency_store(struct sl_call *call)
     if (call->idempotent_row.size == 0 || call->status >= 500 || call->status == 429 ||
         call->reply.size > REPLY_BYTES_MAX)
         return;
-    uint8_t digest[SL_SHA256_SIZE];
-    struct sl_buf row = {0};
-    digest_of(call, digest);
-    sl_buf_append_u64(&row, call->now_ms + SL_IDEMPOTENT_MS);
-    sl_buf_append(&row, digest, sizeof(digest));
-    sl_buf_append_u32(&row, call->status);
-    sl_buf_append_block(&row, sl_buf_slice(&call->reply));
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_IDEMPOTENT, call->idempotent_row,
-               sl_buf_slice(&row));
-    sl_buf_deinit(&row);
+    put_row(call, call->status, sl_buf_slice(&call->reply));
 }
 
 void

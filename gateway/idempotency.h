@@ -18,6 +18,12 @@
 bool sl_idempotency_begin(struct sl_call *call);
 /* Stage the reply under the call's key, if it has one and the reply is one that is kept. */
 void sl_idempotency_store(struct sl_call *call);
+/*
+ * A call that commits in parts stages with each how far it has come, if it has a key: when it is
+ * sent again after it was cut off (a crash, a full disk), call->begun is that. Its handler decides
+ * what the bytes mean; those of a reply that is too large to be kept are not either.
+ */
+void sl_idempotency_note(struct sl_call *call, struct sl_slice so_far);
 /* While a call waits its key is taken: put it on the gateway's list, and take it off. */
 void sl_idempotency_hold(struct sl_call *call);
 void sl_idempotency_release(struct sl_call *call);

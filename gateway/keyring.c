@@ -318,6 +318,23 @@ sl_keyring_tenant(struct sl_keyring *k, struct sl_slice tenant_id, struct sl_ide
     return look_up(k, &k->tenants, tenant_id, 0, ret_tenant);
 }
 
+enum sl_err
+sl_keyring_tenant_of(struct sl_keyring *k, struct sl_scope scope, struct sl_identity *ret_tenant)
+{
+    sl_assert(k->magic == KEYRING_MAGIC);
+    enum sl_err err = SL_ENOTFOUND;
+    pthread_rwlock_rdlock(&k->lock);
+    for (uint32_t i = 0; i < k->tenants.slots_count && err != SL_OK; i++) {
+        const struct entry *e = k->tenants.slots[i];
+        if (e == NULL || e->who.scope.id != scope.id)
+            continue;
+        *ret_tenant = e->who;
+        err = SL_OK;
+    }
+    pthread_rwlock_unlock(&k->lock);
+    return err;
+}
+
 /* ---- copies -------------------------------------------------------------------------------- */
 
 void

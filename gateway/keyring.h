@@ -31,6 +31,9 @@ SL_MUST_CHECK enum sl_err sl_keyring_check(struct sl_keyring *k, struct sl_slice
                                            uint64_t now_ms, struct sl_identity *ret_who);
 SL_MUST_CHECK enum sl_err sl_keyring_tenant(struct sl_keyring *k, struct sl_slice tenant_id,
                                             struct sl_identity *ret_tenant);
+/* Whose scope it is; looks at all tenants. SL_ENOTFOUND. */
+SL_MUST_CHECK enum sl_err sl_keyring_tenant_of(struct sl_keyring *k, struct sl_scope scope,
+                                               struct sl_identity *ret_tenant);
 /* By the digest of its secret, as another process that checked the secret names it. SL_EDENIED. */
 SL_MUST_CHECK enum sl_err sl_keyring_find(struct sl_keyring *k, const uint8_t digest[static 32],
                                           uint64_t now_ms, struct sl_identity *ret_who);

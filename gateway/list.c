@@ -540,12 +540,6 @@ free_paused(void *state)
     sl_free(p);
 }
 
-static void
-do_nothing(struct sl_call *call)
-{
-    (void)call;
-}
-
 /* The handler runs again from its start when others had their turn, and finds this. */
 static void
 give_turn(struct paused *p, struct sl_list *list, struct sl_call *call)
@@ -555,7 +549,7 @@ give_turn(struct paused *p, struct sl_list *list, struct sl_call *call)
     list->rows = (struct sl_buf){0};
     call->state = p;
     call->state_free = free_paused;
-    sl_call_work(call, do_nothing, call->route->handler);
+    sl_call_yield(call, call->route->handler);
 }
 
 /* A walk that begins, or the one that was paused. */
@@ -633,4 +627,17 @@ sl_list_write_pagination(const struct sl_list *list, struct sl_jsonw *w)
     else
         sl_jsonw_member_null(w, "next_cursor");
     sl_jsonw_end(w);
+}
+
+uint32_t
+sl_list_start(const struct sl_list *list)
+{
+    uint64_t at = 0;
+    for (size_t i = 0; i < list->cursor_key.size; i++) {
+        uint8_t c = list->cursor_key.data[i];
+        if (c < '0' || c > '9' || at > UINT32_MAX)
+            return UINT32_MAX;
+        at = at * 10 + (uint64_t)(c - '0');
+    }
+    return at > UINT32_MAX ? UINT32_MAX : (uint32_t)at;
 }

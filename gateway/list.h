@@ -82,6 +82,10 @@ void sl_list_end(struct sl_list *list); /* Zeroed or ended already is fine. */
 uint32_t sl_list_number(struct sl_call *call, const char *name, const char *alias, uint32_t min,
                         uint32_t max, uint32_t fallback);
 
+/* Of a list in the order of a number: the number at which the page begins, which is the cursor's
+ * key; 0 without one, UINT32_MAX where it is none. */
+uint32_t sl_list_start(const struct sl_list *list);
+
 /* Opaque text of a place in a list. `sort` may be empty. */
 void sl_cursor_encode(struct sl_slice key, struct sl_slice sort, struct sl_buf *out);
 /* The slices borrow from `memory`. SL_EINVAL: not one of ours. */

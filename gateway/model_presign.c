@@ -21,21 +21,9 @@
 
 #define BUCKET         "organization-models"
 #define SIZE_BYTES_MAX (5 * SL_GIB)
-#define EXPIRATION_S   3600
-#define OVER_ROWS_MAX  64
-#define HASH_TEXT_SIZE 64
 #define LEAST_CPUS     0.1
 #define DEFAULT_CPUS   1.0
 #define DEFAULT_MEMORY 4.0 /* GiB */
-
-static struct sl_slice
-key_of(struct sl_call *call, const char *id)
-{
-    struct sl_buf buf = {0};
-    struct sl_slice key = sl_call_copy(call, sl_key(&buf, 2, BUCKET, id));
-    sl_buf_deinit(&buf);
-    return key;
-}
 
 static uint64_t
 number_of(struct sl_json object, const char *name, uint64_t fallback)
@@ -95,65 +83,16 @@ has_obstacle(struct sl_call *call, const struct sl_model_new *m)
 
 /* ---- announce ------------------------------------------------------------------------------ */
 
-struct making {
-    const char *id;
-    const char *over[OVER_ROWS_MAX]; /* Files of uploads that have expired. */
-    uint32_t over_count;
-    enum sl_err err;
-};
-
-static void
-forget_over(struct sl_call *call, struct making *m)
-{
-    struct sl_scan scan = {0};
-    struct sl_buf prefix = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_key_prefix(&prefix, 1, BUCKET),
-                (struct sl_slice){0}, false, &scan);
-    while (m->over_count < OVER_ROWS_MAX && sl_scan_next(&scan)) {
-        if (sl_upload_is_over(sl_call_parse(call, scan.value), call->now_ms))
-            m->over[m->over_count++] =
-                (const char *)sl_call_copy(call, sl_key_part(scan.key, 1)).data;
-    }
-    sl_scan_end(&scan);
-    sl_buf_deinit(&prefix);
-    for (uint32_t i = 0; i < m->over_count; i++)
-        sl_txn_del(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, m->over[i]));
-}
-
-static void
-make_file(struct sl_call *call)
-{
-    struct making *m = call->state;
-    for (uint32_t i = 0; i < m->over_count; i++)
-        sl_incoming_remove(call->gateway->incoming, m->over[i]);
-    m->err = sl_incoming_make(call->gateway->incoming, m->id);
-}
-
-static const char *
-presign(struct sl_call *call, const char *id, uint64_t expires_s)
-{
-    uint64_t size = number_of(call->body, "file_size_bytes", 0);
-    struct sl_slice host = call->host.size == 0 ? sl_slice_str("localhost") : call->host;
-    struct sl_presigned p = {.bucket = BUCKET,
-                             .upload = id,
-                             .scope = call->who.scope.id,
-                             .expires_s = expires_s,
-                             .size_bytes_max = size == 0 ? SIZE_BYTES_MAX : size};
-    return sl_call_format(call, "http://%.*s%s", SL_SLICE_FMT(host),
-                          sl_presign(call, sl_incoming_secret(call->gateway->incoming), &p));
-}
-
 static void
 write_new(struct sl_call *call, const char *id, struct sl_jsonw *w)
 {
     static const char *const kept[] = {
         "name",      "version",   "model_format",    "description",
         "framework", "task_type", "file_size_bytes", "resource_requirements"};
-    uint64_t expires_s =
-        call->now_ms / 1000 + number_of(call->body, "presigned_url_expiration", EXPIRATION_S);
+    uint64_t expires_s = sl_upload_expires_s(call);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "upload_id", id);
-    sl_jsonw_member_str(w, "presigned_url", presign(call, id, expires_s));
+    sl_jsonw_member_str(w, "presigned_url", sl_upload_address(call, BUCKET, id, SIZE_BYTES_MAX));
     sl_jsonw_member_str(w, "s3_key",
                         sl_call_format(call, "%s/models/%s.tar.gz", call->who.organization_id, id));
     sl_jsonw_member_time(w, "expires_at", expires_s * 1000);
@@ -171,22 +110,16 @@ write_new(struct sl_call *call, const char *id, struct sl_jsonw *w)
 static void
 on_made(struct sl_call *call)
 {
-    static const char *const internal[] = {"expires_ms", NULL};
-    const struct making *m = call->state;
+    const char *id = sl_upload_begun(call);
     struct sl_buf row = {0};
     struct sl_jsonw w;
-    if (m->err != SL_OK) {
-        sl_call_fail(call, SL_API_UNAVAILABLE, "the upload cannot be stored: %s",
-                     sl_err_text(m->err));
+    if (id == NULL)
         return;
-    }
     sl_jsonw_init(&w, &row);
-    write_new(call, m->id, &w);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, m->id),
+    write_new(call, id, &w);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_upload_key(call, BUCKET, id),
                sl_buf_slice(&row));
-    sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, sl_call_parse(call, sl_buf_slice(&row)), internal);
-    sl_jsonw_end(&call->out);
+    sl_upload_write(sl_call_parse(call, sl_buf_slice(&row)), &call->out);
     sl_buf_deinit(&row);
 }
 
@@ -194,17 +127,8 @@ void
 sl_api_create_model_upload(struct sl_call *call)
 {
     struct sl_model_new model;
-    if (!read_model(call, call->body, &model) || has_obstacle(call, &model))
-        return;
-    if (call->gateway->incoming == NULL || sl_incoming_room(call->gateway->incoming) == 0) {
-        sl_call_fail(call, SL_API_UNAVAILABLE, "the store is full");
-        return;
-    }
-    struct making *m = sl_call_alloc(call, sizeof(*m));
-    m->id = sl_call_id(call, "upl_", 16);
-    forget_over(call, m);
-    call->state = m;
-    sl_call_work(call, make_file, on_made);
+    if (read_model(call, call->body, &model) && !has_obstacle(call, &model))
+        sl_upload_begin(call, BUCKET, on_made);
 }
 
 /* ---- confirm ------------------------------------------------------------------------------- */
@@ -228,40 +152,6 @@ unpack(struct sl_call *call)
     c->model.request.archive_fd = fd;
     c->err = sl_unpack_model(&c->model.request, &c->report, &c->cause);
     close(fd);
-}
-
-static struct sl_slice
-bare(struct sl_slice tag)
-{
-    if (tag.size >= 2 && tag.data[0] == '"' && tag.data[tag.size - 1] == '"')
-        return sl_slice(tag.data + 1, tag.size - 2);
-    return tag;
-}
-
-static bool
-is_size(struct sl_json wanted, uint64_t size)
-{
-    uint64_t number = 0;
-    return !sl_json_has(wanted) || (sl_json_u64(wanted, &number) == SL_OK && number == size);
-}
-
-static bool
-check_confirm(struct sl_call *call, struct sl_json row)
-{
-    struct sl_slice etag = bare(sl_member_text(call, row, "etag"));
-    struct sl_slice sent = bare(sl_call_text(call, sl_json_member(call->body, "etag")));
-    uint64_t size = number_of(row, "received_bytes", 0);
-    if (sl_upload_is_over(row, call->now_ms))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the upload has expired");
-    else if (etag.size != HASH_TEXT_SIZE)
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the upload is not complete: %" PRIu64 " bytes came",
-                     size);
-    else if (sent.size > 0 && !sl_slice_equal(sent, etag))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the etag is not that of what came");
-    else if (!is_size(sl_json_member(call->body, "file_size_bytes"), size) ||
-             !is_size(sl_json_member(row, "file_size_bytes"), size))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the size differs: %" PRIu64 " bytes came", size);
-    return !sl_call_has_failed(call);
 }
 
 static void
@@ -322,7 +212,7 @@ put_confirmed(struct sl_call *call, struct sl_json row, const struct confirming 
     sl_jsonw_member_str(&w, "status", "COMPLETED");
     sl_jsonw_member_str(&w, "model_id", c->model.model_id);
     sl_jsonw_end(&w);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, c->id),
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_upload_key(call, BUCKET, c->id),
                sl_buf_slice(&out));
     sl_buf_deinit(&out);
     sl_call_after_commit(call, remove_file, sl_call_format(call, "%s", c->id));
@@ -396,10 +286,11 @@ sl_api_confirm_model_upload(struct sl_call *call)
         write_reply(call, c->id, sl_member_str(call, row, "model_id"), NULL);
         return;
     }
-    if (!check_confirm(call, row) || !read_model(call, row, &c->model) ||
+    struct sl_slice etag;
+    if (!sl_upload_check(call, row, &etag) || !read_model(call, row, &c->model) ||
         has_obstacle(call, &c->model))
         return;
-    c->model.hash = (const char *)sl_call_copy(call, bare(sl_member_text(call, row, "etag"))).data;
+    c->model.hash = (const char *)sl_call_copy(call, etag).data;
     call->state = c;
-    sl_call_work(call, unpack, on_unpacked);
+    sl_call_work_long(call, unpack, on_unpacked);
 }

@@ -105,8 +105,6 @@ static void
 work(struct sl_call *call)
 {
     struct upload *u = call->state;
-    if (u->is_refused)
-        return;
     u->model.request.archive_fd = call->upload.fd;
     u->err = sl_unpack_model(&u->model.request, &u->report, &u->cause);
 }
@@ -191,5 +189,8 @@ sl_api_upload_model(struct sl_call *call)
         sl_model_prepare(call, &u->model);
         check_room(call, u);
     }
-    sl_call_work(call, work, on_unpacked);
+    if (u->is_refused)
+        fail_refused(call, u);
+    else
+        sl_call_work_long(call, work, on_unpacked);
 }

@@ -81,7 +81,7 @@ write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
     } else if (status != 204) {
         sl_jsonw_name(w, "content");
         sl_jsonw_object(w);
-        sl_jsonw_name(w, "application/json");
+        sl_jsonw_name(w, route->flags & SL_ROUTE_SSE ? "text/event-stream" : "application/json");
         sl_jsonw_object(w);
         sl_jsonw_name(w, "schema");
         sl_schema_write_reply(w, reply);
@@ -114,6 +114,8 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     sl_jsonw_name(w, "responses");
     sl_jsonw_object(w);
     write_success(w, route, route->success);
+    if (route->flags & SL_ROUTE_SSE)
+        write_success(w, route, 204);
     if (route->success == 201) /* To generated clients that know no 201. */
         write_success(w, route, 200);
     write_error(w, "400", true);
@@ -125,6 +127,7 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     write_error(w, "414", true);
     write_error(w, "415", route->body != SL_BODY_NONE);
     write_error(w, "422", has_handler);
+    write_error(w, "429", route->method == SL_POST && has_handler); /* A queue is full. */
     write_error(w, "431", true);
     write_error(w, "501", route->method == SL_POST);
     write_error(w, "503", true);

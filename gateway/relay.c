@@ -58,7 +58,7 @@ sl_relay_send(struct sl_ctx *ctx, const struct sl_relay_head *head, struct sl_sl
                                    .offset = at,
                                    .total = text.size,
                                    .piece = sl_slice(text.data + at, size)};
-        sl_send(ctx, head->to, head->id, &m);
+        sl_request(ctx, head->to, head->serial, head->id, &m);
         at += size;
     }
 }

@@ -64,7 +64,8 @@ SL_MUST_CHECK enum sl_err sl_relay_take(struct sl_relay_parts *parts,
                                         const struct sl_relay_piece *piece, uint64_t bytes_max);
 void sl_relay_parts_deinit(struct sl_relay_parts *parts);
 
-/* Send `text` in pieces: `id` is SL_M_edge_call or SL_M_edge_reply. */
+/* Send `text` in pieces: `id` is SL_M_edge_call or SL_M_edge_reply. A piece that no link takes
+ * comes back as `undelivered` with the serial as its request. */
 struct sl_relay_head {
     struct sl_addr to;
     uint32_t id;

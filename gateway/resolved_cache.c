@@ -4,20 +4,23 @@
 #include "gateway/route.h"
 #include "runtime/alloc.h"
 
-#define SETS      256u
-#define WAYS      4u
-#define BYTES_MAX (256 * SL_KIB) /* Of an extraction: longer ones are the head's business. */
+#define BUCKETS       1024u
+#define BYTES_MAX     (256 * SL_KIB) /* Of an extraction: longer ones are the head's business. */
+#define KEY_BYTES_MAX (4 * SL_KIB)   /* Of what a request names: as well. */
 
 struct entry {
     uint8_t key[SL_SHA256_SIZE];
-    struct sl_scope scope;
     struct sl_buf extraction, model;
-    uint64_t used; /* 0: empty. */
+    uint32_t next; /* In its bucket: an index plus 1. 0: none. */
     bool is_doubted;
 };
 
 struct sl_resolved_cache {
-    struct entry entries[SETS][WAYS];
+    uint32_t buckets[BUCKETS]; /* The first of each: an index plus 1. 0: none. */
+    /* Apart from the entries, because putting one looks at all of them. */
+    uint64_t used[SL_RESOLVED_MAX];   /* 0: empty. */
+    uint64_t scopes[SL_RESOLVED_MAX]; /* Of what is not empty. */
+    struct entry entries[SL_RESOLVED_MAX];
     uint64_t uses;
 };
 
@@ -27,23 +30,7 @@ sl_resolved_cache_create(void)
     return sl_zalloc(sizeof(struct sl_resolved_cache));
 }
 
-static void
-entry_deinit(struct entry *e)
-{
-    sl_buf_deinit(&e->extraction);
-    sl_buf_deinit(&e->model);
-    *e = (struct entry){0};
-}
-
-void
-sl_resolved_cache_destroy(struct sl_resolved_cache **cache)
-{
-    if (*cache == NULL)
-        return;
-    sl_resolved_drop(*cache, (struct sl_scope){0});
-    sl_free(*cache);
-    *cache = NULL;
-}
+/* ---- what is asked for --------------------------------------------------------------------- */
 
 static void
 append_member(struct sl_buf *text, struct sl_json body, const char *name)
@@ -66,26 +53,77 @@ sl_resolved_key(const struct sl_call *call, uint8_t ret_key[static SL_SHA256_SIZ
         append_member(&text, call->body, members[i]);
     if (call->who.has_scopes)
         sl_buf_append(&text, call->who.digest, sizeof(call->who.digest));
-    sl_sha256(sl_buf_slice(&text), ret_key);
+    bool is_good = text.size <= KEY_BYTES_MAX;
+    if (is_good)
+        sl_sha256(sl_buf_slice(&text), ret_key);
     sl_buf_deinit(&text);
-    return true;
+    return is_good;
 }
 
-static struct entry *
-set_of(struct sl_resolved_cache *cache, const uint8_t *key)
+/* ---- the table ----------------------------------------------------------------------------- */
+
+/* Keys are hashes. */
+static uint32_t *
+bucket_of(struct sl_resolved_cache *cache, const uint8_t *key)
 {
-    return cache->entries[key[0] % SETS];
+    uint32_t bits;
+    memcpy(&bits, key, sizeof(bits));
+    return &cache->buckets[bits % BUCKETS];
 }
 
-static struct entry *
-lookup(struct sl_resolved_cache *cache, const uint8_t *key)
+/* Where the link to the key's entry is, or would be: 0 is there, then. */
+static uint32_t *
+link_of(struct sl_resolved_cache *cache, const uint8_t *key)
 {
-    struct entry *set = set_of(cache, key);
-    for (uint32_t i = 0; i < WAYS; i++) {
-        if (set[i].used > 0 && memcmp(set[i].key, key, SL_SHA256_SIZE) == 0)
-            return &set[i];
+    uint32_t *at = bucket_of(cache, key);
+    while (*at != 0 && memcmp(cache->entries[*at - 1].key, key, SL_SHA256_SIZE) != 0)
+        at = &cache->entries[*at - 1].next;
+    return at;
+}
+
+static void
+forget(struct sl_resolved_cache *cache, uint32_t index)
+{
+    struct entry *e = &cache->entries[index];
+    if (cache->used[index] == 0)
+        return;
+    uint32_t *link = link_of(cache, e->key);
+    sl_assert(*link == index + 1);
+    *link = e->next;
+    sl_buf_deinit(&e->extraction);
+    sl_buf_deinit(&e->model);
+    *e = (struct entry){0};
+    cache->used[index] = 0;
+}
+
+void
+sl_resolved_cache_destroy(struct sl_resolved_cache **cache)
+{
+    if (*cache == NULL)
+        return;
+    for (uint32_t i = 0; i < SL_RESOLVED_MAX; i++)
+        forget(*cache, i);
+    sl_free(*cache);
+    *cache = NULL;
+}
+
+/* An empty one was used never, so longest ago. Who has its share makes room by itself. */
+static uint32_t
+make_room(struct sl_resolved_cache *cache, struct sl_scope scope)
+{
+    uint32_t own = SL_RESOLVED_MAX, oldest = 0, count = 0;
+    for (uint32_t i = 0; i < SL_RESOLVED_MAX; i++) {
+        if (cache->used[i] < cache->used[oldest])
+            oldest = i;
+        if (cache->used[i] == 0 || cache->scopes[i] != scope.id)
+            continue;
+        count++;
+        if (own == SL_RESOLVED_MAX || cache->used[i] < cache->used[own])
+            own = i;
     }
-    return NULL;
+    uint32_t index = count >= SL_RESOLVED_SCOPE_MAX ? own : oldest;
+    forget(cache, index);
+    return index;
 }
 
 void
@@ -94,18 +132,17 @@ sl_resolved_put(struct sl_resolved_cache *cache, const uint8_t key[static SL_SHA
 {
     if (what->extraction.size == 0 || what->extraction.size > BYTES_MAX)
         return;
-    struct entry *set = set_of(cache, key), *e = lookup(cache, key);
-    if (e == NULL) { /* An empty one was used never, so longest ago. */
-        e = &set[0];
-        for (uint32_t i = 1; i < WAYS; i++) {
-            if (set[i].used < e->used)
-                e = &set[i];
-        }
-    }
-    entry_deinit(e);
-    memcpy(e->key, key, SL_SHA256_SIZE);
-    e->scope = scope;
-    e->used = ++cache->uses;
+    uint32_t *link = link_of(cache, key);
+    if (*link != 0)
+        forget(cache, *link - 1);
+    uint32_t index = make_room(cache, scope);
+    struct entry *e = &cache->entries[index];
+    link = bucket_of(cache, key);
+    memcpy(e->key, key, sizeof(e->key));
+    e->next = *link;
+    *link = index + 1;
+    cache->scopes[index] = scope.id;
+    cache->used[index] = ++cache->uses;
     sl_buf_append_slice(&e->extraction, what->extraction);
     sl_buf_append_slice(&e->model, what->model);
 }
@@ -114,28 +151,31 @@ bool
 sl_resolved_get(struct sl_resolved_cache *cache, const uint8_t key[static SL_SHA256_SIZE],
                 bool is_doubted_fine, struct sl_resolved *ret_what)
 {
-    struct entry *e = lookup(cache, key);
-    if (e == NULL || (e->is_doubted && !is_doubted_fine))
+    uint32_t link = *link_of(cache, key);
+    if (link == 0)
         return false;
-    e->used = ++cache->uses;
+    const struct entry *e = &cache->entries[link - 1];
+    if (e->is_doubted && !is_doubted_fine)
+        return false;
+    cache->used[link - 1] = ++cache->uses;
     *ret_what = (struct sl_resolved){.extraction = sl_buf_slice(&e->extraction),
                                      .model = sl_buf_slice(&e->model)};
     return true;
 }
 
 void
-sl_resolved_doubt(struct sl_resolved_cache *cache)
+sl_resolved_doubt(struct sl_resolved_cache *cache, struct sl_scope scope)
 {
-    for (uint32_t i = 0; i < SETS * WAYS; i++)
-        cache->entries[i / WAYS][i % WAYS].is_doubted = true;
+    for (uint32_t i = 0; i < SL_RESOLVED_MAX; i++) {
+        if (cache->used[i] > 0 && (scope.id == 0 || cache->scopes[i] == scope.id))
+            cache->entries[i].is_doubted = true;
+    }
 }
 
 void
-sl_resolved_drop(struct sl_resolved_cache *cache, struct sl_scope scope)
+sl_resolved_forget(struct sl_resolved_cache *cache, const uint8_t key[static SL_SHA256_SIZE])
 {
-    for (uint32_t i = 0; i < SETS * WAYS; i++) {
-        struct entry *e = &cache->entries[i / WAYS][i % WAYS];
-        if (scope.id == 0 || e->scope.id == scope.id)
-            entry_deinit(e);
-    }
+    uint32_t link = *link_of(cache, key);
+    if (link != 0)
+        forget(cache, link - 1);
 }

@@ -34,7 +34,8 @@ struct arguments {
 
 struct totals {
     uint64_t seeds, failed, virtual_ns, events, faults, boots, done, dead, canceled, stale;
-    uint64_t calls, failed_calls, history, lost, duplicates, reordered, took_ns, ran_ns;
+    struct sl_simq_counts own;
+    uint64_t calls, failed_calls, history, lost, duplicates, reordered, refused, took_ns, ran_ns;
 };
 
 static const struct {
@@ -316,6 +317,19 @@ tell_failure(const struct arguments *a, const struct sl_simulate_options *run,
 }
 
 static void
+add_own(struct sl_simq_counts *sum, const struct sl_simq_counts *own)
+{
+    sum->puts += own->puts;
+    sum->repeats += own->repeats;
+    sum->leases += own->leases;
+    sum->done += own->done;
+    sum->failed += own->failed;
+    sum->stale += own->stale;
+    sum->lost += own->lost;
+    sum->canceled += own->canceled;
+}
+
+static void
 run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
 {
     struct sl_simulate_options run = a->run;
@@ -341,6 +355,8 @@ run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
     t->lost += result.lost;
     t->duplicates += result.duplicates;
     t->reordered += result.reordered;
+    t->refused += result.refused;
+    add_own(&t->own, &result.own);
     if (!result.is_ok && t->failed <= FAILURES_TOLD)
         tell_failure(a, &run, &result);
     else if (!result.is_ok)
@@ -358,9 +374,14 @@ print_totals(const struct totals *t)
     printf("tasks: %" PRIu64 " done, %" PRIu64 " dead, %" PRIu64 " canceled; %" PRIu64
            " late ends refused; %" PRIu64 " starts of the head\n",
            t->done, t->dead, t->canceled, t->stale, t->boots);
+    printf("own queues: %" PRIu64 " put, %" PRIu64 " repeats answered, %" PRIu64 " leases, %" PRIu64
+           " of them lost; %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " canceled; %" PRIu64
+           " late ends refused\n",
+           t->own.puts, t->own.repeats, t->own.leases, t->own.lost, t->own.done, t->own.failed,
+           t->own.canceled, t->own.stale);
     printf("calls: %" PRIu64 ", of which %" PRIu64 " failed; frames: %" PRIu64 " lost, %" PRIu64
-           " doubled, %" PRIu64 " reordered\n",
-           t->calls, t->failed_calls, t->lost, t->duplicates, t->reordered);
+           " doubled, %" PRIu64 " reordered; %" PRIu64 " messages refused\n",
+           t->calls, t->failed_calls, t->lost, t->duplicates, t->reordered, t->refused);
     printf("%" PRIu64 " events in %.1f s of one core (%.1f s passed): %.0f a second, %.0f x real"
            " time; %" PRIu64 " lines of history checked\n",
            t->events, ran, (double)t->took_ns / 1e9, (double)t->events / ran, passed / ran,

@@ -10,7 +10,7 @@
 #include "actors/rows.h"
 #include "gateway/api.h"
 #include "gateway/edges.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/handoff.h"
 
@@ -117,7 +117,10 @@ tenant_id(const struct tenants *t, struct sl_scope scope)
 static void
 write_nodes(struct sl_jsonw *w, struct sl_live *live)
 {
-    struct sl_buf nodes = {0};
+    struct sl_buf nodes = {0}, groups = {0};
+    sl_head_groups(sl_live_state(live, SL_ACTOR_HEAD), &groups);
+    sl_jsonw_member_raw(w, "groups", sl_buf_slice(&groups));
+    sl_buf_deinit(&groups);
     struct sl_json_doc *doc = NULL;
     sl_head_status(sl_live_state(live, SL_ACTOR_HEAD), &nodes);
     if (sl_json_parse(sl_buf_slice(&nodes), &doc, NULL) == SL_OK) {
@@ -276,6 +279,8 @@ write_tasks(struct sl_jsonw *w, struct sl_live *live)
     sl_jsonw_member_u64(w, "dead", c.dead);
     sl_jsonw_member_u64(w, "stale", c.stale);
     sl_jsonw_member_u64(w, "crashed", c.crashed);
+    sl_jsonw_member_u64(w, "returned", c.returned);
+    sl_jsonw_member_u64(w, "parked", c.parked);
     sl_jsonw_end(w);
 }
 
@@ -320,6 +325,7 @@ write_main(struct sl_jsonw *w, const struct sl_status *s, uint64_t now_ms)
     sl_jsonw_name(w, "requests");
     sl_jsonw_object(w);
     sl_jsonw_member_u64(w, "in_flight", front == NULL ? 0 : sl_front_in_flight(front));
+    sl_jsonw_member_u64(w, "waiting", sl_api_waiting(sl_live_state(s->sources.live, SL_ACTOR_API)));
     sl_jsonw_member_u64(w, "total", front == NULL ? 0 : sl_front_posted(front));
     sl_jsonw_end(w);
 }

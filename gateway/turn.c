@@ -50,17 +50,11 @@ sl_turn_walk(struct sl_turn *turn, struct sl_call *call, const struct sl_turn_ra
     return true;
 }
 
-static void
-do_nothing(struct sl_call *call)
-{
-    (void)call;
-}
-
 void
 sl_turn_give(struct sl_turn *turn, struct sl_call *call, sl_handler_fn *then)
 {
     turn->cost = 0;
-    sl_call_work(call, do_nothing, then);
+    sl_call_yield(call, then);
 }
 
 void

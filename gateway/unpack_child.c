@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/unpack.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -77,6 +79,7 @@ check_main(const char *directory, const char *format, bool is_embedding)
 int
 sl_unpack_main(int argc, char **argv)
 {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* No process outlives main. */
     if (argc == 3 && strcmp(argv[1], "unpack") == 0)
         /* No exit handlers: what they would open (a leak check does) lies out of reach by now. */
         _exit(sl_archive_child_main(0, argv[2], 1, NULL));

@@ -20,7 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/broker.h"
 #include "actors/dispatcher.h"
+#include "actors/queue_projection.h"
 #include "actors/head.h"
 #include "actors/node.h"
 #include "actors/router.h"
@@ -32,6 +34,9 @@
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
 #include "gateway/hooks.h"
+#include "gateway/idle_actors.h"
+#include "gateway/job_events.h"
+#include "gateway/own_trail.h"
 #include "gateway/owner.h"
 #include "gateway/plugin_path.h"
 #include "gateway/status.h"
@@ -51,8 +56,9 @@
 #define DATA_FORMAT   1
 #define ORPHANS_NS    (2 * SL_SECOND_NS)
 #define DRAIN_POLL_NS (20 * SL_MILLI_NS)
-/* Slow receivers of webhooks, and slow hosts of objects, leave two for the rest. */
-#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE + SL_SOURCES_AT_ONCE)
+/* Slow receivers of webhooks, slow hosts of objects and archives that are unpacked leave two for
+   the rest. */
+#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE + SL_SOURCES_AT_ONCE + SL_LONG_WORK_AT_ONCE)
 #define SOCKET_PATH_MAX 90 /* Of sun_path's 108, the rest is for the names below it. */
 
 struct up {
@@ -73,6 +79,7 @@ struct up {
     int children_lock;
     int signal_fd;
     uint32_t signals;
+    bool is_at_once; /* The end waits for nothing more. */
     uint64_t drain_until_ns;
     atomic_bool is_stopping; /* For work on the I/O pool that waits for others. */
 };
@@ -124,12 +131,7 @@ static bool
 open_store(struct up *u)
 {
     u->queue = sl_queue_create();
-    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
-                                  .name = "queue",
-                                  .self = u->queue,
-                                  .apply = sl_queue_apply,
-                                  .snapshot = sl_queue_snapshot,
-                                  .restore = sl_queue_restore};
+    struct sl_projection queue = sl_queue_projection(u->queue);
     struct sl_store_options options = {.directory = u->options.data,
                                        .projections = &queue,
                                        .projections_count = 1,
@@ -240,6 +242,7 @@ open_gateway(struct up *u)
                                      .queue = u->queue,
                                      .indexes = sl_index_cache_create(),
                                      .keyring = sl_keyring_create(),
+                                     .job_events = sl_job_events_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
@@ -296,6 +299,41 @@ duration_ms(const struct up *u, enum sl_up_key key)
 }
 
 static void
+call_hooks(void *arg)
+{
+    struct up *u = arg;
+    if (!sl_hooks_call(sl_live_state(u->live, SL_ACTOR_HOOKS)))
+        return;
+    struct sl_msg *msg = sl_msg_create(SL_M_hooks_due, NULL);
+    msg->to.actor = SL_ACTOR_HOOKS;
+    sl_live_post(u->live, msg);
+}
+
+/* A job may be had, or the place that one gave back: a call that waits for either looks. So do all
+ * that follow the job, or the queue. */
+static void
+on_queue_changed(void *arg, const struct sl_queue_change *change)
+{
+    struct up *u = arg;
+    if (change->class != SL_CLASS_OWN)
+        return;
+    void *api = sl_live_state(u->live, SL_ACTOR_API);
+    bool is_room = change->change != SL_CHANGE_LEASE && change->epoch != 0;
+    bool is_due = (change->state == SL_STATE_QUEUED || is_room) &&
+                  sl_api_touch(api, change->scope, change->lane, false);
+    if (sl_api_touch(api, change->scope, sl_own_trail_wait(change->lane), true))
+        is_due = true;
+    if (sl_job_events_note(u->gateway.job_events, change, sl_time_wall_ms) &&
+        sl_api_touch(api, change->scope, change->task_id, true))
+        is_due = true;
+    if (!is_due)
+        return;
+    struct sl_msg *msg = sl_msg_create(SL_M_queue_ready, &(struct sl_m_queue_ready){0});
+    msg->to.actor = SL_ACTOR_API;
+    sl_live_post(u->live, msg);
+}
+
+static void
 spawn_hooks(struct up *u)
 {
     struct sl_hooks_options hooks = {
@@ -308,6 +346,7 @@ spawn_hooks(struct up *u)
         .may_be_private = sl_config_bool(u->options.config, SL_UP_hook_private),
         .is_stopping = &u->is_stopping};
     sl_live_spawn(u->live, SL_ACTOR_HOOKS, &sl_hooks_class, &hooks);
+    sl_store_watch(u->store, SL_TABLE_DUE, call_hooks, u);
 }
 
 static void
@@ -316,6 +355,7 @@ spawn_actors(struct up *u, const char *endpoint)
     struct sl_dispatcher_options dispatcher = {
         .queue = u->queue,
         .indexes = u->gateway.indexes,
+        .extractors = sl_config_string(u->options.config, SL_UP_extractors),
         .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
                   .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
                                         SL_MILLI_NS),
@@ -323,6 +363,8 @@ spawn_actors(struct up *u, const char *endpoint)
                                        SL_MILLI_NS)}};
     sl_live_spawn(u->live, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
     sl_live_spawn(u->live, SL_ACTOR_ROUTER, &sl_router_class, NULL);
+    struct sl_broker_options broker = {.queue = u->queue, .projection = SL_PROJECTION_QUEUE};
+    sl_live_spawn(u->live, SL_ACTOR_BROKER, &sl_broker_class, &broker);
 
     u->status = sl_status_create(&(struct sl_status_sources){.live = u->live,
                                                              .gateway = &u->gateway,
@@ -332,11 +374,15 @@ spawn_actors(struct up *u, const char *endpoint)
     struct sl_api_options api = {
         .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status, .has_edges = true};
     sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
+    sl_queue_watch_set(u->queue, (struct sl_queue_watch){.self = u, .changed = on_queue_changed});
     struct sl_edges_options edges = {.gateway = &u->gateway,
                                      .silence_ns =
                                          sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_EDGES, &sl_edges_class, &edges);
     spawn_hooks(u);
+    uint32_t idle = (uint32_t)sl_config_int(u->options.config, SL_UP_bench_actors);
+    if (idle > 0)
+        sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
 
     char *text = node_text(u, endpoint);
     struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
@@ -409,12 +455,12 @@ static bool
 start_fronts(struct up *u)
 {
     const char *http = sl_config_string(u->options.config, SL_UP_http);
-    struct sl_front_options api = {.address = http,
-                                   .keyring = u->gateway.keyring,
-                                   .blobs = u->blobs,
-                                   .incoming = u->incoming,
-                                   .post = post_call,
-                                   .arg = u};
+    struct sl_front_options api = {
+        .address = http,
+        .planes = {{.keyring = u->gateway.keyring, .blobs = u->blobs, .incoming = u->incoming}},
+        .planes_count = 1,
+        .post = post_call,
+        .arg = u};
     enum sl_err err = u->options.is_head ? SL_OK : sl_front_start(&api, &u->front);
     if (err != SL_OK)
         return fail_address(u, http, err);
@@ -422,17 +468,27 @@ start_fronts(struct up *u)
     const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
     u->page = (struct sl_dashboard){.status = sl_status_text, .arg = u->status};
     struct sl_front_options page = {.address = address, .arg = &u->page, .connections_max = 64};
-    page.page = (bool (*)(void *, const char *, struct sl_buf *, const char **))sl_dashboard_page;
+    page.page = sl_dashboard_page;
     err = sl_front_start(&page, &u->dashboard);
     return err == SL_OK || fail_address(u, address, err);
 }
 
+/* Leases of own queues are not waited for: their workers are not ours, and may hold them for days.
+ */
 static bool
 is_drained(const struct up *u)
 {
-    return sl_queue_leased_count(u->queue) == 0 &&
+    return sl_queue_leased_count(u->queue) == sl_queue_leased_own_count(u->queue) &&
            (u->front == NULL || sl_front_in_flight(u->front) == 0) &&
            sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) == 0;
+}
+
+static void
+stop_at_once(struct up *u, const char *why)
+{
+    sl_report_warn("stopping", "how=at-once why=%s", why);
+    u->is_at_once = true;
+    sl_live_stop(u->live);
 }
 
 /* SIGTERM and ctrl-c: the first drains, the second stops at once. */
@@ -443,8 +499,7 @@ on_signal(void *arg)
     struct signalfd_siginfo info;
     while (read(u->signal_fd, &info, sizeof(info)) == sizeof(info)) {
         if (u->signals++ > 0) {
-            sl_report_warn("stopping", "how=at-once");
-            sl_live_stop(u->live);
+            stop_at_once(u, "signal");
             return;
         }
         sl_report_info("stopping", "how=drain signal=%u", info.ssi_signo);
@@ -454,6 +509,9 @@ on_signal(void *arg)
             sl_time_mono_ns() + sl_config_duration_ns(u->options.config, SL_UP_drain);
         struct sl_ctx ctx = sl_live_context(u->live, SL_ACTOR_DISPATCHER);
         sl_send(&ctx, sl_at(0, SL_ACTOR_EDGES), SL_M_drain, &(struct sl_m_drain){0});
+        sl_send(&ctx, sl_at(0, SL_ACTOR_API), SL_M_queue_ready,
+                &(struct sl_m_queue_ready){.is_stopping = 1});
+        sl_send(&ctx, sl_at(0, SL_ACTOR_BROKER), SL_M_drain, &(struct sl_m_drain){0});
         sl_send(&ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_drain, &(struct sl_m_drain){0});
     }
 }
@@ -464,8 +522,10 @@ take_drain(void *arg, struct sl_msg *msg)
 {
     struct up *u = arg;
     sl_msg_destroy(&msg);
-    if (is_drained(u) || sl_time_mono_ns() >= u->drain_until_ns)
+    if (is_drained(u))
         sl_live_stop(u->live);
+    else if (sl_time_mono_ns() >= u->drain_until_ns)
+        stop_at_once(u, "drain-over");
 }
 
 static bool
@@ -513,30 +573,65 @@ say_ready(const struct up *u)
 }
 
 static void
+remove_run_directory(struct up *u)
+{
+    if (u->run_directory == NULL)
+        return;
+    char *socket = sl_format("%s/head", u->run_directory);
+    unlink(socket);
+    sl_free(socket);
+    rmdir(u->run_directory);
+    sl_free(u->run_directory);
+}
+
+/*
+ * Work of the I/O pool may take minutes, and nobody can stop a thread that waits for a disk or a
+ * child: so threads are left as they are. What was promised is in the log, and the next start
+ * cleans up as after a crash.
+ */
+static void
+leave_at_once(struct up *u)
+{
+    remove_run_directory(u);
+    _exit(0);
+}
+
+/* A signal from here on finds nobody who reads it: it ends the process. */
+static void
+unblock_signals(void)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL);
+}
+
+static void
 stop(struct up *u)
 {
+    unblock_signals();
     if (u->front != NULL)
         sl_front_stop(&u->front);
     if (u->dashboard != NULL)
         sl_front_stop(&u->dashboard);
     sl_spawn_port_close(&u->spawner);
     atomic_store(&u->is_stopping, true);
+    if (u->store != NULL)
+        sl_store_watch(u->store, 0, NULL, NULL);
+    if (u->queue != NULL)
+        sl_queue_watch_set(u->queue, (struct sl_queue_watch){0});
     sl_live_destroy(&u->live);
     if (u->status != NULL)
         sl_status_destroy(&u->status);
     sl_index_cache_destroy(&u->gateway.indexes);
     sl_keyring_destroy(&u->gateway.keyring);
+    sl_job_events_destroy(&u->gateway.job_events);
     sl_blobs_close(&u->blobs);
     sl_incoming_close(&u->incoming);
     sl_store_close(&u->store);
     sl_queue_destroy(&u->queue);
-    if (u->run_directory != NULL) {
-        char *socket = sl_format("%s/head", u->run_directory);
-        unlink(socket);
-        sl_free(socket);
-        rmdir(u->run_directory);
-        sl_free(u->run_directory);
-    }
+    remove_run_directory(u);
     sl_free(u->cluster);
     if (u->children_lock >= 0)
         close(u->children_lock);
@@ -569,6 +664,7 @@ prepare_process(void)
     sl_protocol_register(&sl_protocol_cluster);
     sl_protocol_register(&sl_protocol_api);
     sl_protocol_register(&sl_protocol_relay);
+    sl_protocol_register(&sl_protocol_queue);
 }
 
 int
@@ -590,6 +686,8 @@ sl_up_main(int argc, char **argv)
             fail(&u, "the log", err);
             _exit(1);
         }
+        if (u.is_at_once)
+            leave_at_once(&u);
     }
     stop(&u);
     return is_ok ? 0 : 1;

@@ -15,6 +15,7 @@ sl_up_cluster_links(const struct sl_config *config)
 {
     return (struct sl_links_options){.name = "head",
                                      .watcher = SL_ACTOR_HEAD,
+                                     .watcher_too = SL_ACTOR_BROKER,
                                      .takes = sl_cluster_head_takes,
                                      .dead_ns = sl_config_duration_ns(config, SL_UP_silence),
                                      .lost_ns = sl_config_duration_ns(config, SL_UP_lost)};

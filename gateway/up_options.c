@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "actors/labels.h"
+#include "actors/node_groups.h"
+#include "gateway/verb_options.h"
 #include "runtime/alloc.h"
 
 static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
@@ -49,13 +52,6 @@ static const char help[] =
     "  --help               this text\n"
     "\n"
     "The operator's key is made at the first start: DIR/admin.key\n";
-
-static int
-complain(const char *verb, const char *what)
-{
-    fprintf(stderr, "sluice %s: %s\n", verb, what);
-    return 2 + 1;
-}
 
 /* The directory as an absolute path, made when absent; NULL: errno says why not. */
 static char *
@@ -112,14 +108,28 @@ read_line(int argc, char **argv, struct line *ret_line)
             fputs(ret_line->is_head ? head_help : help, stdout);
             return 0 + 1;
         default:
-            return complain(argv[0], "try --help");
+            return sl_verb_complain(argv[0], "try --help");
         }
     }
     if (optind < argc)
-        return complain(argv[0], "it takes options only; try --help");
+        return sl_verb_complain(argv[0], "it takes options only; try --help");
     return ret_line->is_head && ret_line->http != NULL
-               ? complain(argv[0], "it serves no API, so --http is for `sluice gateway`")
+               ? sl_verb_complain(argv[0], "it serves no API, so --http is for `sluice gateway`")
                : 0;
+}
+
+/* What the table cannot say of its mappings. */
+static enum sl_err
+check_maps(const struct sl_config *config, char **ret_error)
+{
+    struct sl_json_doc *asked;
+    struct sl_slice extractors = sl_slice_str(sl_config_string(config, SL_UP_extractors));
+    enum sl_err err = sl_labels_read(extractors, &asked, ret_error);
+    struct sl_node_groups groups;
+    if (err != SL_OK)
+        return err;
+    sl_json_destroy(&asked);
+    return sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, ret_error);
 }
 
 static int
@@ -134,10 +144,12 @@ load(const struct line *line, struct sl_config **ret_config)
     if (err == SL_OK && line->dashboard != NULL)
         err = sl_config_set(*ret_config, keys[SL_UP_dashboard].path, line->dashboard, &error);
     if (err == SL_OK)
+        err = check_maps(*ret_config, &error);
+    if (err == SL_OK)
         return 0;
-    complain(line->verb, error == NULL ? sl_err_text(err) : error);
+    int said = sl_verb_complain(line->verb, "%s", error == NULL ? sl_err_text(err) : error);
     sl_free(error);
-    return 2 + 1;
+    return said;
 }
 
 int
@@ -156,7 +168,7 @@ sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
         stop = 0 + 1;
     }
     if (stop == 0 && line.data == NULL)
-        stop = complain(line.verb, "--data DIR is missing; try --help");
+        stop = sl_verb_complain(line.verb, "--data DIR is missing; try --help");
     if (stop == 0) {
         ret_options->data = make_directory(line.data);
         if (ret_options->data == NULL) {

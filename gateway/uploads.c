@@ -25,58 +25,7 @@
 
 sl_handler_fn sl_api_create_upload, sl_api_confirm_upload;
 
-#define EXPIRATION_S  3600
-#define OVER_ROWS_MAX 64 /* Looked at, and removed, with each new upload. */
-#define ETAG_SIZE_MAX 66
-
 /* ---- rows ---------------------------------------------------------------------------------- */
-
-static struct sl_slice
-key_of(struct sl_call *call, const char *bucket, const char *id)
-{
-    struct sl_buf buf = {0};
-    struct sl_slice key = sl_call_copy(call, sl_key(&buf, 2, bucket, id));
-    sl_buf_deinit(&buf);
-    return key;
-}
-
-bool
-sl_upload_lookup(struct sl_call *call, const char *bucket, struct sl_slice id,
-                 struct sl_json *ret_row)
-{
-    const char *text = sl_call_identifier(call, id);
-    struct sl_slice value;
-    if (text == NULL || sl_txn_get(call->txn, call->who.scope, SL_TABLE_UPLOAD,
-                                   key_of(call, bucket, text), &value) != SL_OK)
-        return false;
-    *ret_row = sl_call_parse(call, value);
-    return sl_json_has(*ret_row);
-}
-
-static uint64_t
-number_of(struct sl_json object, const char *name, uint64_t fallback)
-{
-    uint64_t number;
-    return sl_json_u64(sl_json_member(object, name), &number) == SL_OK ? number : fallback;
-}
-
-uint64_t
-sl_upload_size(struct sl_json row)
-{
-    return number_of(row, "file_size_bytes", 0);
-}
-
-bool
-sl_upload_is_complete(struct sl_json row)
-{
-    return sl_json_is(sl_json_member(row, "status"), "COMPLETED");
-}
-
-bool
-sl_upload_is_over(struct sl_json row, uint64_t now_ms)
-{
-    return !sl_upload_is_complete(row) && number_of(row, "expires_ms", 0) <= now_ms;
-}
 
 static bool
 find_upload(struct sl_call *call, const char **ret_bucket, struct sl_json *ret_row)
@@ -109,58 +58,14 @@ put_changed(struct sl_call *call, const char *bucket, struct sl_json row, const 
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD,
-               key_of(call, bucket, sl_member_str(call, row, "upload_id")), sl_buf_slice(&out));
+               sl_upload_key(call, bucket, sl_member_str(call, row, "upload_id")),
+               sl_buf_slice(&out));
     struct sl_json changed = sl_call_parse(call, sl_buf_slice(&out));
     sl_buf_deinit(&out);
     return changed;
 }
 
-static void
-write_shown(struct sl_json row, struct sl_jsonw *w)
-{
-    static const char *const internal[] = {"expires_ms", NULL};
-    sl_jsonw_object(w);
-    sl_write_except(w, row, internal);
-    sl_jsonw_end(w);
-}
-
 /* ---- create -------------------------------------------------------------------------------- */
-
-struct making {
-    const char *id;
-    const char *over[OVER_ROWS_MAX]; /* Files to remove. */
-    uint32_t over_count;
-    enum sl_err err;
-};
-
-static void
-make_file(struct sl_call *call)
-{
-    struct making *m = call->state;
-    for (uint32_t i = 0; i < m->over_count; i++)
-        sl_incoming_remove(call->gateway->incoming, m->over[i]);
-    m->err = sl_incoming_make(call->gateway->incoming, m->id);
-}
-
-static void
-forget_over(struct sl_call *call, const char *bucket, struct making *m)
-{
-    struct sl_scan scan = {0};
-    struct sl_buf prefix = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_key_prefix(&prefix, 1, bucket),
-                (struct sl_slice){0}, false, &scan);
-    for (uint32_t i = 0; i < 4 * OVER_ROWS_MAX && m->over_count < OVER_ROWS_MAX; i++) {
-        if (!sl_scan_next(&scan))
-            break;
-        if (!sl_upload_is_over(sl_call_parse(call, scan.value), call->now_ms))
-            continue;
-        m->over[m->over_count++] = (const char *)sl_call_copy(call, sl_key_part(scan.key, 1)).data;
-    }
-    sl_scan_end(&scan);
-    for (uint32_t i = 0; i < m->over_count; i++)
-        sl_txn_del(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, bucket, m->over[i]));
-    sl_buf_deinit(&prefix);
-}
 
 static bool
 check_create(struct sl_call *call)
@@ -237,25 +142,16 @@ write_new(struct sl_call *call, const char *bucket, const char *id, struct sl_js
     struct sl_slice filename = sl_call_text(call, sl_json_member(call->body, "filename"));
     struct sl_slice property = sl_call_text(call, sl_json_member(call->body, "blob_property"));
     struct sl_slice type = sl_call_text(call, sl_json_member(call->body, "blob_type"));
-    uint64_t expiration_s = number_of(call->body, "presigned_url_expiration", EXPIRATION_S);
-    uint64_t size = number_of(call->body, "file_size_bytes", 0);
-    struct sl_presigned p = {.bucket = bucket,
-                             .upload = id,
-                             .scope = call->who.scope.id,
-                             .expires_s = call->now_ms / 1000 + expiration_s,
-                             .size_bytes_max = size == 0 ? SL_LIMIT_UPLOAD_BYTES : size};
+    uint64_t expires_s = sl_upload_expires_s(call);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "upload_id", id);
     sl_jsonw_member_str(w, "bucket_id", bucket);
     sl_jsonw_member_slice(w, "filename", filename);
     sl_jsonw_member_value(w, "content_type", sl_json_member(call->body, "content_type"));
     write_optional(call, w, "file_size_bytes");
-    struct sl_slice host = call->host.size == 0 ? sl_slice_str("localhost") : call->host;
-    sl_jsonw_member_str(
-        w, "presigned_url",
-        sl_call_format(call, "http://%.*s%s", SL_SLICE_FMT(host),
-                       sl_presign(call, sl_incoming_secret(call->gateway->incoming), &p)));
-    sl_jsonw_member_u64(w, "presigned_url_expiration", expiration_s);
+    sl_jsonw_member_str(w, "presigned_url",
+                        sl_upload_address(call, bucket, id, SL_LIMIT_UPLOAD_BYTES));
+    sl_jsonw_member_u64(w, "presigned_url_expiration", expires_s - call->now_ms / 1000);
     sl_jsonw_member_str(w, "s3_key",
                         sl_call_format(call, "%s/%s/api_buckets_uploads_create/%s/%.*s",
                                        call->who.organization_id, call->namespace_id, id,
@@ -277,8 +173,8 @@ write_new(struct sl_call *call, const char *bucket, const char *id, struct sl_js
     sl_jsonw_member_bool(w, "skip_duplicates", false);
     sl_jsonw_member_bool(w, "is_duplicate", false);
     sl_jsonw_member_time(w, "created_at", call->now_ms);
-    sl_jsonw_member_time(w, "expires_at", p.expires_s * 1000);
-    sl_jsonw_member_u64(w, "expires_ms", p.expires_s * 1000);
+    sl_jsonw_member_time(w, "expires_at", expires_s * 1000);
+    sl_jsonw_member_u64(w, "expires_ms", expires_s * 1000);
     sl_jsonw_member_null(w, "etag");
     sl_jsonw_member_u64(w, "received_bytes", 0);
     sl_jsonw_end(w);
@@ -287,23 +183,18 @@ write_new(struct sl_call *call, const char *bucket, const char *id, struct sl_js
 static void
 on_made(struct sl_call *call)
 {
-    const struct making *m = call->state;
+    const char *id = sl_upload_begun(call);
     struct sl_resource bucket;
-    if (m->err != SL_OK) {
-        sl_call_fail(call, SL_API_UNAVAILABLE, "the upload cannot be stored: %s",
-                     sl_err_text(m->err));
-        return;
-    }
-    if (!sl_bucket_find(call, &bucket)) /* Gone meanwhile: the file goes with the next start. */
-        return;
+    if (id == NULL || !sl_bucket_find(call, &bucket))
+        return; /* Without its bucket the file goes with the next start. */
     struct sl_buf row = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &row);
-    write_new(call, bucket.id, m->id, &w);
+    write_new(call, bucket.id, id, &w);
     sl_jsonw_done(&w);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, bucket.id, m->id),
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_upload_key(call, bucket.id, id),
                sl_buf_slice(&row));
-    write_shown(sl_call_parse(call, sl_buf_slice(&row)), &call->out);
+    sl_upload_write(sl_call_parse(call, sl_buf_slice(&row)), &call->out);
     sl_buf_deinit(&row);
 }
 
@@ -311,17 +202,8 @@ void
 sl_api_create_upload(struct sl_call *call)
 {
     struct sl_resource bucket;
-    if (!check_create(call) || !sl_bucket_find(call, &bucket))
-        return;
-    if (call->gateway->incoming == NULL || sl_incoming_room(call->gateway->incoming) == 0) {
-        sl_call_fail(call, SL_API_UNAVAILABLE, "the store is full");
-        return;
-    }
-    struct making *m = sl_call_alloc(call, sizeof(*m));
-    m->id = sl_call_id(call, "upl_", 16);
-    forget_over(call, bucket.id, m);
-    call->state = m;
-    sl_call_work(call, make_file, on_made);
+    if (check_create(call) && sl_bucket_find(call, &bucket))
+        sl_upload_begin(call, bucket.id, on_made);
 }
 
 /* ---- the bytes: the front has them on disk ------------------------------------------------- */
@@ -383,45 +265,19 @@ keep_file(struct sl_call *call)
     c->err = sl_incoming_keep(call->gateway->incoming, c->id, call->gateway->blobs, &c->blob);
 }
 
-/* An entity tag without its quotes. */
-static struct sl_slice
-bare(struct sl_slice tag)
-{
-    if (tag.size >= 2 && tag.data[0] == '"' && tag.data[tag.size - 1] == '"')
-        return sl_slice(tag.data + 1, tag.size - 2);
-    return tag;
-}
-
-static bool
-is_size(struct sl_json wanted, uint64_t size)
-{
-    uint64_t number = 0;
-    return !sl_json_has(wanted) || (sl_json_u64(wanted, &number) == SL_OK && number == size);
-}
-
 /* What came is what was announced, at the start and now? */
 static bool
 check_confirm(struct sl_call *call, struct sl_json row, struct sl_blob *ret_blob)
 {
-    struct sl_slice etag = bare(sl_member_text(call, row, "etag"));
-    struct sl_slice sent = bare(sl_call_text(call, sl_json_member(call->body, "etag")));
-    struct sl_slice hash = sl_member_text(call, row, "file_hash");
-    uint64_t size = number_of(row, "received_bytes", 0);
-    if (sl_upload_is_over(row, call->now_ms))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the upload has expired");
-    else if (etag.size != SL_BLOB_ID_SIZE - 1)
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the upload is not complete: %" PRIu64 " bytes came",
-                     size);
-    else if (sent.size > 0 && !sl_slice_equal(sent, etag))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the etag is not that of what came");
-    else if (!is_size(sl_json_member(call->body, "file_size_bytes"), size) ||
-             !is_size(sl_json_member(row, "file_size_bytes"), size))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the size differs: %" PRIu64 " bytes came", size);
-    else if (hash.size > 0 && !sl_slice_equal(hash, etag))
-        sl_call_fail(call, SL_API_BAD_REQUEST, "the file_hash is not that of what came");
-    if (sl_call_has_failed(call))
+    struct sl_slice etag, hash = sl_member_text(call, row, "file_hash");
+    if (!sl_upload_check(call, row, &etag))
         return false;
-    *ret_blob = (struct sl_blob){.size_bytes = size};
+    if (hash.size > 0 && !sl_slice_equal(hash, etag)) {
+        sl_call_fail(call, SL_API_BAD_REQUEST, "the file_hash is not that of what came");
+        return false;
+    }
+    *ret_blob = (struct sl_blob){0};
+    (void)!sl_json_u64(sl_json_member(row, "received_bytes"), &ret_blob->size_bytes);
     memcpy(ret_blob->id, etag.data, etag.size);
     return true;
 }
@@ -544,7 +400,7 @@ sl_api_get_upload(struct sl_call *call)
     struct sl_json row;
     const char *bucket;
     if (find_upload(call, &bucket, &row))
-        write_shown(row, &call->out);
+        sl_upload_write(row, &call->out);
 }
 
 static void
@@ -568,7 +424,7 @@ sl_api_delete_upload(struct sl_call *call)
     if (!find_upload(call, &bucket, &row))
         return;
     char *id = sl_call_format(call, "%s", sl_member_str(call, row, "upload_id"));
-    sl_txn_del(call->txn, call->who.scope, SL_TABLE_UPLOAD, key_of(call, bucket, id));
+    sl_txn_del(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_upload_key(call, bucket, id));
     call->state = id;
     sl_call_work(call, remove_file, on_removed);
 }
@@ -578,7 +434,7 @@ render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice val
        struct sl_jsonw *w)
 {
     (void)arg, (void)key;
-    write_shown(sl_call_parse(call, value), w);
+    sl_upload_write(sl_call_parse(call, value), w);
     return true;
 }
 

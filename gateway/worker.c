@@ -2,7 +2,6 @@
 #include "gateway/worker.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +13,13 @@
 #include "extractors/replica.h"
 #include "gateway/cli.h"
 #include "gateway/plugin_path.h"
+#include "gateway/verb_options.h"
 #include "runtime/alloc.h"
 #include "runtime/config.h"
 #include "runtime/json.h"
 #include "runtime/random.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
-
-#define LABEL_FLAG      256
-#define HELP_FLAG       257
-#define DRAIN_CHECK_NS  (100 * SL_MILLI_NS)
-#define EXIT_WAS_HELPED (-1)
 
 enum key {
 #define OPTION(name, flag, type, fallback, min, max, unit, doc) KEY_##name,
@@ -46,34 +41,15 @@ struct worker {
     struct sl_node *node;
     int signal_fd;
     uint32_t signals;
-    uint64_t drain_until_ns;
     bool is_refused;
 };
 
 /* ---- the command line ---------------------------------------------------------------------- */
 
-static int
-print_help(void)
-{
-    puts("usage: sluice worker --head ENDPOINT --data DIR [OPTIONS]\n"
-         "Run a node for a head that is elsewhere. SIGTERM or ctrl-c finishes what is under way,\n"
-         "leaves and stops; a second one stops at once.\n");
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        bool is_shown = keys[i].fallback[0] != '\0' && strcmp(keys[i].fallback, "0") != 0;
-        printf("  --%-14s %s%s%s%s\n", keys[i].path, keys[i].doc, is_shown ? " (" : "",
-               is_shown ? keys[i].fallback : "", is_shown ? ")" : "");
-    }
-    puts("  --label          KEY=VALUE, for placement; as often as wanted\n"
-         "  --help           print this");
-    return EXIT_WAS_HELPED;
-}
-
-static int
-complain(const char *what)
-{
-    fprintf(stderr, "sluice worker: %s\n", what);
-    return SL_EXIT_USAGE;
-}
+static const char help[] =
+    "usage: sluice worker --head ENDPOINT --data DIR [OPTIONS]\n"
+    "Run a node for a head that is elsewhere. SIGTERM or ctrl-c finishes what is under way,\n"
+    "leaves and stops; a second one stops at once.\n";
 
 static bool
 add_label(struct worker *w, const char *text)
@@ -99,78 +75,65 @@ add_label(struct worker *w, const char *text)
 }
 
 static int
-set(struct worker *w, size_t key, const char *value)
+take(void *arg, uint32_t key, const char *value)
 {
-    char *error = NULL;
-    enum sl_err err = sl_config_set(w->config, keys[key].path, value, &error);
-    if (err == SL_OK)
-        return SL_EXIT_OK;
-    int code = complain(error == NULL ? sl_err_text(err) : error);
-    sl_free(error);
-    return code;
+    return key < KEY_COUNT || add_label(arg, value)
+               ? 0
+               : sl_verb_complain("worker", "--label takes KEY=VALUE, at most 32 times");
+}
+
+/* NULL: there is no such group. */
+static const char *
+group_of(const struct worker *w)
+{
+    return sl_node_group(sl_slice_str(sl_config_string(w->config, KEY_group)));
 }
 
 static int
 read_line(struct worker *w, int argc, char **argv)
 {
-    struct option options[KEY_COUNT + 3] = {{0}};
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        options[i] = (struct option){keys[i].path, required_argument, NULL, (int)i};
-    options[KEY_COUNT] = (struct option){"label", required_argument, NULL, LABEL_FLAG};
-    options[KEY_COUNT + 1] = (struct option){"help", no_argument, NULL, HELP_FLAG};
-    optind = 0;
-    for (int got; (got = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (got == HELP_FLAG)
-            return print_help();
-        if (got == '?')
-            return complain("try --help");
-        if (got == LABEL_FLAG && !add_label(w, optarg))
-            return complain("--label takes KEY=VALUE, at most 32 times");
-        int code = got == LABEL_FLAG ? SL_EXIT_OK : set(w, (size_t)got, optarg);
-        if (code != SL_EXIT_OK)
-            return code;
-    }
-    if (optind < argc)
-        return complain("it takes options only; try --help");
-    const char *head = sl_config_string(w->config, KEY_head);
-    if (head[0] == '\0')
-        return complain("--head ENDPOINT is missing; try --help");
-    bool has_certs = sl_config_string(w->config, KEY_cert)[0] != '\0' &&
-                     sl_config_string(w->config, KEY_head_cert)[0] != '\0';
-    if (strncmp(head, "tcp://", 6) == 0 && !has_certs)
-        return complain("tcp takes --cert FILE, its own, and --head-cert FILE, the head's");
-    return sl_config_string(w->config, KEY_data)[0] == '\0'
-               ? complain("--data DIR is missing: the head's data directory, as seen from here")
-               : SL_EXIT_OK;
+    static const struct sl_verb verb = {.name = "worker",
+                                        .help = help,
+                                        .keys = keys,
+                                        .keys_count = KEY_COUNT,
+                                        .extra = "label",
+                                        .extra_help =
+                                            "KEY=VALUE, for placement; as often as wanted",
+                                        .take = take};
+    int said = sl_verb_read(&verb, argc, argv, &w->config, w);
+    if (said != 0)
+        return said;
+    struct sl_verb_head head = {.endpoint = sl_config_string(w->config, KEY_head),
+                                .data = sl_config_string(w->config, KEY_data),
+                                .cert = sl_config_string(w->config, KEY_cert),
+                                .head_cert = sl_config_string(w->config, KEY_head_cert)};
+    said = sl_verb_check_head("worker", &head);
+    if (said == 0 && group_of(w) == NULL)
+        said =
+            sl_verb_complain("worker", "--group is cpu-workers, batch-workers, gpu-workers or any");
+    return said != 0 ? said
+                     : sl_verb_name("worker", sl_config_string(w->config, KEY_name), &w->name);
 }
 
 /* ---- who it is ----------------------------------------------------------------------------- */
 
-static int
+static void
 make_facts(struct worker *w)
 {
     struct sl_node_facts facts = {.gpus = (uint64_t)sl_config_int(w->config, KEY_gpus),
                                   .cpus = (uint64_t)sl_config_int(w->config, KEY_cpus),
                                   .memory_bytes = sl_config_size(w->config, KEY_memory)};
-    const char *name = sl_config_string(w->config, KEY_name);
-    const char *group = sl_node_group(sl_slice_str(sl_config_string(w->config, KEY_group)));
     struct sl_buf text = {0};
-    if (group == NULL)
-        return complain("--group is cpu-workers, batch-workers, gpu-workers or any");
     if (gethostname(facts.host, sizeof(facts.host) - 1) != 0)
         facts.host[0] = '\0';
-    (void)snprintf(facts.group, sizeof(facts.group), "%s", group);
+    (void)snprintf(facts.group, sizeof(facts.group), "%s", group_of(w));
     if (facts.cpus == 0)
         facts.cpus = (uint64_t)SL_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
-    w->name = name[0] != '\0' ? sl_strdup(name) : sl_format("%s-%d", facts.host, (int)getpid());
-    if (!sl_node_name_is_good(sl_slice_str(w->name)))
-        return complain("--name is 1 to 64 of A-Z a-z 0-9 . _ -");
     facts.labels = sl_format("{%s}", sl_buf_text(&w->labels));
     sl_node_facts_write(&facts, &text);
     w->facts = sl_strdup(sl_buf_text(&text));
     sl_node_facts_deinit(&facts);
     sl_buf_deinit(&text);
-    return SL_EXIT_OK;
 }
 
 /* The directory of the socket that replicas connect to. */
@@ -321,26 +284,24 @@ deinit(struct worker *w)
     sl_config_destroy(&w->config);
 }
 
+static int
+run(struct worker *w)
+{
+    make_facts(w);
+    int code = make_directory(w);
+    if (code == SL_EXIT_OK) {
+        prepare_process();
+        code = open_node(w);
+    }
+    return code == SL_EXIT_OK ? serve(w) : code;
+}
+
 int
 sl_worker_main(int argc, char **argv)
 {
     struct worker w = {.signal_fd = -1};
-    char *error = NULL;
-    if (sl_config_load(keys, KEY_COUNT, NULL, &w.config, &error) != SL_OK) {
-        sl_free(error);
-        return SL_EXIT_FAILED;
-    }
-    int code = read_line(&w, argc, argv);
-    if (code == SL_EXIT_OK)
-        code = make_facts(&w);
-    if (code == SL_EXIT_OK)
-        code = make_directory(&w);
-    if (code == SL_EXIT_OK) {
-        prepare_process();
-        code = open_node(&w);
-    }
-    if (code == SL_EXIT_OK)
-        code = serve(&w);
+    int said = read_line(&w, argc, argv);
+    int code = said == 0 ? run(&w) : said - 1;
     deinit(&w);
-    return code == EXIT_WAS_HELPED ? SL_EXIT_OK : code;
+    return code;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,6 +80,19 @@ open_directory(const struct sl_blobs *b, int parent_fd, const char *name, int *r
     return SL_OK;
 }
 
+/* By another process: a gateway goes on while the directory's owner starts. Its lock ends with it.
+ */
+static bool
+is_being_written(int tmp_fd, const char *name)
+{
+    int fd = openat(tmp_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool is_locked = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    (void)close(fd);
+    return is_locked;
+}
+
 static enum sl_err
 remove_leftovers(int tmp_fd)
 {
@@ -91,7 +105,7 @@ remove_leftovers(int tmp_fd)
         return err;
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] != '.')
+        if (entry->d_name[0] != '.' && !is_being_written(tmp_fd, entry->d_name))
             (void)unlinkat(tmp_fd, entry->d_name, 0); /* One that stays is only disk space. */
     }
     (void)closedir(dir);
@@ -175,6 +189,7 @@ sl_blob_writer_create(struct sl_blobs *blobs, uint64_t size_bytes_max,
         sl_free(w);
         return err;
     }
+    (void)flock(w->fd, LOCK_SH | LOCK_NB); /* For is_being_written; ours alone, so it is had. */
     w->magic = WRITER_MAGIC;
     w->blobs = blobs;
     w->size_bytes_max = size_bytes_max;

@@ -5,7 +5,7 @@
  *   writer_create --> append ... --> finish (synced, renamed, directory synced) --> blob
  *                               `--> abort  (nothing is left)
  *
- *   DIRECTORY/tmp/<random>        being written; what a crash left there is removed at open
+ *   DIRECTORY/tmp/<random>        being written (locked); what a crash left is removed at open
  *   DIRECTORY/ab/<64 hex digits>  complete; the same bytes are the same file
  *
  * Nobody counts references here: who removes a blob knows that nothing points to it.

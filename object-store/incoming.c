@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One file a name, locked by its writer. The hash is taken along while a file comes from its start
- * in order, over several writers as well: between them it waits in a slot, which every begin of the
- * file empties, so that what lies there is always of the bytes on the disk. Else the file is read
- * again at the end, off the thread that receives. Writing to the disk is started every few MiB, so
- * that the sync at the end has little left.
+ * in order, over several writers as well: between them it waits in a slot. Other processes may
+ * write there too, so the file is stamped when its hash is left: a modification time that nobody's
+ * clock will say, and that any write replaces. The hash of a file with another one is forgotten,
+ * and the file is read again at the end, off the thread that receives. Writing to the disk is
+ * started every few MiB, so that the sync at the end has little left.
  */
 #include "object-store/incoming.h"
 
@@ -29,10 +30,11 @@
 #define READ_BYTES      (256 * SL_KIB)
 #define HASHES_MAX      64u /* Of files that wait for their next piece. */
 
-/* The hash of the first `size_bytes` of a file, which nobody writes. */
+/* The hash of the first `size_bytes` of a file, for as long as it has that stamp. */
 struct waiting_hash {
     char name[SL_INCOMING_NAME_MAX + 1];
     uint64_t size_bytes;
+    struct timespec stamp;
     struct sl_sha256_stream *hash;
 };
 
@@ -40,7 +42,6 @@ struct sl_incoming {
     uint32_t magic;
     int fd;
     bool is_sync_off;
-    atomic_bool is_shared;
     uint8_t secret[SL_INCOMING_SECRET_SIZE];
     _Atomic(struct waiting_hash *) hashes[HASHES_MAX]; /* A file's place follows from its name. */
 };
@@ -87,15 +88,38 @@ place_of(struct sl_incoming *in, const char *name)
     return &in->hashes[sl_hash64(sl_slice_str(name)) % HASHES_MAX];
 }
 
-/* The file is locked. NULL: the hash of just these bytes is not there. */
+static bool
+has_stamp(int fd, struct timespec stamp)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_mtim.tv_sec == stamp.tv_sec &&
+           st.st_mtim.tv_nsec == stamp.tv_nsec;
+}
+
+/* False: nor could others' writes be told by it, on a file system that keeps seconds. */
+static bool
+put_stamp(int fd, struct timespec *ret_stamp)
+{
+    struct stat st;
+    uint32_t bits;
+    sl_random_secret(&bits, sizeof(bits));
+    if (fstat(fd, &st) != 0)
+        return false;
+    struct timespec times[] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = st.st_mtim.tv_sec, .tv_nsec = (long)(bits % SL_SECOND_NS)}};
+    *ret_stamp = times[1];
+    return futimens(fd, times) == 0 && has_stamp(fd, *ret_stamp);
+}
+
+/* The file is locked, and not written to yet. NULL: the hash of just these bytes is not there. */
 static struct sl_sha256_stream *
-take_hash(struct sl_incoming *in, const char *name, uint64_t size_bytes)
+take_hash(struct sl_incoming *in, const char *name, int fd, uint64_t size_bytes)
 {
     struct waiting_hash *h = atomic_exchange(place_of(in, name), NULL);
     struct sl_sha256_stream *hash = NULL;
-    /* Another process that has written since would not have emptied our slot. */
-    if (h != NULL && !atomic_load(&in->is_shared) && strcmp(h->name, name) == 0 &&
-        h->size_bytes == size_bytes) {
+    if (h != NULL && strcmp(h->name, name) == 0 && h->size_bytes == size_bytes &&
+        has_stamp(fd, h->stamp)) {
         hash = h->hash;
         sl_free(h);
         return hash;
@@ -113,6 +137,10 @@ leave_hash(struct sl_incoming_writer *w)
     h->size_bytes = w->size_bytes;
     h->hash = w->hash;
     w->hash = NULL;
+    if (!put_stamp(w->fd, &h->stamp)) {
+        forget_hash(h);
+        return;
+    }
     forget_hash(atomic_exchange(place_of(w->incoming, w->name), h));
 }
 
@@ -167,12 +195,6 @@ sl_incoming_open(const char *directory, bool is_sync_off, struct sl_incoming **r
     else
         sl_incoming_close(&in);
     return err;
-}
-
-void
-sl_incoming_share(struct sl_incoming *in)
-{
-    atomic_store(&in->is_shared, true);
 }
 
 void
@@ -312,17 +334,22 @@ sl_incoming_begin(struct sl_incoming *in, const char *name, uint64_t offset,
     enum sl_err err = open_locked(in, name, &fd, &size);
     if (err != SL_OK)
         return err;
-    if (offset > size)
-        err = SL_EINVAL;
-    else if ((size > offset && ftruncate(fd, (off_t)offset) != 0) ||
-             lseek(fd, (off_t)offset, SEEK_SET) < 0)
+    if (offset > size) {
+        (void)close(fd);
+        return SL_EINVAL;
+    }
+    struct sl_sha256_stream *hash = take_hash(in, name, fd, offset);
+    if ((size > offset && ftruncate(fd, (off_t)offset) != 0) ||
+        lseek(fd, (off_t)offset, SEEK_SET) < 0)
         err = sl_err_from_errno(errno);
     if (err != SL_OK) {
+        uint8_t ignored[SL_SHA256_SIZE];
+        if (hash != NULL)
+            sl_sha256_finish(&hash, ignored);
         (void)close(fd);
         return err;
     }
     struct sl_incoming_writer *w = sl_zalloc(sizeof(*w));
-    struct sl_sha256_stream *hash = take_hash(in, name, offset);
     if (hash == NULL && offset == 0)
         hash = sl_sha256_create();
     *w = (struct sl_incoming_writer){.incoming = in,

@@ -9,7 +9,8 @@
  * What `end` has returned for is on the disk. What was written without it stays as well unless the
  * power fails: the size tells how much there is.
  *
- * Threading: any thread; a writer has one owner at a time, and a file has at most one writer.
+ * Threading: any thread; a writer has one owner at a time, and a file has at most one writer, also
+ * of those in other processes that have the directory open.
  */
 #ifndef SL_OBJECT_STORE_INCOMING_H
 #define SL_OBJECT_STORE_INCOMING_H
@@ -26,8 +27,6 @@ struct sl_incoming_writer;
 /* Open the directory, made (0700) when absent. SL_EIO, SL_EDENIED, SL_ENOSPC. */
 SL_MUST_CHECK enum sl_err sl_incoming_open(const char *directory, bool is_sync_off,
                                            struct sl_incoming **ret_incoming);
-/* Other processes write there too: no hash is kept from one piece to the next. For good. */
-void sl_incoming_share(struct sl_incoming *incoming);
 void sl_incoming_close(struct sl_incoming **incoming); /* NULL inside is fine. */
 /* Random bytes that stay with the directory: what signs addresses to it. */
 const uint8_t *sl_incoming_secret(const struct sl_incoming *incoming);

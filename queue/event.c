@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue/event.h"
 
-#include "queue/job.h"
-#include "queue/task.h"
+#include "queue/put_options.h"
+#include "runtime/hash.h"
 
-/* ---- writing ------------------------------------------------------------------------------- */
+const char *sl_class_name(enum sl_class class)
+{
+    static const char *const names[] = {"cpu", "batch", "gpu", "own"};
+    sl_assert(class < SL_COUNT_OF(names));
+    return names[class];
+}
 
 static void
 append_head(struct sl_buf *out, enum sl_queue_event_kind kind)
 {
     sl_buf_append_u8(out, SL_QUEUE_EVENT_VERSION);
     sl_buf_append_u8(out, (uint8_t)kind);
+}
+
+static void
+append_body(struct sl_buf *out, struct sl_slice bytes)
+{
+    sl_assert(bytes.size <= SL_QUEUE_PAYLOAD_MAX);
+    sl_buf_append_u32(out, (uint32_t)bytes.size);
+    sl_buf_append_u32(out, sl_crc32c(0, bytes.data, bytes.size));
+    sl_buf_append_slice(out, bytes);
+}
+
+static void
+append_why(struct sl_buf *out, struct sl_slice why)
+{
+    append_body(out, sl_slice(why.data, SL_MIN(why.size, (size_t)SL_QUEUE_ERROR_MAX)));
 }
 
 void
@@ -29,15 +49,44 @@ sl_queue_event_enqueue(struct sl_buf *out, const struct sl_enqueue *e)
 void
 sl_queue_event_task(struct sl_buf *out, struct sl_slice payload)
 {
-    sl_assert(payload.size <= SL_QUEUE_PAYLOAD_MAX);
-    sl_buf_append_block(out, payload);
+    append_body(out, payload);
 }
 
 void
-sl_queue_event_done(struct sl_buf *out, uint64_t task_id)
+sl_queue_event_put(struct sl_buf *out, const struct sl_task_put *p)
+{
+    sl_assert(p->class <= SL_CLASS_OWN);
+    sl_assert(p->priority <= SL_QUEUE_PRIORITY_MAX);
+    append_head(out, SL_QUEUE_PUT);
+    sl_buf_append_u64(out, p->task_id);
+    sl_buf_append_u8(out, (uint8_t)p->class);
+    sl_buf_append_u64(out, p->lane);
+    sl_buf_append_u8(out, p->priority);
+    sl_buf_append_u64(out, p->created_ms);
+    sl_buf_append_u64(out, p->not_before_ms);
+    sl_put_options_encode(p, out);
+    append_body(out, p->payload);
+}
+
+void
+sl_queue_event_done(struct sl_buf *out, const struct sl_task_end *e)
 {
     append_head(out, SL_QUEUE_DONE);
-    sl_buf_append_u64(out, task_id);
+    sl_buf_append_u64(out, e->task_id);
+    sl_buf_append_u64(out, e->ended_ms);
+    append_body(out, e->bytes);
+}
+
+void
+sl_queue_event_kill(struct sl_buf *out, const struct sl_task_end *e)
+{
+    append_head(out, SL_QUEUE_KILL);
+    sl_buf_append_u64(out, e->task_id);
+    sl_buf_append_u64(out, e->ended_ms);
+    sl_buf_append_u8(out, (uint8_t)e->state | (e->is_counted ? SL_QUEUE_KILL_COUNTED : 0));
+    if (e->is_counted)
+        sl_buf_append_u32(out, (uint32_t)e->attempts | (uint32_t)e->crashes << 16);
+    append_why(out, e->bytes);
 }
 
 void
@@ -46,15 +95,41 @@ sl_queue_event_retry(struct sl_buf *out, const struct sl_retry *r)
     append_head(out, SL_QUEUE_RETRY);
     sl_buf_append_u64(out, r->task_id);
     sl_buf_append_u64(out, r->not_before_ms);
-    sl_buf_append_u32(out, r->attempts);
+    sl_buf_append_u32(out, (uint32_t)r->attempts | (r->failed_ms != 0 ? UINT32_C(1) << 16 : 0));
     sl_buf_append_u32(out, r->crashes);
+    sl_buf_append_u32(out, r->snoozes);
+    if (r->failed_ms != 0)
+        sl_buf_append_u64(out, r->failed_ms);
+    append_why(out, r->why);
 }
 
 void
-sl_queue_event_dead(struct sl_buf *out, uint64_t task_id)
+sl_queue_event_edit(struct sl_buf *out, const struct sl_edit *e)
 {
-    append_head(out, SL_QUEUE_DEAD);
-    sl_buf_append_u64(out, task_id);
+    append_head(out, SL_QUEUE_EDIT);
+    sl_buf_append_u64(out, e->task_id);
+    sl_buf_append_u8(out, e->priority | (e->is_empty ? SL_QUEUE_EDIT_EMPTY : 0));
+    sl_buf_append_u64(out, e->not_before_ms);
+    append_body(out, e->payload);
+}
+
+void
+sl_queue_event_redrive(struct sl_buf *out, const struct sl_edit *e)
+{
+    append_head(out, SL_QUEUE_REDRIVE);
+    sl_buf_append_u64(out, e->task_id);
+    sl_buf_append_u64(out, e->not_before_ms);
+    append_body(out, e->payload);
+}
+
+void
+sl_queue_event_move(struct sl_buf *out, const struct sl_body_move *m)
+{
+    if (out->size == 0)
+        append_head(out, SL_QUEUE_MOVE);
+    sl_buf_append_u64(out, m->task_id);
+    sl_buf_append_u8(out, (uint8_t)m->of);
+    append_body(out, m->bytes);
 }
 
 void
@@ -71,187 +146,59 @@ sl_queue_event_forget(struct sl_buf *out, struct sl_job_id job)
     sl_buf_append(out, job.bytes, sizeof(job.bytes));
 }
 
-/* ---- applying ------------------------------------------------------------------------------ */
-
-struct event {
-    struct sl_queue *q;
-    struct sl_scope scope;
-    struct sl_reader fields;
-};
-
-static struct sl_job_id
-read_job_id(struct sl_reader *r)
+void
+sl_queue_event_task_only(struct sl_buf *out, enum sl_queue_event_kind kind, uint64_t task_id,
+                         uint64_t ended_ms)
 {
-    struct sl_job_id id = {0};
-    struct sl_slice bytes = sl_read_bytes(r, sizeof(id.bytes));
-    if (bytes.size == sizeof(id.bytes))
-        memcpy(id.bytes, bytes.data, bytes.size);
-    return id;
-}
-
-/* Count the tasks that follow, up to the end; false when they are malformed. */
-static bool
-measure_tasks(struct sl_reader r, struct sl_job_seed *seed)
-{
-    while (!r.is_bad && !sl_reader_is_done(&r)) {
-        struct sl_slice payload = sl_read_block(&r);
-        if (payload.size > SL_QUEUE_PAYLOAD_MAX || seed->tasks_count == SL_TASKS_MAX)
-            return false;
-        seed->tasks_count++;
-        seed->payload_bytes += payload.size;
-    }
-    return !r.is_bad && seed->payload_bytes <= UINT32_MAX;
-}
-
-static void
-fill_tasks(struct sl_queue *q, struct sl_job *job, struct sl_reader *r, uint64_t not_before_ms)
-{
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < job->tasks_count; i++) {
-        struct sl_slice payload = sl_read_block(r);
-        if (payload.size > 0)
-            memcpy(sl_job_payloads(job) + at, payload.data, payload.size);
-        job->tasks[i] = (struct sl_task){.job = job,
-                                         .not_before_ms = not_before_ms,
-                                         .order = ++q->order_last,
-                                         .payload_at = at,
-                                         .index = i,
-                                         .payload_size = (uint16_t)payload.size};
-        at += (uint32_t)payload.size;
-        sl_task_attach(q, &job->tasks[i]);
-    }
-}
-
-static bool
-apply_enqueue(struct event *e)
-{
-    struct sl_reader *r = &e->fields;
-    struct sl_job_seed seed = {.scope = e->scope, .serial = e->q->serial_last + 1};
-    seed.id = read_job_id(r);
-    seed.class = (enum sl_class)sl_read_u8(r);
-    seed.priority = sl_read_u8(r);
-    seed.created_ms = sl_read_u64(r);
-    uint64_t not_before_ms = sl_read_u64(r);
-    if (r->is_bad || seed.class >= SL_CLASS_COUNT || seed.priority > SL_QUEUE_PRIORITY_MAX ||
-        seed.serial > SL_SERIAL_MAX)
-        return false;
-    if (!measure_tasks(*r, &seed) || sl_job_lookup(e->q, seed.id) != NULL)
-        return false;
-
-    e->q->serial_last = seed.serial;
-    fill_tasks(e->q, sl_job_add(e->q, &seed), r, not_before_ms);
-    return true;
-}
-
-static bool
-apply_end(struct event *e, bool is_done)
-{
-    uint64_t task_id = sl_read_u64(&e->fields);
-    if (!sl_reader_is_done(&e->fields))
-        return false;
-    struct sl_task *task = sl_task_lookup(e->q, task_id);
-    if (task == NULL)
-        return true;
-    struct sl_job *job = task->job;
-    if (job->scope.id != e->scope.id)
-        return false;
-
-    sl_task_end(e->q, task);
-    *(is_done ? &job->done : &job->dead) += 1;
-    job->was_run = true;
-    sl_job_settle(e->q, job);
-    return true;
-}
-
-static bool
-apply_retry(struct event *e)
-{
-    uint64_t task_id = sl_read_u64(&e->fields);
-    uint64_t not_before_ms = sl_read_u64(&e->fields);
-    uint32_t attempts = sl_read_u32(&e->fields);
-    uint32_t crashes = sl_read_u32(&e->fields);
-    if (!sl_reader_is_done(&e->fields) || attempts > UINT16_MAX || crashes > UINT16_MAX)
-        return false;
-    struct sl_task *task = sl_task_lookup(e->q, task_id);
-    if (task == NULL)
-        return true;
-    if (task->job->scope.id != e->scope.id)
-        return false;
-
-    sl_task_detach(e->q, task);
-    task->attempts = (uint16_t)attempts;
-    task->crashes = (uint16_t)crashes;
-    task->not_before_ms = not_before_ms;
-    task->order = ++e->q->order_last;
-    task->job->was_run = true;
-    sl_task_attach(e->q, task);
-    return true;
-}
-
-static bool
-apply_cancel(struct event *e)
-{
-    struct sl_job_id id = read_job_id(&e->fields);
-    if (!sl_reader_is_done(&e->fields))
-        return false;
-    struct sl_job *job = sl_job_lookup(e->q, id);
-    if (job == NULL)
-        return true;
-    if (job->scope.id != e->scope.id)
-        return false;
-
-    for (uint32_t i = 0; i < job->tasks_count; i++) {
-        if (job->tasks[i].state == SL_TASK_ENDED)
-            continue;
-        sl_task_end(e->q, &job->tasks[i]);
-        job->canceled++;
-    }
-    sl_job_settle(e->q, job);
-    return true;
-}
-
-static bool
-apply_forget(struct event *e)
-{
-    struct sl_job_id id = read_job_id(&e->fields);
-    if (!sl_reader_is_done(&e->fields))
-        return false;
-    struct sl_job *job = sl_job_lookup(e->q, id);
-    if (job == NULL)
-        return true;
-    if (job->scope.id != e->scope.id || sl_job_live(job) > 0)
-        return false;
-    sl_job_remove(e->q, job);
-    return true;
-}
-
-static bool
-apply(struct event *e)
-{
-    if (sl_read_u8(&e->fields) != SL_QUEUE_EVENT_VERSION)
-        return false;
-    switch ((enum sl_queue_event_kind)sl_read_u8(&e->fields)) {
-    case SL_QUEUE_ENQUEUE:
-        return apply_enqueue(e);
-    case SL_QUEUE_DONE:
-        return apply_end(e, true);
-    case SL_QUEUE_RETRY:
-        return apply_retry(e);
-    case SL_QUEUE_DEAD:
-        return apply_end(e, false);
-    case SL_QUEUE_CANCEL:
-        return apply_cancel(e);
-    case SL_QUEUE_FORGET:
-        return apply_forget(e);
-    }
-    return false;
+    sl_assert(kind == SL_QUEUE_CANCEL_TASK || kind == SL_QUEUE_EXPIRE_TASK ||
+              kind == SL_QUEUE_FORGET_TASK);
+    append_head(out, kind);
+    sl_buf_append_u64(out, task_id);
+    if (kind != SL_QUEUE_FORGET_TASK)
+        sl_buf_append_u64(out, ended_ms);
 }
 
 void
-sl_queue_apply(void *queue, struct sl_scope scope, struct sl_slice event)
+sl_queue_event_drop_key(struct sl_buf *out, uint64_t before_ms, const uint64_t hash[2])
 {
-    sl_queue_assert(queue);
-    struct event e = {.q = queue, .scope = scope, .fields = sl_reader(event)};
-    bool is_event_refused = !apply(&e);
-    (void)SL_BUG(is_event_refused);
+    if (out->size == 0) {
+        append_head(out, SL_QUEUE_DROP_KEYS);
+        sl_buf_append_u64(out, before_ms);
+    }
+    sl_buf_append_u64(out, hash[0]);
+    sl_buf_append_u64(out, hash[1]);
+}
+
+void
+sl_queue_event_lane(struct sl_buf *out, enum sl_class class, struct sl_slice name,
+                    const struct sl_lane_settings *settings)
+{
+    append_head(out, SL_QUEUE_LANE);
+    sl_buf_append_u8(out, (uint8_t) class);
+    sl_buf_append_block(out, name);
+    sl_lane_settings_encode(settings, out);
+}
+
+void
+sl_queue_event_lines(struct sl_buf *out, uint64_t task_id, struct sl_slice lines)
+{
+    sl_assert(lines.size <= SL_QUEUE_LINES_MAX);
+    append_head(out, SL_QUEUE_LINES);
+    sl_buf_append_u64(out, task_id);
+    append_body(out, lines);
+}
+
+void
+sl_queue_event_drop_lane(struct sl_buf *out, struct sl_slice name)
+{
+    append_head(out, SL_QUEUE_DROP_LANE);
+    sl_buf_append_block(out, name);
+}
+
+void
+sl_queue_event_purge(struct sl_buf *out, uint64_t task_id)
+{
+    if (out->size == 0)
+        append_head(out, SL_QUEUE_PURGE);
+    sl_buf_append_u64(out, task_id);
 }

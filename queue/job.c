@@ -22,117 +22,70 @@ sl_job_lookup(const struct sl_queue *q, struct sl_job_id id)
     return NULL;
 }
 
-static struct sl_lane *
-lane_of(struct sl_queue *q, struct sl_scope scope, enum sl_class class)
+static void
+list_add(struct sl_job_list *list, struct sl_job *job)
 {
-    uint64_t hash = sl_table_mix(scope.id);
-    struct sl_table_link *link = sl_table_find(&q->lanes[class], hash);
-    if (link != NULL)
-        return SL_CONTAINER(link, struct sl_lane, link);
-
-    struct sl_lane *lane = sl_zalloc(sizeof(*lane));
-    lane->scope = scope;
-    lane->class = class;
-    lane->weight = 1;
-    lane->prev = q->last_lane;
-    *(q->last_lane == NULL ? &q->first_lane : &q->last_lane->next) = lane;
-    q->last_lane = lane;
-    sl_table_insert(&q->lanes[class], &lane->link, hash);
-    return lane;
+    job->next = NULL;
+    job->prev = list->last;
+    *(list->last == NULL ? &list->first : &list->last->next) = job;
+    list->last = job;
 }
 
 static void
-lane_remove(struct sl_queue *q, struct sl_lane *lane)
+list_remove(struct sl_job_list *list, struct sl_job *job)
 {
-    sl_assert(lane->ring_next == NULL);
-    sl_assert(lane->ready + lane->delayed + lane->leased == 0);
-    *(lane->prev == NULL ? &q->first_lane : &lane->prev->next) = lane->next;
-    *(lane->next == NULL ? &q->last_lane : &lane->next->prev) = lane->prev;
-    sl_table_remove(&q->lanes[lane->class], &lane->link);
-    sl_free(lane);
+    *(job->prev == NULL ? &list->first : &job->prev->next) = job->next;
+    *(job->next == NULL ? &list->last : &job->next->prev) = job->prev;
 }
 
-static void
-lane_join(struct sl_lane *lane, struct sl_job *job)
+static uint32_t
+free_number(struct sl_queue *q)
 {
-    job->lane = lane;
-    job->lane_prev = lane->last_job;
-    *(lane->last_job == NULL ? &lane->first_job : &lane->last_job->lane_next) = job;
-    lane->last_job = job;
-}
-
-static void
-lane_leave(struct sl_queue *q, struct sl_job *job)
-{
-    struct sl_lane *lane = job->lane;
-    *(job->lane_prev == NULL ? &lane->first_job : &job->lane_prev->lane_next) = job->lane_next;
-    *(job->lane_next == NULL ? &lane->last_job : &job->lane_next->lane_prev) = job->lane_prev;
-    job->lane = NULL;
-    job->lane_next = job->lane_prev = NULL;
-    if (lane->first_job == NULL)
-        lane_remove(q, lane);
+    if (q->jobs_free > 0)
+        return q->job_numbers_free[--q->jobs_free];
+    if (q->jobs_count == q->jobs_capacity) {
+        q->jobs_capacity = SL_MAX(q->jobs_capacity * 2, (uint32_t)16);
+        q->jobs = sl_realloc(q->jobs, q->jobs_capacity * sizeof(struct sl_job *));
+        q->job_numbers_free = sl_realloc(q->job_numbers_free, q->jobs_capacity * sizeof(uint32_t));
+    }
+    return q->jobs_count++;
 }
 
 struct sl_job *
 sl_job_add(struct sl_queue *q, const struct sl_job_seed *seed)
 {
-    sl_assert(seed->serial > (q->last_job == NULL ? 0 : q->last_job->serial));
-    sl_assert(seed->tasks_count <= SL_TASKS_MAX);
-
     struct sl_job *job = sl_zalloc(sizeof(*job));
+    job->number = free_number(q);
     job->id = seed->id;
     job->scope = seed->scope;
-    job->serial = seed->serial;
+    job->first_id = seed->first_id;
     job->created_ms = seed->created_ms;
     job->class = (uint8_t)seed->class;
     job->priority = seed->priority;
-    job->tasks_count = seed->tasks_count;
-    job->total = seed->tasks_count;
-
-    job->prev = q->last_job;
-    *(q->last_job == NULL ? &q->first_job : &q->last_job->next) = job;
-    q->last_job = job;
+    job->total = seed->total;
+    q->jobs[job->number] = job;
+    list_add(&q->live, job);
     sl_table_insert(&q->jobs_by_id, &job->by_id, hash_id(job->id));
-    if (seed->tasks_count > 0) {
-        job->tasks = sl_alloc(seed->tasks_count * sizeof(struct sl_task) + seed->payload_bytes);
-        lane_join(lane_of(q, seed->scope, seed->class), job);
-        sl_table_insert(&q->jobs_by_serial, &job->by_serial, sl_table_mix(job->serial));
-    }
     return job;
 }
 
 void
 sl_job_settle(struct sl_queue *q, struct sl_job *job)
 {
-    if (sl_job_live(job) > 0 || job->tasks == NULL)
+    if (job->has_ended || sl_job_live(job) > 0)
         return;
-    sl_assert(job->waiting == 0);
-    sl_assert(job->leased == 0);
-    lane_leave(q, job);
-    sl_table_remove(&q->jobs_by_serial, &job->by_serial);
-    sl_free(job->tasks);
-    job->tasks = NULL;
-    job->tasks_count = 0;
+    job->has_ended = true;
+    list_remove(&q->live, job);
+    list_add(&q->ended, job);
 }
 
 void
 sl_job_remove(struct sl_queue *q, struct sl_job *job)
 {
-    sl_assert(job->tasks == NULL);
-    *(job->prev == NULL ? &q->first_job : &job->prev->next) = job->next;
-    *(job->next == NULL ? &q->last_job : &job->next->prev) = job->prev;
+    sl_assert(job->has_ended);
+    list_remove(&q->ended, job);
     sl_table_remove(&q->jobs_by_id, &job->by_id);
+    q->jobs[job->number] = NULL;
+    q->job_numbers_free[q->jobs_free++] = job->number;
     sl_free(job);
-}
-
-enum sl_job_state
-sl_job_state(const struct sl_job *job)
-{
-    if (sl_job_live(job) > 0)
-        return job->was_run || job->was_leased ? SL_JOB_RUNNING : SL_JOB_PENDING;
-    if (job->canceled > 0)
-        return SL_JOB_CANCELED;
-    if (job->dead == 0)
-        return SL_JOB_SUCCEEDED;
-    return job->done > 0 ? SL_JOB_PARTIAL : SL_JOB_FAILED;
 }

@@ -8,6 +8,7 @@ sl_request(struct sl_ctx *ctx, struct sl_addr to, uint64_t request, uint32_t id,
     msg->from = ctx->self;
     msg->to = to;
     msg->request = request;
+    msg->level = (uint8_t)ctx->level;
     ctx->driver->ops->send(ctx->driver, msg);
 }
 

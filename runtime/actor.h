@@ -25,6 +25,14 @@
 
 struct sl_driver; /* live.h, scheduler.h or the simulation. */
 
+/* What was committed before must have come so far before an effect leaves the process. */
+enum sl_level {
+    SL_LEVEL_DISK, /* On the disk: nothing loses it. */
+    SL_LEVEL_OS,   /* With the kernel: lost with the machine's power, not with this process. */
+    SL_LEVEL_RAM,  /* Nowhere: lost with this process, within some 50 ms. */
+    SL_LEVEL_COUNT
+};
+
 /* What a handler may touch besides its own state. */
 struct sl_ctx {
     struct sl_addr self;
@@ -33,6 +41,8 @@ struct sl_ctx {
     struct sl_random *random;
     struct sl_store *store;   /* NULL where this node has none. */
     struct sl_driver *driver; /* Only for the functions below. */
+    /* Of the messages that are sent from here on: a handler may lower what it promises. */
+    enum sl_level level;
 };
 
 struct sl_actor_class {
@@ -55,7 +65,7 @@ void sl_after(struct sl_ctx *ctx, uint64_t delay_ns, uint64_t token);
 /* Blocking work on the I/O pool; then a `work_done` message with token and argument comes back. */
 void sl_work(struct sl_ctx *ctx, void (*work)(void *argument), void *argument, uint64_t token);
 
-/* ---- actors that come and go: scheduler.h and live.h have them, the simulation not yet ------ */
+/* ---- actors that come and go ---------------------------------------------------------------- */
 struct sl_spawn_options {
     uint32_t number;      /* A known address, 1 to 1023. 0: any, never one that was used lately. */
     uint32_t thread;      /* Runs on this thread only, counted from 1. 0: on any. */

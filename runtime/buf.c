@@ -21,11 +21,9 @@ sl_buf_clear(struct sl_buf *b)
 }
 
 void
-sl_buf_reserve(struct sl_buf *b, size_t more)
+sl_buf_grow(struct sl_buf *b, size_t more)
 {
     sl_assert(more <= SIZE_MAX / 4 && b->size <= SIZE_MAX / 4);
-    if (b->size + more <= b->capacity)
-        return;
     size_t capacity = SL_MAX(b->capacity * 2, (size_t)64);
     while (capacity < b->size + more)
         capacity *= 2;

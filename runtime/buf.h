@@ -14,9 +14,15 @@ struct sl_buf {
     size_t capacity;
 };
 
-void sl_buf_deinit(struct sl_buf *b); /* Zeroed or deinited already is fine. */
-void sl_buf_clear(struct sl_buf *b);  /* Keeps the memory. */
-void sl_buf_reserve(struct sl_buf *b, size_t more);
+void sl_buf_deinit(struct sl_buf *b);            /* Zeroed or deinited already is fine. */
+void sl_buf_clear(struct sl_buf *b);             /* Keeps the memory. */
+void sl_buf_grow(struct sl_buf *b, size_t more); /* sl_buf_reserve, where there is no room. */
+static inline void
+sl_buf_reserve(struct sl_buf *b, size_t more)
+{
+    if (more > b->capacity - b->size)
+        sl_buf_grow(b, more);
+}
 void sl_buf_append(struct sl_buf *b, const void *data, size_t size);
 void sl_buf_append_slice(struct sl_buf *b, struct sl_slice s);
 void sl_buf_append_str(struct sl_buf *b, const char *text);

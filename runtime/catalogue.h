@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * catalogue.h - ordered rows in LMDB, keyed by (scope, table, key). It is built from the log: the
- * position up to which it holds the log's effects is stored in the same LMDB transaction.
+ * catalogue.h - ordered rows, in LMDB or in memory, keyed by (scope, table, key). It is built from
+ * the log: the position up to which it holds the log's effects is stored in the same LMDB
+ * transaction.
  *
  * Writes go to one open write transaction, which reads see at once; sl_catalogue_commit ends it and
  * the next write starts another. Commits are rare and cheap to lose (the log replays them).
@@ -21,10 +22,12 @@ struct sl_scope {
 };
 
 struct sl_catalogue;
+struct sl_catalogue_memory;
 
 struct sl_catalogue_options {
-    const char *path;        /* Directory, made when absent. */
-    uint64_t map_size_bytes; /* 0: 64 GiB of address space; the file grows as needed. */
+    const char *path;                   /* Directory, made when absent. */
+    uint64_t map_size_bytes;            /* 0: 64 GiB of address space; the file grows as needed. */
+    struct sl_catalogue_memory *memory; /* Not NULL: rows lie there, not in a file. Borrowed. */
 };
 
 /* SL_EIO, SL_ECORRUPT, SL_EVERSION, SL_EBUSY (another process has it open). */
@@ -54,6 +57,7 @@ SL_MUST_CHECK enum sl_err sl_catalogue_del(struct sl_catalogue *c, struct sl_sco
  */
 struct sl_scan {
     struct sl_slice key, value; /* The current row; borrowed until the next call. */
+    const struct sl_catalogue_backend_ops *backend;
     void *cursor;
     uint8_t full[512]; /* scope, table, prefix */
     uint16_t full_size, prefix_size;
@@ -66,6 +70,13 @@ void sl_catalogue_scan(struct sl_catalogue *c, struct sl_scope scope, uint8_t ta
                        struct sl_scan *ret_scan);
 bool sl_scan_next(struct sl_scan *scan);
 void sl_scan_end(struct sl_scan *scan); /* Zeroed or ended already is fine. */
+
+/*
+ * Copy what is committed, synced, to an empty directory that sl_catalogue_open then takes. It may
+ * run on another thread, while the owner reads and writes but does not commit. SL_EUNAVAIL: it is
+ * in memory. SL_ENOSPC, SL_EIO.
+ */
+SL_MUST_CHECK enum sl_err sl_catalogue_copy(struct sl_catalogue *c, const char *path);
 
 /* Commit the open transaction. With is_durable also force it to disk (before a log release). */
 SL_MUST_CHECK enum sl_err sl_catalogue_commit(struct sl_catalogue *c, bool is_durable);

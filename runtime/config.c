@@ -8,6 +8,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/config_value.h"
+#include "runtime/json.h"
 
 #define CONFIG_MAGIC  0x636f6e66u
 #define FILE_SIZE_MAX SL_MIB
@@ -106,12 +107,74 @@ read_scalar(struct reading *r, uint32_t index, const char *path)
     bool is_good = false;
     if (strlen(text) != r->event.data.scalar.length)
         sl_buf_append_str(&why, "a text with a NUL");
-    else if (is_quoted && key->type != SL_CONFIG_STRING)
+    else if (is_quoted && key->type != SL_CONFIG_STRING && key->type != SL_CONFIG_MAP)
         sl_buf_append_str(&why, "a quoted text where none is expected");
     else
         is_good = sl_config_value_read(key, text, &r->config->values[index], &why);
     if (!is_good)
         fail(r, r->event.start_mark.line, path, sl_buf_text(&why));
+    sl_buf_deinit(&why);
+    return is_good;
+}
+
+/* A name below a MAP: a key met once; the object's member of that name is begun. */
+static bool
+begin_member(struct reading *r, const char *path, struct sl_jsonw *w, char **ret_path)
+{
+    size_t line = r->event.start_mark.line;
+    const char *name = (const char *)r->event.data.scalar.value;
+    if (r->event.type != YAML_SCALAR_EVENT || strlen(name) != r->event.data.scalar.length)
+        return fail(r, line, path, "expected a key");
+    if (name[0] == '\0' || strchr(name, '\n') != NULL)
+        return fail(r, line, path, "a key that is empty or of several lines");
+    *ret_path = sl_format("%s.%s", path, name);
+    if (!meet(r, *ret_path))
+        return fail(r, line, *ret_path, "given twice");
+    sl_jsonw_name(w, name);
+    return true;
+}
+
+/* Behind the start of a mapping below a MAP. Recursion is bounded by DEPTH_MAX. */
+static bool
+read_free(struct reading *r, const char *path, struct sl_jsonw *w)
+{
+    bool is_good = true;
+    if (++r->depth > DEPTH_MAX)
+        return fail(r, r->event.start_mark.line, path, "nested too deeply");
+    sl_jsonw_object(w);
+    while (is_good && next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
+        char *below = NULL;
+        is_good = begin_member(r, path, w, &below) && next(r);
+        if (is_good && r->event.type == YAML_SCALAR_EVENT)
+            sl_jsonw_slice(w, sl_slice(r->event.data.scalar.value, r->event.data.scalar.length));
+        else if (is_good && r->event.type == YAML_MAPPING_START_EVENT)
+            is_good = read_free(r, below, w);
+        else if (is_good)
+            is_good = fail(r, r->event.start_mark.line, below, "a list, which no key takes");
+        sl_free(below);
+    }
+    if (!is_good || r->event.type != YAML_MAPPING_END_EVENT)
+        return false;
+    sl_jsonw_end(w);
+    r->depth--;
+    return true;
+}
+
+static bool
+read_map(struct reading *r, uint32_t index, const char *path, size_t line)
+{
+    struct sl_buf text = {0}, why = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &text);
+    bool is_good = read_free(r, path, &w);
+    if (is_good) {
+        sl_jsonw_done(&w);
+        is_good = sl_config_value_read(&r->config->table[index], sl_buf_text(&text),
+                                       &r->config->values[index], &why);
+        if (!is_good)
+            (void)fail(r, line, path, sl_buf_text(&why));
+    }
+    sl_buf_deinit(&text);
     sl_buf_deinit(&why);
     return is_good;
 }
@@ -139,6 +202,8 @@ read_value(struct reading *r, const char *path, size_t line)
     }
     if (r->event.type != YAML_MAPPING_START_EVENT)
         return fail(r, line, path, "a list, which no key takes");
+    if (is_known && r->config->table[index].type == SL_CONFIG_MAP)
+        return read_map(r, index, path, line);
     if (!has_parts)
         return fail(r, line, path, "expected a value, got keys");
     size_t size = r->path.size;
@@ -350,7 +415,11 @@ sl_config_duration_ns(const struct sl_config *config, uint32_t index)
 const char *
 sl_config_string(const struct sl_config *config, uint32_t index)
 {
-    return value_of(config, index, SL_CONFIG_STRING)->text;
+    check(config);
+    sl_assert(index < config->count);
+    sl_assert(config->table[index].type == SL_CONFIG_STRING ||
+              config->table[index].type == SL_CONFIG_MAP);
+    return config->values[index].text;
 }
 
 double
@@ -365,12 +434,13 @@ sl_config_print(const struct sl_config *config, struct sl_buf *out)
     check(config);
     for (uint32_t i = 0; i < config->count; i++) {
         const struct sl_config_key *key = &config->table[i];
-        enum sl_config_type type = key->type == SL_CONFIG_STRING ? SL_CONFIG_INT : key->type;
+        bool is_text = key->type == SL_CONFIG_STRING || key->type == SL_CONFIG_MAP;
+        enum sl_config_type type = is_text ? SL_CONFIG_INT : key->type;
         sl_buf_printf(out, "# %s\n# Default: %s", key->doc, key->fallback);
         if (key->unit != NULL && key->unit[0] != '\0')
             sl_buf_printf(out, " (%s)", key->unit);
         if (key->type != SL_CONFIG_BOOL && (key->min != 0 || key->max != 0)) {
-            sl_buf_append_str(out, key->type == SL_CONFIG_STRING ? "; length " : "; ");
+            sl_buf_append_str(out, is_text ? "; length " : "; ");
             sl_config_number_write(type, key->min, out);
             sl_buf_append_str(out, " to ");
             sl_config_number_write(type, key->max, out);

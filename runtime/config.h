@@ -4,7 +4,8 @@
  * the table does not know, or knows otherwise, is an error with its line: nothing is guessed.
  *
  * Keys are dotted paths; in the file they are nested mappings ("log: {segment_size: 64MiB}") or the
- * dotted path itself. Sizes: 64MiB, 8Gi, 100kB, 4096. Durations: 5s, 250ms, 2h, 0.
+ * dotted path itself. Below a MAP are names of the user's. Sizes: 64MiB, 8Gi, 100kB, 4096.
+ * Durations: 5s, 250ms, 2h, 0.
  *
  * Threading: a loaded configuration is only read.
  */
@@ -20,7 +21,9 @@ enum sl_config_type {
     SL_CONFIG_SIZE,     /* Bytes. */
     SL_CONFIG_DURATION, /* Kept in nanoseconds; min and max too. */
     SL_CONFIG_STRING,   /* min and max bound its length in bytes. */
-    SL_CONFIG_FLOAT
+    SL_CONFIG_FLOAT,
+    SL_CONFIG_MAP /* A mapping of the file's own keys, kept as a JSON object whose values are texts
+                     or objects; or a text, as STRING. */
 };
 
 /* One row of the table; lives as long as every configuration that was loaded with it. */

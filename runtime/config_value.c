@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "runtime/alloc.h"
+#include "runtime/json.h"
 
 struct unit {
     const char *name;
@@ -91,6 +92,15 @@ read_float(const char *text, double *ret_real)
 }
 
 static bool
+is_object(const char *text)
+{
+    struct sl_json_doc *doc = NULL;
+    bool is_good = sl_json_parse(sl_slice_str(text), &doc, NULL) == SL_OK;
+    sl_json_destroy(&doc);
+    return is_good;
+}
+
+static bool
 read_typed(const struct sl_config_key *key, const char *text, struct sl_config_value *value)
 {
     switch (key->type) {
@@ -104,11 +114,22 @@ read_typed(const struct sl_config_key *key, const char *text, struct sl_config_v
         return read_unit(text, durations, SL_COUNT_OF(durations), &value->number);
     case SL_CONFIG_FLOAT:
         return read_float(text, &value->real);
+    case SL_CONFIG_MAP:
+        if (text[0] == '{' && !is_object(text))
+            return false;
+        value->number = (int64_t)strlen(text);
+        return true;
     case SL_CONFIG_STRING:
         value->number = (int64_t)strlen(text);
         return true;
     }
     return false;
+}
+
+static bool
+is_text(const struct sl_config_key *key)
+{
+    return key->type == SL_CONFIG_STRING || key->type == SL_CONFIG_MAP;
 }
 
 static bool
@@ -132,6 +153,7 @@ sl_config_value_read(const struct sl_config_key *key, const char *text,
         [SL_CONFIG_DURATION] = "a duration such as 250ms or 5s",
         [SL_CONFIG_STRING] = "a text",
         [SL_CONFIG_FLOAT] = "a number",
+        [SL_CONFIG_MAP] = "keys or a text",
     };
     struct sl_config_value read = {0};
     if (!read_typed(key, text, &read)) {
@@ -139,15 +161,15 @@ sl_config_value_read(const struct sl_config_key *key, const char *text,
         return false;
     }
     if (!is_in_range(key, &read)) {
-        enum sl_config_type type = key->type == SL_CONFIG_STRING ? SL_CONFIG_INT : key->type;
+        enum sl_config_type type = is_text(key) ? SL_CONFIG_INT : key->type;
         sl_buf_printf(why, "%s \"%.60s\" is not between ",
-                      key->type == SL_CONFIG_STRING ? "the length of" : "the value", text);
+                      is_text(key) ? "the length of" : "the value", text);
         sl_config_number_write(type, key->min, why);
         sl_buf_append_str(why, " and ");
         sl_config_number_write(type, key->max, why);
         return false;
     }
-    if (key->type == SL_CONFIG_STRING)
+    if (is_text(key))
         read.text = sl_strdup(text);
     sl_free(value->text);
     *value = read;
@@ -194,7 +216,9 @@ void
 sl_config_value_write(const struct sl_config_key *key, const struct sl_config_value *value,
                       struct sl_buf *out)
 {
-    if (key->type == SL_CONFIG_STRING)
+    if (key->type == SL_CONFIG_MAP && value->text[0] == '{')
+        sl_buf_append_str(out, value->text); /* JSON is YAML. */
+    else if (is_text(key))
         write_text(value->text, out);
     else if (key->type == SL_CONFIG_FLOAT)
         sl_buf_printf(out, "%.17g", value->real);

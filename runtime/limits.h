@@ -18,8 +18,10 @@
 #define SL_LIMIT_ARCHIVE_BYTES     (10 * SL_GIB) /* A model's .tar.gz. */
 #define SL_LIMIT_UPLOAD_BYTES      (64 * SL_GIB) /* One presigned upload. */
 #define SL_LIMIT_INLINE_BYTES                                                                      \
-    (64 * SL_KIB) /* A value that travels in a message or row; larger                              \
-                     ones are blobs. */
+    (64 * SL_KIB)                        /* A value that travels in a message or row; larger       \
+                                            ones are blobs. */
+#define SL_LIMIT_LINK_BYTES       SL_GIB /* Sent to a peer and not acknowledged yet. */
+#define SL_LIMIT_NODE_BYTES       (256 * SL_MIB) /* Inputs of all tasks under way at a node. */
 #define SL_LIMIT_REPLY_BYTES      (64 * SL_MIB)
 #define SL_LIMIT_RECORDS_PER_TASK 10000 /* Chunks of one source, or of one part of it. */
 #define SL_LIMIT_RECORDS_PER_SOURCE                                                                \
@@ -28,6 +30,8 @@
 static_assert(SL_LIMIT_INLINE_BYTES < SL_LIMIT_FRAME_BYTES, "an inline value fits in a frame");
 static_assert(SL_LIMIT_INPUTS_BYTES + SL_LIMIT_JSON_BODY_BYTES + SL_MIB < SL_LIMIT_FRAME_BYTES,
               "a task's inputs and its extractor's parameters fit in a frame");
+static_assert(2 * (SL_LIMIT_NODE_BYTES + SL_LIMIT_FRAME_BYTES) < SL_LIMIT_LINK_BYTES,
+              "a node's tasks do not fill its link");
 static_assert(SL_LIMIT_OUTPUTS_BYTES + SL_MIB < SL_LIMIT_FRAME_BYTES, "outputs fit in a frame");
 static_assert(SL_LIMIT_JSON_BODY_BYTES < SL_LIMIT_RECORD_BYTES, "a body fits in a record");
 

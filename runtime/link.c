@@ -1,31 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shell around sessions: which socket a peer is behind, and when its session may speak.
+ * The shell around sessions: which pipe leads to a peer, and when its session may speak.
  *
- * A peer that connected to us is behind the ROUTER that its identity (node and boot) was heard on;
- * one that we connected to has a DEALER of its own. Peers that something happened to are `active`
+ * A peer that connected to us is behind the pipe that its name (node and boot) was heard on; one
+ * that we connected to has a port of its own. Peers that something happened to are `active`
  * until their sessions have said all they have to say: at a flush, and when nothing more is waiting
  * to be received, so that acknowledgements ride on replies where there are any.
  */
-#include "runtime/link_state.h"
-
-#include <endian.h>
-
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
+#include "runtime/link_local.h"
+#include "runtime/link_state.h"
 #include "runtime/random.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
 
-#define BEAT_NS      SL_SECOND_NS
-#define DEAD_NS      (10 * SL_SECOND_NS)
-#define BUFFER_BYTES SL_GIB
-#define DRAIN_NS     (200 * SL_MILLI_NS)
-#define TICK_NS      (2 * SL_MILLI_NS)  /* Deadlines are gathered: each look goes over all peers. */
-#define PROBES       5                  /* After a connection broke: at once, and so much later, */
-#define PROBE_NS     (10 * SL_MILLI_NS) /* doubling. */
-#define REDIAL_NS    (3 * SL_SECOND_NS) /* After a refusal: somebody may mend it. */
-#define SIDE_NS      (10 * SL_MILLI_NS) /* Monitors are looked at so often while we run. */
+#define BEAT_NS   SL_SECOND_NS
+#define DEAD_NS   (10 * SL_SECOND_NS)
+#define DRAIN_NS  (200 * SL_MILLI_NS)
+#define TICK_NS   (2 * SL_MILLI_NS)  /* Deadlines are gathered: each look goes over all peers. */
+#define PROBES    5                  /* After a connection broke: at once, and so much later, */
+#define PROBE_NS  (10 * SL_MILLI_NS) /* doubling. */
+#define REDIAL_NS (3 * SL_SECOND_NS) /* After a refusal: somebody may mend it. */
+#define SIDE_NS   (10 * SL_MILLI_NS) /* Monitors are looked at so often while we run. */
 
 static_assert(SL_FRAME_HEAD_BYTES < SL_KIB, "limits.h leaves that much of a frame for its head");
 
@@ -44,10 +41,10 @@ sl_links_create_with(const struct sl_links_options *options)
     if (l->options.dead_ns == 0)
         l->options.dead_ns = DEAD_NS;
     if (l->options.buffer_bytes == 0)
-        l->options.buffer_bytes = BUFFER_BYTES;
+        l->options.buffer_bytes = SL_LIMIT_LINK_BYTES;
     l->name = sl_strdup(options->name == NULL ? "" : options->name);
     l->group = sl_strdup(options->group == NULL ? "" : options->group);
-    sl_link_net_init(&l->net, l->options.node, l->options.boot);
+    sl_link_net_init(&l->net, (struct sl_link_name){l->options.node, l->options.boot});
     l->net.beat_ns = l->options.beat_ns;
     l->net.dead_ns = l->options.dead_ns;
     l->due_ns = UINT64_MAX;
@@ -59,13 +56,6 @@ struct sl_links *
 sl_links_create(uint32_t node)
 {
     return sl_links_create_with(&(struct sl_links_options){.node = node});
-}
-
-static void
-close_if(void *socket)
-{
-    if (socket != NULL)
-        zmq_close(socket);
 }
 
 static bool
@@ -99,17 +89,12 @@ sl_links_destroy(struct sl_links **links)
     if (l == NULL)
         return;
     drain(l);
-    if (l->has_received)
-        zmq_msg_close(&l->received);
-    for (uint32_t i = 0; i < l->calls_count; i++) {
-        zmq_close(l->calls[i].socket);
-        close_if(l->calls[i].monitor);
-        sl_free(l->calls[i].endpoint);
-    }
-    for (uint32_t i = 0; i < l->listeners_count; i++) {
-        zmq_close(l->listeners[i].socket);
-        close_if(l->listeners[i].monitor);
-    }
+    if (l->received_at != NULL)
+        sl_link_release(l);
+    for (uint32_t i = 0; i < l->calls_count; i++)
+        l->calls[i].port->carrier->close(l->calls[i].port);
+    for (uint32_t i = 0; i < l->listeners_count; i++)
+        l->listeners[i].port->carrier->close(l->listeners[i].port);
     sl_link_net_deinit(&l->net); /* Then nobody reads our frames any more. */
     for (uint32_t i = 0; i < l->peers_count; i++)
         sl_link_peer_destroy(l->peers[i]);
@@ -130,54 +115,61 @@ sl_links_secure(struct sl_links *l, const struct sl_link_security *security)
 enum sl_err
 sl_links_listen(struct sl_links *l, const char *endpoint)
 {
-    void *socket;
+    struct sl_link_port *port;
     if (l->listeners_count == SL_LINK_LISTENERS_MAX)
         return SL_EFULL;
-    enum sl_err err = sl_link_bind(&l->net, endpoint, &socket);
-    if (err != SL_OK)
-        return err;
-    bool is_tcp = sl_link_is_tcp(endpoint);
-    l->listeners[l->listeners_count++] =
-        (struct sl_link_listener){.socket = socket,
-                                  .is_tcp = is_tcp,
-                                  .monitor = sl_link_monitor(&l->net, socket),
-                                  .probe_ns = UINT64_MAX};
-    return SL_OK;
+    enum sl_err err = sl_link_is_local(endpoint)
+                          ? sl_link_local_listen(l->net.self, endpoint, &port)
+                          : sl_link_zmq_listen(&l->net, endpoint, &port);
+    if (err == SL_OK)
+        l->listeners[l->listeners_count++] =
+            (struct sl_link_listener){.port = port, .probe_ns = UINT64_MAX};
+    return err;
 }
 
 enum sl_err
 sl_links_connect(struct sl_links *l, uint32_t node, const char *endpoint)
 {
-    void *socket;
+    struct sl_link_port *port;
     if (l->calls_count == SL_LINK_CALLS_MAX)
         return SL_EFULL;
     if (sl_link_peer_lookup(l, node) != NULL)
         return SL_EEXIST;
-    enum sl_err err = sl_link_dial(&l->net, endpoint, &socket);
+    enum sl_err err = sl_link_is_local(endpoint) ? sl_link_local_call(l->net.self, endpoint, &port)
+                                                 : sl_link_zmq_call(&l->net, endpoint, &port);
     if (err != SL_OK)
         return err;
-    struct sl_link_peer *p = sl_link_peer_add(l, node, socket, true, sl_link_is_tcp(endpoint));
+    struct sl_link_peer *p = sl_link_peer_add(l, node, port->pipe, true);
     if (p == NULL) {
-        zmq_close(socket);
+        port->carrier->close(port);
         return SL_EFULL;
     }
-    l->calls[l->calls_count++] = (struct sl_link_call){.socket = socket,
-                                                       .monitor = sl_link_monitor(&l->net, socket),
-                                                       .endpoint = sl_strdup(endpoint),
-                                                       .dial_ns = UINT64_MAX,
-                                                       .peer = p};
+    l->calls[l->calls_count++] = (struct sl_link_call){.port = port, .peer = p};
+    l->due_ns = SL_MIN(l->due_ns, port->dial_ns);
     return SL_OK;
+}
+
+void
+sl_links_disconnect(struct sl_links *l, uint32_t node)
+{
+    uint32_t i = 0;
+    while (i < l->calls_count && l->calls[i].peer->node != node)
+        i++;
+    if (i == l->calls_count)
+        return;
+    struct sl_link_call *call = &l->calls[i];
+    sl_link_peer_remove(l, call->peer);
+    call->port->carrier->close(call->port);
+    *call = l->calls[--l->calls_count];
 }
 
 char *
 sl_links_bound(const struct sl_links *l)
 {
-    char endpoint[256];
-    size_t size = sizeof(endpoint);
-    if (l->listeners_count == 0 || zmq_getsockopt(l->listeners[l->listeners_count - 1].socket,
-                                                  ZMQ_LAST_ENDPOINT, endpoint, &size) != 0)
+    if (l->listeners_count == 0)
         return sl_strdup("");
-    return sl_strdup(endpoint);
+    const struct sl_link_port *port = l->listeners[l->listeners_count - 1].port;
+    return port->carrier->bound(port);
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -239,68 +231,41 @@ sl_links_add(struct sl_links *l, const struct sl_msg *msg)
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
-enum heard { HEARD, HEARD_NOTHING, HEARD_NONSENSE };
-
-/* Who sends, by the ROUTER's identity part. Nonsense: none of ours, the frame is dropped. */
-static enum heard
-receive_identity(struct sl_links *l, struct sl_link_source *from)
-{
-    uint8_t identity[SL_LINK_IDENTITY_SIZE] = {0};
-    uint32_t node;
-    uint64_t boot;
-    int size = zmq_recv(from->socket, identity, sizeof(identity), ZMQ_DONTWAIT);
-    if (size < 0)
-        return HEARD_NOTHING;
-    memcpy(&node, identity + 1, sizeof(node));
-    memcpy(&boot, identity + 5, sizeof(boot));
-    from->node = be32toh(node);
-    from->boot = be64toh(boot);
-    if (size == SL_LINK_IDENTITY_SIZE && identity[0] == 'n' && from->node != 0 && from->boot != 0 &&
-        !sl_link_is_last_part(from->socket))
-        return HEARD;
-    sl_link_malformed(l, NULL, from, (size_t)size);
-    sl_link_drop_parts(from->socket);
-    return HEARD_NONSENSE;
-}
-
 /* A caller's connection is there once something can be sent. */
 static void
-join_if_connected(struct sl_links *l, const struct sl_link_call *call)
+join_if_connected(struct sl_links *l, struct sl_link_call *call)
 {
-    if (!sl_session_is_cut(call->peer->session) ||
-        (sl_link_events(call->socket) & ZMQ_POLLOUT) == 0)
+    if (!sl_session_is_cut(call->peer->session) || !call->port->carrier->is_connected(call->port))
         return;
+    call->refusals = 0;
     sl_session_join(call->peer->session, sl_time_mono_ns());
     sl_link_activate(l, call->peer);
 }
 
-/*
- * Receive until a frame has messages. That nothing is there is learnt by trying: asking for a
- * socket's events first would be a system call more.
- */
+/* Receive until a frame has messages; false: no more is there. */
 static bool
 receive_from(struct sl_links *l, struct sl_link_source *from)
 {
     if (from->call != NULL)
         join_if_connected(l, from->call);
     for (;;) {
-        enum heard heard = from->listener != NULL ? receive_identity(l, from) : HEARD;
-        if (heard == HEARD_NOTHING)
+        struct sl_link_received received = {0};
+        enum sl_link_heard heard = from->port->carrier->receive(from->port, &received);
+        if (heard == SL_LINK_NOTHING)
             return false;
-        if (heard == HEARD_NONSENSE)
+        if (heard == SL_LINK_NONSENSE) {
+            sl_link_malformed(l, from->call == NULL ? NULL : from->call->peer, from,
+                              received.bytes.size);
             continue;
-        zmq_msg_init(&l->received);
-        if (zmq_msg_recv(&l->received, from->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&l->received);
-            return false;
         }
-        if (zmq_msg_more(&l->received))
-            sl_link_drop_parts(from->socket);
-        if (sl_link_take_frame(l, from)) {
-            l->has_received = true;
+        if (from->call == NULL)
+            from->name = received.from;
+        from->pipe = received.pipe;
+        from->bytes = received.bytes;
+        l->received_at = from->port;
+        if (sl_link_take_frame(l, from))
             return true;
-        }
-        zmq_msg_close(&l->received);
+        sl_link_release(l);
     }
 }
 
@@ -313,11 +278,11 @@ receive_frame(struct sl_links *l)
         struct sl_link_source from = {0};
         if (at < l->listeners_count) {
             from.listener = &l->listeners[at];
-            from.socket = from.listener->socket;
+            from.port = from.listener->port;
         } else {
             from.call = &l->calls[at - l->listeners_count];
-            from.socket = from.call->socket;
-            from.node = from.call->peer->node;
+            from.port = from.call->port;
+            from.name.node = from.call->peer->node;
         }
         if (receive_from(l, &from)) {
             l->turn = at + 1;
@@ -361,41 +326,54 @@ next_message(struct sl_links *l)
     }
     if (err != SL_OK)
         sl_link_malformed(l, l->received_from, NULL, l->rest.size);
-    zmq_msg_close(&l->received);
-    l->has_received = false;
-    l->received_from = NULL;
+    sl_link_release(l);
     return NULL;
 }
 
 /* ---- what is no frame ---------------------------------------------------------------------- */
 
 static void
-take_change(struct sl_links *l, struct sl_link_call *call, enum sl_link_change change,
+take_loss(struct sl_links *l, struct sl_link_peer *p, uint64_t now_ns)
+{
+    sl_session_cut(p->session, now_ns);
+    sl_link_activate(l, p);
+    if (p->is_call && sl_session_is_bound(p->session) && !p->has_told_lost) {
+        sl_report_info("link-lost", "node=%u name=%s", p->node, p->name);
+        p->has_told_lost = true;
+    }
+}
+
+static void
+take_change(struct sl_links *l, struct sl_link_call *call, const struct sl_link_change *change,
             uint64_t now_ns)
 {
     struct sl_link_peer *p = call->peer;
-    sl_session_cut(p->session, now_ns);
-    sl_link_activate(l, p);
-    if (change == SL_LINK_LOST) {
-        if (sl_session_is_bound(p->session) && !p->has_told_lost) {
-            sl_report_info("link-lost", "node=%u name=%s", p->node, p->name);
-            p->has_told_lost = true;
-        }
+    if (change->kind == SL_LINK_ROOM) {
+        sl_link_activate(l, p);
         return;
     }
+    if (change->kind == SL_LINK_LOST) {
+        take_loss(l, p, now_ns);
+        return;
+    }
+    sl_session_cut(p->session, now_ns);
+    sl_link_activate(l, p);
     l->counts.refused++;
-    call->dial_ns = now_ns + REDIAL_NS;
+    call->port->dial_ns = now_ns + REDIAL_NS;
+    /* A handshake may have failed because its connection broke: then the next one does not. */
+    if (++call->refusals < 2 && change->kind == SL_LINK_MISMATCH)
+        return;
     if (!p->has_told_refused)
         sl_report_warn("link-refused-by-peer", "node=%u reason=\"%s\"", p->node,
-                       change == SL_LINK_UNAUTHORISED
+                       change->kind == SL_LINK_UNAUTHORISED
                            ? "our certificate is not among those it allows"
                            : "the handshake failed: certificates do not match, or no sluice");
     p->has_told_refused = true;
 }
 
 /*
- * A listener hears that a connection broke, not whose: all its peers are spoken to, and what is
- * meant for the one that has gone cannot be sent. ZeroMQ may take some milliseconds to see that.
+ * ZeroMQ tells that a connection broke, not whose: all its peers are spoken to, and what is meant
+ * for the one that has gone cannot be sent. It may take some milliseconds to see that.
  */
 static void
 probe(struct sl_links *l, struct sl_link_listener *at, uint64_t now_ns)
@@ -404,7 +382,7 @@ probe(struct sl_links *l, struct sl_link_listener *at, uint64_t now_ns)
         return;
     for (uint32_t i = 0; i < l->peers_count; i++) {
         struct sl_link_peer *p = l->peers[i];
-        if (p->socket != at->socket || !sl_session_is_bound(p->session))
+        if (p->is_call || p->pipe != at->port->pipe || !sl_session_is_bound(p->session))
             continue;
         sl_session_probe(p->session);
         sl_link_activate(l, p);
@@ -413,45 +391,82 @@ probe(struct sl_links *l, struct sl_link_listener *at, uint64_t now_ns)
     at->probe_ns = at->probes_left == 0 ? UINT64_MAX : now_ns + (PROBE_NS << (done - 1));
 }
 
+/* A peer may have come by another connection since: then this one's end is no loss. */
 static void
-take_listener_change(struct sl_links *l, struct sl_link_listener *at, enum sl_link_change change,
-                     uint64_t now_ns)
+take_pipe_change(struct sl_links *l, const struct sl_link_change *change, uint64_t now_ns)
 {
-    if (change == SL_LINK_LOST) {
-        at->probes_left = PROBES;
-        at->probe_ns = now_ns;
-    } else if (change == SL_LINK_MISMATCH) {
+    for (uint32_t i = 0; i < l->peers_count; i++) {
+        struct sl_link_peer *p = l->peers[i];
+        if (p->pipe != change->pipe)
+            continue;
+        sl_link_activate(l, p);
+        if (change->kind == SL_LINK_ROOM)
+            continue;
+        p->pipe = NULL;
+        take_loss(l, p, now_ns);
+    }
+}
+
+static void
+take_listener_change(struct sl_links *l, struct sl_link_listener *at,
+                     const struct sl_link_change *change, uint64_t now_ns)
+{
+    if (change->kind == SL_LINK_MISMATCH) {
         l->counts.refused++;
         if (!at->has_told_mismatch)
             sl_report_warn("link-refused", "reason=\"the handshake failed: no certificate, or one "
                                            "for another server\"");
         at->has_told_mismatch = true;
+    } else if (change->pipe != NULL) {
+        take_pipe_change(l, change, now_ns);
+    } else if (change->kind == SL_LINK_LOST) {
+        at->probes_left = PROBES;
+        at->probe_ns = now_ns;
     }
+}
+
+static void
+dial_if_due(struct sl_links *l, struct sl_link_port *port, uint64_t now_ns)
+{
+    if (now_ns >= port->dial_ns)
+        port->carrier->dial(port, now_ns);
+    l->due_ns = SL_MIN(l->due_ns, port->dial_ns);
 }
 
 static void
 look_aside(struct sl_links *l, uint64_t now_ns)
 {
-    enum sl_link_change change;
+    struct sl_link_change change = {0};
     l->side_ns = now_ns + SIDE_NS;
     sl_link_net_authorise(&l->net, &l->counts.refused);
     for (uint32_t i = 0; i < l->calls_count; i++) {
         struct sl_link_call *call = &l->calls[i];
-        while (call->monitor != NULL && sl_link_monitor_take(call->monitor, &change))
-            take_change(l, call, change, now_ns);
-        if (now_ns >= call->dial_ns) {
-            call->dial_ns = UINT64_MAX;
-            sl_link_redial(call->socket, call->endpoint);
-        }
-        l->due_ns = SL_MIN(l->due_ns, call->dial_ns);
+        while (call->port->carrier->change(call->port, &change))
+            take_change(l, call, &change, now_ns);
+        dial_if_due(l, call->port, now_ns);
     }
     for (uint32_t i = 0; i < l->listeners_count; i++) {
         struct sl_link_listener *at = &l->listeners[i];
-        while (at->monitor != NULL && sl_link_monitor_take(at->monitor, &change))
-            take_listener_change(l, at, change, now_ns);
+        while (at->port->carrier->change(at->port, &change))
+            take_listener_change(l, at, &change, now_ns);
+        dial_if_due(l, at->port, now_ns);
         probe(l, at, now_ns);
         l->due_ns = SL_MIN(l->due_ns, at->probe_ns);
     }
+}
+
+static bool
+has_changes(const struct sl_links *l)
+{
+    for (uint32_t i = 0; i < l->calls_count; i++) {
+        if (l->calls[i].port->has_changes)
+            return true;
+    }
+    for (uint32_t i = 0; i < l->listeners_count; i++) {
+        if (l->listeners[i].port->has_changes)
+            return true;
+    }
+    return false;
 }
 
 static void
@@ -460,9 +475,10 @@ tick_all(struct sl_links *l, uint64_t now_ns)
     l->due_ns = UINT64_MAX;
     l->tick_ns = now_ns + TICK_NS;
     for (uint32_t i = 0; i < l->listeners_count; i++)
-        l->due_ns = SL_MIN(l->due_ns, l->listeners[i].probe_ns);
+        l->due_ns =
+            SL_MIN(l->due_ns, SL_MIN(l->listeners[i].probe_ns, l->listeners[i].port->dial_ns));
     for (uint32_t i = 0; i < l->calls_count; i++)
-        l->due_ns = SL_MIN(l->due_ns, l->calls[i].dial_ns);
+        l->due_ns = SL_MIN(l->due_ns, l->calls[i].port->dial_ns);
     for (uint32_t i = 0; i < l->peers_count; i++) {
         struct sl_link_peer *p = l->peers[i];
         uint64_t due_ns = sl_session_deadline_ns(p->session);
@@ -480,7 +496,7 @@ static bool
 settle(struct sl_links *l)
 {
     uint64_t now_ns = sl_time_mono_ns();
-    if (now_ns >= l->side_ns)
+    if (now_ns >= l->side_ns || has_changes(l))
         look_aside(l, now_ns);
     if (now_ns >= sl_links_deadline_ns(l))
         tick_all(l, now_ns);
@@ -492,11 +508,11 @@ sl_links_receive(struct sl_links *l)
 {
     for (;;) {
         struct sl_msg *msg = sl_msg_list_pop(&l->told);
-        if (msg == NULL && l->has_received)
+        if (msg == NULL && l->received_at != NULL)
             msg = next_message(l);
         if (msg != NULL)
             return msg;
-        if (l->told.oldest == NULL && !l->has_received && !receive_frame(l) &&
+        if (l->told.oldest == NULL && l->received_at == NULL && !receive_frame(l) &&
             l->told.oldest == NULL && !settle(l))
             return NULL;
     }
@@ -508,20 +524,14 @@ uint32_t
 sl_links_fds(const struct sl_links *l, int *ret_fds, uint32_t max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < l->listeners_count && count < max; i++)
-        ret_fds[count++] = sl_link_fd(l->listeners[i].socket);
-    for (uint32_t i = 0; i < l->calls_count && count < max; i++)
-        ret_fds[count++] = sl_link_fd(l->calls[i].socket);
-    for (uint32_t i = 0; i < l->listeners_count && count < max; i++) {
-        if (l->listeners[i].monitor != NULL)
-            ret_fds[count++] = sl_link_fd(l->listeners[i].monitor);
+    for (uint32_t i = 0; i < l->listeners_count + l->calls_count; i++) {
+        const struct sl_link_port *port =
+            i < l->listeners_count ? l->listeners[i].port : l->calls[i - l->listeners_count].port;
+        count += port->carrier->fds(port, ret_fds + count, max - count);
     }
-    for (uint32_t i = 0; i < l->calls_count && count < max; i++) {
-        if (l->calls[i].monitor != NULL)
-            ret_fds[count++] = sl_link_fd(l->calls[i].monitor);
-    }
-    if (l->net.auth != NULL && count < max)
-        ret_fds[count++] = sl_link_fd(l->net.auth);
+    int asked = sl_link_net_fd(&l->net);
+    if (asked >= 0 && count < max)
+        ret_fds[count++] = asked;
     return count;
 }
 

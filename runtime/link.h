@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * link.h - messages between nodes over ZeroMQ, `ipc://` on a machine and `tcp://` between machines.
+ * link.h - messages between nodes: `ipc://` on a machine, over sockets of the file system, and
+ * `tcp://` between machines, over ZeroMQ (link_carrier.h).
  *
- * A node listens (ROUTER) and connects to others (DEALER). Peers are node numbers; each has a
- * session (session.h), by which its messages come once and in order as long as it lives, over
+ * A node listens and connects to others. Peers are node numbers; each has a session
+ * (session.h), by which its messages come once and in order as long as it lives, over
  * however many connections. A frame carries many messages. tcp is encrypted, and both ends know
  * each other's keys (CURVE).
  *
- * Threading: all calls on the owner's thread (ZeroMQ sockets are not thread-safe).
+ * Threading: all calls on the owner's thread (no carrier's sockets are thread-safe).
  */
 #ifndef SL_RUNTIME_LINK_H
 #define SL_RUNTIME_LINK_H
@@ -34,6 +35,7 @@ struct sl_links_options {
     bool (*takes)(const struct sl_msg *msg);
     /* Where to send peer_up and peer_down messages (system.def): an actor's number; 0: nowhere. */
     uint32_t watcher;
+    uint32_t watcher_too; /* And where else, in order with what peers send there. 0: nowhere. */
 };
 
 /* Files are those of cert.h. */
@@ -56,6 +58,8 @@ SL_MUST_CHECK enum sl_err sl_links_secure(struct sl_links *l,
  * SL_EBUSY, SL_EINVAL, SL_ENOTFOUND (no such host here), SL_EIO, SL_EFULL (endpoints). */
 SL_MUST_CHECK enum sl_err sl_links_listen(struct sl_links *l, const char *endpoint);
 SL_MUST_CHECK enum sl_err sl_links_connect(struct sl_links *l, uint32_t node, const char *endpoint);
+/* Forget a node that was connected to, and what it was sent; none is fine. */
+void sl_links_disconnect(struct sl_links *l, uint32_t node);
 /* The endpoint last listened on, as it can be connected to: with its port. Owned by the caller. */
 char *sl_links_bound(const struct sl_links *l);
 

@@ -6,8 +6,6 @@
 #include "runtime/report.h"
 #include "runtime/time.h"
 
-#define NO_COPY_BYTES (16 * SL_KIB) /* Larger frames are sent from where they lie. */
-
 /* ---- peers --------------------------------------------------------------------------------- */
 
 static uint32_t
@@ -43,6 +41,42 @@ sl_link_peer_destroy(struct sl_link_peer *p)
     sl_free(p);
 }
 
+static void
+remove_at(struct sl_links *l, uint32_t i)
+{
+    sl_link_peer_destroy(l->peers[i]);
+    l->peers[i] = l->peers[--l->peers_count];
+    memset(l->slots, 0, sizeof(l->slots));
+    for (uint32_t k = 0; k < l->peers_count; k++)
+        put_slot(l, l->peers[k]);
+}
+
+void
+sl_link_release(struct sl_links *l)
+{
+    l->received_at->carrier->release(l->received_at);
+    l->received_at = NULL;
+    l->received_from = NULL;
+}
+
+void
+sl_link_peer_remove(struct sl_links *l, struct sl_link_peer *p)
+{
+    uint32_t i = 0;
+    while (l->peers[i] != p)
+        i++;
+    for (struct sl_link_peer **at = &l->active; p->is_active && *at != NULL;
+         at = &(*at)->next_active) {
+        if (*at == p) {
+            *at = p->next_active;
+            break;
+        }
+    }
+    if (l->received_from == p) /* The rest of its frame goes with it. */
+        sl_link_release(l);
+    remove_at(l, i);
+}
+
 /* Forget the peer that was silent longest of those that nothing is lost with; false: none is. */
 static bool
 make_room(struct sl_links *l)
@@ -59,33 +93,31 @@ make_room(struct sl_links *l)
     }
     if (oldest == SL_LINK_PEERS_MAX)
         return false;
-    sl_link_peer_destroy(l->peers[oldest]);
-    l->peers[oldest] = l->peers[--l->peers_count];
-    memset(l->slots, 0, sizeof(l->slots));
-    for (uint32_t i = 0; i < l->peers_count; i++)
-        put_slot(l, l->peers[i]);
+    remove_at(l, oldest);
     return true;
 }
 
 struct sl_link_peer *
-sl_link_peer_add(struct sl_links *l, uint32_t node, void *socket, bool is_call, bool is_tcp)
+sl_link_peer_add(struct sl_links *l, uint32_t node, struct sl_link_pipe *pipe, bool is_call)
 {
     if (l->peers_count == SL_LINK_PEERS_MAX && !make_room(l))
         return NULL;
+    bool has_beats = pipe->carrier->has_beats;
     struct sl_session_options options = {
         .self = {.node = l->options.node,
                  .boot = l->options.boot,
-                 .beat_ms = is_tcp ? (uint32_t)(l->options.beat_ns / SL_MILLI_NS) : 0,
+                 .session = l->sessions++ << 32, /* Never one that a forgotten peer had. */
+                 .beat_ms = has_beats ? (uint32_t)(l->options.beat_ns / SL_MILLI_NS) : 0,
                  .name = sl_slice_str(l->name),
                  .group = sl_slice_str(l->group)},
         .is_caller = is_call,
-        .beat_ns = is_tcp ? l->options.beat_ns : 0,
+        .beat_ns = has_beats ? l->options.beat_ns : 0,
         .dead_ns = l->options.dead_ns,
         .lost_ns = l->options.lost_ns,
         .buffer_bytes = l->options.buffer_bytes};
     struct sl_link_peer *p = sl_zalloc(sizeof(*p));
     p->node = node;
-    p->socket = socket;
+    p->pipe = pipe;
     p->is_call = is_call;
     p->session = sl_session_create(&options, sl_time_mono_ns());
     l->peers[l->peers_count++] = p;
@@ -105,57 +137,17 @@ sl_link_activate(struct sl_links *l, struct sl_link_peer *p)
 
 /* ---- speaking ------------------------------------------------------------------------------ */
 
-static void
-release_frame(void *data, void *frame)
-{
-    (void)data;
-    struct sl_frame *f = frame;
-    sl_frame_unref(&f);
-}
-
-bool
-sl_link_send_bytes(void *socket, const struct sl_buf *bytes)
-{
-    return zmq_send(socket, bytes->data, bytes->size, ZMQ_DONTWAIT) >= 0;
-}
-
-static bool
-send_frame(void *socket, struct sl_frame *frame)
-{
-    zmq_msg_t msg;
-    if (frame->bytes.size < NO_COPY_BYTES)
-        return sl_link_send_bytes(socket, &frame->bytes);
-    atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
-    if (zmq_msg_init_data(&msg, frame->bytes.data, frame->bytes.size, release_frame, frame) != 0) {
-        release_frame(NULL, frame);
-        return false;
-    }
-    if (zmq_msg_send(&msg, socket, ZMQ_DONTWAIT) >= 0)
-        return true;
-    zmq_msg_close(&msg);
-    return false;
-}
-
-bool
-sl_link_send_identity(const struct sl_link_peer *p)
-{
-    uint8_t identity[SL_LINK_IDENTITY_SIZE];
-    if (p->is_call)
-        return true;
-    sl_link_identity(p->node, p->boot, identity);
-    return zmq_send(p->socket, identity, sizeof(identity), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0;
-}
-
-static bool
+static enum sl_link_sent
 transmit(struct sl_links *l, const struct sl_link_peer *p, const struct sl_session_out *out)
 {
-    if (!sl_link_send_identity(p))
-        return false;
+    struct sl_link_name to = {p->node, p->boot};
+    if (p->pipe == NULL)
+        return SL_LINK_GONE;
     l->counts.frames_sent++;
     sl_buf_clear(&l->scratch);
     switch (out->kind) {
     case SL_FRAME_DATA:
-        return send_frame(p->socket, out->frame);
+        return p->pipe->carrier->send(p->pipe, &to, sl_buf_slice(&out->frame->bytes), out->frame);
     case SL_FRAME_HELLO:
         sl_frame_hello(&l->scratch, &out->hello);
         break;
@@ -163,7 +155,19 @@ transmit(struct sl_links *l, const struct sl_link_peer *p, const struct sl_sessi
         sl_frame_beat(&l->scratch, &out->beat);
         break;
     }
-    return sl_link_send_bytes(p->socket, &l->scratch);
+    return p->pipe->carrier->send(p->pipe, &to, sl_buf_slice(&l->scratch), NULL);
+}
+
+static void
+tell_to(struct sl_links *l, const struct sl_link_peer *p, uint32_t watcher,
+        const struct sl_msg *told)
+{
+    if (watcher == 0)
+        return;
+    struct sl_msg *msg = sl_msg_create(told->id, told->body);
+    msg->to.actor = watcher;
+    msg->from.node = p->node;
+    sl_msg_list_push(&l->told, msg);
 }
 
 static void
@@ -185,12 +189,9 @@ tell(struct sl_links *l, struct sl_link_peer *p, const struct sl_session_event *
         sl_frame_unref(&p->open);
         msg = sl_msg_create(SL_M_peer_down, &down);
     }
-    msg->to.actor = l->options.watcher;
-    msg->from.node = p->node;
-    if (l->options.watcher != 0)
-        sl_msg_list_push(&l->told, msg);
-    else
-        sl_msg_destroy(&msg);
+    tell_to(l, p, l->options.watcher, msg);
+    tell_to(l, p, l->options.watcher_too, msg);
+    sl_msg_destroy(&msg);
 }
 
 void
@@ -208,10 +209,11 @@ speak(struct sl_links *l, struct sl_link_peer *p, uint64_t now_ns)
     struct sl_session_out out;
     bool has_sent = false;
     while (sl_session_next(p->session, now_ns, &out)) {
-        if (!transmit(l, p, &out)) {
+        enum sl_link_sent sent = transmit(l, p, &out);
+        if (sent == SL_LINK_GONE)
             sl_session_cut(p->session, now_ns);
+        if (sent != SL_LINK_SENT)
             break;
-        }
         sl_session_sent(p->session, now_ns, &out);
         has_sent = true;
     }

@@ -6,10 +6,9 @@
 #ifndef SL_RUNTIME_LINK_STATE_H
 #define SL_RUNTIME_LINK_STATE_H
 
-#include <zmq.h>
-
 #include "runtime/link.h"
-#include "runtime/link_socket.h"
+#include "runtime/link_carrier.h"
+#include "runtime/link_zmq.h"
 #include "runtime/mailbox.h"
 #include "runtime/session.h"
 
@@ -20,9 +19,9 @@
 
 struct sl_link_peer {
     uint32_t node;
-    uint64_t boot;        /* Of the peer, in its identity; 0: we call it, or nothing was heard. */
-    uint64_t boot_former; /* Was replaced by `boot`: it must not come again. */
-    void *socket;         /* Its DEALER, or the ROUTER it was heard on. */
+    uint64_t boot;             /* Of the peer, in its name; 0: we call it, or nothing was heard. */
+    uint64_t boot_former;      /* Was replaced by `boot`: it must not come again. */
+    struct sl_link_pipe *pipe; /* To it; NULL: its connection is gone. */
     bool is_call;
     struct sl_session *session;
     struct sl_frame *open; /* The frame begun. */
@@ -34,16 +33,15 @@ struct sl_link_peer {
 };
 
 struct sl_link_call {
-    void *socket, *monitor;
-    char *endpoint;
-    uint64_t dial_ns; /* When to connect again; UINT64_MAX: ZeroMQ does that by itself. */
+    struct sl_link_port *port;
+    uint32_t refusals; /* Since the last connection. */
     struct sl_link_peer *peer;
 };
 
 struct sl_link_listener {
-    void *socket, *monitor;
-    bool is_tcp, has_told_foreign, has_told_mismatch;
-    uint32_t probes_left; /* A connection broke: ask whose it was. */
+    struct sl_link_port *port;
+    bool has_told_foreign, has_told_mismatch;
+    uint32_t probes_left; /* A connection broke, and nobody knows whose: ask all. */
     uint64_t probe_ns;    /* When; UINT64_MAX: nothing is to be asked. */
 };
 
@@ -59,11 +57,11 @@ struct sl_links {
     uint32_t peers_count;
     struct sl_link_peer *slots[SL_LINK_SLOTS]; /* Linear probing. */
     struct sl_link_peer *active;
+    uint64_t sessions;                 /* Begun. */
     uint64_t due_ns, tick_ns, side_ns; /* A session is due; not before; monitors are. */
     uint32_t turn;                     /* Where receive looks next: no peer starves another. */
     struct sl_msg_list told;           /* peer_up and peer_down. */
-    zmq_msg_t received;                /* The frame being taken apart. */
-    bool has_received;
+    struct sl_link_port *received_at;  /* Of the frame being taken apart; NULL: none is. */
     struct sl_link_peer *received_from;
     struct sl_slice rest;
     struct sl_buf scratch;
@@ -72,31 +70,32 @@ struct sl_links {
 
 /* Where a frame came from. */
 struct sl_link_source {
-    void *socket;
+    struct sl_link_port *port;
     struct sl_link_listener *listener; /* NULL: a call. */
     struct sl_link_call *call;
-    uint32_t node;
-    uint64_t boot;
+    struct sl_link_pipe *pipe;
+    struct sl_link_name name;
+    struct sl_slice bytes;
 };
 
 /* ---- link_peer.c: peers, and letting them speak ---------------------------------------------- */
 
 struct sl_link_peer *sl_link_peer_lookup(const struct sl_links *l, uint32_t node);
 /* NULL: there are too many that must not be forgotten. */
-struct sl_link_peer *sl_link_peer_add(struct sl_links *l, uint32_t node, void *socket, bool is_call,
-                                      bool is_tcp);
+struct sl_link_peer *sl_link_peer_add(struct sl_links *l, uint32_t node, struct sl_link_pipe *pipe,
+                                      bool is_call);
 void sl_link_peer_destroy(struct sl_link_peer *p);
+void sl_link_peer_remove(struct sl_links *l, struct sl_link_peer *p); /* And forget it. */
 void sl_link_activate(struct sl_links *l, struct sl_link_peer *p);
 void sl_link_take_events(struct sl_links *l, struct sl_link_peer *p);
 void sl_link_seal(struct sl_link_peer *p); /* The frame begun is whole. */
 /* Let all active sessions say what they have to; true if anything went. */
 bool sl_link_speak(struct sl_links *l);
-bool sl_link_send_identity(const struct sl_link_peer *p);
-bool sl_link_send_bytes(void *socket, const struct sl_buf *bytes);
+void sl_link_release(struct sl_links *l); /* The frame being taken apart is used up. */
 
 /* ---- link_take.c: what a frame means --------------------------------------------------------- */
 
-/* Take the frame in l->received. True: l->rest has messages for the taking. */
+/* Take a frame. True: l->rest has messages for the taking. */
 bool sl_link_take_frame(struct sl_links *l, const struct sl_link_source *from);
 /* `p` NULL: of nobody we know, at `from`. */
 void sl_link_malformed(struct sl_links *l, struct sl_link_peer *p,

@@ -10,30 +10,24 @@
 static struct sl_link_peer *
 source_peer(const struct sl_links *l, const struct sl_link_source *from)
 {
-    return from->call != NULL ? from->call->peer : sl_link_peer_lookup(l, from->node);
+    return from->call != NULL ? from->call->peer : sl_link_peer_lookup(l, from->name.node);
 }
 
 static void
 send_refusal(struct sl_links *l, const struct sl_link_source *from, const char *reason)
 {
-    struct sl_link_peer stand_in = {.node = from->node,
-                                    .boot = from->boot,
-                                    .socket = from->socket,
-                                    .is_call = from->call != NULL};
     sl_buf_clear(&l->scratch);
     sl_frame_refuse(&l->scratch, reason);
-    if (sl_link_send_identity(&stand_in))
-        (void)sl_link_send_bytes(from->socket, &l->scratch);
+    (void)from->pipe->carrier->send(from->pipe, &from->name, sl_buf_slice(&l->scratch), NULL);
 }
 
 /* A peer that has no session, or that we have forgotten, as after a restart. */
 static struct sl_link_peer *
 stranger_add(struct sl_links *l, const struct sl_link_source *from)
 {
-    struct sl_link_peer *p =
-        sl_link_peer_add(l, from->node, from->socket, false, from->listener->is_tcp);
+    struct sl_link_peer *p = sl_link_peer_add(l, from->name.node, from->pipe, false);
     if (p != NULL)
-        p->boot = from->boot;
+        p->boot = from->name.boot;
     return p;
 }
 
@@ -49,7 +43,7 @@ refuse(struct sl_links *l, const struct sl_link_source *from, const char *reason
         return;
     if (p != NULL)
         p->has_told_refused = true;
-    sl_report_warn("link-refused", "node=%u reason=\"%s\"", from->node, reason);
+    sl_report_warn("link-refused", "node=%u reason=\"%s\"", from->name.node, reason);
 }
 
 void
@@ -72,20 +66,14 @@ copy_text(char *to, struct sl_slice text)
     to[size] = '\0';
 }
 
-static const char *
-key_of(zmq_msg_t *frame)
-{
-    const char *key = zmq_msg_gets(frame, "User-Id");
-    return key == NULL || strlen(key) >= SL_CERT_KEY_SIZE ? "" : key;
-}
-
 /* Why this peer cannot have a session with us; NULL: it can. */
 static const char *
 find_fault(const struct sl_links *l, const struct sl_link_source *from,
            const struct sl_hello *hello, const char *key)
 {
     const struct sl_link_peer *p = source_peer(l, from);
-    if (hello->node != from->node || (from->listener != NULL && hello->boot != from->boot))
+    if (hello->node != from->name.node ||
+        (from->listener != NULL && hello->boot != from->name.boot))
         return "another node than its connection's";
     if (hello->node == l->options.node || hello->node == SL_NODE_PORT)
         return "a node number that is taken";
@@ -102,7 +90,7 @@ static void
 take_hello(struct sl_links *l, const struct sl_link_source *from, const struct sl_hello *hello,
            uint64_t now_ns)
 {
-    const char *key = from->listener == NULL ? "" : key_of(&l->received);
+    const char *key = from->listener == NULL ? "" : from->port->carrier->key(from->port);
     const char *fault = find_fault(l, from, hello, key);
     if (fault != NULL) {
         refuse(l, from, fault);
@@ -110,7 +98,7 @@ take_hello(struct sl_links *l, const struct sl_link_source *from, const struct s
     }
     struct sl_link_peer *p = source_peer(l, from);
     if (p == NULL)
-        p = sl_link_peer_add(l, from->node, from->socket, false, from->listener->is_tcp);
+        p = sl_link_peer_add(l, from->name.node, from->pipe, false);
     if (p == NULL) {
         refuse(l, from, "too many peers");
         return;
@@ -119,7 +107,7 @@ take_hello(struct sl_links *l, const struct sl_link_source *from, const struct s
         if (p->boot != 0 && p->boot != hello->boot)
             p->boot_former = p->boot;
         p->boot = hello->boot;
-        p->socket = from->socket;
+        p->pipe = from->pipe;
         memcpy(p->key, key, strlen(key) + 1);
     }
     copy_text(p->name, hello->name);
@@ -139,7 +127,7 @@ take_numbered(struct sl_links *l, const struct sl_link_source *from,
     if (p == NULL)
         p = stranger_add(l, from);
     if (p == NULL || (from->listener != NULL &&
-                      (p->is_call || p->boot != from->boot || p->socket != from->socket))) {
+                      (p->is_call || p->boot != from->name.boot || p->pipe != from->pipe))) {
         l->counts.foreign++;
         return false;
     }
@@ -164,7 +152,7 @@ take_refusal(struct sl_links *l, const struct sl_link_source *from, struct sl_sl
     char reason[SL_FRAME_TEXT_MAX + 1];
     copy_text(reason, text);
     l->counts.refused++;
-    if (p == NULL || (from->listener != NULL && p->boot != from->boot))
+    if (p == NULL || (from->listener != NULL && p->boot != from->name.boot))
         return;
     if (!p->has_told_refused)
         sl_report_warn("link-refused-by-peer", "node=%u reason=\"%s\"", p->node, reason);
@@ -190,12 +178,11 @@ take_other_version(struct sl_links *l, const struct sl_link_source *from,
     refuse(l, from, reason);
 }
 
-/* Take the frame in l->received. True: l->rest has messages for the taking. */
 bool
 sl_link_take_frame(struct sl_links *l, const struct sl_link_source *from)
 {
     struct sl_frame_view view;
-    struct sl_slice bytes = sl_slice(zmq_msg_data(&l->received), zmq_msg_size(&l->received));
+    struct sl_slice bytes = from->bytes;
     uint64_t now_ns = sl_time_mono_ns();
     l->counts.frames_received++;
     if (bytes.size > SL_LIMIT_FRAME_BYTES) {

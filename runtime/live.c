@@ -29,7 +29,7 @@
 /* A batch ends here, so that the first caller in it waits for about this many handlers, or for
    this long: beats, replies and syncs come between batches. */
 #define BATCH_MAX 512
-#define BATCH_NS  (5 * SL_MILLI_NS)
+#define BATCH_NS  (10 * SL_MILLI_NS)
 /* What is watched is looked at this often however much there is to do. */
 #define WATCH_NS (10 * SL_MILLI_NS)
 /* Received at once: as many as a turn handles. */
@@ -37,6 +37,8 @@
 /* Of each actor. More than all that clients and nodes may have under way; beyond it, work would be
    refused that was promised. */
 #define MAILBOX_MAX 32768
+/* What nobody waits for is synced by then. */
+#define LAZY_NS (50 * SL_MILLI_NS)
 /* After a stop what was posted before it still runs; actors that never fall silent end here. */
 #define STOP_ROUNDS 64
 
@@ -56,13 +58,24 @@ struct held_work {
     struct sl_io_work work;
 };
 
+/* Effects that leave together, oldest first. */
+struct batch {
+    struct sl_msg *messages;
+    struct held_work *work;
+};
+
+enum sync_state { SYNC_NONE, SYNC_RUNS, SYNC_DONE };
+
 struct sl_live {
     struct sl_scheduler *scheduler; /* Its one thread is ours. */
     uint32_t node;
     struct sl_store *store;
     struct sl_links *links;
     struct sl_iopool *pool;
-    struct sl_msg_list held; /* To the outside; after the sync. */
+    struct sl_iopool *syncer; /* One thread, which waits for nothing but the disk. */
+    struct sl_msg_list held;  /* To the outside; after the sync. */
+    struct sl_msg_list loose[SL_LEVEL_COUNT]; /* The same of lower levels: before it. */
+    uint64_t lazy_ns; /* When to sync what nobody waits for; 0: all is synced. */
     struct held_work *work_oldest, **work_tail;
     struct port ports[PORTS_MAX];
     struct watch watches[WATCHES_MAX];
@@ -71,6 +84,11 @@ struct sl_live {
     _Atomic bool is_stopping;
     _Atomic bool is_asleep;
     _Atomic int prepare_state; /* 0 idle, 1 under way: one sl_log_prepare at a time. */
+    _Atomic enum sync_state sync_state;
+    struct batch syncing;   /* What waits for the sync that runs. */
+    bool is_busy;           /* A sync here would keep somebody waiting. */
+    bool has_just_synced;   /* Here, and no batch has run since. */
+    bool has_run_meanwhile; /* A batch, since the sync that runs was begun. */
     struct sl_instant now;
     uint64_t store_tick_ns;
     uint64_t watch_ns; /* When the watches are looked at though there is work. */
@@ -96,7 +114,8 @@ static void
 hold_message(void *arg, struct sl_msg *msg)
 {
     struct sl_live *live = arg;
-    sl_msg_list_push(&live->held, msg);
+    bool is_loose = msg->level != SL_LEVEL_DISK && msg->to.node != SL_NODE_PORT;
+    sl_msg_list_push(is_loose ? &live->loose[msg->level] : &live->held, msg);
 }
 
 static void
@@ -133,6 +152,7 @@ sl_live_create(const struct sl_live_options *options)
     links.node = options->node;
     live->links = sl_links_create_with(&links);
     live->pool = sl_iopool_create(options->io_threads == 0 ? 2 : options->io_threads);
+    live->syncer = sl_iopool_create(1);
     live->scheduler = sl_scheduler_create(&(struct sl_scheduler_options){.node = options->node,
                                                                          .threads = 1,
                                                                          .is_manual = true,
@@ -143,11 +163,26 @@ sl_live_create(const struct sl_live_options *options)
                                                                          .arg = live,
                                                                          .store = options->store});
     sl_msg_list_init(&live->held);
+    for (int i = 0; i < SL_LEVEL_COUNT; i++)
+        sl_msg_list_init(&live->loose[i]);
     live->work_tail = &live->work_oldest;
     live->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sl_assert(live->wake_fd >= 0);
     read_clock(live);
     return live;
+}
+
+static void
+destroy_batch(struct batch *batch)
+{
+    for (struct sl_msg *msg = batch->messages, *next; msg != NULL; msg = next) {
+        next = msg->next;
+        sl_msg_destroy(&msg);
+    }
+    for (struct held_work *held = batch->work, *next; held != NULL; held = next) {
+        next = held->next;
+        sl_free(held);
+    }
 }
 
 void
@@ -156,13 +191,13 @@ sl_live_destroy(struct sl_live **live)
     struct sl_live *l = *live;
     if (l == NULL)
         return;
+    sl_iopool_destroy(&l->syncer);
     sl_iopool_destroy(&l->pool);
     sl_scheduler_destroy(&l->scheduler);
-    sl_msg_list_clear(&l->held);
-    for (struct held_work *held = l->work_oldest, *next; held != NULL; held = next) {
-        next = held->next;
-        sl_free(held);
-    }
+    destroy_batch(&l->syncing);
+    destroy_batch(&(struct batch){l->held.oldest, l->work_oldest});
+    for (int i = 0; i < SL_LEVEL_COUNT; i++)
+        sl_msg_list_clear(&l->loose[i]);
     sl_links_destroy(&l->links);
     close(l->wake_fd);
     sl_free(l);
@@ -251,6 +286,12 @@ sl_live_connect(struct sl_live *live, uint32_t node, const char *endpoint)
 }
 
 void
+sl_live_disconnect(struct sl_live *live, uint32_t node)
+{
+    sl_links_disconnect(live->links, node);
+}
+
+void
 sl_live_post(struct sl_live *live, struct sl_msg *msg)
 {
     uint32_t actor = msg->to.actor;
@@ -292,14 +333,28 @@ run_batch(struct sl_live *live)
 {
     uint64_t begin = sl_scheduler_stats(live->scheduler).messages, next_ns;
     read_clock(live);
-    bool has_run = receive(live);
+    bool has_run = receive(live), is_empty = false;
     while (sl_scheduler_stats(live->scheduler).messages - begin < BATCH_MAX &&
-           sl_time_mono_ns() - live->now.mono_ns < BATCH_NS) {
-        if (!sl_scheduler_step(live->scheduler, live->now, &next_ns) && !receive(live))
-            break;
-        has_run = true;
+           sl_time_mono_ns() - live->now.mono_ns < BATCH_NS && !is_empty) {
+        is_empty = !sl_scheduler_step(live->scheduler, live->now, &next_ns) && !receive(live);
+        has_run = has_run || !is_empty;
     }
+    /* Who came while we synced, and who is still to come, would wait for a sync made here. */
+    live->is_busy = live->has_just_synced ? has_run : live->is_busy;
+    live->is_busy = live->is_busy || !is_empty;
+    live->has_just_synced = false;
+    live->has_run_meanwhile = live->has_run_meanwhile || has_run;
     return has_run;
+}
+
+/* A link did not take it: whoever sent it may know what to do. */
+static void
+return_message(struct sl_live *live, const struct sl_msg *msg, enum sl_err reason)
+{
+    sl_report(reason == SL_ETOOBIG ? SL_REPORT_ERROR : SL_REPORT_DEBUG, "message-unsent",
+              "node=%u message=%s err=%s", msg->to.node, msg->type->name, sl_err_name(reason));
+    if (msg->from.actor != 0)
+        sl_live_post(live, sl_msg_undelivered(msg, reason));
 }
 
 static void
@@ -313,11 +368,19 @@ release_message(struct sl_live *live, struct sl_msg *msg)
         }
     }
     enum sl_err err = sl_links_add(live->links, msg);
-    /* A peer that is gone is its supervisor's business: leases and calls have deadlines. */
     if (err != SL_OK)
-        sl_report(err == SL_ETOOBIG ? SL_REPORT_ERROR : SL_REPORT_DEBUG, "message-unsent",
-                  "node=%u message=%s err=%s", msg->to.node, msg->type->name, sl_err_name(err));
+        return_message(live, msg, err);
     sl_msg_destroy(&msg);
+}
+
+static struct batch
+take_held(struct sl_live *live)
+{
+    struct batch batch = {live->held.oldest, live->work_oldest};
+    sl_msg_list_init(&live->held);
+    live->work_oldest = NULL;
+    live->work_tail = &live->work_oldest;
+    return batch;
 }
 
 /*
@@ -325,14 +388,12 @@ release_message(struct sl_live *live, struct sl_msg *msg)
  * callback adds meanwhile may follow a commit of its own, so it waits for the next round's sync.
  */
 static bool
-release_held(struct sl_live *live)
+release(struct sl_live *live, struct batch *batch)
 {
-    struct sl_msg *msg = live->held.oldest, *next;
-    struct held_work *work = live->work_oldest, *next_work;
+    struct sl_msg *msg = batch->messages, *next;
+    struct held_work *work = batch->work, *next_work;
     bool had_any = msg != NULL || work != NULL;
-    sl_msg_list_init(&live->held);
-    live->work_oldest = NULL;
-    live->work_tail = &live->work_oldest;
+    *batch = (struct batch){0};
     for (; msg != NULL; msg = next) {
         next = msg->next;
         release_message(live, msg);
@@ -344,6 +405,129 @@ release_held(struct sl_live *live)
         sl_free(work);
     }
     return had_any;
+}
+
+/* ---- syncs --------------------------------------------------------------------------------- */
+
+static void
+run_sync(void *log)
+{
+    sl_log_sync_run(log);
+}
+
+static void
+sync_done(void *context, const struct sl_io_work *work)
+{
+    struct sl_live *live = context;
+    (void)work;
+    atomic_store(&live->sync_state, SYNC_DONE);
+    wake_if_asleep(live);
+}
+
+/* Beside the batches that follow, whose effects then wait for the next one. */
+static bool
+begin_sync(struct sl_live *live)
+{
+    if (!sl_store_sync_begin(live->store))
+        return false;
+    live->syncing = take_held(live);
+    live->lazy_ns = 0;
+    live->has_run_meanwhile = false;
+    atomic_store(&live->sync_state, SYNC_RUNS);
+    sl_iopool_submit(live->syncer, &(struct sl_io_work){.work = run_sync,
+                                                        .done = sync_done,
+                                                        .argument = sl_store_log(live->store),
+                                                        .context = live});
+    return true;
+}
+
+/* What goes before the sync: of a level that is content with less. */
+static bool
+release_loose(struct sl_live *live, enum sl_level level)
+{
+    struct batch batch = {live->loose[level].oldest, NULL};
+    sl_msg_list_init(&live->loose[level]);
+    return release(live, &batch);
+}
+
+static enum sl_err
+let_loose(struct sl_live *live, bool *ret_has_sent)
+{
+    *ret_has_sent = release_loose(live, SL_LEVEL_RAM);
+    if (live->loose[SL_LEVEL_OS].oldest == NULL)
+        return SL_OK;
+    enum sl_err err = live->store == NULL ? SL_OK : sl_store_write(live->store);
+    if (err == SL_OK)
+        *ret_has_sent = release_loose(live, SL_LEVEL_OS) || *ret_has_sent;
+    return err;
+}
+
+/* Nobody outside waits for what was committed: it may be synced together with what comes. */
+static bool
+may_wait(struct sl_live *live)
+{
+    if (live->held.oldest != NULL || live->work_oldest != NULL || atomic_load(&live->is_stopping))
+        return false;
+    if (live->lazy_ns == 0)
+        live->lazy_ns = live->now.mono_ns + LAZY_NS;
+    return live->now.mono_ns < live->lazy_ns;
+}
+
+/* Whoever waits for nothing but this sync has it sooner from this thread; whoever would have to
+   wait behind it has his turn sooner if another makes it. */
+static enum sl_err
+sync_or_begin(struct sl_live *live)
+{
+    bool is_beside = live->is_busy && !atomic_load(&live->is_stopping);
+    if (live->store == NULL || !sl_store_is_dirty(live->store)) {
+        live->lazy_ns = 0;
+        return SL_OK;
+    }
+    if (may_wait(live) || (is_beside && begin_sync(live)))
+        return SL_OK;
+    live->has_just_synced = true;
+    live->lazy_ns = 0;
+    return sl_store_sync(live->store);
+}
+
+/*
+ * After a batch: let its effects go, or what an earlier one's sync was made for. After an error
+ * nothing that is held may go out: it might not be durable.
+ */
+static enum sl_err
+settle(struct sl_live *live, bool *ret_has_sent)
+{
+    bool has_sent;
+    enum sl_err err = let_loose(live, &has_sent);
+    if (err == SL_OK && atomic_load(&live->sync_state) == SYNC_DONE) {
+        atomic_store(&live->sync_state, SYNC_NONE);
+        live->is_busy = live->has_run_meanwhile;
+        err = sl_store_sync_end(live->store);
+        has_sent = (err == SL_OK && release(live, &live->syncing)) || has_sent;
+    }
+    if (err == SL_OK && atomic_load(&live->sync_state) == SYNC_NONE) {
+        err = sync_or_begin(live);
+        struct batch batch = {0};
+        if (err == SL_OK && atomic_load(&live->sync_state) == SYNC_NONE)
+            batch = take_held(live);
+        has_sent = release(live, &batch) || has_sent;
+    }
+    *ret_has_sent = has_sent;
+    return err;
+}
+
+/* Before a stop: its thread always says so. */
+static void
+wait_for_sync(struct sl_live *live)
+{
+    struct pollfd woken = {.fd = live->wake_fd, .events = POLLIN};
+    uint64_t ignored;
+    atomic_store(&live->is_asleep, true);
+    while (atomic_load(&live->sync_state) == SYNC_RUNS) {
+        if (poll(&woken, 1, -1) > 0 && read(live->wake_fd, &ignored, sizeof(ignored)) > 0)
+            atomic_store(&live->is_asleep, true);
+    }
+    atomic_store(&live->is_asleep, false);
 }
 
 static void
@@ -385,6 +569,8 @@ static int
 timeout_ms(const struct sl_live *live, uint64_t at_ns)
 {
     at_ns = SL_MIN(at_ns, live->store_tick_ns);
+    if (live->lazy_ns != 0)
+        at_ns = SL_MIN(at_ns, live->lazy_ns);
     at_ns = SL_MIN(at_ns, sl_links_deadline_ns(live->links));
     if (at_ns == UINT64_MAX)
         return -1;
@@ -454,7 +640,8 @@ sleep_until_something(struct sl_live *live)
     uint64_t next_ns = 0;
     atomic_store(&live->is_asleep, true);
     bool has_work = sl_scheduler_step(live->scheduler, live->now, &next_ns);
-    bool is_over = has_work || atomic_load(&live->is_stopping);
+    bool is_over =
+        has_work || atomic_load(&live->is_stopping) || atomic_load(&live->sync_state) == SYNC_DONE;
     int ready = poll(polls, count, is_over ? 0 : timeout_ms(live, next_ns));
     atomic_store(&live->is_asleep, false);
     if (ready <= 0)
@@ -473,14 +660,12 @@ sl_live_run(struct sl_live *live)
     uint32_t rounds_left = STOP_ROUNDS;
     for (;;) {
         bool is_stopping = atomic_load(&live->is_stopping);
-        bool has_run = run_batch(live);
-        bool is_dirty = live->store != NULL && sl_store_is_dirty(live->store);
-        if (is_dirty) {
-            enum sl_err err = sl_store_sync(live->store);
-            if (err != SL_OK)
-                return err; /* Nothing that was held may go out: it might not be durable. */
-        }
-        bool has_sent = release_held(live);
+        bool has_run = run_batch(live), has_sent;
+        if (is_stopping)
+            wait_for_sync(live);
+        enum sl_err err = settle(live, &has_sent);
+        if (err != SL_OK)
+            return err;
         if (is_stopping && --rounds_left == 0)
             return SL_OK;
         if (has_run || has_sent) {

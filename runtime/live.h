@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * live.h - the live driver: a scheduler (scheduler.h) whose one thread is the caller's, with ZeroMQ
+ * live.h - the live driver: a scheduler (scheduler.h) whose one thread is the caller's, with
  * links, watched descriptors and an I/O pool. One live is one node of the actor system and owns at
  * most one store.
  *
  *     loop:  poll sockets, descriptors, wake-up, next timer
  *            run what arrived, a bounded batch; messages between its own actors are part of it
- *            sync the store if anything was committed      (group commit: one fdatasync a batch)
+ *            let effects of lower levels go (enum sl_level)
+ *            sync the store if anything waits for it       (group commit: one fdatasync a batch)
+ *                                (where more waits, a thread syncs beside the next batches)
  *            let the held effects go: frames (many messages each), ports, work
  *
  * Links (link.h): a node listens on endpoints and connects to others. A peer's name is its node
  * number, so a message to {node, actor} finds its session. Sockets belong to its thread.
  *
- * Threading: create, set up, run and destroy on one thread; sl_live_post and sl_live_stop on any.
+ * Threading: create, set up, run and destroy on one thread at a time (it may be handed over before
+ * and after the run); sl_live_post and sl_live_stop on any.
  */
 #ifndef SL_RUNTIME_LIVE_H
 #define SL_RUNTIME_LIVE_H
@@ -55,6 +58,8 @@ void sl_live_links_counts(const struct sl_live *live, struct sl_links_counts *re
 SL_MUST_CHECK enum sl_err sl_live_listen(struct sl_live *live, const char *endpoint);
 SL_MUST_CHECK enum sl_err sl_live_connect(struct sl_live *live, uint32_t node,
                                           const char *endpoint);
+
+void sl_live_disconnect(struct sl_live *live, uint32_t node); /* As sl_links_disconnect. */
 
 /* Deliver a message (taken) to a local actor; reported if it cannot be. Any thread. */
 void sl_live_post(struct sl_live *live, struct sl_msg *msg);

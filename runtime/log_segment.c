@@ -8,8 +8,8 @@
 #include "runtime/hash.h"
 
 #define HEAD_MAGIC   0x676c6c73u /* "sllg" */
-#define HEAD_VERSION 1
-#define HEAD_SIZE    28   /* magic, version, first, salt, 0, crc */
+#define HEAD_VERSION 2
+#define HEAD_SIZE    28   /* magic, version, first, salt, ordinal, crc */
 #define HEAD_SECOND  2048 /* Offset of the second copy: in another sector. */
 #define ZERO_STEP    ((size_t)1 << 20)
 
@@ -75,13 +75,15 @@ read_head(const uint8_t *data, struct sl_segment *s)
     uint32_t version = sl_read_u32(&r);
     uint64_t first = sl_read_u64(&r);
     uint32_t salt = sl_read_u32(&r);
-    uint32_t reserved = sl_read_u32(&r);
-    if (magic != HEAD_MAGIC || sl_read_u32(&r) != sl_crc32c(0, data, HEAD_SIZE - 4) || first == 0 ||
-        first > INT64_MAX || reserved != 0)
+    uint32_t ordinal = sl_read_u32(&r);
+    if (magic != HEAD_MAGIC || sl_read_u32(&r) != sl_crc32c(0, data, HEAD_SIZE - 4))
         return SL_ECORRUPT;
     if (version != HEAD_VERSION)
         return SL_EVERSION;
-    if (first > s->first) { /* A torn rewrite leaves two good copies: the newer one counts. */
+    if (first == 0 || first > INT64_MAX || ordinal == 0)
+        return SL_ECORRUPT;
+    if (ordinal > s->ordinal) { /* A torn rewrite leaves two good copies: the newer one counts. */
+        s->ordinal = ordinal;
         s->first = first;
         s->last = first - 1;
         s->salt = salt;
@@ -100,14 +102,13 @@ read_heads(const struct sl_disk *disk, struct sl_segment *s)
         err = disk->read(s->file, 0, head, sizeof(head), &size);
     if (err != SL_OK)
         return err;
-    if (size < sizeof(head))
+    if (size < sizeof(head) || s->size > SL_SEGMENT_SIZE_MAX)
         return SL_ECORRUPT; /* Files get their name when they are whole. */
     enum sl_err one = read_head(head, s), two = read_head(head + HEAD_SECOND, s);
     if (one == SL_EVERSION || two == SL_EVERSION)
         return SL_EVERSION;
-    if (one == SL_OK || two == SL_OK || (one == SL_ENOTFOUND && two == SL_ENOTFOUND))
-        return SL_OK;
-    return SL_ECORRUPT;
+    s->is_damaged = one != SL_OK && two != SL_OK && (one == SL_ECORRUPT || two == SL_ECORRUPT);
+    return SL_OK;
 }
 
 enum sl_err
@@ -127,18 +128,19 @@ sl_segment_open(const struct sl_disk *disk, const char *name, struct sl_segment 
 }
 
 enum sl_err
-sl_segment_start(const struct sl_disk *disk, struct sl_segment *s, uint64_t first)
+sl_segment_start(const struct sl_disk *disk, struct sl_segment *s, uint64_t first, uint32_t ordinal)
 {
     uint8_t head[SL_SEGMENT_HEAD_SIZE] = {0};
     struct sl_buf buf = {0};
     s->first = first;
     s->last = first - 1;
+    s->ordinal = ordinal;
     s->salt = disk->salt(disk->self);
     sl_buf_append_u32(&buf, HEAD_MAGIC);
     sl_buf_append_u32(&buf, HEAD_VERSION);
     sl_buf_append_u64(&buf, first);
     sl_buf_append_u32(&buf, s->salt);
-    sl_buf_append_u32(&buf, 0);
+    sl_buf_append_u32(&buf, ordinal);
     sl_buf_append_u32(&buf, sl_crc32c(0, buf.data, buf.size));
     sl_assert(buf.size == HEAD_SIZE);
     memcpy(head, buf.data, buf.size);
@@ -152,7 +154,19 @@ sl_segment_wipe(const struct sl_disk *disk, struct sl_segment *s)
 {
     static const uint8_t head[SL_SEGMENT_HEAD_SIZE];
     s->first = s->last = 0;
+    s->ordinal = 0;
     return disk->write(s->file, 0, head, sizeof(head));
+}
+
+enum sl_err
+sl_segment_read(const struct sl_disk *disk, const struct sl_segment *segment, struct sl_buf *bytes)
+{
+    size_t size;
+    sl_buf_clear(bytes);
+    sl_buf_reserve(bytes, (size_t)segment->size);
+    enum sl_err err = disk->read(segment->file, 0, bytes->data, (size_t)segment->size, &size);
+    bytes->size = err == SL_OK ? size : 0;
+    return err == SL_OK && size < segment->size ? SL_EIO : err;
 }
 
 static uint32_t
@@ -180,23 +194,37 @@ record_crc(const struct sl_segment *s, const uint8_t *at, size_t payload_size)
     return sl_crc32c(crc, at + 8, SL_SEGMENT_RECORD_HEAD - 8 + payload_size);
 }
 
+static void
+store_u32(uint8_t *at, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(at, &v, sizeof(v));
+}
+
+static void
+store_u64(uint8_t *at, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(at, &v, sizeof(v));
+}
+
 void
 sl_segment_encode(const struct sl_segment *s, uint64_t position, uint64_t batch,
                   struct sl_slice payload, struct sl_buf *out)
 {
-    static const uint8_t padding[8];
-    size_t start = out->size;
     size_t whole = sl_segment_record_size(payload.size);
+    size_t used = SL_SEGMENT_RECORD_HEAD + payload.size;
     sl_assert(payload.size <= UINT32_MAX / 2);
     sl_buf_reserve(out, whole);
-    sl_buf_append_u32(out, (uint32_t)payload.size);
-    sl_buf_append_u32(out, 0);
-    sl_buf_append_u64(out, position);
-    sl_buf_append_u64(out, batch);
-    sl_buf_append_slice(out, payload);
-    sl_buf_append(out, padding, whole - (out->size - start));
-    uint32_t crc = htole32(record_crc(s, out->data + start, payload.size));
-    memcpy(out->data + start + 4, &crc, sizeof(crc));
+    uint8_t *at = out->data + out->size;
+    store_u32(at, (uint32_t)payload.size);
+    store_u64(at + 8, position);
+    store_u64(at + 16, batch);
+    if (payload.size > 0)
+        memcpy(at + SL_SEGMENT_RECORD_HEAD, payload.data, payload.size);
+    memset(at + used, 0, whole - used);
+    store_u32(at + 4, record_crc(s, at, payload.size));
+    out->size += whole;
 }
 
 bool
@@ -210,7 +238,7 @@ sl_segment_decode(const struct sl_segment *s, struct sl_slice bytes, uint64_t of
     uint64_t position = load_u64(at + 8), batch = load_u64(at + 16);
     /* Cheap to tell, and true of nearly all old bytes: a position that this segment cannot have.
      * Else looking for records among them would check large stretches over and over. */
-    if (position < s->first || position - s->first > bytes.size / SL_SEGMENT_RECORD_HEAD ||
+    if (position < s->first || position - s->first > s->size / SL_SEGMENT_RECORD_HEAD ||
         batch == 0 || batch > position || size > bytes.size - offset - SL_SEGMENT_RECORD_HEAD ||
         load_u32(at + 4) != record_crc(s, at, size))
         return false;

@@ -6,6 +6,8 @@
 #include <msgpack.h>
 #pragma GCC diagnostic pop
 
+#include <endian.h>
+
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
 #include "runtime/message_pool.h"
@@ -104,6 +106,45 @@ sl_msg_destroy(struct sl_msg **msg)
     *msg = NULL;
 }
 
+/* The first fields that are numbers, until one is none. */
+static void
+first_numbers(const struct sl_msg *msg, uint64_t *ret_numbers, uint8_t count)
+{
+    for (uint8_t i = 0; i < SL_MIN(msg->type->fields_count, count); i++) {
+        if (msg->type->fields[i] == SL_BYTES)
+            return;
+        memcpy(&ret_numbers[i], msg->body + i * sizeof(uint64_t), sizeof(uint64_t));
+    }
+}
+
+struct sl_msg *
+sl_msg_undelivered(const struct sl_msg *msg, enum sl_err reason)
+{
+    uint64_t numbers[2] = {0};
+    first_numbers(msg, numbers, 2);
+    struct sl_m_undelivered body = {
+        .message = msg->id, .reason = reason, .first = numbers[0], .second = numbers[1]};
+    struct sl_msg *answer = sl_msg_create(SL_M_undelivered, &body);
+    answer->from = msg->to;
+    answer->to = msg->from;
+    answer->request = msg->request;
+    return answer;
+}
+
+size_t
+sl_msg_size(const struct sl_msg *msg)
+{
+    return sizeof(struct sl_msg) + msg->type->size + slices_size(msg->type, msg->body);
+}
+
+/*
+ * ---- the wire: flat msgpack arrays -----------------------------------------------------------
+ *
+ * Numbers without a sign and bytes, of which nearly all messages are made, are written and read
+ * here: the library's writer is called back for each byte of a header, and its reader makes itself
+ * a pool for each value. The rest is the library's, and so are the rules for what is well-formed.
+ */
+
 static int
 pack_write(void *data, const char *bytes, size_t size)
 {
@@ -111,23 +152,86 @@ pack_write(void *data, const char *bytes, size_t size)
     return 0;
 }
 
+#define NUMBER_MAX 9 /* Bytes of a number, or of what comes before bytes or an array's values. */
+
+/* The tag, and the lowest `size` bytes of a value, highest first. */
+static unsigned char *
+write_tagged(unsigned char *at, uint8_t tag, uint64_t value, size_t size)
+{
+    uint64_t big = htobe64(value);
+    *at = tag;
+    memcpy(at + 1, (const unsigned char *)&big + sizeof(big) - size, size);
+    return at + 1 + size;
+}
+
+static unsigned char *
+write_number(unsigned char *at, uint64_t value)
+{
+    if (value < 0x80) {
+        *at = (unsigned char)value;
+        return at + 1;
+    }
+    if (value <= UINT8_MAX)
+        return write_tagged(at, 0xcc, value, 1);
+    if (value <= UINT16_MAX)
+        return write_tagged(at, 0xcd, value, 2);
+    return value <= UINT32_MAX ? write_tagged(at, 0xce, value, 4)
+                               : write_tagged(at, 0xcf, value, 8);
+}
+
+static void
+append_number(struct sl_buf *out, uint64_t value)
+{
+    sl_buf_reserve(out, NUMBER_MAX);
+    out->size = (size_t)(write_number(out->data + out->size, value) - out->data);
+}
+
+static void
+append_bytes(struct sl_buf *out, struct sl_slice s)
+{
+    sl_assert(s.size <= UINT32_MAX);
+    sl_buf_reserve(out, NUMBER_MAX + s.size);
+    unsigned char *at = out->data + out->size;
+    if (s.size <= UINT8_MAX)
+        at = write_tagged(at, 0xc4, s.size, 1);
+    else
+        at = s.size <= UINT16_MAX ? write_tagged(at, 0xc5, s.size, 2)
+                                  : write_tagged(at, 0xc6, s.size, 4);
+    if (s.size > 0)
+        memcpy(at, s.data, s.size);
+    out->size = (size_t)(at + s.size - out->data);
+}
+
+static void
+append_envelope(struct sl_buf *out, const struct sl_msg *msg)
+{
+    size_t count = (size_t)ENVELOPE_FIELDS + msg->type->fields_count;
+    sl_buf_reserve(out, (ENVELOPE_FIELDS + 1) * NUMBER_MAX);
+    unsigned char *at = out->data + out->size;
+    if (count < 16)
+        *at++ = (unsigned char)(0x90 | count);
+    else
+        at = write_tagged(at, 0xdc, count, 2);
+    at = write_number(at, msg->id);
+    at = write_number(at, msg->to.actor);
+    at = write_number(at, msg->from.node);
+    at = write_number(at, msg->from.actor);
+    at = write_number(at, msg->request);
+    out->size = (size_t)(at - out->data);
+}
+
 void
 sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, out, pack_write);
-    msgpack_pack_array(&pk, (size_t)ENVELOPE_FIELDS + msg->type->fields_count);
-    msgpack_pack_uint32(&pk, msg->id);
-    msgpack_pack_uint32(&pk, msg->to.actor);
-    msgpack_pack_uint32(&pk, msg->from.node);
-    msgpack_pack_uint32(&pk, msg->from.actor);
-    msgpack_pack_uint64(&pk, msg->request);
+    append_envelope(out, msg);
     const unsigned char *at = msg->body;
     for (uint8_t i = 0; i < msg->type->fields_count; i++) {
         const void *field = at;
         switch ((enum sl_field_type)msg->type->fields[i]) {
         case SL_U64:
-            msgpack_pack_uint64(&pk, *(const uint64_t *)field);
+            append_number(out, *(const uint64_t *)field);
             break;
         case SL_I64:
             msgpack_pack_int64(&pk, *(const int64_t *)field);
@@ -135,15 +239,57 @@ sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out)
         case SL_F64:
             msgpack_pack_double(&pk, *(const double *)field);
             break;
-        case SL_BYTES: {
-            const struct sl_slice *s = field;
-            msgpack_pack_bin(&pk, s->size);
-            msgpack_pack_bin_body(&pk, s->data, s->size);
+        case SL_BYTES:
+            append_bytes(out, *(const struct sl_slice *)field);
             break;
-        }
         }
         at += field_size(msg->type->fields[i]);
     }
+}
+
+/* The number behind a tag, highest byte first; false: it is cut off. */
+static bool
+read_tagged(const struct sl_slice *rest, size_t size, uint64_t *ret_value)
+{
+    uint64_t big = 0;
+    if (rest->size < 1 + size)
+        return false;
+    memcpy((unsigned char *)&big + sizeof(big) - size, rest->data + 1, size);
+    *ret_value = be64toh(big);
+    return true;
+}
+
+/* A number without a sign, if the next value is one that begins like it; else nothing is taken. */
+static bool
+take_number(struct sl_slice *rest, uint64_t *ret_value)
+{
+    size_t size = 0;
+    if (rest->size == 0)
+        return false;
+    uint8_t first = rest->data[0];
+    if (first < 0x80)
+        *ret_value = first;
+    else if (first < 0xcc || first > 0xcf)
+        return false;
+    else if (!read_tagged(rest, size = (size_t)1 << (first - 0xcc), ret_value))
+        return false;
+    *rest = sl_slice(rest->data + 1 + size, rest->size - 1 - size);
+    return true;
+}
+
+/* The same for bytes, which are borrowed. */
+static bool
+take_bytes(struct sl_slice *rest, struct sl_slice *ret_bytes)
+{
+    uint64_t size;
+    if (rest->size == 0 || rest->data[0] < 0xc4 || rest->data[0] > 0xc6)
+        return false;
+    size_t head = (size_t)1 << (rest->data[0] - 0xc4);
+    if (!read_tagged(rest, head, &size) || size > rest->size - 1 - head)
+        return false;
+    *ret_bytes = sl_slice(rest->data + 1 + head, size);
+    *rest = sl_slice(rest->data + 1 + head + size, rest->size - 1 - head - size);
+    return true;
 }
 
 /*
@@ -181,6 +327,8 @@ static bool
 next_u64(struct sl_slice *rest, uint64_t max, uint64_t *ret_value)
 {
     msgpack_object o;
+    if (take_number(rest, ret_value))
+        return *ret_value <= max;
     if (!next_value(rest, &o) || o.type != MSGPACK_OBJECT_POSITIVE_INTEGER || o.via.u64 > max)
         return false;
     *ret_value = o.via.u64;
@@ -207,6 +355,9 @@ static bool
 next_field(struct sl_slice *rest, uint8_t type, void *field)
 {
     msgpack_object o;
+    if ((type == SL_U64 && take_number(rest, field)) ||
+        (type == SL_BYTES && take_bytes(rest, field)))
+        return true;
     if (!next_value(rest, &o))
         return false;
     bool is_unsigned = o.type == MSGPACK_OBJECT_POSITIVE_INTEGER;
@@ -231,8 +382,10 @@ static bool
 skip_values(struct sl_slice *rest, uint32_t count)
 {
     msgpack_object ignored;
+    struct sl_slice bytes;
+    uint64_t number;
     for (uint32_t i = 0; i < count; i++) {
-        if (!next_value(rest, &ignored))
+        if (!take_number(rest, &number) && !take_bytes(rest, &bytes) && !next_value(rest, &ignored))
             return false;
     }
     return true;

@@ -17,7 +17,7 @@
 #include "runtime/base.h"
 #include "runtime/buf.h"
 
-#define SL_WIRE_VERSION 2
+#define SL_WIRE_VERSION 4
 #define SL_FIELDS_MAX   16
 
 /* Where messages go. node 0 is the node itself; SL_NODE_PORT its driver's ports. */
@@ -51,6 +51,7 @@ struct sl_msg {
     uint32_t id;
     struct sl_addr to, from;
     uint8_t pool;     /* message_pool.h's own. */
+    uint8_t level;    /* enum sl_level (actor.h): what it waits for before it leaves. */
     uint64_t request; /* Of a call: its reply carries the same. 0: none. */
     _Alignas(16) unsigned char body[];
 };
@@ -72,7 +73,8 @@ enum sl_protocol_id {
     SL_PROTOCOL_API = 4,
     SL_PROTOCOL_TEST = 5,
     SL_PROTOCOL_BENCH = 6,
-    SL_PROTOCOL_RELAY = 7
+    SL_PROTOCOL_RELAY = 7,
+    SL_PROTOCOL_QUEUE = 8
 };
 
 #define F(type, name) SL_C_##type name;
@@ -99,6 +101,9 @@ const struct sl_message_type *sl_message_type_lookup(uint32_t id); /* NULL: unkn
 /* A message with a deep copy of `body` (struct of that type). Owned by the caller. */
 struct sl_msg *sl_msg_create(uint32_t id, const void *body);
 void sl_msg_destroy(struct sl_msg **msg); /* NULL inside is fine. */
+/* What its sender hears of a message that nobody takes; addressed. Owned by the caller. */
+struct sl_msg *sl_msg_undelivered(const struct sl_msg *msg, enum sl_err reason);
+size_t sl_msg_size(const struct sl_msg *msg); /* About as much as it takes in a frame. */
 
 /* Append one message to a frame. */
 void sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out);

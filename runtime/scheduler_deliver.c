@@ -74,29 +74,12 @@ sl_make_runnable(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_ac
 
 /* ---- refusals ------------------------------------------------------------------------------ */
 
-static void
-answer(struct sl_scheduler *s, struct sl_actor_thread *w, const struct sl_msg *to,
-       struct sl_msg *msg)
-{
-    msg->from = to->to;
-    msg->to = to->from;
-    msg->request = to->request;
-    (void)sl_deliver(s, w, msg);
-}
-
 void
 sl_refuse(struct sl_scheduler *s, struct sl_actor_thread *w, struct sl_msg *msg, enum sl_err reason)
 {
-    bool is_from_actor = msg->from.actor != 0 && msg->from.node == s->options.node;
-    if (msg->id == SL_M_watch) {
-        answer(s, w, msg, sl_msg_create(SL_M_down, &(struct sl_m_down){.reason = reason}));
-    } else if (msg->id == SL_M_link) {
-        answer(s, w, msg,
-               sl_msg_create(SL_M_link_down, &(struct sl_m_link_down){.reason = reason}));
-    } else if (!sl_is_system(msg) && is_from_actor) {
-        struct sl_m_undelivered body = {.message = msg->id, .reason = reason};
-        answer(s, w, msg, sl_msg_create(SL_M_undelivered, &body));
-    }
+    struct sl_msg *back = sl_relations_refusal(msg, reason, s->options.node);
+    if (back != NULL)
+        (void)sl_deliver(s, w, back);
     if (!sl_is_system(msg)) {
         if (w != NULL)
             sl_stat_add(&w->stats.undelivered, 1);

@@ -95,12 +95,9 @@ refuse_all(struct sl_actor_thread *w, struct sl_msg *msg)
 static void
 tell(struct sl_actor_thread *w, struct sl_addr self, struct sl_relations *r, enum sl_err reason)
 {
-    struct sl_m_down down = {.reason = reason};
-    struct sl_m_link_down link_down = {.reason = reason};
-    for (uint32_t i = 0; i < r->watchers.count; i++)
-        sl_deliver_system(w, self, r->watchers.addrs[i], SL_M_down, &down);
-    for (uint32_t i = 0; i < r->links.count; i++)
-        sl_deliver_system(w, self, r->links.addrs[i], SL_M_link_down, &link_down);
+    struct sl_msg *msg;
+    for (uint32_t i = 0; (msg = sl_relations_farewell(r, self, reason, i)) != NULL; i++)
+        (void)sl_deliver(w->scheduler, w, msg);
 }
 
 void

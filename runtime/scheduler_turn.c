@@ -99,12 +99,11 @@ effect_link(struct sl_driver *d, struct sl_addr who, struct sl_addr to, bool is_
 static void
 arm(struct sl_actor_thread *w, struct sl_addr who, struct sl_relations *r)
 {
-    uint64_t next_ns = sl_call_table_next_ns(&r->calls);
-    if (next_ns >= r->armed_ns)
+    uint64_t at_ns = sl_relations_arm(r);
+    if (at_ns == UINT64_MAX)
         return;
-    r->armed_ns = next_ns;
     who.node = SL_NODE_PORT; /* Tells it from timers that the actor sets. */
-    sl_timers_add(&w->timers, &(struct sl_timer){.at_ns = next_ns, .who = who});
+    sl_timers_add(&w->timers, &(struct sl_timer){.at_ns = at_ns, .who = who});
 }
 
 static uint64_t
@@ -149,76 +148,17 @@ sl_actor_thread_context(struct sl_actor_thread *w, uint32_t self)
 /* ---- the driver's own messages ------------------------------------------------------------- */
 
 static void
-end_unless_trapping(struct sl_actor_slot *slot, enum sl_err reason)
-{
-    if (slot->ending == 0)
-        slot->ending = (uint8_t)(reason + 1);
-}
-
-static void
 expire_calls(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx)
 {
     struct sl_relations *r = slot->relations;
-    struct sl_call call;
+    struct sl_msg *msg;
     if (r == NULL)
         return;
-    r->armed_ns = UINT64_MAX;
-    while (slot->ending == 0 && sl_call_table_expire(&r->calls, ctx->now_ns, &call)) {
-        struct sl_msg *msg = sl_msg_create(SL_M_timeout, NULL);
-        msg->from = call.to;
-        msg->to = ctx->self;
-        msg->request = call.request;
+    while (slot->ending == 0 && (msg = sl_relations_timeout(r, ctx->self, ctx->now_ns)) != NULL) {
         slot->class->handle(slot->state, ctx, msg);
         sl_msg_destroy(&msg);
     }
     arm(w, ctx->self, r);
-}
-
-/* A reason as it came: what is no error becomes one. */
-static enum sl_err
-reason_of(uint64_t reason)
-{
-    return reason < SL_ERR_COUNT ? (enum sl_err)reason : SL_EINVAL;
-}
-
-/* True when the handler is to see it. */
-static bool
-take_system(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
-            const struct sl_msg *msg)
-{
-    switch (msg->id) {
-    case SL_M_watch:
-        sl_addr_set_add(&sl_relations_of(slot)->watchers, msg->from);
-        return false;
-    case SL_M_unwatch:
-        sl_addr_set_remove(&sl_relations_of(slot)->watchers, msg->from);
-        return false;
-    case SL_M_link:
-        sl_addr_set_add(&sl_relations_of(slot)->links, msg->from);
-        return false;
-    case SL_M_unlink:
-        sl_addr_set_remove(&sl_relations_of(slot)->links, msg->from);
-        return false;
-    case SL_M_calls_due:
-        expire_calls(w, slot, ctx);
-        return false;
-    case SL_M_exit:
-        if (slot->class->is_trapping && !SL_BODY(msg, exit)->is_forced)
-            return true;
-        end_unless_trapping(slot, reason_of(SL_BODY(msg, exit)->reason));
-        return false;
-    case SL_M_link_down:
-        /* Not linked any more: an unlink crossed it. */
-        if (slot->relations == NULL || !sl_addr_set_remove(&slot->relations->links, msg->from))
-            return false;
-        if (slot->class->is_trapping)
-            return true;
-        if (SL_BODY(msg, link_down)->reason != SL_OK)
-            end_unless_trapping(slot, reason_of(SL_BODY(msg, link_down)->reason));
-        return false;
-    default:
-        return true;
-    }
 }
 
 /* Rare messages: the driver's own, replies to calls, and what was meant for who had the slot
@@ -227,12 +167,22 @@ static bool
 take_special(struct sl_actor_thread *w, struct sl_actor_slot *slot, struct sl_ctx *ctx,
              const struct sl_msg *msg)
 {
-    if (sl_is_system(msg) && !take_system(w, slot, ctx, msg))
+    enum sl_err reason = SL_OK;
+    if (msg->id == SL_M_calls_due) {
+        expire_calls(w, slot, ctx);
         return false;
-    if (!sl_is_answer(msg->request, ctx->self.actor))
+    }
+    switch (sl_relations_take(&slot->relations, slot->class->is_trapping, msg, &reason)) {
+    case SL_RELATIONS_HANDLE:
         return true;
-    /* A reply, or word that there will be none, counts once; what comes after is dropped. */
-    return slot->relations != NULL && sl_call_table_remove(&slot->relations->calls, msg->request);
+    case SL_RELATIONS_END:
+        if (slot->ending == 0) /* The first reason is the one. */
+            slot->ending = (uint8_t)(reason + 1);
+        break;
+    case SL_RELATIONS_DONE:
+        break;
+    }
+    return false;
 }
 
 /* ---- turns --------------------------------------------------------------------------------- */

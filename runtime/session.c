@@ -11,13 +11,17 @@
 
 #include "runtime/alloc.h"
 
-#define RETRY_NS     (200 * SL_MILLI_NS) /* A hello without an answer; a gap that stays. */
-#define REFUSED_NS   (5 * SL_SECOND_NS)  /* The same after a refusal: somebody may mend it. */
-#define ACK_NS       (20 * SL_MILLI_NS)  /* An acknowledgement waits so long for a frame to ride. */
+#define RETRY_NS   (200 * SL_MILLI_NS) /* A hello without an answer; a gap that stays. */
+#define REFUSED_NS (5 * SL_SECOND_NS)  /* The same after a refusal: somebody may mend it. */
+/*
+ * An acknowledgement waits for a frame to ride, as long as the sender keeps little for want of it:
+ * sent alone it would wake both processes, and one that only beats would cost twice.
+ */
+#define ACK_NS       (4 * SL_SECOND_NS)
 #define ACK_FRAMES   32
 #define ACK_BYTES    SL_MIB
-#define PROBE_NS     SL_SECOND_NS /* Frames without acknowledgement: ask. Doubles, up to: */
-#define PROBE_MAX_NS (5 * SL_SECOND_NS)
+#define PROBE_NS     (6 * SL_SECOND_NS) /* Frames without acknowledgement: ask. Doubles, up to: */
+#define PROBE_MAX_NS (12 * SL_SECOND_NS)
 #define SPARES_MAX   8
 #define SPARE_BYTES  (64 * SL_KIB)
 #define NEVER        UINT64_MAX
@@ -78,7 +82,7 @@ sl_session_create(const struct sl_session_options *options, uint64_t now_ns)
     s->options = *options;
     if (s->options.lost_ns == 0)
         s->options.lost_ns = options->dead_ns;
-    s->own = (struct id){options->self.boot, 1};
+    s->own = (struct id){options->self.boot, options->self.session + 1};
     s->own_tag = sl_frame_tag(s->own.boot, s->own.session);
     s->is_cut = true;
     s->tail = &s->oldest;

@@ -26,7 +26,9 @@
 #include "runtime/frame.h"
 
 struct sl_session_options {
-    struct sl_hello self;  /* What we say of ourselves; `session` and below are filled in. */
+    /* What we say of ourselves. Ids are drawn from above `session`: another for each session of a
+       boot with one peer. Below it all is filled in. */
+    struct sl_hello self;
     bool is_caller;        /* We connect: we begin the handshake. The other end only answers. */
     uint64_t beat_ns;      /* Something is sent at least so often. 0: not by time. */
     uint64_t dead_ns;      /* A peer that beats and is silent for so long has gone; > 0. */

@@ -8,8 +8,8 @@
  * A process is one life of a node: numbers may come back, processes never do. Messages between
  * linked processes take a random time, in order within a link (sim_link.h); a link can be cut (what
  * is sent meanwhile waits, or is lost), a process stalled, its clock skewed. As in live.h, what
- * leaves a process whose store has commits waits for the sync, which takes time: who kills it
- * before then loses both.
+ * leaves a process whose store has commits waits for the sync, which takes time, unless its level
+ * asks for less: who kills it before then loses both.
  *
  * Threading: one thread.
  */
@@ -47,17 +47,25 @@ void sl_sim_destroy(struct sl_sim **sim); /* Kills all processes. NULL inside is
 /* ---- processes ----------------------------------------------------------------------------- */
 /* Start a process that is node `node`. `store` is borrowed until it is killed; NULL: none. */
 uint32_t sl_sim_start(struct sl_sim *sim, uint32_t node, struct sl_store *store);
-void sl_sim_spawn(struct sl_sim *sim, uint32_t process, uint32_t actor,
-                  const struct sl_actor_class *class, const void *argument);
+/* Start an actor with a known number, or any (0): the number. */
+uint32_t sl_sim_spawn(struct sl_sim *sim, uint32_t process, uint32_t actor,
+                      const struct sl_actor_class *class, const void *argument);
+/* Let an actor fail, as by sl_fail; one that is not there is fine. Not from a handler or observer.
+ */
+void sl_sim_fail(struct sl_sim *sim, uint32_t process, uint32_t actor, enum sl_err reason);
 /* What it sent within the last moments may be lost. Not from a handler or observer. */
 void sl_sim_kill(struct sl_sim *sim, uint32_t process);
 bool sl_sim_is_alive(const struct sl_sim *sim, uint32_t process);
 uint32_t sl_sim_node(const struct sl_sim *sim, uint32_t process);
+uint32_t sl_sim_actors(const struct sl_sim *sim, uint32_t process);       /* How many it has. */
 void *sl_sim_state(struct sl_sim *sim, uint32_t process, uint32_t actor); /* NULL: none. */
 void sl_sim_stall(struct sl_sim *sim, uint32_t process, uint64_t duration_ns);
 
 /* Each finds the other by its node's number; a link made before to that number is forgotten. */
 void sl_sim_link(struct sl_sim *sim, uint32_t a, uint32_t b);
+/* The session between them ends: what is under way either way is lost, and more comes back to its
+ * sender. Who is to hear of it (peer_down) is told by a post. One of them may be dead. */
+void sl_sim_unlink(struct sl_sim *sim, uint32_t a, uint32_t b);
 /* What either sends the other (one way: what a sends b) meanwhile waits, or is lost. */
 void sl_sim_cut(struct sl_sim *sim, uint32_t a, uint32_t b, uint64_t duration_ns, uint32_t how);
 /* Both ways; the session above it keeps what links promise. */
@@ -82,6 +90,7 @@ bool sl_sim_step(struct sl_sim *sim); /* One event; false: there is none. */
 uint64_t sl_sim_now_ns(const struct sl_sim *sim);
 uint64_t sl_sim_now_ms(const struct sl_sim *sim);                     /* The wall clock. */
 uint64_t sl_sim_local_ns(const struct sl_sim *sim, uint32_t process); /* As its own clock has it. */
+uint64_t sl_sim_local_ms(const struct sl_sim *sim, uint32_t process);
 struct sl_random *sl_sim_random(struct sl_sim *sim);
 uint64_t sl_sim_between(struct sl_sim *sim, uint64_t min, uint64_t max); /* Inclusive. */
 

@@ -16,14 +16,14 @@ struct inode {
     uint8_t *dirty;           /* One byte for each sector. */
     size_t dirty_size;
     size_t dirty_from, dirty_to; /* Only sectors in [from, to) may be dirty. */
+    bool is_written;
+    uint64_t written_at; /* Where its last write began. */
 };
 
 struct sl_sim_disk {
     struct inode inodes[INODES_MAX];
     uint64_t operations, syncs, writes, fail_at, salts;
     bool is_full, is_torn;
-    struct inode *written; /* The last one, and where. */
-    uint64_t written_at;
     struct inode *flipped; /* In which a bit was turned, until it is mended. */
     uint64_t flipped_at;
     uint8_t flipped_bit;
@@ -108,8 +108,8 @@ disk_write(struct sl_file *f, uint64_t offset, const void *data, size_t size)
 {
     struct inode *inode = f->inode;
     f->disk->writes++;
-    f->disk->written = inode;
-    f->disk->written_at = offset;
+    inode->is_written = true;
+    inode->written_at = offset;
     enum sl_err err = count(f->disk);
     if (err == SL_OK && f->disk->is_full && offset + size > inode->now.size)
         return SL_ENOSPC; /* What a file has already may be written over. */
@@ -371,7 +371,7 @@ uint64_t
 sl_sim_disk_last_write(struct sl_sim_disk *disk, const char *name)
 {
     const struct inode *inode = find(disk, name);
-    return inode != NULL && inode == disk->written ? disk->written_at : UINT64_MAX;
+    return inode != NULL && inode->is_written ? inode->written_at : UINT64_MAX;
 }
 
 uint8_t *

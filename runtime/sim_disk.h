@@ -35,7 +35,7 @@ void sl_sim_disk_set_torn(struct sl_sim_disk *disk, bool is_torn);
 bool sl_sim_disk_flip(struct sl_sim_disk *disk, const char *name, uint64_t offset, uint32_t bit);
 void sl_sim_disk_mend(struct sl_sim_disk *disk, bool is_back);
 
-/* Where in a file the last write of all began; UINT64_MAX: it was in another one. */
+/* Where in a file its last write began; UINT64_MAX: there was none. */
 uint64_t sl_sim_disk_last_write(struct sl_sim_disk *disk, const char *name);
 
 /* The bytes of a file, to damage; NULL: no such file. */

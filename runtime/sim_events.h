@@ -9,14 +9,21 @@
 
 #include "runtime/message.h"
 
-enum sl_sim_event_kind { SL_SIM_ARRIVE, SL_SIM_TIMER, SL_SIM_SYNC, SL_SIM_TICK, SL_SIM_CALL };
+enum sl_sim_event_kind {
+    SL_SIM_ARRIVE,
+    SL_SIM_TIMER,
+    SL_SIM_SYNC,
+    SL_SIM_TICK,
+    SL_SIM_CALL, /* Of a function, not of an actor. */
+    SL_SIM_DUE   /* A call of an actor may have gone unanswered for too long. */
+};
 
 struct sl_sim_event {
     enum sl_sim_event_kind kind;
     uint32_t process;               /* Of a CALL: 0. */
     uint32_t sender;                /* Of an ARRIVE: who sent it, 0 when it was posted. */
-    uint32_t actor;                 /* Of a TIMER: whose. */
-    uint64_t sent_ns;               /* Of a TIMER: what its process' clock shows when it is due. */
+    uint32_t actor;                 /* Of a TIMER or DUE: whose. */
+    uint64_t sent_ns;               /* Of those: what its process' clock shows when it is due. */
     struct sl_msg *msg;             /* Of an ARRIVE, owned. */
     struct sl_sim_session *session; /* Of an ARRIVE over a link. */
     void (*fn)(void *arg, uint64_t value);

@@ -2,6 +2,7 @@
 #include "runtime/sim_link.h"
 
 #include "runtime/alloc.h"
+#include "runtime/limits.h"
 
 #define RESEND_MIN_NS (50 * SL_MILLI_NS) /* A session sends again what is not acknowledged. */
 #define RESEND_MAX_NS (250 * SL_MILLI_NS)
@@ -57,6 +58,13 @@ arrival(const struct sl_sim_link *l, const struct sl_sim_network *n,
     return at_ns;
 }
 
+bool
+sl_sim_link_has_room(const struct sl_sim_link *l, uint64_t now_ns)
+{
+    bool is_narrow = now_ns < l->weather.until_ns && l->weather.room_bytes > 0;
+    return l->session->bytes < (is_narrow ? l->weather.room_bytes : SL_LIMIT_LINK_BYTES);
+}
+
 void
 sl_sim_link_send(struct sl_sim_link *l, const struct sl_sim_network *network,
                  struct sl_sim_link_counts *counts, struct sl_sim_frames *ret)
@@ -99,6 +107,14 @@ keep(struct sl_sim_session *s, uint64_t number, struct sl_msg *msg)
     *at = early;
 }
 
+static void
+hand_on(struct sl_sim_session *s, struct sl_msg *msg, struct sl_msg_list *out)
+{
+    s->bytes -= SL_MIN(s->bytes, (uint64_t)sl_msg_size(msg));
+    s->taken++;
+    sl_msg_list_push(out, msg);
+}
+
 void
 sl_sim_session_take(struct sl_sim_session *s, uint64_t number, struct sl_msg *msg,
                     struct sl_msg_list *out)
@@ -111,12 +127,10 @@ sl_sim_session_take(struct sl_sim_session *s, uint64_t number, struct sl_msg *ms
         keep(s, number, msg);
         return;
     }
-    sl_msg_list_push(out, msg);
-    s->taken++;
+    hand_on(s, msg, out);
     for (struct sl_sim_early *e; (e = s->early) != NULL && e->number == s->taken;) {
-        sl_msg_list_push(out, e->msg);
+        hand_on(s, e->msg, out);
         s->early = e->next;
-        s->taken++;
         sl_free(e);
     }
 }

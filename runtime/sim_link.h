@@ -19,11 +19,12 @@
 struct sl_sim_weather {
     uint64_t until_ns;
     uint64_t delay_max_ns; /* 0: the network's own. */
+    uint64_t room_bytes;   /* What a link holds; more comes back to its sender. 0: as live ones. */
     uint32_t loss, duplicate, reorder;
 };
 
 struct sl_sim_link_counts {
-    uint64_t frames, lost, duplicates, reordered;
+    uint64_t frames, lost, duplicates, reordered, refused;
 };
 
 struct sl_sim_link {
@@ -39,7 +40,9 @@ struct sl_sim_link {
 struct sl_sim_session {
     struct sl_sim_session *next;
     uint64_t sent, taken;
+    uint64_t bytes;             /* Under way: sent, and not taken. */
     struct sl_sim_early *early; /* Frames that came before their turn, by number. */
+    bool is_over;               /* What is under way is lost. */
 };
 
 struct sl_sim_frames {
@@ -56,6 +59,8 @@ struct sl_sim_network {
 /* Where among links by node the one to `node` is, or would be: a head has thousands. */
 uint32_t sl_sim_link_place(const struct sl_sim_link *links, uint32_t count, uint32_t node);
 
+/* Whether it takes another message: as live links, one may pass the bound. */
+bool sl_sim_link_has_room(const struct sl_sim_link *link, uint64_t now_ns);
 /* What becomes of the next message of a link. */
 void sl_sim_link_send(struct sl_sim_link *link, const struct sl_sim_network *network,
                       struct sl_sim_link_counts *counts, struct sl_sim_frames *ret_frames);

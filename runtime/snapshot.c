@@ -5,39 +5,94 @@
 #include "runtime/hash.h"
 
 #define MAGIC     0x70616e73u /* "snap" */
-#define VERSION   1
+#define VERSION   2           /* 1 had no list of segments in front of the state. */
 #define HEAD_SIZE 28
 
+struct sl_snapshot_writer {
+    struct sl_disk disk;
+    struct sl_file *file;
+    char *name, *temp;
+    uint64_t position, size;
+    uint32_t crc; /* Of the payload so far. */
+};
+
 enum sl_err
-sl_snapshot_write(const struct sl_disk *disk, const char *name, uint64_t position,
-                  struct sl_slice payload)
+sl_snapshot_create(const struct sl_disk *disk, const char *name, uint64_t position,
+                   struct sl_snapshot_writer **ret_writer)
 {
-    struct sl_file *file = NULL;
+    struct sl_snapshot_writer *w = sl_zalloc(sizeof(*w));
+    w->disk = *disk;
+    w->name = sl_strdup(name);
+    w->temp = sl_format("%s.tmp", name);
+    w->position = position;
+    /* A longer leftover of an earlier try is harmless: the size is in the head. */
+    enum sl_err err = disk->open(disk->self, w->temp, &w->file);
+    if (err != SL_OK) {
+        sl_snapshot_cancel(&w);
+        return err;
+    }
+    *ret_writer = w;
+    return SL_OK;
+}
+
+enum sl_err
+sl_snapshot_add(struct sl_snapshot_writer *w, struct sl_slice payload)
+{
+    if (payload.size == 0)
+        return SL_OK;
+    w->crc = sl_crc32c(w->crc, payload.data, payload.size);
+    w->size += payload.size;
+    return w->disk.write(w->file, HEAD_SIZE + w->size - payload.size, payload.data, payload.size);
+}
+
+enum sl_err
+sl_snapshot_sync(struct sl_snapshot_writer *w)
+{
+    return w->disk.sync(w->file);
+}
+
+enum sl_err
+sl_snapshot_finish(struct sl_snapshot_writer **writer)
+{
+    struct sl_snapshot_writer *w = *writer;
     struct sl_buf head = {0};
-    char *temp = sl_format("%s.tmp", name);
     sl_buf_append_u32(&head, MAGIC);
     sl_buf_append_u32(&head, VERSION);
-    sl_buf_append_u64(&head, position);
-    sl_buf_append_u64(&head, payload.size);
-    uint32_t crc = sl_crc32c(0, head.data, head.size);
-    sl_buf_append_u32(&head, sl_crc32c(crc, payload.data, payload.size));
+    sl_buf_append_u64(&head, w->position);
+    sl_buf_append_u64(&head, w->size);
+    sl_buf_append_u32(&head, sl_crc32c(w->crc, head.data, head.size));
     sl_assert(head.size == HEAD_SIZE);
-
-    /* A longer leftover of an earlier try is harmless: the size is in the head. */
-    enum sl_err err = disk->open(disk->self, temp, &file);
-    if (err == SL_OK)
-        err = disk->write(file, 0, head.data, head.size);
-    if (err == SL_OK && payload.size > 0)
-        err = disk->write(file, head.size, payload.data, payload.size);
-    if (err == SL_OK)
-        err = disk->sync(file);
-    if (file != NULL)
-        disk->close(&file);
-    if (err == SL_OK)
-        err = disk->rename(disk->self, temp, name);
+    enum sl_err err = w->disk.write(w->file, 0, head.data, head.size);
     sl_buf_deinit(&head);
-    sl_free(temp);
+    if (err == SL_OK)
+        err = w->disk.sync(w->file);
+    if (err == SL_OK)
+        err = w->disk.rename(w->disk.self, w->temp, w->name);
+    if (err == SL_OK) {
+        w->disk.close(&w->file);
+        sl_free(w->temp);
+        w->temp = NULL;
+        sl_snapshot_cancel(writer);
+    }
     return err;
+}
+
+void
+sl_snapshot_cancel(struct sl_snapshot_writer **writer)
+{
+    struct sl_snapshot_writer *w = *writer;
+    if (w == NULL)
+        return;
+    bool is_made = w->file != NULL;
+    if (is_made)
+        w->disk.close(&w->file);
+    /* What it took may be room that others need. */
+    enum sl_err ignored = is_made ? w->disk.remove(w->disk.self, w->temp) : SL_OK;
+    (void)ignored;
+    sl_free(w->name);
+    sl_free(w->temp);
+    sl_free(w);
+    *writer = NULL;
 }
 
 static enum sl_err
@@ -81,7 +136,7 @@ sl_snapshot_read(const struct sl_disk *disk, const char *name, struct sl_buf *bu
     if (r.is_bad || magic != MAGIC || size > buf->size - HEAD_SIZE)
         return SL_ECORRUPT;
     struct sl_slice payload = sl_slice(buf->data + HEAD_SIZE, (size_t)size);
-    if (crc != sl_crc32c(sl_crc32c(0, buf->data, HEAD_SIZE - 4), payload.data, payload.size))
+    if (crc != sl_crc32c(sl_crc32c(0, payload.data, payload.size), buf->data, HEAD_SIZE - 4))
         return SL_ECORRUPT;
     if (version != VERSION)
         return SL_EVERSION;

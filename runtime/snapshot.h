@@ -2,7 +2,12 @@
 /*
  * snapshot.h - a projection's state in a file: whole and of a known position, or not there.
  *
- *   magic u32 | version u32 | position u64 | size u64 | crc32c u32 (of the rest) | payload
+ *   magic u32 | version u32 | position u64 | size u64 | crc32c u32 (of payload and head) | payload
+ *
+ *     create --> add, sync (in any number) --> finish
+ *                                        `---> cancel (also after a failure)
+ *
+ * Threading: one owner.
  */
 #ifndef SL_RUNTIME_SNAPSHOT_H
 #define SL_RUNTIME_SNAPSHOT_H
@@ -10,9 +15,19 @@
 #include "runtime/buf.h"
 #include "runtime/file.h"
 
-/* Replace the file `name`: written beside it, synced, renamed. On error the old one stands. */
-SL_MUST_CHECK enum sl_err sl_snapshot_write(const struct sl_disk *disk, const char *name,
-                                            uint64_t position, struct sl_slice payload);
+struct sl_snapshot_writer;
+
+/* Begin to replace the file `name`: written beside it. The disk is borrowed until the end. */
+SL_MUST_CHECK enum sl_err sl_snapshot_create(const struct sl_disk *disk, const char *name,
+                                             uint64_t position,
+                                             struct sl_snapshot_writer **ret_writer);
+SL_MUST_CHECK enum sl_err sl_snapshot_add(struct sl_snapshot_writer *w, struct sl_slice payload);
+/* Have what was added on disk: a large file in one go would make everybody wait at its end. */
+SL_MUST_CHECK enum sl_err sl_snapshot_sync(struct sl_snapshot_writer *w);
+/* Sync it, give it its name, end. On error *writer is still there, and the old file stands. */
+SL_MUST_CHECK enum sl_err sl_snapshot_finish(struct sl_snapshot_writer **writer);
+/* Drop what was written. NULL inside is fine. */
+void sl_snapshot_cancel(struct sl_snapshot_writer **writer);
 
 /*
  * Read it; *ret_payload borrows from *buf, which is replaced. SL_ENOTFOUND: there is none (an empty

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/store_record.h"
 
+#include <endian.h>
+
 void
 sl_op_encode(const struct sl_op *op, struct sl_buf *out)
 {
@@ -58,4 +60,21 @@ sl_record_is_valid(struct sl_slice record)
     while (!r.is_bad && !sl_reader_is_done(&r))
         sl_op_decode(&r, &op);
     return !r.is_bad;
+}
+
+enum sl_err
+sl_counter_decode(struct sl_slice value, int64_t *ret_value)
+{
+    if (value.size != sizeof(*ret_value))
+        return SL_ECORRUPT;
+    uint64_t le;
+    memcpy(&le, value.data, sizeof(le));
+    *ret_value = (int64_t)le64toh(le);
+    return SL_OK;
+}
+
+int64_t
+sl_counter_sum(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
 }

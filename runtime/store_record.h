@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_record.h - what one transaction is in the log: operations, one after the other. For store.c
- * and its tests.
+ * store_record.h - what one transaction is in the log: operations, one after the other. For the
+ * store's files and their tests.
  *
  *   PUT   u8 1 | scope u64 | table u8 | key block | value block
  *   DEL   u8 2 | scope u64 | table u8 | key block
@@ -33,5 +33,11 @@ bool sl_op_decode(struct sl_reader *r, struct sl_op *ret_op);
 
 /* Whether all of `record` decodes. */
 bool sl_record_is_valid(struct sl_slice record);
+
+/* The value of a counter's row. SL_ECORRUPT: it is none. */
+SL_MUST_CHECK enum sl_err sl_counter_decode(struct sl_slice value, int64_t *ret_value);
+
+/* Counters wrap rather than trap: a delta may come from a damaged or hostile log. */
+int64_t sl_counter_sum(int64_t a, int64_t b);
 
 #endif

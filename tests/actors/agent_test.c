@@ -123,11 +123,13 @@ processed(uint32_t replica, uint64_t item, uint64_t kind, uint64_t busy_ns)
                                .kind = kind,
                                .code = sl_slice_str("c"),
                                .outputs = sl_slice_str("out"),
-                               .busy_ns = busy_ns};
+                               .busy_ns = busy_ns,
+                               .served_ns = 2 * busy_ns};
     recorder_deliver(&r, sl_at(replica, 1), SL_M_processed, &m);
 }
 
-static void
+/* Returns how long it was worked on, as does the next. */
+static uint64_t
 expect_done(uint64_t task_id)
 {
     struct sl_msg *msg = recorder_take(&r, SL_M_task_done);
@@ -136,10 +138,12 @@ expect_done(uint64_t task_id)
     cr_assert_eq(SL_BODY(msg, task_done)->task_id, task_id);
     cr_assert_eq(SL_BODY(msg, task_done)->epoch, task_id + 1000);
     cr_assert(sl_slice_is(SL_BODY(msg, task_done)->outputs, "out"));
+    uint64_t served_ns = SL_BODY(msg, task_done)->served_ns;
     sl_msg_destroy(&msg);
+    return served_ns;
 }
 
-static void
+static uint64_t
 expect_failed(uint64_t task_id, uint64_t kind, bool is_alone, const char *code)
 {
     struct sl_msg *msg = recorder_take(&r, SL_M_task_failed);
@@ -150,7 +154,9 @@ expect_failed(uint64_t task_id, uint64_t kind, bool is_alone, const char *code)
     cr_assert_eq(m->kind, kind);
     cr_assert_eq(m->alone, is_alone);
     cr_assert(sl_slice_is(m->code, code), "%.*s", SL_SLICE_FMT(m->code));
+    uint64_t served_ns = m->served_ns;
     sl_msg_destroy(&msg);
+    return served_ns;
 }
 
 static uint32_t
@@ -221,7 +227,7 @@ Test(agent, leaves_when_the_last_lease_was_sent_and_has_ended)
     from_head(SL_M_node_leave, &(struct sl_m_node_leave){.node = NODE});
     cr_assert_eq(recorder_count(&r, SL_M_node_leave), 0, "a task is under way");
     processed(replica, taken_by(replica), 0, SL_MILLI_NS);
-    expect_done(1);
+    (void)expect_done(1);
     struct sl_msg *end = recorder_take(&r, SL_M_node_leave);
     cr_assert_not_null(end);
     cr_assert_eq(SL_BODY(end, node_leave)->is_done, 1);
@@ -237,7 +243,7 @@ Test(agent, a_lost_spawner_is_the_end_of_its_replicas)
     run_task(1, false);
     (void)start_replica();
     from_head(SL_M_spawner_lost, &(struct sl_m_spawner_lost){1});
-    expect_failed(1, SL_FAIL_CRASH, true, "");
+    (void)expect_failed(1, SL_FAIL_CRASH, true, "");
     run_task(2, true);
     recorder_wait(&r, 5 * SL_SECOND_NS);
     cr_assert_neq(spawned(), 0, "the next work has another started");
@@ -255,17 +261,17 @@ Test(agent, starts_a_replica_for_the_first_task_and_reports_its_end)
     uint64_t item = taken_by(replica);
     cr_assert_neq(item, 0);
     processed(replica, item, 0, SL_MILLI_NS);
-    expect_done(1);
+    cr_assert_eq(expect_done(1), 2 * SL_MILLI_NS);
     run_task(2, false);
     cr_assert_eq(recorder_count(&r, SL_M_spawn), 0, "the replica is still there");
     processed(replica, taken_by(replica), 2, SL_MILLI_NS);
-    expect_failed(2, SL_FAIL_PERMANENT, false, "c");
+    cr_assert_eq(expect_failed(2, SL_FAIL_PERMANENT, false, "c"), 2 * SL_MILLI_NS);
 }
 
 Test(agent, refuses_a_task_whose_extraction_it_was_not_told)
 {
     run_task(1, false);
-    expect_failed(1, SL_FAIL_TRANSIENT, false, "extractor_unknown");
+    (void)expect_failed(1, SL_FAIL_TRANSIENT, false, "extractor_unknown");
 }
 
 Test(agent, ignores_answers_that_are_late_unknown_or_from_elsewhere)
@@ -335,14 +341,15 @@ Test(agent, a_crash_blames_nobody_of_many_and_one_that_was_alone)
         run_task(i, false);
     uint32_t replica = start_replica();
     cr_assert_eq(recorder_count(&r, SL_M_process), 3);
+    r.now_ns += 300 * SL_MILLI_NS;
     exited(replica, 0, 11);
     for (uint64_t i = 1; i <= 3; i++)
-        expect_failed(i, SL_FAIL_CRASH, false, "");
+        cr_assert_eq(expect_failed(i, SL_FAIL_CRASH, false, ""), 100 * SL_MILLI_NS);
     recorder_forget(&r);
     run_task(4, true);
     replica = start_replica();
     exited(replica, 0, 11);
-    expect_failed(4, SL_FAIL_CRASH, true, "");
+    (void)expect_failed(4, SL_FAIL_CRASH, true, "");
 }
 
 /* ---- starts -------------------------------------------------------------------------------- */
@@ -368,7 +375,7 @@ Test(agent, backs_off_after_a_failed_start_and_then_fails_what_waits)
     cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
     recorder_wait(&r, SL_MILLI_NS);
     fail_start(spawned());
-    expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    (void)expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
 }
 
 Test(agent, tries_again_once_the_pause_after_giving_up_is_over)
@@ -379,15 +386,15 @@ Test(agent, tries_again_once_the_pause_after_giving_up_is_over)
         fail_start(spawned());
         recorder_wait(&r, 200 * SL_MILLI_NS);
     }
-    expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    (void)expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
     run_task(2, false);
-    expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    (void)expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
     cr_assert_eq(spawned(), 0);
     recorder_wait(&r, SL_SECOND_NS);
     run_task(3, false);
     uint32_t replica = start_replica();
     processed(replica, taken_by(replica), 0, 1);
-    expect_done(3);
+    (void)expect_done(3);
     run_task(4, false);
     cr_assert_neq(taken_by(replica), 0);
 }
@@ -444,7 +451,7 @@ Test(agent, kills_a_replica_that_hangs_and_its_only_task_has_timed_out)
     cr_assert(is_killed(replica));
     cr_assert(!is_killed(replica), "once");
     exited(replica, 0, 9);
-    expect_failed(1, SL_FAIL_TRANSIENT, true, "timeout");
+    (void)expect_failed(1, SL_FAIL_TRANSIENT, true, "timeout");
 }
 
 Test(agent, a_hang_blames_nobody_of_many)
@@ -456,8 +463,8 @@ Test(agent, a_hang_blames_nobody_of_many)
     recorder_wait(&r, 605 * SL_SECOND_NS);
     cr_assert(is_killed(replica));
     exited(replica, 0, 9);
-    expect_failed(1, SL_FAIL_CRASH, false, "");
-    expect_failed(2, SL_FAIL_CRASH, false, "");
+    (void)expect_failed(1, SL_FAIL_CRASH, false, "");
+    (void)expect_failed(2, SL_FAIL_CRASH, false, "");
 }
 
 Test(agent, lets_a_replica_live_that_answers_now_and_then_or_has_no_work)
@@ -510,7 +517,7 @@ Test(agent, gives_the_place_of_an_empty_pool_to_other_work)
         cr_assert_not_null(sent);
         processed(replica, SL_BODY(sent, process)->item, 0, 1);
         sl_msg_destroy(&sent);
-        expect_done(i);
+        (void)expect_done(i);
         exited(replica, 0, 0);
     }
 }
@@ -533,7 +540,7 @@ Test(agent, a_call_goes_before_tasks_and_its_failure_is_its_answer)
     cr_assert_eq(SL_BODY(answer, embedded)->err, SL_EINVAL);
     sl_msg_destroy(&answer);
     processed(replica, taken_by(replica), 0, 1);
-    expect_done(1);
+    (void)expect_done(1);
 }
 
 /* ---- models -------------------------------------------------------------------------------- */
@@ -602,11 +609,11 @@ Test(agent, a_model_that_cannot_be_loaded_fails_its_calls_and_tasks_with_a_reaso
     recorder_do_work(&r);
     cr_assert_neq(loaded(), SL_OK);
     run_task(1, false);
-    expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    (void)expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
     run_task(2, false); /* The next one tries again. */
     cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
     recorder_do_work(&r);
-    expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    (void)expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
     cr_assert_eq(spawned(), 0);
 }
 
@@ -639,5 +646,148 @@ Test(agent, work_of_a_replica_that_was_told_to_stop_is_run_again_not_blamed)
     cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
     replica = start_replica();
     processed(replica, taken_by(replica), 0, 1);
-    expect_done(1);
+    (void)expect_done(1);
+}
+
+/* ---- what a link does not take ------------------------------------------------------------- */
+
+static void
+undelivered(struct sl_addr from, uint32_t id, uint64_t first, enum sl_err reason)
+{
+    struct sl_m_undelivered m = {
+        .message = id, .reason = reason, .first = first, .second = first + 1000};
+    recorder_deliver(&r, from, SL_M_undelivered, &m);
+}
+
+static uint64_t
+in_flight_told(void)
+{
+    recorder_forget_sent(&r);
+    recorder_wait(&r, SL_SECOND_NS);
+    struct sl_msg *beat = recorder_take(&r, SL_M_node_beat);
+    cr_assert_not_null(beat);
+    uint64_t in_flight = SL_BODY(beat, node_beat)->in_flight;
+    sl_msg_destroy(&beat);
+    return in_flight;
+}
+
+Test(agent, an_end_that_no_link_took_is_told_with_the_next_beat)
+{
+    welcome();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    run_task(2, false);
+    uint32_t replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    undelivered(dispatcher(), SL_M_task_done, 1, SL_EFULL);
+    undelivered(dispatcher(), SL_M_task_done, 2, SL_ETOOBIG);
+    cr_assert_eq(in_flight_told(), 2, "its lease goes on until the head hears");
+    (void)expect_failed(2, SL_FAIL_PERMANENT, false, "result_unsent");
+    (void)expect_failed(1, SL_FAIL_UNSENT, false, "result_unsent");
+    undelivered(dispatcher(), SL_M_task_failed, 1, SL_EFULL);
+    cr_assert_eq(in_flight_told(), 1);
+    (void)expect_failed(1, SL_FAIL_UNSENT, false, "result_unsent");
+    cr_assert_eq(in_flight_told(), 0);
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
+Test(agent, what_it_owes_a_head_that_does_not_know_it_is_void)
+{
+    welcome();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    undelivered(dispatcher(), SL_M_task_done, 1, SL_EFULL);
+    from_head(SL_M_node_unknown, &(struct sl_m_node_unknown){.node = NODE});
+    welcome();
+    cr_assert_eq(in_flight_told(), 0);
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
+Test(agent, a_replica_whose_link_is_full_is_killed)
+{
+    welcome();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    recorder_forget_sent(&r);
+    undelivered(sl_at(replica, 1), SL_M_process, 1, SL_ENOTFOUND);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0, "it has ended: its spawner tells");
+    undelivered(sl_at(replica, 1), SL_M_process, 1, SL_EFULL);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 1);
+}
+
+/* ---- gateways ------------------------------------------------------------------------------ */
+
+#define GATE 70000
+
+static void
+gate_up(uint32_t gate)
+{
+    from_head(SL_M_gate_up,
+              &(struct sl_m_gate_up){.gate = gate, .endpoint = sl_slice_str("ipc://g")});
+}
+
+static void
+peer(uint32_t id, uint32_t node)
+{
+    struct sl_m_peer_up up = {.node = node};
+    struct sl_m_peer_down down = {.node = node};
+    recorder_deliver(&r, r.self, id, id == SL_M_peer_up ? (const void *)&up : &down);
+}
+
+/* 0, 1: what a gateway was told last; 2: nothing. */
+static uint64_t
+hello_open(void)
+{
+    uint64_t is_open = 2;
+    for (struct sl_msg *m; (m = recorder_take(&r, SL_M_node_hello)) != NULL; sl_msg_destroy(&m))
+        is_open = SL_BODY(m, node_hello)->is_open;
+    return is_open;
+}
+
+Test(agent, a_gateway_that_joins_later_hears_that_it_is_cordoned)
+{
+    welcome();
+    from_head(SL_M_node_open, &(struct sl_m_node_open){.node = NODE, .is_open = 0});
+    gate_up(GATE);
+    cr_assert_eq(hello_open(), 2, "their link is not there yet");
+    peer(SL_M_peer_up, GATE);
+    cr_assert_eq(hello_open(), 0);
+    from_head(SL_M_node_open, &(struct sl_m_node_open){.node = NODE, .is_open = 1});
+    cr_assert_eq(hello_open(), 1);
+}
+
+Test(agent, forgets_gateways_that_the_head_lists_no_more_when_their_link_ends)
+{
+    welcome();
+    for (uint32_t i = 0; i < 10 * SL_GATES_MAX; i++) {
+        gate_up(GATE + i);
+        from_head(SL_M_gate_down, &(struct sl_m_gate_down){.gate = GATE + i});
+        cr_assert_eq(recorder_count(&r, SL_M_gate_up), 1, "the %uth is connected to", i);
+        cr_assert_eq(recorder_count(&r, SL_M_gate_down), 1);
+        recorder_forget_sent(&r);
+    }
+    gate_up(GATE);
+    peer(SL_M_peer_up, GATE);
+    from_head(SL_M_gate_down, &(struct sl_m_gate_down){.gate = GATE});
+    cr_assert_eq(recorder_count(&r, SL_M_gate_down), 0, "it may have calls for us");
+    peer(SL_M_peer_down, GATE);
+    cr_assert_eq(recorder_count(&r, SL_M_gate_down), 1);
+}
+
+Test(agent, after_joining_anew_keeps_the_gateways_that_are_listed_or_linked)
+{
+    welcome();
+    gate_up(GATE);
+    gate_up(GATE + 1);
+    peer(SL_M_peer_up, GATE + 1);
+    from_head(SL_M_node_unknown, &(struct sl_m_node_unknown){.node = NODE});
+    welcome();
+    cr_assert_eq(recorder_count(&r, SL_M_gate_down), 1, "the one without a link");
+    gate_up(GATE + 1);
+    peer(SL_M_peer_down, GATE + 1);
+    cr_assert_eq(recorder_count(&r, SL_M_gate_down), 1, "the head has it still");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/chain.h"
+#include "actors/queue_projection.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -8,7 +9,8 @@
 
 #include "actors/record.h"
 #include "actors/rows.h"
-#include "queue/queue.h"
+#include "queue/body.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 
 #define NEXT "2d1f0c9e-6b1a-4f0e-9a55-0d3c5b7e8a41"
@@ -24,12 +26,7 @@ setup(void)
     (void)snprintf(directory, sizeof(directory), "/tmp/sl-chain-XXXXXX");
     cr_assert_not_null(mkdtemp(directory));
     queue = sl_queue_create();
-    struct sl_projection projection = {.id = SL_PROJECTION_QUEUE,
-                                       .name = "queue",
-                                       .self = queue,
-                                       .apply = sl_queue_apply,
-                                       .snapshot = sl_queue_snapshot,
-                                       .restore = sl_queue_restore};
+    struct sl_projection projection = sl_queue_projection(queue);
     struct sl_store_options options = {.directory = directory,
                                        .projections = &projection,
                                        .projections_count = 1,
@@ -142,11 +139,14 @@ Test(chain, makes_a_task_of_each_wanted_record_of_this_run)
     cr_assert_eq(info.total, 2);
     struct sl_lease_want want = {.holder = 1, .now_ms = 1000, .duration_ns = 1};
     cr_assert(sl_queue_lease(queue, &want, &lease));
+    struct sl_buf copy = {0};
+    cr_assert_eq(sl_lease_read(store, &lease, &copy), SL_OK);
     cr_assert_eq(sl_task_payload_decode(lease.payload, &p), SL_OK);
     cr_assert_eq(p.kind, SL_SOURCE_RECORD);
     cr_assert(sl_slice_is(p.collection, "c"));
     cr_assert(sl_slice_equal(p.source, sl_slice("a\0three", 7)));
     cr_assert_not(p.is_chained);
+    sl_buf_deinit(&copy);
     cr_assert_eq(garbage_count(), 0,
                  "the next tier's end needs the notes no more, this one's does");
 }

@@ -1,248 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "actors/dispatcher.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "actors/extraction.h"
-#include "actors/job_row.h"
-#include "actors/rows.h"
-#include "runtime/report.h"
-#include "runtime/sim_disk.h"
-#include "tests/actors/recorder.h"
-
-static const struct sl_scope scope = {3};
-static const struct sl_job_id job = {{1, 2, 3}};
-
-static char path[64];
-static struct recorder r;
-static struct sl_store *store;
-static struct sl_queue *queue;
-static struct sl_index_cache *indexes;
-
-static void
-setup(void)
-{
-    sl_report_level_set(SL_REPORT_ERROR);
-    snprintf(path, sizeof(path), "/tmp/sluice-dispatcher-XXXXXX");
-    cr_assert_not_null(mkdtemp(path));
-    queue = sl_queue_create();
-    struct sl_projection projection = {.id = SL_PROJECTION_QUEUE,
-                                       .name = "queue",
-                                       .self = queue,
-                                       .apply = sl_queue_apply,
-                                       .snapshot = sl_queue_snapshot,
-                                       .restore = sl_queue_restore};
-    struct sl_store_options options = {
-        .directory = path, .projections = &projection, .projections_count = 1, .is_sync_off = true};
-    cr_assert_eq(sl_store_open(&options, &store), SL_OK);
-    sl_queue_boot(queue, 1);
-    indexes = sl_index_cache_create();
-    r.store = store;
-    struct sl_dispatcher_options dispatcher = {
-        .queue = queue, .indexes = indexes, .retry = {.attempts_max = 3, .base_ms = 100}};
-    recorder_start(&r, &sl_dispatcher_class, sl_at(SL_NODE_HEAD, SL_ACTOR_DISPATCHER), &dispatcher);
-}
-
-static void
-finish(void)
-{
-    recorder_stop(&r);
-    sl_index_cache_destroy(&indexes);
-    sl_store_close(&store);
-    sl_queue_destroy(&queue);
-    char *command = sl_format("rm -rf %s", path);
-    cr_assert_eq(system(command), 0);
-    sl_free(command);
-}
+#include "actors/placement.h"
+#include "tests/actors/dispatcher_say.h"
 
 TestSuite(dispatcher, .init = setup, .fini = finish, .timeout = 60);
-
-/* ---- the store ----------------------------------------------------------------------------- */
-
-static void
-put(uint8_t table, struct sl_slice key, struct sl_slice value)
-{
-    struct sl_txn *t = sl_store_begin(store);
-    sl_txn_put(t, scope, table, key, value);
-    cr_assert_eq(sl_txn_commit(&t), SL_OK);
-}
-
-static void
-del(uint8_t table, struct sl_slice key)
-{
-    struct sl_txn *t = sl_store_begin(store);
-    sl_txn_del(t, scope, table, key);
-    cr_assert_eq(sl_txn_commit(&t), SL_OK);
-}
-
-static uint32_t
-count_rows(uint8_t table)
-{
-    struct sl_txn *t = sl_store_begin(store);
-    struct sl_scan scan;
-    uint32_t count = 0;
-    sl_txn_scan(t, scope, table, (struct sl_slice){0}, (struct sl_slice){0}, false, &scan);
-    while (sl_scan_next(&scan))
-        count++;
-    sl_scan_end(&scan);
-    sl_txn_abort(&t);
-    return count;
-}
-
-static struct sl_slice
-source_key(struct sl_buf *key, int number)
-{
-    char object[16];
-    snprintf(object, sizeof(object), "obj_%d", number);
-    return sl_key(key, 2, "bkt", object);
-}
-
-static void
-put_source(int number, const char *fields)
-{
-    struct sl_buf key = {0}, row = {0};
-    struct sl_source source = {
-        .fields = sl_slice_str(fields), .blobs = sl_slice_str("[]"), .extra = sl_slice_str("{}")};
-    sl_source_encode(&source, &row);
-    put(SL_TABLE_SOURCE, source_key(&key, number), sl_buf_slice(&row));
-    sl_buf_deinit(&key);
-    sl_buf_deinit(&row);
-}
-
-/* A collection and a job of `count` tasks, one for each of its sources. */
-static void
-submit(int count)
-{
-    struct sl_buf event = {0}, payload = {0}, key = {0};
-    put(SL_TABLE_EXTRACTION, sl_slice_str("col"),
-        sl_slice_str(
-            "{\"extractor\":\"echo\",\"inputs\":[{\"name\":\"text\",\"path\":\"content\"}],"
-            "\"passthrough\":[],\"params\":{}}"));
-    struct sl_enqueue e = {.job = job, .class = SL_CLASS_CPU, .created_ms = r.now_ms};
-    sl_queue_event_enqueue(&event, &e);
-    for (int i = 0; i < count; i++) {
-        put_source(i, "{\"content\":\"hello\"}");
-        struct sl_task_payload p = {.origin = sl_slice_str("bkt"),
-                                    .collection = sl_slice_str("col"),
-                                    .source = source_key(&key, i)};
-        sl_buf_clear(&payload);
-        sl_task_payload_encode(&p, &payload);
-        sl_queue_event_task(&event, sl_buf_slice(&payload));
-    }
-    struct sl_txn *t = sl_store_begin(store);
-    sl_txn_event(t, SL_PROJECTION_QUEUE, scope, sl_buf_slice(&event));
-    cr_assert_eq(sl_txn_commit(&t), SL_OK);
-    sl_buf_deinit(&event);
-    sl_buf_deinit(&payload);
-    sl_buf_deinit(&key);
-}
-
-/* ---- what the others say ------------------------------------------------------------------- */
-
-static struct sl_addr
-head(void)
-{
-    return sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD);
-}
-
-static void
-node_up(uint32_t node, uint64_t room)
-{
-    recorder_deliver(&r, head(), SL_M_node_up,
-                     &(struct sl_m_node_up){node, room, 7, sl_slice_str("")});
-}
-
-static void
-wake(void)
-{
-    recorder_deliver(&r, head(), SL_M_wake, &(struct sl_m_wake){0});
-}
-
-/* A lease that was sent to a node. */
-struct run {
-    uint32_t node;
-    uint64_t task_id, epoch, is_alone;
-    uint64_t first;
-    char resume[8];
-};
-
-static struct run
-expect_run(void)
-{
-    struct sl_msg *msg = recorder_take(&r, SL_M_run_task);
-    cr_assert_not_null(msg, "nothing was leased");
-    const struct sl_m_run_task *m = SL_BODY(msg, run_task);
-    struct run run = {msg->to.node, m->task_id, m->epoch, m->alone, m->first, ""};
-    snprintf(run.resume, sizeof(run.resume), "%.*s", SL_SLICE_FMT(m->resume));
-    cr_assert_eq(msg->to.actor, SL_ACTOR_AGENT);
-    cr_assert_gt(m->inputs.size, 0);
-    sl_msg_destroy(&msg);
-    return run;
-}
-
-static void
-done_part(struct run run, const char *resume)
-{
-    /* One output, {"text":"x"}, without a vector. */
-    struct sl_buf out = {0};
-    sl_buf_append_u32(&out, 1);
-    sl_buf_append_block(&out, sl_slice_str("{\"text\":\"x\"}"));
-    sl_buf_append_u32(&out, 0);
-    struct sl_m_task_done m = {
-        .task_id = run.task_id, .epoch = run.epoch, .outputs = sl_buf_slice(&out)};
-    m.first = run.first;
-    m.resume = sl_slice_str(resume);
-    recorder_deliver(&r, sl_at(run.node, SL_ACTOR_AGENT), SL_M_task_done, &m);
-    sl_buf_deinit(&out);
-}
-
-static void
-done(struct run run)
-{
-    done_part(run, "");
-}
-
-static void
-failed(struct run run, uint64_t kind, bool is_alone)
-{
-    struct sl_m_task_failed m = {.task_id = run.task_id,
-                                 .epoch = run.epoch,
-                                 .kind = kind,
-                                 .signal = kind == SL_FAIL_CRASH ? 11 : 0,
-                                 .alone = is_alone,
-                                 .code = sl_slice_str("bad_text"),
-                                 .message = sl_slice_str("why")};
-    recorder_deliver(&r, sl_at(run.node, SL_ACTOR_AGENT), SL_M_task_failed, &m);
-}
-
-static struct sl_dispatcher_counts
-counts(void)
-{
-    struct sl_dispatcher_counts c;
-    sl_dispatcher_counts(r.actor, &c);
-    return c;
-}
-
-static void
-expect_job_ended(enum sl_job_state state, uint64_t tasks_done, uint64_t tasks_dead)
-{
-    struct sl_msg *ended = recorder_take(&r, SL_M_job_ended);
-    struct sl_job_row row;
-    struct sl_job_info info;
-    struct sl_slice bytes;
-    cr_assert_not_null(ended, "nobody was told");
-    cr_assert_eq(SL_BODY(ended, job_ended)->scope, scope.id);
-    sl_msg_destroy(&ended);
-    struct sl_txn *t = sl_store_begin(store);
-    cr_assert_eq(sl_txn_get(t, scope, SL_TABLE_JOB, sl_slice(job.bytes, 16), &bytes), SL_OK);
-    cr_assert_eq(sl_job_row_decode(bytes, &row), SL_OK);
-    cr_assert_eq(row.state, state);
-    cr_assert_eq(row.done, tasks_done);
-    cr_assert_eq(row.dead, tasks_dead);
-    sl_txn_abort(&t);
-    cr_assert_eq(sl_queue_job(queue, job, &info), SL_ENOTFOUND, "the queue forgets it");
-}
 
 /* ---- ends ---------------------------------------------------------------------------------- */
 
@@ -268,6 +28,82 @@ Test(dispatcher, leases_into_the_room_of_nodes_and_ends_the_job_with_its_last_ta
     expect_job_ended(SL_JOB_SUCCEEDED, 3, 0);
     cr_assert_eq(count_rows(SL_TABLE_RECORD), 3);
     cr_assert_eq(counts().done, 3);
+}
+
+/* Two tenants with as many tasks, and room for one. */
+static void
+submit_of_two(int count)
+{
+    scope.id = 3;
+    submit(count);
+    scope.id = 4;
+    submit_again(count);
+    wake();
+    node_up(2, 1);
+}
+
+/* One run after the other, each of which took as long as is told. Returns how many of `runs` were
+ * the first tenant's. */
+static int
+run_of_two(int runs, uint64_t first_ns, uint64_t second_ns)
+{
+    static uint64_t last_of_first;
+    int of_first = 0;
+    for (int i = 0; i < runs; i++) {
+        struct run run = expect_run();
+        last_of_first = last_of_first == 0 ? run.task_id + 199 : last_of_first;
+        bool is_first = run.task_id <= last_of_first;
+        uint64_t served_ns = is_first ? first_ns : second_ns;
+        recorder_wait(&r, SL_MIN(served_ns, SL_SECOND_NS));
+        if (is_first)
+            failed_after(run, served_ns);
+        else
+            done_part_after(run, "", served_ns);
+        of_first += is_first;
+    }
+    return of_first;
+}
+
+Test(dispatcher, who_has_dear_tasks_gets_as_much_time_and_so_fewer_runs)
+{
+    submit_of_two(200);
+    int dear = run_of_two(204, 100 * SL_MILLI_NS, SL_MILLI_NS);
+    cr_assert(dear >= 2 && dear <= 4, "%d", dear);
+}
+
+Test(dispatcher, a_node_cannot_tell_of_more_time_than_has_passed)
+{
+    submit_of_two(200);
+    int of_liar = run_of_two(60, UINT64_MAX, SL_SECOND_NS);
+    cr_assert(of_liar >= 28 && of_liar <= 32, "%d", of_liar);
+}
+
+/* Those that are dear would hold up whoever comes next. */
+Test(dispatcher, a_node_is_sent_as_many_tasks_as_it_is_expected_to_end_soon)
+{
+    submit(200);
+    wake();
+    node_up(2, 1000);
+    uint32_t cheap = recorder_count(&r, SL_M_run_task);
+    cr_assert_eq(cheap, 200, "nothing is known yet");
+    for (uint32_t i = 0; i < cheap; i++) {
+        recorder_wait(&r, SL_SECOND_NS / 4);
+        done_part_after(expect_run(), "", SL_SECOND_NS / 4);
+        if (i == 0)
+            submit_again(200); /* Its lane goes on. */
+    }
+    uint32_t dear = recorder_count(&r, SL_M_run_task);
+    cr_assert_eq(dear, SL_PLACEMENT_AHEAD_NS / (SL_SECOND_NS / 4), "%u", dear);
+}
+
+Test(dispatcher, a_part_is_paid_for_when_it_ends)
+{
+    submit_of_two(1);
+    struct run first = expect_run();
+    recorder_wait(&r, SL_SECOND_NS);
+    done_part_after(first, "here", SL_SECOND_NS);
+    struct run second = expect_run();
+    cr_assert_neq(second.task_id, first.task_id, "the other's turn");
 }
 
 Test(dispatcher, a_task_that_pauses_goes_on_where_it_was)
@@ -467,16 +303,6 @@ Test(dispatcher, a_lost_node_voids_its_leases)
     done(c);
     done(d);
     expect_job_ended(SL_JOB_SUCCEEDED, 2, 0);
-}
-
-static void
-beat_for(int seconds, uint64_t in_flight)
-{
-    struct sl_m_node_beat beat = {.node = 2, .in_flight = in_flight};
-    for (int i = 0; i < seconds; i++) {
-        recorder_deliver(&r, head(), SL_M_node_beat, &beat);
-        recorder_wait(&r, SL_SECOND_NS);
-    }
 }
 
 Test(dispatcher, a_lease_lives_by_the_beats_of_a_node_at_work)

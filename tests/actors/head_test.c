@@ -193,7 +193,7 @@ is_open(void)
     cr_assert_not_null(msg);
     int open = SL_BODY(msg, node_open)->is_open != 0;
     sl_msg_destroy(&msg);
-    cr_assert_eq(recorder_count(&r, SL_M_node_open), 1, "the dispatcher and the router");
+    cr_assert_eq(recorder_count(&r, SL_M_node_open), 2, "dispatcher, router and the node");
     recorder_forget_sent(&r);
     return open;
 }
@@ -244,10 +244,49 @@ Test(head, a_worker_of_a_group_that_is_not_wanted_is_told_which_are)
     struct sl_msg *refused = recorder_take(&r, SL_M_node_refused);
     cr_assert_not_null(refused);
     cr_assert(sl_slice_is(SL_BODY(refused, node_refused)->why,
-                          "this head takes no workers of the group cpu, only  any  gpu"));
+                          "this head takes no workers of the group cpu, only gpu any"));
     sl_msg_destroy(&refused);
     join_as(WORKER, "w1", "{\"group\":\"gpu-workers\"}");
     cr_assert(told(SL_M_node_welcome, WORKER));
+}
+
+/* What the head says of its groups has this. */
+static bool
+shows(const char *text)
+{
+    struct sl_buf groups = {0};
+    sl_head_groups(r.actor, &groups);
+    bool is_there = strstr(sl_buf_text(&groups), text) != NULL;
+    sl_buf_deinit(&groups);
+    return is_there;
+}
+
+Test(head, a_group_has_so_many_workers_at_most_and_should_have_so_many)
+{
+    struct sl_head_options options = {
+        .nodes = 2, .node_text = "{\"a\":1", .groups = "{\"cpu\":{\"min\":\"2\",\"max\":\"2\"}}"};
+    recorder_stop(&r);
+    sl_report_level_set(SL_REPORT_ERROR);
+    recorder_start(&r, &sl_head_class, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), &options);
+    cr_assert(shows("\"workers\":0,\"min\":2,\"max\":2,\"condition\":\"below_min\""));
+    join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
+    cr_assert(shows("1 workers are there, of 2 at least"));
+    join_as(WORKER + 1, "w2", "{\"group\":\"cpu\"}");
+    cr_assert(shows("\"workers\":2,\"min\":2,\"max\":2,\"condition\":\"ok\""));
+    recorder_forget_sent(&r);
+    join_as(WORKER + 2, "w3", "{\"group\":\"cpu\"}");
+    struct sl_msg *refused = recorder_take(&r, SL_M_node_refused);
+    cr_assert_not_null(refused);
+    cr_assert(sl_slice_is(SL_BODY(refused, node_refused)->why,
+                          "the group cpu has as many workers as it may, 2"));
+    sl_msg_destroy(&refused);
+    join_as(WORKER + 3, "w2", "{\"group\":\"cpu\"}");
+    cr_assert(told(SL_M_node_welcome, WORKER + 3), "it takes the place of another");
+    recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = WORKER});
+    cr_assert(shows("below_min"));
+    recorder_forget_sent(&r);
+    join_as(WORKER + 4, "w3", "{\"group\":\"cpu\"}");
+    cr_assert(told(SL_M_node_welcome, WORKER + 4));
 }
 
 Test(head, a_worker_whose_link_is_down_is_lost_at_once_and_a_child_is_not)

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "queue/event.h"
+#include "runtime/limits.h"
 
 static struct sl_candidate
 node(uint64_t in_flight, bool is_warm)
@@ -17,6 +18,20 @@ Test(placement, says_why_a_node_gets_nothing)
     struct sl_candidate n = node(0, true);
     cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_GOOD);
     cr_expect_eq(sl_placement_judge(&n, SL_CLASS_GPU), SL_PLACE_OTHER_GROUP);
+    n.bytes = SL_LIMIT_NODE_BYTES;
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_FULL);
+    n.bytes--;
+    cr_expect(sl_placement_has_room(&n));
+    n.expected_ns = SL_PLACEMENT_AHEAD_NS;
+    cr_expect(sl_placement_has_room(&n), "so few are to be had in any case");
+    n.in_flight = SL_PLACEMENT_LEAST;
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_FULL);
+    n.expected_ns--;
+    cr_expect(sl_placement_has_room(&n));
+    n.is_link_full = true;
+    cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_LINK_FULL);
+    cr_expect_not(sl_placement_has_room(&n));
+    n.is_link_full = false;
     n.in_flight = n.room;
     cr_expect_eq(sl_placement_judge(&n, SL_CLASS_CPU), SL_PLACE_FULL);
     n.is_closed = true;

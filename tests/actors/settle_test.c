@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/settle.h"
+#include "actors/queue_projection.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -25,12 +26,7 @@ setup(void)
     snprintf(path, sizeof(path), "/tmp/sluice-settle-XXXXXX");
     cr_assert_not_null(mkdtemp(path));
     queue = sl_queue_create();
-    struct sl_projection projection = {.id = SL_PROJECTION_QUEUE,
-                                       .name = "queue",
-                                       .self = queue,
-                                       .apply = sl_queue_apply,
-                                       .snapshot = sl_queue_snapshot,
-                                       .restore = sl_queue_restore};
+    struct sl_projection projection = sl_queue_projection(queue);
     struct sl_store_options options = {
         .directory = path, .projections = &projection, .projections_count = 1, .is_sync_off = true};
     cr_assert_eq(sl_store_open(&options, &store), SL_OK);

@@ -84,6 +84,26 @@ Test(simulate_history, finds_a_task_with_two_holders_until_its_lease_is_over)
     FAILS_WITH("doubly placed", SUBMIT, LEASE, E(BEAT, .node = 2, .at_ns = 1), second);
 }
 
+Test(simulate_history, finds_a_task_that_is_kept_though_no_link_took_it)
+{
+    struct sl_history_event two = E(SUBMIT, .value = 2, .node = 1, .tenant = 4);
+    struct sl_history_event other = E(LEASE, .task = 1, .value = 11, .node = 3, .tenant = 4);
+    struct sl_history_event again = E(LEASE, .value = 12, .node = 3, .tenant = 4);
+    cr_assert(PASSES(two, LEASE, other, E(UNSENT, .value = 10), again), "%s", failure);
+    FAILS_WITH("unsent: job 0 task 1", two, LEASE, E(UNSENT, .value = 10), other);
+    struct sl_history_event next = E(LEASE, .job = 1, .value = 13, .node = 3, .tenant = 4);
+    next.at_ns = SL_HISTORY_UNSENT_NS;
+    cr_assert(PASSES(two, LEASE, E(UNSENT, .value = 10, .tenant = 4), next, again), "%s", failure);
+    next.at_ns++;
+    FAILS_WITH("job 0 task 0, which no link took", two, LEASE, E(UNSENT, .value = 10, .tenant = 4),
+               next);
+    cr_assert(PASSES(two, LEASE, E(UNSENT, .value = 9), other), "%s", failure);
+    cr_assert(PASSES(two, LEASE, E(UNSENT, .value = 10), E(DEATH), other), "%s", failure);
+    again.value = 11;
+    other.value = 12;
+    cr_assert(PASSES(two, LEASE, E(UNSENT, .value = 10), again, other), "%s", failure);
+}
+
 Test(simulate_history, finds_an_end_under_a_void_lease)
 {
     FAILS_WITH("stale", SUBMIT, LEASE, E(GONE, .node = 2), TAKEN);
@@ -91,20 +111,26 @@ Test(simulate_history, finds_an_end_under_a_void_lease)
     FAILS_WITH("comes after", SUBMIT, LEASE, E(GONE, .node = 2), LEASE);
 }
 
-Test(simulate_history, finds_a_tenant_that_gets_more_than_its_turn)
+/* Tenant 2 is leased a task and has had a second of service, then gets another; tenant 1 waits. */
+Test(simulate_history, finds_a_tenant_that_is_served_out_of_its_turn)
 {
-    struct sl_history_event own = E(SUBMIT, .job = 1, .value = 9, .node = 1, .tenant = 8);
-    struct sl_history_event lease = E(LEASE, .job = 1, .value = 20, .node = 2, .tenant = 8);
-    struct sl_history_event more[SL_HISTORY_OVERTAKES + 1];
-    for (uint32_t i = 0; i <= SL_HISTORY_OVERTAKES; i++) {
-        more[i] = lease;
-        more[i].task = i;
-        more[i].value += i;
-    }
-    cr_assert_eq(SL_HISTORY_OVERTAKES, 2);
-    FAILS_WITH("share: tenant 2", SUBMIT, own, more[0], more[1], more[2]);
-    cr_assert(PASSES(SUBMIT, own, more[0], more[1], LEASE, more[2]), "%s", failure);
-    cr_assert(PASSES(own, more[0], more[1], more[2]), "%s", failure);
+    struct sl_history_event own = E(SUBMIT, .job = 1, .value = 3, .node = 1, .tenant = 8);
+    struct sl_history_event dear = E(LEASE, .job = 1, .value = 20, .node = 2, .tenant = 8);
+    struct sl_history_event taken = E(TAKEN, .job = 1, .value = 20, .at_ns = SL_SECOND_NS);
+    struct sl_history_event next = E(LEASE, .job = 1, .task = 1, .value = 21, .tenant = 8);
+    taken.served_ns = SL_SECOND_NS;
+    FAILS_WITH("share: tenant 2", SUBMIT, own, LEASE, dear, taken, next);
+    cr_assert(PASSES(own, dear, taken, next), "%s", failure);
+    cr_assert(PASSES(SUBMIT, own, LEASE, dear, taken, E(DEATH), next), "%s", failure);
+    /* While payloads may not be readable nobody knows whose tasks wait. */
+    cr_assert(PASSES(SUBMIT, own, LEASE, dear, taken, E(UNREAD), next), "%s", failure);
+    cr_assert(PASSES(E(UNREAD), E(BOOT), SUBMIT, own, LEASE, dear, taken, next), "%s", failure);
+    FAILS_WITH("share: tenant 2", E(UNREAD), E(BOOT), E(BOOT), SUBMIT, own, LEASE, dear, taken,
+               next);
+    /* What came back was no service; and no end is of more than has passed since its lease. */
+    cr_assert(PASSES(SUBMIT, own, LEASE, dear, E(GONE, .node = 2), next), "%s", failure);
+    taken.at_ns = SL_MILLI_NS;
+    cr_assert(PASSES(SUBMIT, own, LEASE, dear, taken, next), "%s", failure);
 }
 
 Test(simulate_history, finds_calls_without_their_one_answer_in_time)

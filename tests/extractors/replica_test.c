@@ -76,17 +76,24 @@ next(uint32_t id)
 }
 
 static void
-send_to_replica(uint32_t id, const void *body)
+add_to_frame(uint32_t id, const void *body)
 {
     struct sl_msg *msg = sl_msg_create(id, body);
     msg->to = (struct sl_addr){REPLICA, 1};
     cr_assert_eq(sl_links_add(agent, msg), SL_OK);
-    sl_links_flush(agent);
     sl_msg_destroy(&msg);
 }
 
 static void
-process(uint64_t item, const char *type, const char *bytes)
+send_to_replica(uint32_t id, const void *body)
+{
+    add_to_frame(id, body);
+    sl_links_flush(agent);
+}
+
+/* With what follows, which is sent. */
+static void
+process_along(uint64_t item, const char *type, const char *bytes)
 {
     struct sl_buf inputs = {0};
     sl_buf_append_block(&inputs, sl_slice_str("text"));
@@ -94,8 +101,15 @@ process(uint64_t item, const char *type, const char *bytes)
     sl_buf_append_block(&inputs, sl_slice_str(bytes));
     struct sl_m_process m = {
         .item = item, .params = sl_slice_str("{}"), .inputs = sl_buf_slice(&inputs)};
-    send_to_replica(SL_M_process, &m);
+    add_to_frame(SL_M_process, &m);
     sl_buf_deinit(&inputs);
+}
+
+static void
+process(uint64_t item, const char *type, const char *bytes)
+{
+    process_along(item, type, bytes);
+    sl_links_flush(agent);
 }
 
 static void
@@ -143,6 +157,33 @@ Test(replica, an_item_whose_blob_is_not_there_fails_and_its_neighbours_do_not)
     expect_processed(3, 0, "");
     send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
     finish(0);
+}
+
+/* Items of a batch are of many tenants. */
+Test(replica, of_a_batch_each_item_takes_the_time_that_its_size_does)
+{
+    enum { SIZE = 1000000 };
+    char *text = sl_alloc(SIZE + 1);
+    memset(text, 'a', SIZE);
+    text[SIZE] = '\0';
+    start("crash_extractor");
+    expect_ready(true);
+    process_along(1, "text", text);
+    process(2, "text", "a");
+    uint64_t served_ns[2], mean_ns[2];
+    for (int i = 0; i < 2; i++) {
+        struct sl_msg *msg = next(SL_M_processed);
+        served_ns[i] = SL_BODY(msg, processed)->served_ns;
+        mean_ns[i] = SL_BODY(msg, processed)->busy_ns;
+        sl_msg_destroy(&msg);
+    }
+    cr_assert_eq(mean_ns[0], mean_ns[1], "one batch");
+    cr_assert_geq(served_ns[1], 1);
+    cr_assert_leq(served_ns[0] + served_ns[1], 2 * mean_ns[0] + 2);
+    cr_assert_geq(served_ns[0], mean_ns[0] + mean_ns[0] / 2, "nearly all of both");
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+    sl_free(text);
 }
 
 Test(replica, tells_why_it_does_not_start_and_ends)

@@ -2,7 +2,7 @@
 /* What the public clients need in replies, in both generations of their models. */
 #include <criterion/criterion.h>
 
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 #include "tests/gateway/harness.h"
 

@@ -18,31 +18,29 @@ status(void *arg, struct sl_buf *out)
 Test(dashboard, serves_its_page_and_the_status)
 {
     struct sl_dashboard dashboard = {.status = status, .arg = "{\"a\":1}"};
-    struct sl_buf out = {0};
-    const char *type = NULL;
-    cr_assert(sl_dashboard_page(&dashboard, "/", &out, &type));
-    cr_assert_str_eq(type, "text/html; charset=utf-8");
-    const char *page = sl_buf_text(&out);
-    cr_assert_eq(strncmp(page, "<!doctype html>", 15), 0);
-    cr_assert_str_eq(page + out.size - 8, "</html>\n");
-    sl_buf_clear(&out);
-    cr_assert(sl_dashboard_page(&dashboard, "/status.json", &out, &type));
-    cr_assert_str_eq(sl_buf_text(&out), "{\"a\":1}");
-    cr_assert_not(sl_dashboard_page(&dashboard, "/other", &out, &type));
-    sl_buf_deinit(&out);
+    struct sl_page page = {0};
+    cr_assert(sl_dashboard_page(&dashboard, "/", &page));
+    cr_assert_str_eq(page.type, "text/html; charset=utf-8");
+    const char *text = sl_buf_text(&page.body);
+    cr_assert_eq(strncmp(text, "<!doctype html>", 15), 0);
+    cr_assert_str_eq(text + page.body.size - 8, "</html>\n");
+    sl_buf_clear(&page.body);
+    cr_assert(sl_dashboard_page(&dashboard, "/status.json", &page));
+    cr_assert_str_eq(sl_buf_text(&page.body), "{\"a\":1}");
+    cr_assert_not(sl_dashboard_page(&dashboard, "/other", &page));
+    sl_buf_deinit(&page.body);
 }
 
 /* Nothing is fetched from elsewhere: the page works on a machine without a network. */
 Test(dashboard, asks_for_nothing_from_elsewhere)
 {
     struct sl_dashboard dashboard = {.status = status, .arg = ""};
-    struct sl_buf out = {0};
-    const char *type;
-    cr_assert(sl_dashboard_page(&dashboard, "/", &out, &type));
-    cr_assert_null(strstr(sl_buf_text(&out), "//"), "an address");
-    cr_assert_null(strstr(sl_buf_text(&out), "@import"));
-    cr_assert_null(strstr(sl_buf_text(&out), "innerHTML"));
-    sl_buf_deinit(&out);
+    struct sl_page page = {0};
+    cr_assert(sl_dashboard_page(&dashboard, "/", &page));
+    cr_assert_null(strstr(sl_buf_text(&page.body), "//"), "an address");
+    cr_assert_null(strstr(sl_buf_text(&page.body), "@import"));
+    cr_assert_null(strstr(sl_buf_text(&page.body), "innerHTML"));
+    sl_buf_deinit(&page.body);
 }
 
 Test(dashboard, only_numbers_and_localhost_are_trusted)

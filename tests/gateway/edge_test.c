@@ -38,6 +38,10 @@ static struct net {
     uint32_t joins;             /* Sent by the gateway. */
     uint32_t ups, losts, gates; /* Messages to the gateway's router; gateways the head knows of. */
     bool is_open;               /* As the router was told last. */
+    bool has_drained, has_refused; /* As the gateway's ports heard. */
+    uint32_t dropped_changes;      /* Messages of changes to lose. */
+    uint64_t term, serial;         /* Of the last welcome; of the last call that was sent. */
+    struct sl_edge_view view;
 } net;
 
 static void
@@ -81,15 +85,26 @@ take(struct sl_msg *msg)
     bool crosses =
         msg->to.node != 0 && msg->to.node != SL_NODE_PORT && msg->to.node != msg->from.node;
     net.joins += msg->id == SL_M_edge_join;
+    if (msg->id == SL_M_edge_welcome)
+        net.term = SL_BODY(msg, edge_welcome)->term;
+    if (msg->id == SL_M_edge_call)
+        net.serial = SL_BODY(msg, edge_call)->serial;
     if (crosses && net.is_cut)
         return;
     if (msg->id == SL_M_edge_keys && net.dropped_keys > 0) {
         net.dropped_keys--;
         return;
     }
+    if (msg->id == SL_M_edge_stale && net.dropped_changes > 0) {
+        net.dropped_changes--;
+        return;
+    }
     if (msg->id == SL_M_edge_call || msg->id == SL_M_edge_reply)
         net.largest = (uint32_t)SL_MAX(SL_BODY(msg, edge_call)->piece.size, (size_t)net.largest);
-    if (msg->to.node == SL_NODE_PORT) {
+    if (msg->to.node == SL_NODE_PORT && msg->to.actor != SL_PORT_FRONT) {
+        net.has_drained = net.has_drained || msg->to.actor == SL_PORT_DRAIN;
+        net.has_refused = net.has_refused || msg->to.actor == SL_PORT_NODE;
+    } else if (msg->to.node == SL_NODE_PORT) {
         sl_call_destroy(&net.answered);
         net.answered = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_reply)->call;
         net.answers++;
@@ -170,6 +185,7 @@ start_gateway(void)
     sl_edge_class.init(net.edge, &ctx,
                        &(struct sl_edge_options){.gateway = &net.gateway,
                                                  .name = "g1",
+                                                 .view = &net.view,
                                                  .endpoint = "ipc:///g1",
                                                  .silence_ns = SILENCE_NS,
                                                  .timeout_ns = TIMEOUT_NS});
@@ -293,6 +309,16 @@ answered(const char *text)
 {
     return net.answered != NULL &&
            memmem(net.answered->reply.data, net.answered->reply.size, text, strlen(text)) != NULL;
+}
+
+static void
+from_node(uint32_t node, uint32_t id, const void *body)
+{
+    struct sl_msg *msg = sl_msg_create(id, body);
+    msg->from = sl_at(node, SL_ACTOR_AGENT);
+    give(GATEWAY, SL_ACTOR_EDGE, msg);
+    sl_msg_destroy(&msg);
+    settle();
 }
 
 #define OBJECTS "/v1/buckets/b/objects"
@@ -495,27 +521,16 @@ Test(edge, the_reply_to_a_change_does_not_wait_for_a_gateway_that_has_left)
 {
     net.is_cut = true;
     const struct sl_call *call = end_change();
-    struct sl_ctx ctx = context(GATEWAY, SL_ACTOR_EDGE);
     net.is_cut = false;
-    sl_edge_leave(net.edge, &ctx);
-    settle();
+    from_node(0, SL_M_drain, &(struct sl_m_drain){0});
     cr_assert_eq(net.answered, call);
+    cr_assert(net.has_drained);
 }
 
 /* ---- calls that need no head --------------------------------------------------------------- */
 
 #define INFERENCE "/v1/inference"
 #define WORKER    (GATEWAY + 1)
-
-static void
-from_node(uint32_t node, uint32_t id, const void *body)
-{
-    struct sl_msg *msg = sl_msg_create(id, body);
-    msg->from = sl_at(node, SL_ACTOR_AGENT);
-    give(GATEWAY, SL_ACTOR_EDGE, msg);
-    sl_msg_destroy(&msg);
-    settle();
-}
 
 static void
 hello(bool is_open)
@@ -619,8 +634,106 @@ Test(edge, a_head_that_is_away_is_done_without_and_then_asked_again)
     cr_assert_eq(net.directs, 1, "it may have changed meanwhile");
     cr_assert_eq(net.at_api_count, 1);
     cut_off(SL_NODE_HEAD);
+    cr_assert_eq(net.directs, 2, "what waited for the head is done here");
     post("k1", INFERENCE, 2);
-    cr_assert_eq(net.directs, 2, "what is doubted is better than nothing");
+    cr_assert_eq(net.directs, 3, "what is doubted is better than nothing");
+}
+
+Test(edge, a_change_that_was_lost_puts_all_in_doubt)
+{
+    serve_once();
+    net.dropped_changes = 1;
+    touch(5);
+    touch(4);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 0, "the first may have been of its scope");
+    cr_assert_eq(net.at_api_count, 1);
+}
+
+Test(edge, a_change_that_was_lost_is_known_by_the_next_beat)
+{
+    serve_once();
+    net.dropped_changes = 1;
+    touch(5);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1, "nobody can know");
+    tick(SL_EDGE_BEAT_NS);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1);
+    cr_assert_eq(net.at_api_count, 1);
+}
+
+Test(edge, a_change_of_another_membership_or_before_the_last_changes_nothing)
+{
+    struct sl_m_edge_stale m = {.term = 77, .scope = 5, .number = 9};
+    touch(4);
+    serve_once();
+    from_node(SL_NODE_HEAD, SL_M_edge_stale, &m);
+    m.term = net.term;
+    m.number = 1;
+    from_node(SL_NODE_HEAD, SL_M_edge_stale, &m);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1);
+    m.number = 2;
+    from_node(SL_NODE_HEAD, SL_M_edge_stale, &m);
+    post("k1", INFERENCE, 2);
+    cr_assert_eq(net.directs, 1);
+}
+
+Test(edge, a_call_that_no_link_takes_is_answered_at_once)
+{
+    put_key("k1", 7 << 1, false);
+    net.is_cut = true;
+    post("k1", OBJECTS, 3);
+    cr_assert_eq(net.answers, 0);
+    struct sl_msg *msg =
+        sl_msg_create(SL_M_undelivered,
+                      &(struct sl_m_undelivered){.message = SL_M_edge_call, .reason = SL_EFULL});
+    msg->from = sl_at(SL_NODE_HEAD, SL_ACTOR_EDGES);
+    msg->request = net.serial;
+    give(GATEWAY, SL_ACTOR_EDGE, msg);
+    settle();
+    cr_assert_eq(net.answers, 1);
+    cr_assert_eq(net.answered->status, 503);
+    cr_assert(answered("head_away"));
+    give(GATEWAY, SL_ACTOR_EDGE, msg);
+    settle();
+    cr_assert_eq(net.answers, 1, "said for each of its pieces");
+    sl_msg_destroy(&msg);
+}
+
+Test(edge, a_gateway_that_no_link_reaches_joins_anew)
+{
+    put_key("k1", 7 << 1, false);
+    post("k1", OBJECTS, 3);
+    struct sl_msg *msg =
+        sl_msg_create(SL_M_undelivered,
+                      &(struct sl_m_undelivered){.message = SL_M_edge_reply, .reason = SL_EFULL});
+    msg->from = sl_at(GATEWAY, SL_ACTOR_EDGE);
+    give(SL_NODE_HEAD, SL_ACTOR_EDGES, msg);
+    sl_msg_destroy(&msg);
+    tick(SL_EDGE_BEAT_NS);
+    cr_assert(answered("head_lost"));
+    put_key("k2", 7, false);
+    tell_changes();
+    cr_assert(knows("k2"), "it is a member again");
+}
+
+Test(edge, a_gateway_that_is_refused_joins_no_more_and_says_so)
+{
+    put_key("k1", 7 << 1, false);
+    cr_assert(net.view.is_up && !net.view.is_refused);
+    post("k1", OBJECTS, 3);
+    from_node(SL_NODE_HEAD, SL_M_edge_refused,
+              &(struct sl_m_edge_refused){.why = sl_slice_str("for a test")});
+    uint32_t before = net.joins;
+    cr_assert(answered("head_lost"));
+    cr_assert(net.has_refused && net.view.is_refused && !net.view.is_up);
+    link_head();
+    tick(SL_EDGE_BEAT_NS);
+    cr_assert_eq(net.joins, before);
+    post("k1", OBJECTS, 3);
+    cr_assert(answered("head_away"));
 }
 
 /* They would wait in the link, and be answered all at once when the head is back. */

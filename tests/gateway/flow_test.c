@@ -2,7 +2,7 @@
 /* The way of data through the API: namespace, bucket, objects, collection, batch, task. */
 #include <criterion/criterion.h>
 
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/buf.h"
 #include "tests/gateway/harness.h"

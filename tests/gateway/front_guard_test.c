@@ -28,15 +28,15 @@ post(void *arg, struct sl_call *call)
 }
 
 static bool
-page(void *arg, const char *path, struct sl_buf *out, const char **ret_type)
+page(void *arg, const char *path, struct sl_page *ret_page)
 {
     (void)arg;
     if (strcmp(path, "/big") != 0)
         return false;
-    sl_buf_reserve(out, PAGE_BYTES);
-    memset(out->data, 'x', PAGE_BYTES);
-    out->size = PAGE_BYTES;
-    *ret_type = "text/plain";
+    sl_buf_reserve(&ret_page->body, PAGE_BYTES);
+    memset(ret_page->body.data, 'x', PAGE_BYTES);
+    ret_page->body.size = PAGE_BYTES;
+    ret_page->type = "text/plain";
     return true;
 }
 
@@ -55,7 +55,8 @@ setup(void)
              "Transfer-Encoding: chunked\r\n\r\n",
              secret);
     struct sl_front_options options = {.address = "127.0.0.1:0",
-                                       .keyring = keyring,
+                                       .planes = {{.keyring = keyring}},
+                                       .planes_count = 1,
                                        .post = post,
                                        .page = page,
                                        .connections_max = 64,

@@ -122,11 +122,11 @@ status(void *arg, struct sl_buf *out)
 }
 
 static bool
-page(void *arg, const char *path, struct sl_buf *out, const char **ret_type)
+page(void *arg, const char *path, struct sl_page *ret_page)
 {
-    const struct sl_dashboard dashboard = {.status = status};
+    struct sl_dashboard dashboard = {.status = status};
     (void)arg;
-    return sl_dashboard_page(&dashboard, path, out, ret_type);
+    return sl_dashboard_page(&dashboard, path, ret_page);
 }
 
 static void
@@ -154,8 +154,8 @@ setup(void)
     add_key(blind_secret, &blind);
     sl_keyring_tenant_put(keyring, &acme);
     struct sl_front_options options = {.address = "127.0.0.1:0",
-                                       .keyring = keyring,
-                                       .blobs = blobs,
+                                       .planes = {{.keyring = keyring, .blobs = blobs}},
+                                       .planes_count = 1,
                                        .post = post,
                                        .page = page,
                                        .connections_max = 64};
@@ -595,12 +595,58 @@ Test(front, a_draining_front_finishes_what_is_under_way)
     close(fd);
 }
 
+Test(front, a_plane_that_hangs_leaves_room_for_the_others)
+{
+    struct sl_identity west = {.tenant_id = "west", .permissions = 0xffff};
+    struct sl_keyring *other = sl_keyring_create();
+    char west_secret[SL_SECRET_SIZE + 1];
+    uint8_t digest[32];
+    int fds[8];
+    sl_secret_mint(west_secret);
+    sl_sha256(sl_slice_str(west_secret), digest);
+    sl_keyring_put(other, digest, &west, 0);
+    struct sl_front_options options = {.address = "127.0.0.1:0",
+                                       .planes = {{.keyring = keyring}, {.keyring = other}},
+                                       .planes_count = 2,
+                                       .post = post,
+                                       .connections_max = 16,
+                                       .per_address_max = 16};
+    sl_front_stop(&front);
+    cr_assert_eq(sl_front_start(&options, &front), SL_OK);
+    hold(true);
+    for (uint32_t i = 0; i < SL_COUNT_OF(fds); i++) {
+        fds[i] = dial();
+        const char *headers = auth(secret, "");
+        struct sl_buf text = {0};
+        sl_buf_printf(&text, "GET /v1/namespaces/x HTTP/1.1\r\nHost: x\r\n%s\r\n", headers);
+        send_all(fds[i], text.data, text.size);
+        sl_buf_deinit(&text);
+    }
+    wait_until_posted(SL_COUNT_OF(fds));
+    cr_assert_eq(ask("GET /v1/namespaces/x", auth(secret, ""), NULL), 503);
+    cr_assert(has("Retry-After: 1\r\n"));
+    cr_assert_not_null(strstr(body(), "gateway_full"));
+    hold(false);
+    cr_assert_eq(ask("GET /v1/namespaces/x", auth(west_secret, ""), NULL), 200);
+    for (uint32_t i = 0; i < SL_COUNT_OF(fds); i++) {
+        receive(fds[i], &reply, false);
+        cr_assert_eq(reply.status, 200);
+        close(fds[i]);
+    }
+    cr_assert_eq(ask("GET /v1/namespaces/x", auth(secret, ""), NULL), 200);
+    sl_front_stop(&front);
+    sl_keyring_destroy(&other);
+    options.planes_count = 1;
+    cr_assert_eq(sl_front_start(&options, &front), SL_OK); /* For the end of the test. */
+}
+
 Test(front, an_address_in_use_is_told)
 {
     char address[32];
     struct sl_front *other = NULL;
     snprintf(address, sizeof(address), "127.0.0.1:%u", sl_front_port(front));
-    struct sl_front_options options = {.address = address, .keyring = keyring, .post = post};
+    struct sl_front_options options = {
+        .address = address, .planes = {{.keyring = keyring}}, .planes_count = 1, .post = post};
     cr_assert_eq(sl_front_start(&options, &other), SL_EBUSY);
     options.address = "nowhere";
     cr_assert_eq(sl_front_start(&options, &other), SL_EINVAL);

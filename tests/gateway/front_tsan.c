@@ -100,7 +100,10 @@ main(void)
     sl_secret_mint(secret);
     sl_sha256(sl_slice_str(secret), digest);
     sl_keyring_put(keyring, digest, &who, 0);
-    struct sl_front_options options = {.address = "127.0.0.1:0", .keyring = keyring, .post = post};
+    struct sl_front_options options = {.address = "127.0.0.1:0",
+                                       .planes = {{.keyring = keyring}},
+                                       .planes_count = 1,
+                                       .post = post};
     enum sl_err err = sl_front_start(&options, &front);
     sl_assert(err == SL_OK);
     pthread_create(&answerer, NULL, answer, NULL);

@@ -2,7 +2,6 @@
 #include "tests/gateway/fuzz_world.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,19 +9,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "actors/index.h"
-#include "actors/rows.h"
 #include "gateway/front_state.h"
-#include "gateway/gateway.h"
 #include "gateway/purge.h"
 #include "gateway/runner.h"
-#include "object-store/blob.h"
 #include "object-store/incoming.h"
-#include "queue/queue.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 #include "runtime/random.h"
 #include "runtime/time.h"
+#include "tests/gateway/scene.h"
 
 #define CHANGES_MAX                                                                                \
     500 /* Of one world: a store must not fill up, nor a finding need its history. */
@@ -110,96 +105,6 @@ connect(int fd, const struct sockaddr *address, socklen_t size)
     return -1;
 }
 
-/* ---- the api actor: what is asked for is done once the handler is out ---------------------- */
-
-static void (*pending_work)(struct sl_call *call);
-static sl_handler_fn *pending_then;
-static struct sl_wait embedded;
-
-void
-sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then)
-{
-    call->is_waiting = true;
-    pending_work = work;
-    pending_then = then;
-}
-
-static void
-unavailable(struct sl_call *call)
-{
-    call->wait.error = SL_EUNAVAIL;
-}
-
-static void
-give_embedded(struct sl_call *call)
-{
-    call->wait = embedded;
-}
-
-void
-sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
-              sl_handler_fn *then)
-{
-    uint64_t dimensions = 0;
-    if (text.size == 0 ||
-        sl_json_u64(sl_json_member(extraction, "dimensions"), &dimensions) != SL_OK) {
-        sl_call_work(call, unavailable, then);
-        return;
-    }
-    float *vector = sl_call_alloc(call, dimensions * sizeof *vector);
-    vector[text.data[0] % dimensions] = 1;
-    embedded = (struct sl_wait){.vector = vector, .dimensions = (uint32_t)dimensions};
-    sl_call_work(call, give_embedded, then);
-}
-
-void
-sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
-{
-    (void)call;
-    work(arg);
-    sl_free(arg);
-}
-
-void
-sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
-                   const char *directory, sl_handler_fn *then)
-{
-    (void)namespace_id, (void)model_id, (void)directory;
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_nodes(struct sl_call *call, sl_handler_fn *then)
-{
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, sl_handler_fn *then)
-{
-    (void)node, (void)order;
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
-{
-    (void)job;
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_model_drop(struct sl_call *call, const char *directory)
-{
-    (void)call, (void)directory;
-}
-
-void
-sl_call_wake_dispatcher(struct sl_call *call)
-{
-    (void)call;
-}
-
 /* ---- answering ----------------------------------------------------------------------------- */
 
 static void
@@ -208,14 +113,7 @@ run(struct sl_call *call)
     call->gateway = &world.gateway;
     call->random = &world.random;
     sl_runner_run(&world.gateway, call);
-    while (call->is_waiting) {
-        void (*work)(struct sl_call *) = pending_work;
-        sl_assert(work != NULL);
-        pending_work = NULL;
-        work(call);
-        sl_runner_continue(&world.gateway, call, pending_then);
-    }
-    sl_assert(call->txn == NULL);
+    (void)scene_finish(&world.gateway, call);
     for (bool is_more = world.gateway.has_garbage; is_more;) {
         enum sl_err err = sl_purge_step(&world.gateway, call->now_ms, SL_PURGE_ROWS, &is_more);
         sl_assert(err == SL_OK);
@@ -276,66 +174,30 @@ fuzz_id(char letter)
     return world.ids[letter - 'a'];
 }
 
-static int
-remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info, (void)type, (void)at;
-    return remove(path);
-}
-
 static void
 world_close(void)
 {
-    struct sl_gateway *g = &world.gateway;
     if (!world.is_open)
         return;
     world.is_open = false;
-    sl_store_close(&g->store);
-    sl_blobs_close(&g->blobs);
-    sl_incoming_close(&g->incoming);
-    sl_queue_destroy(&g->queue);
-    sl_index_cache_destroy(&g->indexes);
-    sl_keyring_destroy(&g->keyring);
-    nftw(world.directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scene_close(&world.gateway);
+    scene_remove(world.directory);
 }
 
 static void
-open_store(struct sl_gateway *g)
+open_incoming(struct sl_gateway *g)
 {
-    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
-                                  .name = "queue",
-                                  .self = g->queue,
-                                  .apply = sl_queue_apply,
-                                  .snapshot = sl_queue_snapshot,
-                                  .restore = sl_queue_restore};
-    struct sl_store_options options = {.directory = world.directory,
-                                       .projections = &queue,
-                                       .projections_count = 1,
-                                       .map_size_bytes = 256 * SL_MIB,
-                                       .is_sync_off = true};
-    char *blobs = sl_format("%s/blobs", world.directory);
     char *incoming = sl_format("%s/incoming", world.directory);
-    enum sl_err err = sl_store_open(&options, &g->store);
+    enum sl_err err = sl_incoming_open(incoming, true, &g->incoming);
     sl_assert(err == SL_OK);
-    err = sl_blobs_open(blobs, true, &g->blobs);
-    sl_assert(err == SL_OK);
-    err = sl_incoming_open(incoming, true, &g->incoming);
-    sl_assert(err == SL_OK);
-    sl_free(blobs);
     sl_free(incoming);
 }
 
+/* One word's vector points one way. */
 static void
-read_operator_key(void)
+embed(struct sl_slice text, float *ret_vector, uint32_t dimensions)
 {
-    char *path = sl_format("%s/admin.key", world.directory);
-    FILE *file = fopen(path, "r");
-    sl_assert(file != NULL);
-    size_t size = fread(world.operator_key, 1, SL_SECRET_SIZE, file);
-    sl_assert(size == SL_SECRET_SIZE);
-    fclose(file);
-    sl_free(path);
-    snprintf(world.ids['k' - 'a'], sizeof(world.ids[0]), "%s", world.operator_key);
+    ret_vector[text.size == 0 ? 0 : text.data[0] % dimensions] = 1;
 }
 
 /* Ask for one thing that must be there, and keep the text at `path` of the reply as an id. */
@@ -429,16 +291,15 @@ fuzz_world_ready(void)
     snprintf(world.directory, sizeof(world.directory), "/tmp/request-fuzz-XXXXXX");
     if (mkdtemp(world.directory) == NULL)
         sl_assert_failed("a directory can be made in /tmp", __FILE__, __LINE__);
-    g->queue = sl_queue_create();
-    g->indexes = sl_index_cache_create();
-    g->keyring = sl_keyring_create();
-    g->data_directory = world.directory;
-    open_store(g);
-    enum sl_err err = sl_gateway_bootstrap(g, 1);
-    sl_assert(err == SL_OK);
+    scene_embed = embed;
+    scene_open(g, world.directory, 1);
+    open_incoming(g);
     world.front.options = (struct sl_front_options){
-        .keyring = g->keyring, .blobs = g->blobs, .incoming = g->incoming, .post = never_post};
-    read_operator_key();
+        .planes = {{.keyring = g->keyring, .blobs = g->blobs, .incoming = g->incoming}},
+        .planes_count = 1,
+        .post = never_post};
+    scene_operator_key(world.directory, world.operator_key);
+    snprintf(world.ids['k' - 'a'], sizeof(world.ids[0]), "%s", world.operator_key);
     make_things();
     world.changes = 0;
 }

@@ -2,169 +2,36 @@
 #include "tests/gateway/harness.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "actors/index.h"
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/route.h"
 #include "gateway/runner.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 
-/* What a handler asks of the api actor, done here: the work runs inline once the handler is out. */
-static void (*pending_work)(struct sl_call *call);
-static sl_handler_fn *pending_then;
-
-void
-sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then)
-{
-    call->is_waiting = true;
-    pending_work = work;
-    pending_then = then;
-}
-
-static void
-unavailable(struct sl_call *call)
-{
-    call->wait.error = SL_EUNAVAIL;
-}
-
-void (*harness_embed)(struct sl_slice text, float *ret_vector, uint32_t dimensions);
-static struct sl_wait embedded;
-
-static void
-give_embedded(struct sl_call *call)
-{
-    call->wait = embedded;
-}
-
-void
-sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
-              sl_handler_fn *then)
-{
-    uint64_t dimensions = 0;
-    if (harness_embed == NULL ||
-        sl_json_u64(sl_json_member(extraction, "dimensions"), &dimensions) != SL_OK) {
-        sl_call_work(call, unavailable, then);
-        return;
-    }
-    float *vector = sl_call_alloc(call, dimensions * sizeof *vector);
-    harness_embed(text, vector, (uint32_t)dimensions);
-    embedded = (struct sl_wait){.vector = vector, .dimensions = (uint32_t)dimensions};
-    sl_call_work(call, give_embedded, then);
-}
-
-void
-sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
-{
-    (void)call;
-    work(arg);
-    sl_free(arg);
-}
-
-void
-sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
-                   const char *directory, sl_handler_fn *then)
-{
-    (void)namespace_id, (void)model_id, (void)directory;
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_nodes(struct sl_call *call, sl_handler_fn *then)
-{
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, sl_handler_fn *then)
-{
-    (void)node, (void)order;
-    sl_call_work(call, unavailable, then);
-}
-
-void
-sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
-{
-    (void)job;
-    sl_call_work(call, unavailable, then);
-}
-
-char harness_dropped[128];
 uint32_t harness_turns;
-
-void
-sl_call_model_drop(struct sl_call *call, const char *directory)
-{
-    (void)call;
-    snprintf(harness_dropped, sizeof(harness_dropped), "%s", directory);
-}
-
-void
-sl_call_wake_dispatcher(struct sl_call *call)
-{
-    (void)call;
-}
-
-static void
-open_all(struct harness *h)
-{
-    h->gateway.queue = sl_queue_create();
-    h->gateway.indexes = sl_index_cache_create();
-    h->gateway.keyring = sl_keyring_create();
-    h->gateway.data_directory = h->directory;
-    h->gateway.sources =
-        (struct sl_source_rules){.size_bytes_max = SL_MIB, .timeout_ns = SL_SECOND_NS};
-    struct sl_projection queue = {.id = SL_PROJECTION_QUEUE,
-                                  .name = "queue",
-                                  .self = h->gateway.queue,
-                                  .apply = sl_queue_apply,
-                                  .snapshot = sl_queue_snapshot,
-                                  .restore = sl_queue_restore};
-    struct sl_store_options options = {.directory = h->directory,
-                                       .projections = &queue,
-                                       .projections_count = 1,
-                                       .map_size_bytes = 256 * SL_MIB,
-                                       .is_sync_off = true};
-    cr_assert_eq(sl_store_open(&options, &h->gateway.store), SL_OK);
-    char *blobs = sl_format("%s/blobs", h->directory);
-    cr_assert_eq(sl_blobs_open(blobs, true, &h->gateway.blobs), SL_OK);
-    sl_free(blobs);
-    cr_assert_eq(sl_gateway_bootstrap(&h->gateway, h->now_ms), SL_OK);
-}
 
 static void
 close_all(struct harness *h)
 {
-    sl_store_close(&h->gateway.store);
-    sl_blobs_close(&h->gateway.blobs);
-    sl_queue_destroy(&h->gateway.queue);
-    sl_index_cache_destroy(&h->gateway.indexes);
-    sl_keyring_destroy(&h->gateway.keyring);
+    scene_close(&h->gateway);
     sl_json_destroy(&h->doc);
     sl_free(h->text);
     h->text = NULL;
 }
 
-/* The operator, as admin.key says. */
 static void
 become_operator(struct harness *h)
 {
-    char *path = sl_format("%s/admin.key", h->directory);
-    char secret[SL_SECRET_SIZE + 2] = {0};
-    FILE *file = fopen(path, "r");
-    cr_assert_not_null(file);
-    cr_assert_eq(fread(secret, 1, sizeof(secret) - 1, file), SL_SECRET_SIZE + 1);
-    fclose(file);
-    sl_free(path);
-    cr_assert_eq(
-        sl_keyring_check(h->gateway.keyring, sl_slice(secret, SL_SECRET_SIZE), h->now_ms, &h->who),
-        SL_OK);
+    char secret[SL_SECRET_SIZE + 1];
+    scene_operator_key(h->directory, secret);
+    cr_assert_eq(sl_keyring_check(h->gateway.keyring, sl_slice_str(secret), h->now_ms, &h->who),
+                 SL_OK);
 }
 
 void
@@ -173,7 +40,7 @@ harness_init(struct harness *h)
     *h = (struct harness){.now_ms = UINT64_C(1767000000000)};
     snprintf(h->directory, sizeof(h->directory), "/tmp/gateway-test-XXXXXX");
     cr_assert_not_null(mkdtemp(h->directory));
-    open_all(h);
+    scene_open(&h->gateway, h->directory, h->now_ms);
     become_operator(h);
 }
 
@@ -181,21 +48,14 @@ void
 harness_reopen(struct harness *h)
 {
     close_all(h);
-    open_all(h);
-}
-
-static int
-remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info, (void)type, (void)at;
-    return remove(path);
+    scene_open(&h->gateway, h->directory, h->now_ms);
 }
 
 void
 harness_deinit(struct harness *h)
 {
     close_all(h);
-    nftw(h->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scene_remove(h->directory);
 }
 
 static struct sl_slice
@@ -256,9 +116,11 @@ harness_call(struct harness *h, const char *method, const char *target, const ch
     call->gateway = &h->gateway;
     call->who = h->who;
     call->now_ms = h->now_ms;
+    call->now_ns = h->now_ms * SL_MILLI_NS;
     call->status = call->route->success;
     call->namespace_header = sl_slice_str(h->namespace_id);
     call->user_agent = sl_slice_str(h->user_agent);
+    call->idempotency_key = sl_slice_str(h->idempotency_key);
     call->body_text = sl_slice_str(body == NULL ? "{}" : body);
     cr_assert_eq(sl_json_parse(call->body_text, &call->body_doc, NULL), SL_OK, "%s", body);
     call->body = sl_json_root(call->body_doc);
@@ -267,11 +129,7 @@ harness_call(struct harness *h, const char *method, const char *target, const ch
         sl_call_fail(call, SL_API_FORBIDDEN, "the front would refuse this");
     else
         sl_runner_run(&h->gateway, call);
-    while (call->is_waiting) {
-        harness_turns++;
-        pending_work(call);
-        sl_runner_continue(&h->gateway, call, pending_then);
-    }
+    harness_turns += scene_finish(&h->gateway, call);
 
     sl_json_destroy(&h->doc);
     sl_free(h->text);
@@ -282,7 +140,6 @@ harness_call(struct harness *h, const char *method, const char *target, const ch
         cr_assert_eq(sl_json_parse(sl_slice_str(h->text), &h->doc, NULL), SL_OK, "%s", h->text);
         h->reply = sl_json_root(h->doc);
     }
-    cr_assert_null(call->txn);
     sl_call_destroy(&call);
     return h->status;
 }

@@ -6,14 +6,14 @@
 #ifndef SL_TESTS_GATEWAY_HARNESS_H
 #define SL_TESTS_GATEWAY_HARNESS_H
 
-#include "gateway/gateway.h"
-#include "object-store/blob.h"
+#include "tests/gateway/scene.h"
 
 struct harness {
     struct sl_gateway gateway;
-    struct sl_identity who;   /* Who calls next; the operator at first. */
-    const char *namespace_id; /* X-Namespace of the next calls; NULL: none. */
-    const char *user_agent;   /* NULL: none. */
+    struct sl_identity who;      /* Who calls next; the operator at first. */
+    const char *namespace_id;    /* X-Namespace of the next calls; NULL: none. */
+    const char *user_agent;      /* NULL: none. */
+    const char *idempotency_key; /* Likewise. */
     uint64_t now_ms;
     char directory[64];
     /* Of the last call; the reply lives until the next. */
@@ -23,14 +23,8 @@ struct harness {
     struct sl_json_doc *doc;
 };
 
-/* What stands for an embedding model; NULL: none is to be had. Fills `dimensions` numbers. */
-extern void (*harness_embed)(struct sl_slice text, float *ret_vector, uint32_t dimensions);
-
 /* How often a call's work was run; for tests to set to 0. */
 extern uint32_t harness_turns;
-
-/* The directory of the model that was dropped last. */
-extern char harness_dropped[128];
 
 void harness_init(struct harness *h);   /* Opens, and runs the first start. */
 void harness_reopen(struct harness *h); /* As after a restart. */

@@ -10,8 +10,8 @@
 #include "gateway/api.h"
 #include "gateway/relay.h"
 #include "runtime/alloc.h"
-#include "runtime/message.h"
 #include "runtime/random.h"
+#include "tests/runtime/message_again.h"
 
 #define BYTES_MAX 24
 
@@ -95,25 +95,6 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned in
 
 /* ---- reading them -------------------------------------------------------------------------- */
 
-static void
-check_again(const struct sl_msg *msg)
-{
-    struct sl_buf once = {0}, twice = {0}, text = {0};
-    struct sl_msg *back;
-    enum sl_err err;
-    sl_msg_encode(msg, &once);
-    struct sl_slice rest = sl_buf_slice(&once);
-    sl_assert(sl_msg_decode(&rest, &back, &err));
-    sl_assert(back != NULL && rest.size == 0);
-    sl_msg_encode(back, &twice);
-    sl_assert(sl_slice_equal(sl_buf_slice(&once), sl_buf_slice(&twice)));
-    sl_msg_print(back, &text);
-    sl_msg_destroy(&back);
-    sl_buf_deinit(&once);
-    sl_buf_deinit(&twice);
-    sl_buf_deinit(&text);
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -123,7 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     register_all();
     while (sl_msg_decode(&rest, &msg, &err)) {
         if (msg != NULL)
-            check_again(msg);
+            message_again_check(msg);
         sl_msg_destroy(&msg);
     }
     sl_assert(err == SL_OK ? rest.size == 0 : msg == NULL);

@@ -60,7 +60,7 @@ setup(void)
     harness_init(&h);
     harness_tenant(&h, "acme", "starter");
     harness_namespace(&h, "shop");
-    harness_embed = embed;
+    scene_embed = embed;
     cr_assert_eq(harness_call(&h, "POST", "/v1/buckets",
                               "{\"bucket_name\":\"items\",\"bucket_schema\":{\"properties\":{"
                               "\"content\":{\"type\":\"text\"}}}}"),
@@ -197,7 +197,7 @@ Test(retriever, refuses_what_cannot_run)
                  422);
     cr_expect_eq(harness_call(&h, "PATCH", "/v1/retrievers/find", "{\"stages\":[{}]}"), 422);
     cr_expect_eq(harness_call(&h, "POST", "/v1/retrievers", CREATE(SEARCH(""))), 409);
-    harness_embed = NULL; /* No model to be had. */
+    scene_embed = NULL; /* No model to be had. */
     cr_expect_eq(
         harness_call(&h, "POST", "/v1/retrievers/find/execute", "{\"inputs\":{\"query\":\"red\"}}"),
         503);

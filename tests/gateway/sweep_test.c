@@ -151,6 +151,6 @@ Test(sweep, a_deleted_model_is_forgotten_by_the_nodes)
     cr_assert_eq(sl_txn_commit(&txn), SL_OK);
     sl_buf_deinit(&key);
     cr_assert_eq(harness_call(&h, "DELETE", path, NULL), 200, "%s", h.text);
-    cr_assert_str_eq(harness_dropped, "models/9/ns/mine_1");
+    cr_assert_str_eq(scene_dropped, "models/9/ns/mine_1");
     sl_free(path);
 }

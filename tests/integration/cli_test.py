@@ -55,7 +55,12 @@ def models(server, client):
     run(server, client, "models", "upload", "/no/such", "--namespace", "cli", "--name", "probe",
         "--version", "1.0.0", code=1)
     assert model in run(server, client, "models", "list", "--namespace", "cli")
-    run(server, client, "models", "list", code=USAGE)
+    assert model in run(server, client, "models", "list")  # The only namespace.
+    client.make("namespace", "other", feature_extractors=lib.BOTH)
+    asked = server.run("models", "list", key=client.key)
+    lib.equal(asked.returncode, USAGE)
+    assert "cli" in asked.stderr and "other" in asked.stderr, asked.stderr
+    run(server, server.tenant("empty"), "models", "list", code=USAGE)
     assert "deployed" in run(server, client, "models", "deploy", model, "--namespace", "cli")
     run(server, client, "models", "delete", model, "--namespace", "cli")
     run(server, client, "models", "delete", model, "--namespace", "cli", code=REFUSED)
@@ -83,7 +88,9 @@ def keys(server, client):
     run(server, client, "keys", "rotate", "ci", "--overlap", "long", code=USAGE)
     client.post("/v1/organizations/users",
                 {"email": "ann@cli.local", "user_name": "Ann"}).expect(200)
-    run(server, client, "keys", "list", code=USAGE)
+    asked = server.run("keys", "list", key=client.key)
+    lib.equal(asked.returncode, USAGE)
+    assert "ann@cli.local" in asked.stderr, asked.stderr
     lib.equal(read(server, client, "keys", "list", "--user", "ann@cli.local")["results"], [])
 
 

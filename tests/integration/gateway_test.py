@@ -5,17 +5,20 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import archives
 import sluice_testlib as lib
 from worker_test import Worker, wait_nodes
 
 CONFIG = "nodes: 0\ncluster:\n  silence: 2s\n  listen: tcp://127.0.0.1:0\n"
+MORE = 50  # Replies that a stream has to have had before something happens to it.
 WORST_S = 5  # For an inference while the head is killed and comes back.
 REJOIN_S = 3  # A head that was killed is started again and serves through its gateways within.
 
@@ -24,6 +27,13 @@ def check_refusals(server):
     with lib.check("options that make no sense are refused"):
         for verb, *arguments in (
                 ["gateway"], ["gateway", "--head", "ipc:///x"], ["gateway", "--bogus"],
+                ["gateway", "--data", "/x", "--head", "ipc:///x", "--head", "ipc:///y"],
+                ["gateway", "--head", "ipc:///x", "--data", "/x", "--data", "/y"],
+                ["gateway", "--head", "ipc:///x", "--data", "/x", "--head", "tcp://h:1", "--data",
+                 "/y", "--cert", "/c"],
+                ["gateway", *["--head", "ipc:///x", "--data", "/x"] * 2],
+                ["gateway", *(part for i in range(17)
+                              for part in ("--head", f"ipc:///{i}", "--data", f"/{i}"))],
                 ["gateway", "--head", "ipc:///x", "--data", "/x", "--name", "a b"],
                 ["head"], ["head", "--data", "/x", "--http", "127.0.0.1:0"]):
             done = subprocess.run([lib.BINARY, verb, *arguments], capture_output=True, text=True,
@@ -140,8 +150,8 @@ def check_tcp(server, client):
                            stdout=subprocess.DEVNULL)
         shutil.copy(f"{folder}/known", f"{server.data}/cluster/allowed/")
         gateways = {name: lib.Gateway(
-            server, None, "--name", name, "--head", address["cluster"], "--cert",
-            f"{folder}/{name}", "--head-cert", f"{server.data}/cluster/head")
+            server, None, "--name", name, "--cert", f"{folder}/{name}", "--head-cert",
+            f"{server.data}/cluster/head", head=address["cluster"])
             for name in ("known", "stranger")}
         with lib.check("over tcp a gateway with an allowed certificate serves"):
             gateways["known"].start()
@@ -204,7 +214,7 @@ def check_drain(server, clients, gateways):
         statuses = []
         body = {"objects": [{"number": i, "content": "x" * 500} for i in range(90)]}
         def post():
-            with contextlib.suppress(ConnectionRefusedError): # It was quick to stop.
+            with contextlib.suppress(ConnectionError): # It was quick to stop.
                 statuses.append(clients[1].post("/v1/buckets/things/objects/batch", body).status)
         threads = [threading.Thread(target=post) for _ in range(8)]
         for thread in threads:
@@ -218,23 +228,39 @@ def check_drain(server, clients, gateways):
 
 
 class Stream:
-    """Inference requests through a gateway, one after another, until it is stopped."""
+    """The same request through a gateway, one after another, until it is stopped."""
 
-    def __init__(self, client, text):
-        self.client, self.text = client, text
+    def __init__(self, ask):
+        self.ask, self.error = ask, None
         self.replies, self.is_over = [], False
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
     def run(self):
-        while not self.is_over:
-            started = time.monotonic()
-            reply = infer(self.client, self.text)
-            self.replies.append((started, time.monotonic() - started, reply))
+        try:
+            while not self.is_over:
+                started = time.monotonic()
+                reply = self.ask()
+                self.replies.append((started, time.monotonic() - started, reply))
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
 
     def stop(self):
         self.is_over = True
         self.thread.join(60)
+        if self.error:
+            raise self.error
+
+
+def wait_more(streams, count=MORE, seconds=60):
+    """Until each stream has had so many more replies."""
+    wanted = [len(stream.replies) + count for stream in streams]
+    deadline = time.monotonic() + seconds
+    while any(len(stream.replies) < least and not stream.error
+              for stream, least in zip(streams, wanted)):
+        assert time.monotonic() < deadline, \
+            f"{[len(stream.replies) for stream in streams]} replies, not {wanted}"
+        time.sleep(0.01)
 
 
 def infer(client, text, name="text_hash_v1"):
@@ -295,8 +321,8 @@ def check_stream(streams, killed, restarted):
 
 def check_head_death(server, clients, bucket):
     """kill -9 of the head with a job under way: gateways say so, rejoin, and nothing is lost."""
-    streams = [Stream(client, "a text to embed") for client in clients]
-    time.sleep(0.5)
+    streams = [Stream(partial(infer, client, "a text to embed")) for client in clients]
+    wait_more(streams)
     objects, task = submit(clients[0], bucket, 3000)
     killed = time.monotonic()
     os.kill(server.process.pid, signal.SIGKILL)
@@ -313,7 +339,7 @@ def check_head_death(server, clients, bucket):
     with lib.check("an inference that was never served waits for the head"):
         reply = infer(clients[0], "x", "no_such_model")
         lib.equal((reply.status, reply.json["error"]["details"]["reason"]), (503, "head_away"))
-    time.sleep(1)
+    wait_more(streams)
     started = time.monotonic()
     server.start()
     with lib.check(f"gateways join a head that came back within {REJOIN_S} s"):
@@ -322,11 +348,39 @@ def check_head_death(server, clients, bucket):
                 assert time.monotonic() < started + REJOIN_S, "not yet"
                 time.sleep(0.02)
         print(f"# served again {time.monotonic() - started:.2f} s after the start")
-    time.sleep(2)
+    wait_more(streams, 4 * MORE)
     check_stream(streams, killed, started)
     with lib.check("the job that ran goes on to its end"):
         lib.equal(clients[1].wait_task(task, 120)["status"], "COMPLETED")
     return objects
+
+
+def check_upload_meanwhile(server, client):
+    """The head is killed and starts again while a gateway receives a file for it."""
+    mark = b"halfway"
+    archive = archives.archive(archives.member("x", b"no model"))
+    body = b"".join(b'--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+                    % (mark, name, more, value) for name, more, value in (
+                        (b"name", b"", b"nothing"), (b"version", b"", b"1.0.0"),
+                        (b"model_format", b"", b"safetensors"),
+                        (b"file", b'; filename="m.tar.gz"', archive))) + b"--%s--\r\n" % mark
+    head = (f"POST /v1/namespaces/{client.namespace}/models HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {client.key}\r\nContent-Length: {len(body)}\r\n"
+            f"Content-Type: multipart/form-data; boundary={mark.decode()}\r\n\r\n").encode()
+    with lib.check("a file that was on its way while the head died and came back is not lost"), \
+            socket.create_connection(("127.0.0.1", client.port), 60) as link:
+        link.sendall(head + body[:-20])
+        folder = f"{server.data}/blobs/tmp"
+        lib.wait_until("the body begins to be stored", lambda: os.listdir(folder))
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(10)
+        server.start()
+        lib.wait_until("the head is back",
+                       lambda: client.get("/v1/buckets/things").status == 200)
+        link.sendall(body[-20:])
+        status = int(link.recv(1000).split()[1])
+        assert status in (403, 422), status
+        lib.equal(os.listdir(folder), [], "files left in blobs/tmp")
 
 
 def check_exactly_once(client, collection, objects):
@@ -359,6 +413,7 @@ def run(server):
         check_drain(server, clients, gateways)
         objects += check_head_death(server, clients, bucket)
         check_exactly_once(clients[1], collection, objects)
+        check_upload_meanwhile(server, clients[1])
         with lib.check("all of them end as they should"):
             for worker in workers:
                 lib.equal(worker.stop(), 0, "a worker's exit status")

@@ -137,7 +137,7 @@ class Cluster:
 
     def wait_nodes(self, *numbers, seconds=SILENCE_S + SLACK_S):
         wanted, started = {f"w{number}" for number in numbers}, time.monotonic()
-        links.wait_until(f"the nodes are {wanted}", lambda: links.names(self.operator) == wanted,
+        lib.wait_until(f"the nodes are {wanted}", lambda: links.names(self.operator) == wanted,
                          seconds)
         return time.monotonic() - started
 
@@ -157,7 +157,7 @@ class Cluster:
         def are_all():
             at_work = {pid for pid, _ in links.read_starts(self.starts)[seen:]}
             return all(at_work & set(self.network.processes(number)) for number in numbers)
-        links.wait_until(f"hosts {numbers} work", are_all, 20)
+        lib.wait_until(f"hosts {numbers} work", are_all, 20)
 
     def close(self):
         for worker in self.workers.values():

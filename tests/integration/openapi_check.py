@@ -179,16 +179,18 @@ class Contract:
             yield f"the body is no JSON: {error}", None
 
     def events(self, text, schema):
-        """Every frame of a stream is one line of data, JSON that the schema describes; comments
-        and `[DONE]` are none."""
+        """Every frame of a stream has one line of data, JSON that the schema describes; comments
+        and `[DONE]` are none. Other fields may come before it."""
         frames = text.decode("utf-8").split("\n\n")
         if frames.pop():
             yield "the stream ends within a frame"
         if not frames:
             yield "the stream has no event"
         for number, frame in enumerate(frames):
-            data = frame.removeprefix("data: ")
-            if frame.startswith(":") or data == "[DONE]":
+            lines = [line for line in frame.split("\n")
+                     if not line.startswith(("id: ", "event: ", "retry: "))]
+            data = "\n".join(lines).removeprefix("data: ")
+            if data.startswith(":") or data == "[DONE]":
                 continue
             try:
                 yield from self.schema.errors(json.loads(data), schema, f"event {number}")

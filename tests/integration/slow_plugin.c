@@ -5,22 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sluice/extractor.h"
-
-static int
-create(const struct sluice_host *host, const struct sluice_config *config, void **ret_instance,
-       struct sluice_error *ret_error)
-{
-    (void)host, (void)config, (void)ret_error;
-    *ret_instance = NULL;
-    return 0;
-}
-
-static void
-destroy(void *instance)
-{
-    (void)instance;
-}
+#include "plain_plugin.h"
 
 static void
 note_start(void)
@@ -43,9 +28,7 @@ process(void *instance, const struct sluice_item *items, uint32_t count,
         const struct sluice_sink *sink)
 {
     static const struct timespec pause = {.tv_nsec = 20000000};
-    static const char fields[] = "{\"was\":\"processed\"}";
-    struct sluice_output output = {
-        .size = sizeof(output), .fields = fields, .fields_bytes = sizeof(fields) - 1};
+    struct sluice_output output = plain_output();
     (void)instance, (void)items;
     for (uint32_t i = 0; i < count; i++) {
         note_start();
@@ -56,16 +39,4 @@ process(void *instance, const struct sluice_item *items, uint32_t count,
     return 0;
 }
 
-SLUICE_EXTRACTOR_EXPORT const struct sluice_extractor *
-sluice_extractor_entry(void)
-{
-    static const struct sluice_extractor extractor = {.size = sizeof(extractor),
-                                                      .abi = SLUICE_EXTRACTOR_ABI,
-                                                      .name = "slow_extractor",
-                                                      .version = "v1",
-                                                      .description = "Takes its time.",
-                                                      .create = create,
-                                                      .destroy = destroy,
-                                                      .process = process};
-    return &extractor;
-}
+PLAIN_PLUGIN("slow_extractor", "Takes its time.", process)

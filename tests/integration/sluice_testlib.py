@@ -66,6 +66,14 @@ def finish():
     sys.exit(1 if failures else 0)
 
 
+def wait_until(what, wanted, seconds=15):
+    """Until wanted() is true; looked at often, so that a test waits no longer than it must."""
+    deadline = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
 def equal(found, wanted, what="value"):
     if found != wanted:
         raise AssertionError(f"{what} is {found!r}, not {wanted!r}")
@@ -213,10 +221,12 @@ def head_command(data, dashboard_port, config=None):
 
 
 class Gateway:
-    """`sluice gateway` before the head of a server."""
+    """`sluice gateway` before the head of a server, and before those of others."""
 
-    def __init__(self, server, port=None, *options):
+    def __init__(self, server, port=None, *options, head=None, others=()):
         self.server, self.port, self.options = server, port or free_port(), options
+        self.heads = [option for each in (server, *others) for option in (
+            "--head", head or f"ipc://{each.data}/run/head", "--data", each.data)]
         self.log_path = f"{server.data}-gateway-{self.port}.log"
         self.process = None
         atexit.register(self.remove)
@@ -225,8 +235,8 @@ class Gateway:
         """Until it has joined: what needs a head is answered."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "gateway", "--head", f"ipc://{self.server.data}/run/head", "--data",
-                 self.server.data, "--http", f"127.0.0.1:{self.port}", *self.options],
+                [BINARY, "gateway", *self.heads, "--http", f"127.0.0.1:{self.port}",
+                 *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, MARK: self.server.mark}, start_new_session=True)
         deadline = time.monotonic() + seconds
@@ -353,11 +363,17 @@ class Server:
             "isolation_level": "logical"}).expect(201)
         return Client(self.port, reply["api_key"])
 
-    def run(self, *arguments, key=None):
-        """A verb of the command line, against this server."""
+    def begin(self, *arguments, key=None):
+        """A verb of the command line, against this server: a process that runs."""
         env = {**os.environ, **({"SLUICE_API_KEY": key} if key else {})}
-        return subprocess.run([BINARY, *arguments, "--url", f"http://127.0.0.1:{self.port}"],
-                              capture_output=True, text=True, timeout=60, env=env, check=False)
+        return subprocess.Popen([BINARY, *arguments, "--url", f"http://127.0.0.1:{self.port}"],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+
+    def run(self, *arguments, key=None):
+        """The same, until it has ended."""
+        ran = self.begin(*arguments, key=key)
+        out, err = ran.communicate(timeout=60)
+        return subprocess.CompletedProcess(ran.args, ran.returncode, out, err)
 
 
 BOTH = [{"feature_extractor_name": name, "version": "v1"}

@@ -6,6 +6,8 @@ Each reply is checked against the document by the client itself (openapi_check.p
 what makes every operation succeed. A route that is added and not called here fails the last check.
 """
 import re
+import shutil
+import tempfile
 
 import archives
 import openapi_check
@@ -41,6 +43,13 @@ def organization(client, operator):
     for order in ("cordon", "uncordon"):
         operator.post(f"/v1/cluster/nodes/{node}/{order}").expect(200)
     operator.post(f"/v1/cluster/nodes/{node}/drain").expect(409)  # The head would start it again.
+    operator.get("/v1/cluster").expect(200)
+    queue = "/v1/cluster/queues/surface:cpu"
+    for order in ("pause", "drain", "resume"):
+        client.post(f"{queue}/{order}").expect(200)
+    operator.call("PATCH", queue, {"weight": 2}).expect(200)
+    client.get(queue).expect(200)
+    client.get("/v1/cluster/queues").expect(200)
     client.get("/v1/tenants/surface").expect(200)
     client.get("/v1/organizations").expect(200)
     users = "/v1/organizations/users"
@@ -56,6 +65,38 @@ def organization(client, operator):
     client.call("PATCH", one, {"user_name": "Anne"}).expect(200)
     client.call("DELETE", one).expect(200)
     client.call("PATCH", "/v1/organizations", {"organization_name": "Surface"}).expect(200)
+
+
+def own_queues(client, operator):
+    queue = "/v1/queues/surface"
+    client.call("PUT", queue, {}).expect(200)
+    client.get("/v1/queues").expect(200)
+    client.get(queue).expect(200)
+    client.call("PATCH", queue, {"running_max": 9}).expect(200)
+    jobs = [{"payload": n, "retain_ms": 60000} for n in range(4)]
+    ids = [item["job_id"] for item in client.post(
+        f"{queue}/jobs", {"jobs": jobs}).expect(200)["results"]]
+    client.get(f"{queue}/jobs").expect(200)
+    client.get(f"{queue}/peek").expect(200)
+    job = client.post(f"{queue}/lease", {}).expect(200)["jobs"][0]
+    lease = {"job_id": job["job_id"], "epoch": job["epoch"]}
+    client.post(f"{queue}/extend", {"leases": [lease]}).expect(200)
+    client.post(f"{queue}/ends", {"ends": [{**lease, "outcome": "done"}]}).expect(200)
+    client.get(f"{queue}/jobs/{ids[0]}").expect(200)
+    client.get(f"{queue}/jobs/{ids[0]}/events").expect(200)
+    client.call("PATCH", f"{queue}/jobs/{ids[1]}", {"priority": 2}).expect(200)
+    client.post(f"{queue}/jobs/{ids[1]}/cancel").expect(200)
+    client.post(f"{queue}/jobs/{ids[1]}/retry").expect(200)
+    client.call("DELETE", f"{queue}/jobs/{ids[0]}").expect(200)
+    for what in ("cancel", "retry", "delete"):
+        client.post(f"{queue}/jobs/{what}", {}).expect(200)
+    client.get(f"{queue}/events").expect(200)
+    client.get(f"{queue}/events/stream").expect(200)
+    client.post("/v1/cluster/queues/surface:surface/stop").expect(200)
+    client.call("DELETE", queue).expect(200)
+    place = tempfile.mkdtemp(prefix="sluice-surface-")
+    operator.post("/v1/cluster/backup", {"path": f"{place}/copy"}).expect(200)
+    shutil.rmtree(place)
 
 
 def namespaces(client):
@@ -260,6 +301,7 @@ def main():
 
     step("public", public)
     step("organization", organization, server.operator())
+    step("own queues", own_queues, server.operator())
     step("namespaces", namespaces)
     step("buckets", buckets)
     step("uploads", uploads)

@@ -226,6 +226,23 @@ Test(blob, that_was_left_can_be_dropped)
     cr_assert_eq(leftovers(), 0);
 }
 
+Test(blob, what_another_process_writes_outlives_an_open)
+{
+    struct sl_blobs *owner = NULL;
+    struct sl_blob_writer *w = NULL;
+    struct sl_blob blob;
+    char name[SL_BLOB_LEFT_SIZE];
+    int fd = -1;
+    cr_assert_eq(sl_blob_writer_create(blobs, 100, &w), SL_OK);
+    cr_assert_eq(sl_blob_writer_append(w, "abc", 3), SL_OK);
+    cr_assert_eq(sl_blobs_open(directory, true, &owner), SL_OK);
+    cr_assert_eq(sl_blob_writer_append(w, "def", 3), SL_OK);
+    cr_assert_eq(sl_blob_writer_leave(&w, &blob, name), SL_OK);
+    cr_assert_eq(sl_blob_take(owner, name, &fd), SL_OK);
+    (void)close(fd);
+    sl_blobs_close(&owner);
+}
+
 Test(blob, joining_a_directory_leaves_what_others_write_alone)
 {
     struct sl_blobs *other = NULL;

@@ -4,27 +4,49 @@
  * are, the queue stays whole: what it writes as a snapshot it reads back to the same bytes.
  *
  *   first byte even: the rest is a snapshot
- *   first byte odd:  blocks of u8 size | u8 scope | event; size 0 leases, and releases every other
+ *   first byte odd:  blocks of u8 size | u8 scope | event; size 0 leases, releases every other,
+ * sweeps
  */
 #include <stdlib.h>
 
-#include "queue/queue.h"
+#include "queue/events.h"
+#include "queue/look.h"
+#include "queue/sweep.h"
 #include "runtime/report.h"
 
 static void
 check_round_trip(struct sl_queue *q)
 {
-    struct sl_buf first = {0}, second = {0};
+    struct sl_buf first = {0};
     sl_queue_snapshot(q, &first);
     struct sl_queue *other = sl_queue_create();
     if (sl_queue_restore(other, sl_buf_slice(&first)) != SL_OK)
         abort();
-    sl_queue_snapshot(other, &second);
-    if (!sl_slice_equal(sl_buf_slice(&first), sl_buf_slice(&second)))
+    if (sl_queue_digest(q) != sl_queue_digest(other))
         abort();
+    for (uint32_t segment = 0; segment < 300; segment++) {
+        if (sl_queue_held(q, segment) != sl_queue_held(other, segment))
+            abort();
+    }
     sl_queue_destroy(&other);
     sl_buf_deinit(&first);
-    sl_buf_deinit(&second);
+}
+
+/* What is due is swept, as whoever owns the queue would. */
+static void
+sweep_some(struct sl_queue *q, uint8_t dice)
+{
+    struct sl_buf events = {0};
+    struct sl_swept swept;
+    struct sl_scope scope;
+    struct sl_slice event;
+    uint32_t count = sl_queue_sweep(q, dice * UINT64_C(1000), &events, &swept);
+    if (count > SL_QUEUE_SWEEP_MAX + SL_QUEUE_PURGE_MAX || (count == 0) != (events.size == 0))
+        abort();
+    struct sl_reader r = sl_reader(sl_buf_slice(&events));
+    while (sl_events_next(&r, &scope, &event))
+        sl_queue_apply(q, scope, event, (struct sl_log_at){1, 0});
+    sl_buf_deinit(&events);
 }
 
 static void
@@ -43,6 +65,8 @@ lease_some(struct sl_queue *q, uint8_t dice)
         (void)sl_queue_release_holder(q, dice % 5);
     if (dice % 16 == 1)
         (void)sl_queue_expire(q, dice, &id);
+    if (dice % 16 == 2)
+        sweep_some(q, dice);
 }
 
 static void
@@ -56,7 +80,7 @@ run_events(struct sl_queue *q, struct sl_reader *r)
         if (size == 0)
             lease_some(q, dice);
         else
-            sl_queue_apply(q, (struct sl_scope){dice % 4}, event);
+            sl_queue_apply(q, (struct sl_scope){dice % 4}, event, (struct sl_log_at){dice + 1u, 0});
     }
 }
 

@@ -7,8 +7,11 @@
 #include "runtime/alloc.h"
 #include "runtime/buf.h"
 #include "runtime/catalogue.h"
+#include "runtime/catalogue_memory.h"
+#include "runtime/random.h"
 
 static char path[] = "/tmp/sluice-catalogue-XXXXXX";
+static struct sl_catalogue_memory *memory; /* NULL: the file is opened. */
 static const struct sl_scope one = {1}, two = {2};
 
 static void
@@ -29,7 +32,8 @@ static struct sl_catalogue *
 open_catalogue(uint64_t map_size)
 {
     struct sl_catalogue *c = NULL;
-    struct sl_catalogue_options options = {.path = path, .map_size_bytes = map_size};
+    struct sl_catalogue_options options = {
+        .path = path, .map_size_bytes = map_size, .memory = memory};
     cr_assert_eq(sl_catalogue_open(&options, &c), SL_OK);
     return c;
 }
@@ -40,9 +44,20 @@ put(struct sl_catalogue *c, struct sl_scope scope, const char *key, const char *
     cr_assert_eq(sl_catalogue_put(c, scope, 7, sl_slice_str(key), sl_slice_str(value)), SL_OK);
 }
 
+/* What holds for rows in a file holds for rows in memory. */
+static void
+on_both(void (*check)(void))
+{
+    check();
+    memory = sl_catalogue_memory_create();
+    check();
+    sl_catalogue_memory_destroy(&memory);
+}
+
 TestSuite(catalogue, .init = setup, .fini = teardown);
 
-Test(catalogue, keeps_what_is_committed_and_drops_the_rest)
+static void
+keeps(void)
 {
     struct sl_catalogue *c = open_catalogue(0);
     struct sl_slice value;
@@ -68,10 +83,16 @@ Test(catalogue, keeps_what_is_committed_and_drops_the_rest)
     sl_catalogue_close(&c);
 }
 
-Test(catalogue, is_open_once)
+Test(catalogue, keeps_what_is_committed_and_drops_the_rest)
+{
+    on_both(keeps);
+}
+
+static void
+opens_once(void)
 {
     struct sl_catalogue *c = open_catalogue(0), *again = NULL;
-    struct sl_catalogue_options options = {.path = path};
+    struct sl_catalogue_options options = {.path = path, .memory = memory};
     cr_assert_eq(sl_catalogue_open(&options, &again), SL_EBUSY);
     cr_assert_null(again);
     sl_catalogue_close(&c);
@@ -79,7 +100,13 @@ Test(catalogue, is_open_once)
     sl_catalogue_close(&c);
 }
 
-Test(catalogue, refuses_keys_that_are_empty_or_too_long)
+Test(catalogue, is_open_once)
+{
+    on_both(opens_once);
+}
+
+static void
+refuses(void)
 {
     struct sl_catalogue *c = open_catalogue(0);
     char key[SL_KEY_SIZE_MAX + 1];
@@ -93,6 +120,11 @@ Test(catalogue, refuses_keys_that_are_empty_or_too_long)
     cr_assert_eq(sl_catalogue_get(c, one, 7, sl_slice(key, SL_KEY_SIZE_MAX), &value), SL_OK);
     cr_assert_eq(value.size, 0);
     sl_catalogue_close(&c);
+}
+
+Test(catalogue, refuses_keys_that_are_empty_or_too_long)
+{
+    on_both(refuses);
 }
 
 static void
@@ -113,7 +145,8 @@ expect_scan(struct sl_catalogue *c, const char *prefix, const char *after, bool 
     sl_buf_deinit(&got);
 }
 
-Test(catalogue, scans_one_scope_and_prefix_both_ways)
+static void
+scans(void)
 {
     struct sl_catalogue *c = open_catalogue(0);
     static const char *const keys[] = {"a", "b", "b/1", "b/2", "b/3", "c", "\xff", "\xff\xff"};
@@ -144,6 +177,11 @@ Test(catalogue, scans_one_scope_and_prefix_both_ways)
     sl_catalogue_close(&c);
 }
 
+Test(catalogue, scans_one_scope_and_prefix_both_ways)
+{
+    on_both(scans);
+}
+
 Test(catalogue, says_in_time_that_the_map_is_full)
 {
     struct sl_catalogue *c = open_catalogue(4 * SL_MIB);
@@ -168,4 +206,75 @@ Test(catalogue, says_in_time_that_the_map_is_full)
     cr_assert_eq(sl_catalogue_commit(c, false), SL_OK);
     cr_assert(sl_catalogue_has_room(c, 20, 20 * sizeof(value)));
     sl_catalogue_close(&c);
+}
+
+/* ---- both at once -------------------------------------------------------------------------- */
+
+/* All rows of a table, both ways. */
+static void
+read_all(struct sl_catalogue *c, struct sl_buf *out)
+{
+    for (int is_reverse = 0; is_reverse < 2; is_reverse++) {
+        struct sl_scan scan;
+        sl_catalogue_scan(c, one, 7, sl_slice(NULL, 0), sl_slice(NULL, 0), is_reverse, &scan);
+        while (sl_scan_next(&scan)) {
+            sl_buf_append_block(out, scan.key);
+            sl_buf_append_block(out, scan.value);
+        }
+        sl_scan_end(&scan);
+    }
+}
+
+static void
+write_both(struct sl_catalogue *both[2], struct sl_random *random)
+{
+    char key[16];
+    uint64_t value = sl_random_u64(random), what = sl_random_below(random, 4);
+    snprintf(key, sizeof(key), "%u", (unsigned)sl_random_below(random, 500));
+    for (int i = 0; i < 2; i++) {
+        struct sl_slice bytes = sl_slice(&value, what * 2);
+        enum sl_err err = what == 0 ? sl_catalogue_del(both[i], one, 7, sl_slice_str(key))
+                                    : sl_catalogue_put(both[i], one, 7, sl_slice_str(key), bytes);
+        cr_assert_eq(err, SL_OK);
+    }
+}
+
+static void
+open_both(struct sl_catalogue *both[2], struct sl_catalogue_memory *rows)
+{
+    memory = NULL;
+    both[0] = open_catalogue(0);
+    memory = rows;
+    both[1] = open_catalogue(0);
+}
+
+Test(catalogue, is_the_same_in_memory_as_in_a_file)
+{
+    struct sl_catalogue_memory *rows = sl_catalogue_memory_create();
+    struct sl_catalogue *both[2];
+    struct sl_random random;
+    sl_random_seed(&random, 3);
+    open_both(both, rows);
+    for (int round = 0; round < 60; round++) {
+        for (int i = 0; i < 100; i++)
+            write_both(both, &random);
+        struct sl_buf file = {0}, heap = {0};
+        read_all(both[0], &file);
+        read_all(both[1], &heap);
+        cr_assert(sl_slice_equal(sl_buf_slice(&file), sl_buf_slice(&heap)), "round %d", round);
+        cr_assert_gt(file.size, 0);
+        sl_buf_deinit(&file);
+        sl_buf_deinit(&heap);
+        for (int i = 0; i < 2; i++) {
+            if (round % 3 != 0) /* Else what was written is dropped. */
+                cr_assert_eq(sl_catalogue_commit(both[i], false), SL_OK);
+            if (round % 3 != 1)
+                sl_catalogue_close(&both[i]);
+        }
+        if (round % 3 != 1)
+            open_both(both, rows);
+    }
+    for (int i = 0; i < 2; i++)
+        sl_catalogue_close(&both[i]);
+    sl_catalogue_memory_destroy(&rows);
 }

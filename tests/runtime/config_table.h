@@ -5,7 +5,7 @@
 
 #include "runtime/config.h"
 
-enum { KEY_BOOL, KEY_INT, KEY_SIZE, KEY_DURATION, KEY_STRING, KEY_FLOAT, KEY_FREE };
+enum { KEY_BOOL, KEY_INT, KEY_SIZE, KEY_DURATION, KEY_STRING, KEY_FLOAT, KEY_FREE, KEY_MAP };
 
 static const struct sl_config_key table[] = {
     {"http.enabled", SL_CONFIG_BOOL, "true", 0, 0, "", "Whether to listen."},
@@ -15,6 +15,7 @@ static const struct sl_config_key table[] = {
     {"name", SL_CONFIG_STRING, "it's", 1, 40, "", "Of the node."},
     {"share", SL_CONFIG_FLOAT, "0.5", 0, 1, "of the machine", "How much to take."},
     {"log.free", SL_CONFIG_INT, "-1", 0, 0, "", "Any number."},
+    {"http.groups", SL_CONFIG_MAP, "", 0, 200, "", "By name."},
 };
 
 #endif

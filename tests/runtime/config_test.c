@@ -57,6 +57,45 @@ Test(config, reads_a_file)
     sl_free(error);
 }
 
+static enum sl_err
+parse(struct sl_config *config, const char *text, char **ret_error)
+{
+    return sl_config_parse(config, "f", sl_slice_str(text), ret_error);
+}
+
+Test(config, keeps_a_mapping_of_the_users_own_names)
+{
+    struct sl_config *config = defaults();
+    char *error;
+    cr_assert_str_eq(sl_config_string(config, KEY_MAP), "");
+    cr_assert_eq(
+        parse(config, "http:\n  groups:\n    cpu: {min: 1, max: '2'}\n    \"a.b\":\n", &error),
+        SL_OK, "%s", error);
+    cr_assert_str_eq(sl_config_string(config, KEY_MAP),
+                     "{\"cpu\":{\"min\":\"1\",\"max\":\"2\"},\"a.b\":\"\"}");
+    struct sl_buf text = {0};
+    sl_config_print(config, &text);
+    cr_assert_eq(parse(config, sl_buf_text(&text), &error), SL_OK, "%s", error);
+    cr_assert_not_null(strstr(sl_config_string(config, KEY_MAP), "\"a.b\":\"\""));
+    sl_buf_deinit(&text);
+    cr_assert_eq(parse(config, "http.groups: cpu gpu", &error), SL_OK, "%s", error);
+    cr_assert_str_eq(sl_config_string(config, KEY_MAP), "cpu gpu");
+    static const char *const bad[][2] = {
+        {"http.groups: {a: 1, a: 2}", "f:1: key http.groups.a: given twice"},
+        {"http.groups: {a: {b: [1]}}", "f:1: key http.groups.a.b: a list"},
+        {"http.groups: {[a]: 1}", "expected a key"},
+        {"http.groups: {'': 1}", "empty"},
+        {"http.groups: '{no'", "expected keys or a text"},
+        {"http.groups: {a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}}", "too deeply"},
+    };
+    for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
+        cr_assert_eq(parse(config, bad[i][0], &error), SL_EINVAL, "%s", bad[i][0]);
+        cr_expect_not_null(strstr(error, bad[i][1]), "%s", error);
+        sl_free(error);
+    }
+    sl_config_destroy(&config);
+}
+
 Test(config, names_line_and_key_of_every_error)
 {
     static const struct {

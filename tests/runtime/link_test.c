@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-
 #include <sys/stat.h>
 #include <zmq.h>
 
@@ -11,119 +9,10 @@
 #include "runtime/cert.h"
 #include "runtime/limits.h"
 #include "runtime/link.h"
-#include "runtime/report.h"
 #include "runtime/time.h"
-#include "tests/runtime/test_protocol.h"
+#include "tests/runtime/link_stage.h"
 
-#define HUB 1
-
-static char directory[64], endpoint[96];
-
-static void
-setup(void)
-{
-    sl_report_level_set(SL_REPORT_ERROR);
-    test_protocol_register();
-    snprintf(directory, sizeof(directory), "/tmp/sluice-link-XXXXXX");
-    cr_assert_not_null(mkdtemp(directory));
-    snprintf(endpoint, sizeof(endpoint), "ipc://%s/hub", directory);
-}
-
-static void
-clean(void)
-{
-    char *command = sl_format("rm -rf %s", directory);
-    cr_assert_eq(system(command), 0);
-    sl_free(command);
-}
-
-TestSuite(link, .init = setup, .fini = clean, .timeout = 60);
-
-/* All that is there: whoever waits for a message lets the others take part in their handshakes. */
-static struct sl_links *all[8];
-
-static struct sl_links *
-keep(struct sl_links *l)
-{
-    for (uint32_t i = 0; i < SL_COUNT_OF(all); i++) {
-        if (all[i] == NULL) {
-            all[i] = l;
-            return l;
-        }
-    }
-    cr_assert_fail("too many links");
-    return NULL;
-}
-
-static void
-drop(struct sl_links **l)
-{
-    for (uint32_t i = 0; i < SL_COUNT_OF(all); i++) {
-        if (all[i] == *l)
-            all[i] = NULL;
-    }
-    sl_links_destroy(l);
-}
-
-static struct sl_links *
-hub_create(void)
-{
-    struct sl_links *hub = keep(sl_links_create(HUB));
-    cr_assert_eq(sl_links_listen(hub, endpoint), SL_OK);
-    return hub;
-}
-
-static struct sl_links *
-spoke_create(uint32_t node)
-{
-    struct sl_links *spoke = keep(sl_links_create(node));
-    cr_assert_eq(sl_links_connect(spoke, HUB, endpoint), SL_OK);
-    return spoke;
-}
-
-static enum sl_err
-send_one(struct sl_links *l, uint32_t to, uint64_t number, struct sl_slice bytes)
-{
-    struct sl_m_every body = {.number = number, .first = bytes};
-    struct sl_msg *msg = sl_msg_create(SL_M_every, &body);
-    msg->to.node = to;
-    enum sl_err err = sl_links_add(l, msg);
-    sl_msg_destroy(&msg);
-    return err;
-}
-
-/* The next message; NULL when none comes in the time. Nobody else may get one meanwhile. */
-static struct sl_msg *
-wait_for(struct sl_links *l, int timeout_ms)
-{
-    uint64_t end_ns = sl_time_mono_ns() + (uint64_t)timeout_ms * SL_MILLI_NS;
-    for (;;) {
-        struct sl_msg *msg = sl_links_receive(l);
-        if (msg != NULL || sl_time_mono_ns() > end_ns)
-            return msg;
-        for (uint32_t i = 0; i < SL_COUNT_OF(all); i++) {
-            if (all[i] != NULL && all[i] != l)
-                cr_assert_null(sl_links_receive(all[i]));
-        }
-        int fds[8];
-        struct pollfd polls[8];
-        uint32_t count = sl_links_fds(l, fds, 8);
-        for (uint32_t i = 0; i < count; i++)
-            polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-        poll(polls, count, 1);
-    }
-}
-
-static void
-expect(struct sl_links *l, uint32_t from, uint64_t number, size_t size)
-{
-    struct sl_msg *msg = wait_for(l, 20000);
-    cr_assert_not_null(msg, "message %llu did not come", (unsigned long long)number);
-    cr_assert_eq(SL_BODY(msg, every)->number, number);
-    cr_assert_eq(SL_BODY(msg, every)->first.size, size);
-    cr_assert_eq(msg->from.node, from);
-    sl_msg_destroy(&msg);
-}
+TestSuite(link, .init = link_stage_set, .fini = link_stage_strike, .timeout = 60);
 
 Test(link, a_message_as_large_as_a_frame_comes_and_a_larger_one_is_refused)
 {
@@ -408,6 +297,56 @@ Test(link, its_watcher_hears_of_links_that_come_and_go)
     drop(&hub);
 }
 
+/* What a second actor does about the end of a session must come before what the next one brings. */
+Test(link, two_watchers_hear_of_a_session_before_what_its_successor_sends)
+{
+    struct sl_links_options options = {
+        .node = HUB, .watcher = 5, .watcher_too = 6, .dead_ns = 300 * SL_MILLI_NS};
+    struct sl_links *hub = keep(sl_links_create_with(&options));
+    cr_assert_eq(sl_links_listen(hub, endpoint), SL_OK);
+    for (uint64_t run = 1; run <= 2; run++) {
+        struct sl_links *spoke = keep(sl_links_create_with(
+            &(struct sl_links_options){.node = 7, .name = "worker-7", .boot = run}));
+        cr_assert_eq(sl_links_connect(spoke, HUB, endpoint), SL_OK);
+        cr_assert_eq(send_one(spoke, HUB, run, sl_slice_str("")), SL_OK);
+        sl_links_flush(spoke);
+        for (uint32_t kind = run == 1; kind < 2; kind++) {
+            for (uint32_t actor = 5; actor <= 6; actor++) {
+                struct sl_msg *msg = expect_link(hub, kind == 0 ? SL_M_peer_down : SL_M_peer_up);
+                cr_assert_eq(msg->to.actor, actor);
+                sl_msg_destroy(&msg);
+            }
+        }
+        expect(hub, 7, run, 0);
+        drop(&spoke);
+    }
+    drop(&hub);
+}
+
+Test(link, a_node_that_was_disconnected_can_be_connected_to_again_and_often)
+{
+    struct sl_links *hub = hub_create(), *spoke = keep(sl_links_create(7));
+    sl_links_disconnect(spoke, HUB);
+    for (uint64_t i = 1; i <= 100; i++) {
+        cr_assert_eq(sl_links_connect(spoke, HUB, endpoint), SL_OK, "the %zuth time", (size_t)i);
+        cr_assert_eq(sl_links_connect(spoke, HUB, endpoint), SL_EEXIST);
+        cr_assert_eq(send_one(spoke, HUB, i, sl_slice_str("")), SL_OK);
+        cr_assert_eq(send_one(spoke, HUB, 1000 + i, sl_slice_str("")), SL_OK);
+        sl_links_flush(spoke);
+        expect(hub, 7, i, 0);
+        expect(hub, 7, 1000 + i, 0);
+        cr_assert_eq(send_one(hub, 7, i, sl_slice_str("")), SL_OK);
+        cr_assert_eq(send_one(hub, 7, i, sl_slice_str("")), SL_OK);
+        sl_links_flush(hub);
+        expect(spoke, HUB, i, 0); /* And the rest of the frame is dropped. */
+        sl_links_disconnect(spoke, HUB);
+        cr_assert_eq(send_one(spoke, HUB, 0, sl_slice_str("")), SL_ENOTFOUND);
+        cr_assert_null(sl_links_receive(spoke));
+    }
+    drop(&spoke);
+    drop(&hub);
+}
+
 Test(link, a_peer_whose_connection_broke_is_given_up_long_before_a_silent_one)
 {
     struct sl_links_options options = {
@@ -505,7 +444,7 @@ struct foreigner {
     void *context, *socket;
 };
 
-/* A bare DEALER with an identity of ours, or none. */
+/* A bare DEALER with a routing id of ours, or none. */
 static struct foreigner
 foreigner_create(bool has_identity)
 {
@@ -535,18 +474,19 @@ say(const struct foreigner *f, const void *bytes, size_t size)
 
 Test(link, frames_that_are_none_are_counted_and_dropped)
 {
-    struct sl_links *hub = hub_create(), *spoke = spoke_create(7);
+    struct sl_links *hub = listen_tcp(&(struct sl_links_options){.node = HUB}, &insecure);
+    struct sl_links *spoke = call_tcp(7, &insecure);
     struct foreigner known = foreigner_create(true), unknown = foreigner_create(false);
     struct sl_links_counts counts;
     say(&known, "", 0);
-    say(&known, "\2", 1);
-    say(&known, "\2\1 a hello that is cut off", 26);
-    say(&known, "\2\2 data", 7);
-    say(&known, "\2\0", 2);
-    say(&known, "\2\144 a kind of a later version", 28);
+    say(&known, "\4", 1);
+    say(&known, "\4\1 a hello that is cut off", 26);
+    say(&known, "\4\2 data", 7);
+    say(&known, "\4\0", 2);
+    say(&known, "\4\144 a kind of a later version", 28);
     say(&unknown, "GET / HTTP/1.1", 14);
     uint8_t *large = sl_zalloc(SL_LIMIT_FRAME_BYTES + 1);
-    memcpy(large, "\2\2", 2);
+    memcpy(large, "\4\2", 2);
     say(&known, large, SL_LIMIT_FRAME_BYTES + 1);
     sl_free(large);
     cr_assert_eq(send_one(spoke, HUB, 1, sl_slice_str("")), SL_OK);
@@ -568,7 +508,7 @@ Test(link, frames_that_are_none_are_counted_and_dropped)
 
 Test(link, a_peer_of_another_major_version_is_told_why_it_is_refused)
 {
-    struct sl_links *hub = hub_create();
+    struct sl_links *hub = listen_tcp(&(struct sl_links_options){.node = HUB}, &insecure);
     struct foreigner old = foreigner_create(true);
     uint8_t reply[300];
     int size = -1;
@@ -581,7 +521,7 @@ Test(link, a_peer_of_another_major_version_is_told_why_it_is_refused)
     cr_assert_gt(size, 0);
     cr_assert_eq(sl_frame_read(sl_slice(reply, (size_t)size), &view), SL_OK);
     cr_assert_eq(view.kind, SL_FRAME_REFUSE);
-    cr_assert(sl_slice_is(view.text, "protocol version 1, known here is 2"));
+    cr_assert(sl_slice_is(view.text, "protocol version 1, known here is 4"));
     struct sl_links_counts counts;
     sl_links_counts(hub, &counts);
     cr_assert_eq(counts.refused, 1);

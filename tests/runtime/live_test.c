@@ -9,6 +9,7 @@
 #include "runtime/limits.h"
 #include "runtime/link.h"
 #include "runtime/live.h"
+#include "runtime/log.h"
 #include "runtime/report.h"
 #include "tests/runtime/test_protocol.h"
 #include "runtime/sim_disk.h"
@@ -165,6 +166,45 @@ Test(live, a_stream_to_another_node_comes_whole_and_in_order)
     cr_assert_eq(join(thread), SL_OK);
     cr_assert_eq(a.count, STREAM);
     cr_assert_eq(a.bad, 0);
+    sl_live_destroy(&live_b);
+    sl_live_destroy(&live_a);
+}
+
+/* A peer that is there and reads nothing: what its link refuses comes back, and says what it was.
+ */
+static void
+overfill(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (msg->id == SL_M_undelivered) {
+        const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
+        p->bad += m->message != SL_M_count || msg->from.node != NODE_A || msg->from.actor != 1;
+        p->bad += m->reason != SL_EFULL || m->first <= p->last || m->first > p->count;
+        p->last = m->first;
+        if (m->first == p->count)
+            sl_live_stop(p->live);
+        return;
+    }
+    for (int i = 0; i < 1000; i++)
+        send_count(ctx, at(NODE_A, 1), ++p->count);
+    if (p->last == 0)
+        sl_after(ctx, 0, 1);
+}
+
+Test(live, what_a_full_link_refuses_comes_back_to_its_sender)
+{
+    struct probe a = {.handle = take_stream}, b = {.handle = overfill};
+    struct sl_links_options links = {.buffer_bytes = 100 * SL_KIB};
+    struct sl_live *live_a = create(NODE_A, &a);
+    struct sl_live *live_b =
+        sl_live_create(&(struct sl_live_options){.node = NODE_B, .links = &links});
+    b.live = live_b;
+    sl_live_spawn(live_b, 1, &probe_class, &b);
+    cr_assert_eq(sl_live_listen(live_a, endpoint), SL_OK);
+    cr_assert_eq(sl_live_connect(live_b, NODE_A, endpoint), SL_OK);
+    post_count(live_b, 1, 0);
+    cr_assert_eq(sl_live_run(live_b), SL_OK);
+    cr_assert_gt(b.last, 0);
+    cr_assert_eq(b.bad, 0);
     sl_live_destroy(&live_b);
     sl_live_destroy(&live_a);
 }
@@ -386,9 +426,9 @@ send_to_port(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     }
     send_count(ctx, at(SL_NODE_PORT, 2), SL_BODY(msg, count)->number);
-    send_count(ctx, at(SL_NODE_PORT, 9), 1); /* None there: reported and dropped, */
-    send_count(ctx, at(77, 1), 1);           /* as for a node that is not there. */
-    send_count(ctx, at(0, 500), 1);          /* Of an actor that is not there we are told. */
+    send_count(ctx, at(SL_NODE_PORT, 9), 1); /* None there: we are told, */
+    send_count(ctx, at(77, 1), 1);           /* as of a node that is not there, */
+    send_count(ctx, at(0, 500), 1);          /* and of an actor. */
     send_count(ctx, at(0, 50000), 1);
 }
 
@@ -401,7 +441,7 @@ Test(live, a_port_takes_what_is_sent_to_it)
     post_count(live, 1, 31);
     cr_assert_eq(sl_live_run(live), SL_OK);
     cr_assert_eq(a.last, 31);
-    cr_assert_eq(a.count, 2);
+    cr_assert_eq(a.count, 4);
     sl_live_destroy(&live);
 }
 
@@ -566,4 +606,102 @@ Test(live, what_a_port_sends_waits_for_the_sync_of_its_own_commit)
     sl_live_destroy(&b.live);
     sl_store_close(&held.store);
     sl_sim_disk_destroy(&held.disk);
+}
+
+/* Under load syncs run beside the batches. Each reply tells its commit's position, and brings the
+   next request. */
+#define COMMITS 10000
+#define CLIENTS 64
+
+struct load {
+    struct sl_store *store;
+    uint64_t replies, syncs, durable;
+};
+
+static void
+commit_and_reply(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct load *load = p->more;
+    (void)msg;
+    commit(ctx->store);
+    send_count(ctx, at(SL_NODE_PORT, 1), sl_log_last(sl_store_log(load->store)));
+}
+
+static void
+check_durable(void *arg, struct sl_msg *msg)
+{
+    struct probe *p = arg;
+    struct load *load = p->more;
+    uint64_t durable = sl_log_durable(sl_store_log(load->store));
+    p->bad += SL_BODY(msg, count)->number > durable || SL_BODY(msg, count)->number <= p->last;
+    p->last = SL_BODY(msg, count)->number;
+    load->syncs += durable != load->durable;
+    load->durable = durable;
+    sl_msg_destroy(&msg);
+    if (++load->replies == COMMITS)
+        sl_live_stop(p->live);
+    if (load->replies + CLIENTS <= COMMITS)
+        post_count(p->live, 1, 0);
+}
+
+static void
+post_load(struct probe *p)
+{
+    for (uint64_t i = 0; i < CLIENTS; i++)
+        post_count(p->live, 1, 0);
+}
+
+Test(live, under_load_nothing_leaves_before_it_is_durable)
+{
+    struct load load = {0};
+    struct probe b = {.handle = commit_and_reply, .more = &load};
+    struct sl_store_options options = {.directory = directory};
+    cr_assert_eq(sl_store_open(&options, &load.store), SL_OK);
+    b.live = sl_live_create(&(struct sl_live_options){.node = NODE_B, .store = load.store});
+    sl_live_spawn(b.live, 1, &probe_class, &b);
+    sl_live_port(b.live, 1, check_durable, &b);
+    post_load(&b);
+    cr_assert_eq(sl_live_run(b.live), SL_OK);
+    cr_assert_eq(load.replies, COMMITS);
+    cr_assert_eq(b.bad, 0);
+    cr_assert_geq(load.syncs, COMMITS / CLIENTS);
+    sl_live_destroy(&b.live);
+    sl_store_close(&load.store);
+}
+
+/* A real disk whose syncs fail from some time on, on whatever thread they are made. */
+static struct sl_disk flaky;
+static enum sl_err (*flaky_sync)(struct sl_file *f);
+static _Atomic uint32_t flaky_left;
+
+static enum sl_err
+sync_or_fail(struct sl_file *f)
+{
+    return atomic_fetch_sub(&flaky_left, 1) <= 1 ? SL_EIO : flaky_sync(f);
+}
+
+Test(live, under_load_nothing_leaves_once_a_sync_failed)
+{
+    struct load load = {0};
+    struct probe b = {.handle = commit_and_reply, .more = &load};
+    char *path = sl_format("%s/disk", directory);
+    cr_assert_eq(sl_disk_open(path, &flaky), SL_OK);
+    flaky_sync = flaky.sync;
+    flaky.sync = sync_or_fail;
+    atomic_store(&flaky_left, UINT32_MAX);
+    struct sl_store_options options = {.directory = directory, .disk = &flaky};
+    cr_assert_eq(sl_store_open(&options, &load.store), SL_OK);
+    atomic_store(&flaky_left, 50);
+    sl_report_level_set(SL_REPORT_ERROR + 1);
+    b.live = sl_live_create(&(struct sl_live_options){.node = NODE_B, .store = load.store});
+    sl_live_spawn(b.live, 1, &probe_class, &b);
+    sl_live_port(b.live, 1, check_durable, &b);
+    post_load(&b);
+    cr_assert_eq(sl_live_run(b.live), SL_EIO);
+    cr_assert_lt(load.replies, COMMITS);
+    cr_assert_eq(b.bad, 0);
+    sl_live_destroy(&b.live);
+    sl_store_close(&load.store);
+    sl_disk_close(&flaky);
+    sl_free(path);
 }

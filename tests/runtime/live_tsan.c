@@ -15,6 +15,7 @@
 #include "runtime/iopool.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
+#include "runtime/store.h"
 #include "tests/runtime/test_protocol.h"
 
 #define POSTERS    4
@@ -24,6 +25,7 @@
 #define NODE_A     2
 #define NODE_B     3
 #define WORK_ITEMS 200
+#define COMMITS    5000
 
 static struct sl_msg *
 number_create(uint64_t number)
@@ -201,6 +203,57 @@ check_links(void)
     sl_free(endpoint);
 }
 
+/* A closed loop of commits and replies: most syncs run beside the batches. */
+struct syncs {
+    struct sl_live *live;
+    uint64_t replies;
+};
+
+static void
+commit(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)self;
+    struct sl_txn *t = sl_store_begin(ctx->store);
+    sl_txn_put(t, (struct sl_scope){3}, 1, sl_slice_str("k"), sl_slice_str("v"));
+    sl_assert(sl_txn_commit(&t) == SL_OK);
+    sl_send(ctx, (struct sl_addr){.node = SL_NODE_PORT, .actor = 1}, SL_M_count, msg->body);
+}
+
+static const struct sl_actor_class commit_class = {.name = "commit", .handle = commit};
+
+static void
+take_reply(void *arg, struct sl_msg *msg)
+{
+    struct syncs *s = arg;
+    sl_msg_destroy(&msg);
+    if (++s->replies == COMMITS)
+        sl_live_stop(s->live);
+    else
+        sl_live_post(s->live, number_create(s->replies));
+}
+
+static void
+check_syncs(void)
+{
+    char directory[] = "/tmp/sluice-tsan-XXXXXX";
+    sl_assert(mkdtemp(directory) != NULL);
+    struct sl_store *store;
+    struct sl_store_options options = {.directory = directory};
+    sl_assert(sl_store_open(&options, &store) == SL_OK);
+    struct syncs s = {
+        .live = sl_live_create(&(struct sl_live_options){.node = NODE_A, .store = store})};
+    sl_live_spawn(s.live, 1, &commit_class, NULL);
+    sl_live_port(s.live, 1, take_reply, &s);
+    for (uint64_t i = 0; i < 16; i++)
+        sl_live_post(s.live, number_create(i));
+    sl_assert(sl_live_run(s.live) == SL_OK && s.replies >= COMMITS);
+    sl_live_destroy(&s.live);
+    sl_store_close(&store);
+    char *command = sl_format("rm -rf %s", directory);
+    sl_assert(system(command) == 0);
+    sl_free(command);
+}
+
 int
 main(void)
 {
@@ -209,5 +262,6 @@ main(void)
     check_handoffs();
     check_posts();
     check_links();
+    check_syncs();
     return 0;
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include <msgpack.h>
+#pragma GCC diagnostic pop
 
 #include "runtime/random.h"
 #include "tests/runtime/test_protocol.h"
@@ -182,6 +186,95 @@ Test(message, refuses_what_would_make_it_allocate_or_misread)
         cr_assert_not(decodes(bad[i].bytes, bad[i].size, &msg, &err), "%s", bad[i].what);
         cr_assert_eq(err, SL_ECORRUPT, "%s", bad[i].what);
         cr_assert_null(msg);
+    }
+}
+
+static int
+append(void *data, const char *bytes, size_t size)
+{
+    sl_buf_append(data, bytes, size);
+    return 0;
+}
+
+/* As the library would write it. */
+static void
+pack(struct sl_buf *out, const struct sl_msg *msg)
+{
+    const struct sl_m_every *body = SL_BODY(msg, every);
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, append);
+    msgpack_pack_array(&pk, 10);
+    msgpack_pack_uint64(&pk, msg->id);
+    msgpack_pack_uint64(&pk, msg->to.actor);
+    msgpack_pack_uint64(&pk, msg->from.node);
+    msgpack_pack_uint64(&pk, msg->from.actor);
+    msgpack_pack_uint64(&pk, msg->request);
+    msgpack_pack_uint64(&pk, body->number);
+    msgpack_pack_int64(&pk, body->integer);
+    msgpack_pack_double(&pk, body->real);
+    msgpack_pack_bin(&pk, body->first.size);
+    msgpack_pack_bin_body(&pk, body->first.data, body->first.size);
+    msgpack_pack_bin(&pk, body->second.size);
+    msgpack_pack_bin_body(&pk, body->second.data, body->second.size);
+}
+
+Test(message, is_what_the_library_writes_byte_for_byte)
+{
+    static const uint64_t numbers[] = {0,         1,         127,   128,        255,
+                                       256,       65535,     65536, UINT32_MAX, UINT64_C(1) << 32,
+                                       INT64_MAX, UINT64_MAX};
+    static const size_t sizes[] = {0, 1, 31, 255, 256, 65535, 65536};
+    static uint8_t bytes[65536];
+    for (size_t i = 0; i < SL_COUNT_OF(numbers); i++) {
+        for (size_t j = 0; j < SL_COUNT_OF(sizes); j++) {
+            struct sl_buf ours = {0}, theirs = {0};
+            struct sl_m_every body = {.number = numbers[i],
+                                      .integer = -(int64_t)(numbers[i] / 2),
+                                      .real = 0.5,
+                                      .first = sl_slice(bytes, sizes[j]),
+                                      .second = sl_slice(bytes, sizes[(j + 1) % 7])};
+            struct sl_msg *msg = sl_msg_create(SL_M_every, &body);
+            msg->to.actor = msg->from.node = (uint32_t)numbers[i];
+            msg->request = numbers[i];
+            sl_msg_encode(msg, &ours);
+            pack(&theirs, msg);
+            cr_assert(sl_slice_equal(sl_buf_slice(&ours), sl_buf_slice(&theirs)));
+            sl_msg_destroy(&msg);
+            sl_buf_deinit(&ours);
+            sl_buf_deinit(&theirs);
+        }
+    }
+}
+
+Test(message, takes_a_number_and_bytes_in_each_of_their_forms)
+{
+    static const struct {
+        uint8_t bytes[9];
+        size_t size;
+    } forms[] = {{{0x2a}, 1},
+                 {{0xcc, 42}, 2},
+                 {{0xcd, 0, 42}, 3},
+                 {{0xce, 0, 0, 0, 42}, 5},
+                 {{0xcf, 0, 0, 0, 0, 0, 0, 0, 42}, 9},
+                 {{0xd0, 42}, 2}, /* With a sign, as others may write it. */
+                 {{0xd1, 0, 42}, 3},
+                 {{0xd3, 0, 0, 0, 0, 0, 0, 0, 42}, 9}};
+    static const uint8_t head[] = {0x96, 0xce, 0, SL_PROTOCOL_TEST, 0, 0, 1, 0, 0, 0};
+    for (size_t i = 0; i < SL_COUNT_OF(forms); i++) {
+        for (size_t cut = 0; cut <= forms[i].size; cut++) {
+            struct sl_msg *msg;
+            enum sl_err err;
+            struct sl_buf frame = {0};
+            sl_buf_append(&frame, head, sizeof(head));
+            sl_buf_append(&frame, forms[i].bytes, forms[i].size - cut);
+            cr_assert_eq(decodes(frame.data, frame.size, &msg, &err), cut == 0);
+            if (cut == 0)
+                cr_assert_eq(SL_BODY(msg, count)->number, 42, "form %zu", i);
+            else
+                cr_assert_eq(err, SL_ECORRUPT);
+            sl_msg_destroy(&msg);
+            sl_buf_deinit(&frame);
+        }
     }
 }
 

@@ -41,6 +41,7 @@ struct world {
     uint32_t loss, twice; /* In a thousand. */
     uint64_t delay_ns;    /* At most; more than nothing reorders. */
     uint64_t boots;
+    uint32_t spoken[2]; /* Packets that each end sent. */
 };
 
 static void
@@ -120,6 +121,7 @@ speak(struct world *w, uint32_t at)
     struct sl_session_out out;
     while (sl_session_next(w->ends[at].session, w->now_ns, &out)) {
         struct sl_buf bytes = {0};
+        w->spoken[at]++;
         if (out.kind == SL_FRAME_DATA)
             sl_buf_append(&bytes, out.frame->bytes.data, out.frame->bytes.size);
         else if (out.kind == SL_FRAME_HELLO)
@@ -261,7 +263,7 @@ Test(session, hands_frames_on_in_order_both_ways)
         cr_assert_eq(push(w, 1), SL_OK);
         run(w, SL_MILLI_NS);
     }
-    run(w, SL_SECOND_NS);
+    run(w, 5 * SL_SECOND_NS);
     cr_assert_eq(w->ends[0].taken, 20);
     cr_assert_eq(w->ends[1].taken, 21);
     cr_assert(sl_session_is_idle(w->ends[0].session), "all is acknowledged");
@@ -297,6 +299,23 @@ Test(session, sends_again_what_a_broken_connection_lost_and_nothing_else)
     world_destroy(w);
 }
 
+/* Beats that nobody answers are acknowledged now and then, not each. */
+Test(session, sends_few_acknowledgements_alone)
+{
+    struct world *w = world_create(1, 0);
+    join(w);
+    run(w, 10 * SL_MILLI_NS);
+    uint32_t before = w->spoken[1];
+    for (uint32_t i = 0; i < 20; i++) {
+        cr_assert_eq(push(w, 0), SL_OK);
+        run(w, SL_SECOND_NS);
+    }
+    cr_assert_eq(w->ends[1].taken, 20);
+    cr_assert_leq(w->spoken[1] - before, 5);
+    cr_assert_eq(sl_session_counts(w->ends[0].session)->resent, 0);
+    world_destroy(w);
+}
+
 Test(session, notices_a_lost_last_frame_by_itself)
 {
     struct world *w = world_create(1, 0);
@@ -306,7 +325,7 @@ Test(session, notices_a_lost_last_frame_by_itself)
     cr_assert_eq(push(w, 0), SL_OK);
     run(w, 10 * SL_MILLI_NS);
     w->loss = 0;
-    run(w, 2 * SL_SECOND_NS);
+    run(w, 7 * SL_SECOND_NS);
     cr_assert_eq(w->ends[1].taken, 1);
     world_destroy(w);
 }

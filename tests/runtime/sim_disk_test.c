@@ -136,7 +136,8 @@ Test(sim_disk, tells_where_the_last_write_was)
     cr_assert_eq(w.ops.write(w.file, 700, &byte, 1), SL_OK);
     cr_assert_eq(sl_sim_disk_last_write(w.disk, "f"), 700);
     cr_assert_eq(w.ops.write(other, 0, &byte, 1), SL_OK);
-    cr_assert_eq(sl_sim_disk_last_write(w.disk, "f"), UINT64_MAX);
+    cr_assert_eq(sl_sim_disk_last_write(w.disk, "f"), 700);
+    cr_assert_eq(sl_sim_disk_last_write(w.disk, "none"), UINT64_MAX);
     w.ops.close(&other);
     drop(&w);
 }

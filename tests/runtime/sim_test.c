@@ -15,7 +15,7 @@ on_message(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     c->count++;
     c->last_token = SL_BODY(msg, timer)->token;
     c->last_ns = ctx->now_ns;
-    if (ctx->self.node == 1)
+    if (ctx->self.node == 1 && msg->id == SL_M_timer)
         sl_send(ctx, (struct sl_addr){.node = 2, .actor = 1}, SL_M_timer, msg->body);
 }
 
@@ -108,6 +108,24 @@ Test(sim, a_cut_link_delays_or_loses)
     tell(&p, 2 * SL_SECOND_NS, 3);
     run_all(&p);
     cr_assert_eq(receiver(&p)->last_token, 3);
+    sl_sim_destroy(&p.sim);
+}
+
+Test(sim, what_a_full_link_refuses_comes_back)
+{
+    struct pair p = make_pair(3);
+    sl_sim_weather(p.sim, p.a, p.b,
+                   &(struct sl_sim_weather){.until_ns = SL_SECOND_NS, .room_bytes = 1});
+    tell(&p, 0, 1);
+    tell(&p, 0, 2);
+    run_all(&p);
+    cr_assert_eq(receiver(&p)->count, 1);
+    const struct counter *sender = sl_sim_state(p.sim, p.a, 1);
+    cr_assert_eq(sender->count, 3, "two to pass on, and one that came back");
+    cr_assert_eq(sender->last_token, SL_M_timer);
+    tell(&p, 0, 4);
+    run_all(&p);
+    cr_assert_eq(receiver(&p)->last_token, 4, "what it held has arrived");
     sl_sim_destroy(&p.sim);
 }
 

@@ -9,10 +9,10 @@
 #include "runtime/store_record.h"
 
 static void
-apply(void *self, struct sl_scope scope, struct sl_slice event)
+apply(void *self, struct sl_scope scope, struct sl_slice event, struct sl_log_at at)
 {
     uint64_t *sum = self;
-    *sum += scope.id + event.size;
+    *sum += scope.id + event.size + at.offset;
 }
 
 /* The directory with one record in its log: these bytes, as if they had been written by us. */
@@ -25,8 +25,8 @@ write_log(const char *path, struct sl_slice record)
     sl_assert(sl_disk_open(log_path, &disk) == SL_OK);
     struct sl_log_options options = {
         .disk = disk, .segment_size_bytes = 16384, .is_sync_off = true};
-    sl_assert(sl_log_open(&options, 0, NULL, NULL, &log) == SL_OK);
-    sl_log_append(log, record);
+    sl_assert(sl_log_open(&options, NULL, &log) == SL_OK);
+    sl_log_append(log, record, NULL);
     sl_log_close(&log);
     sl_disk_close(&disk);
     sl_free(log_path);

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/alloc.h"
@@ -21,10 +22,11 @@ struct tally {
 };
 
 static void
-tally_apply(void *self, struct sl_scope s, struct sl_slice event)
+tally_apply(void *self, struct sl_scope s, struct sl_slice event, struct sl_log_at at)
 {
     struct tally *tally = self;
     uint64_t v;
+    (void)at;
     cr_assert_eq(s.id, scope.id);
     cr_assert_eq(event.size, sizeof(v));
     memcpy(&v, event.data, sizeof(v));
@@ -45,6 +47,17 @@ tally_restore(void *self, struct sl_slice snapshot)
         return SL_ECORRUPT;
     memcpy(self, snapshot.data, snapshot.size);
     return SL_OK;
+}
+
+/* Whether there is such a snapshot; a start leaves an empty file. */
+static bool
+has_snapshot(const char *name)
+{
+    struct stat st;
+    char *file = sl_format("%s/snapshots/%s.snapshot", path, name);
+    bool is_there = stat(file, &st) == 0 && st.st_size > 0;
+    sl_free(file);
+    return is_there;
 }
 
 static enum sl_err
@@ -123,6 +136,33 @@ static void
 event(struct sl_txn *t, uint64_t v)
 {
     sl_txn_event(t, 1, scope, sl_slice(&v, sizeof(v)));
+}
+
+static void
+count(void *arg)
+{
+    (*(uint32_t *)arg)++;
+}
+
+Test(store, tells_its_watch_of_commits_that_touch_the_table)
+{
+    struct tally tally;
+    struct sl_store *store = open_store(&tally);
+    uint32_t calls = 0;
+    sl_store_watch(store, 1, count, &calls);
+    put(store, "a", "1");
+    cr_assert_eq(calls, 1);
+    struct sl_txn *t = sl_store_begin(store);
+    sl_txn_put(t, scope, 2, str("a"), str("1"));
+    cr_assert_eq(sl_txn_commit(&t), SL_OK);
+    t = sl_store_begin(store);
+    sl_txn_put(t, scope, 1, str("b"), str("1"));
+    sl_txn_abort(&t);
+    cr_assert_eq(calls, 1, "another table, and nothing that happened");
+    sl_store_watch(store, 1, NULL, NULL);
+    put(store, "a", "2");
+    cr_assert_eq(calls, 1);
+    sl_store_close(&store);
 }
 
 Test(store, reads_in_a_transaction_see_what_it_staged)
@@ -385,13 +425,19 @@ Test(store, tick_commits_when_quiet_and_checkpoints_when_grown)
     cr_assert(sl_store_is_dirty(store));
     cr_assert_eq(sl_store_tick(store, 1000, true), 100 * SL_MILLI_NS);
     cr_assert(sl_store_is_dirty(store));
-    cr_assert_eq(sl_store_tick(store, 1000 + 100 * SL_MILLI_NS, true), UINT64_MAX);
+    cr_assert_eq(sl_store_tick(store, 1000 + 100 * SL_MILLI_NS, true), SL_SECOND_NS);
     cr_assert_not(sl_store_is_dirty(store));
-    cr_assert_gt(sl_log_bytes(sl_store_log(store)), 0);
+    cr_assert_eq(sl_store_tick(store, 2 * SL_SECOND_NS, true), UINT64_MAX, "the note is settled");
+    char *snapshot = sl_format("%s/snapshots/tally.snapshot", path);
+    cr_assert_not(has_snapshot("tally"));
     for (int i = 0; i < 1000; i++)
         put(store, "a", "a longer value, to fill the log");
     sl_store_tick(store, 1, false);
-    cr_assert_eq(sl_log_bytes(sl_store_log(store)), 0);
+    cr_assert(has_snapshot("tally"));
+    cr_assert_eq(unlink(snapshot), 0);
+    sl_store_tick(store, 2, false);
+    cr_assert_not(has_snapshot("tally"), "not before it has grown again");
+    sl_free(snapshot);
     sl_store_close(&store);
 }
 

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Supervisors on the test's own thread, by its own clock. Each child is a letter; what happens to
+/* Supervisors by the test's own clock, under both drivers. Each child is a letter; what happens to
    it is a letter in a text: 'a' started, 'A' ended. */
 #include <criterion/criterion.h>
 
 #include "runtime/buf.h"
-#include "runtime/report.h"
-#include "runtime/scheduler.h"
 #include "runtime/supervisor.h"
-#include "tests/runtime/test_protocol.h"
+#include "tests/runtime/stage.h"
 
 #define WINDOW_NS 1000
 #define STOP_NS   50
 
 /* ---- children that end with the number they are sent ---------------------------------------- */
 
-static struct sl_scheduler *s;
-static uint64_t now_ns, next_ns;
 static struct sl_buf story;
 static bool fails_in_init; /* All that start from here on. */
 
@@ -80,37 +76,21 @@ static struct sl_supervisor_spec spec = {.strategy = SL_ONE_FOR_ONE,
                                          .children_count = SL_COUNT_OF(children)};
 
 static void
-start(void)
-{
-    test_protocol_register();
-    sl_report_level_set(SL_REPORT_ERROR + 1);
-    s = sl_scheduler_create(
-        &(struct sl_scheduler_options){.threads = 1, .is_manual = true, .seed = 1});
-}
-
-static void
 finish(void)
 {
-    sl_scheduler_destroy(&s);
+    stage_close();
     sl_buf_deinit(&story);
 }
 
-TestSuite(supervisor, .init = start, .fini = finish);
-
-static void
-settle(void)
-{
-    while (sl_scheduler_step(s, (struct sl_instant){now_ns, 0}, &next_ns))
-        ;
-}
+TestSuite(supervisor, .init = stage_open, .fini = finish);
+TestSuite(simulated_supervisor, .init = stage_open_simulated, .fini = finish);
 
 static struct sl_addr
 supervise(const struct sl_supervisor_spec *by)
 {
     struct sl_addr addr;
-    cr_assert_eq(
-        sl_scheduler_spawn(s, &(struct sl_spawn_what){&sl_supervisor_class, by}, NULL, &addr),
-        SL_OK);
+    cr_assert_eq(stage_spawn(&(struct sl_spawn_what){&sl_supervisor_class, by}, NULL, &addr),
+                 SL_OK);
     settle();
     return addr;
 }
@@ -118,15 +98,14 @@ supervise(const struct sl_supervisor_spec *by)
 static struct sl_addr
 child(struct sl_addr supervisor, uint32_t index)
 {
-    return sl_supervisor_child(sl_scheduler_state(s, supervisor), index);
+    return sl_supervisor_child(stage_state(supervisor), index);
 }
 
 static void
 post(struct sl_addr to, uint32_t id, const void *body)
 {
     struct sl_msg *msg = sl_msg_create(id, body);
-    msg->to = to;
-    cr_assert_eq(sl_scheduler_post(s, msg), SL_OK);
+    cr_assert_eq(stage_post(to, msg), SL_OK);
 }
 
 static void
@@ -146,15 +125,15 @@ assert_story(const char *want)
 
 /* ---- strategies ---------------------------------------------------------------------------- */
 
-Test(supervisor, starts_children_in_order)
+ON_BOTH(supervisor, starts_children_in_order)
 {
     struct sl_addr top = supervise(&spec);
     assert_story("abc");
     cr_assert_neq(child(top, 0).actor, child(top, 2).actor);
-    cr_assert_eq(sl_supervisor_restarts(sl_scheduler_state(s, top)), 0);
+    cr_assert_eq(sl_supervisor_restarts(stage_state(top)), 0);
 }
 
-Test(supervisor, one_for_one_starts_the_failed_child_alone)
+ON_BOTH(supervisor, one_for_one_starts_the_failed_child_alone)
 {
     struct sl_addr top = supervise(&spec), first = child(top, 0), failed = child(top, 1);
     sl_buf_clear(&story);
@@ -164,17 +143,17 @@ Test(supervisor, one_for_one_starts_the_failed_child_alone)
     cr_assert_neq(child(top, 1).actor, failed.actor);
 }
 
-Test(supervisor, one_for_all_stops_the_others_last_first_and_starts_all)
+ON_BOTH(supervisor, one_for_all_stops_the_others_last_first_and_starts_all)
 {
     spec.strategy = SL_ONE_FOR_ALL;
     struct sl_addr top = supervise(&spec);
     sl_buf_clear(&story);
     end_child(top, 1, SL_ECRASHED);
     assert_story("BCAabc");
-    cr_assert_eq(sl_supervisor_restarts(sl_scheduler_state(s, top)), 1);
+    cr_assert_eq(sl_supervisor_restarts(stage_state(top)), 1);
 }
 
-Test(supervisor, rest_for_one_leaves_those_before_alone)
+ON_BOTH(supervisor, rest_for_one_leaves_those_before_alone)
 {
     spec.strategy = SL_REST_FOR_ONE;
     struct sl_addr top = supervise(&spec);
@@ -183,7 +162,7 @@ Test(supervisor, rest_for_one_leaves_those_before_alone)
     assert_story("BCbc");
 }
 
-Test(supervisor, two_that_fail_at_once_are_one_restart_of_all)
+ON_BOTH(supervisor, two_that_fail_at_once_are_one_restart_of_all)
 {
     spec.strategy = SL_ONE_FOR_ALL;
     struct sl_addr top = supervise(&spec);
@@ -192,12 +171,12 @@ Test(supervisor, two_that_fail_at_once_are_one_restart_of_all)
     post(child(top, 2), SL_M_count, &(struct sl_m_count){SL_ECRASHED});
     settle();
     assert_story("ACBabc");
-    cr_assert_eq(sl_supervisor_restarts(sl_scheduler_state(s, top)), 1);
+    cr_assert_eq(sl_supervisor_restarts(stage_state(top)), 1);
 }
 
 /* ---- kinds --------------------------------------------------------------------------------- */
 
-Test(supervisor, a_permanent_child_starts_again_though_it_ended_well)
+ON_BOTH(supervisor, a_permanent_child_starts_again_though_it_ended_well)
 {
     struct sl_addr top = supervise(&spec);
     sl_buf_clear(&story);
@@ -205,7 +184,7 @@ Test(supervisor, a_permanent_child_starts_again_though_it_ended_well)
     assert_story("Aa");
 }
 
-Test(supervisor, a_transient_child_that_ended_well_stays_away)
+ON_BOTH(supervisor, a_transient_child_that_ended_well_stays_away)
 {
     children[0].kind = SL_TRANSIENT;
     spec.strategy = SL_ONE_FOR_ALL;
@@ -218,7 +197,7 @@ Test(supervisor, a_transient_child_that_ended_well_stays_away)
     assert_story("BCbc");
 }
 
-Test(supervisor, a_temporary_child_goes_with_the_others_and_is_not_replaced)
+ON_BOTH(supervisor, a_temporary_child_goes_with_the_others_and_is_not_replaced)
 {
     children[2].kind = SL_TEMPORARY;
     spec.strategy = SL_ONE_FOR_ALL;
@@ -229,7 +208,7 @@ Test(supervisor, a_temporary_child_goes_with_the_others_and_is_not_replaced)
     cr_assert_eq(child(top, 2).actor, 0);
 }
 
-Test(supervisor, a_failed_temporary_child_costs_nothing)
+ON_BOTH(supervisor, a_failed_temporary_child_costs_nothing)
 {
     children[1].kind = SL_TEMPORARY;
     spec.restarts_max = 0;
@@ -237,12 +216,12 @@ Test(supervisor, a_failed_temporary_child_costs_nothing)
     sl_buf_clear(&story);
     end_child(top, 1, SL_ECRASHED);
     assert_story("B");
-    cr_assert_not_null(sl_scheduler_state(s, top));
+    cr_assert_not_null(stage_state(top));
 }
 
 /* ---- budget -------------------------------------------------------------------------------- */
 
-Test(supervisor, one_failure_beyond_the_budget_ends_all)
+ON_BOTH(supervisor, one_failure_beyond_the_budget_ends_all)
 {
     struct sl_addr top = supervise(&spec);
     for (int i = 0; i < 3; i++)
@@ -250,59 +229,58 @@ Test(supervisor, one_failure_beyond_the_budget_ends_all)
     sl_buf_clear(&story);
     end_child(top, 0, SL_ECRASHED);
     assert_story("ACB");
-    cr_assert_null(sl_scheduler_state(s, top));
-    cr_assert_eq(sl_scheduler_stats(s).spawned, sl_scheduler_stats(s).ended);
+    cr_assert_null(stage_state(top));
+    cr_assert_eq(stage_count(), 0);
 }
 
-Test(supervisor, failures_that_are_far_apart_never_end_it)
+ON_BOTH(supervisor, failures_that_are_far_apart_never_end_it)
 {
     struct sl_addr top = supervise(&spec);
     for (int i = 0; i < 20; i++) {
         now_ns += WINDOW_NS / 3 + 1;
         end_child(top, 0, SL_ECRASHED);
     }
-    cr_assert_eq(sl_supervisor_restarts(sl_scheduler_state(s, top)), 20);
+    cr_assert_eq(sl_supervisor_restarts(stage_state(top)), 20);
 }
 
-Test(supervisor, a_child_that_fails_in_its_init_uses_the_budget_up)
+ON_BOTH(supervisor, a_child_that_fails_in_its_init_uses_the_budget_up)
 {
     fails_in_init = true;
     struct sl_addr top = supervise(&spec);
-    cr_assert_null(sl_scheduler_state(s, top));
-    cr_assert_eq(sl_scheduler_stats(s).spawned, 1 + 3 + 3); /* Itself, three, three restarts. */
-    cr_assert_eq(sl_scheduler_stats(s).ended, 7);
+    cr_assert_null(stage_state(top));
+    cr_assert_eq(stage_count(), 0);
 }
 
-Test(supervisor, a_number_that_is_taken_is_told_and_the_others_are_stopped)
+ON_BOTH(supervisor, a_number_that_is_taken_is_told_and_the_others_are_stopped)
 {
     children[2].options.number = children[1].options.number = 7;
     struct sl_addr top = supervise(&spec);
     assert_story("abBA");
-    cr_assert_null(sl_scheduler_state(s, top));
+    cr_assert_null(stage_state(top));
 }
 
-Test(supervisor, a_known_number_stays_its_child_s)
+ON_BOTH(supervisor, a_known_number_stays_its_child_s)
 {
     children[1].options.number = 7;
     struct sl_addr top = supervise(&spec);
     end_child(top, 1, SL_ECRASHED);
     cr_assert_eq(child(top, 1).actor, 7);
-    cr_assert_not_null(sl_scheduler_state(s, child(top, 1)));
+    cr_assert_not_null(stage_state(child(top, 1)));
 }
 
 /* ---- ends ---------------------------------------------------------------------------------- */
 
-Test(supervisor, an_exit_stops_all_last_first)
+ON_BOTH(supervisor, an_exit_stops_all_last_first)
 {
     struct sl_addr top = supervise(&spec);
     sl_buf_clear(&story);
     post(top, SL_M_exit, &(struct sl_m_exit){.reason = SL_ECANCELED});
     settle();
     assert_story("CBA");
-    cr_assert_null(sl_scheduler_state(s, top));
+    cr_assert_null(stage_state(top));
 }
 
-Test(supervisor, who_does_not_end_when_asked_is_killed_at_its_time_and_not_before)
+ON_BOTH(supervisor, who_does_not_end_when_asked_is_killed_at_its_time_and_not_before)
 {
     children[1].class = &stubborn_class;
     struct sl_addr top = supervise(&spec);
@@ -316,20 +294,20 @@ Test(supervisor, who_does_not_end_when_asked_is_killed_at_its_time_and_not_befor
     now_ns += 1;
     settle();
     assert_story("BA");
-    cr_assert_null(sl_scheduler_state(s, top));
+    cr_assert_null(stage_state(top));
 }
 
-Test(supervisor, a_killed_supervisor_takes_its_children_with_it)
+ON_BOTH(supervisor, a_killed_supervisor_takes_its_children_with_it)
 {
     struct sl_addr top = supervise(&spec);
     sl_buf_clear(&story);
     post(top, SL_M_exit, &(struct sl_m_exit){.reason = SL_ECRASHED, .is_forced = 1});
     settle();
     cr_assert_eq(sl_buf_slice(&story).size, 3);
-    cr_assert_eq(sl_scheduler_stats(s).spawned, sl_scheduler_stats(s).ended);
+    cr_assert_eq(stage_count(), 0);
 }
 
-Test(supervisor, a_restart_that_an_exit_comes_into_is_called_off)
+ON_BOTH(supervisor, a_restart_that_an_exit_comes_into_is_called_off)
 {
     children[2].class = &stubborn_class;
     spec.strategy = SL_ONE_FOR_ALL;
@@ -341,7 +319,7 @@ Test(supervisor, a_restart_that_an_exit_comes_into_is_called_off)
     now_ns += STOP_NS;
     settle();
     assert_story("ACB");
-    cr_assert_null(sl_scheduler_state(s, top));
+    cr_assert_null(stage_state(top));
 }
 
 /* ---- trees --------------------------------------------------------------------------------- */
@@ -356,7 +334,7 @@ static const struct sl_supervisor_spec tree = {.strategy = SL_REST_FOR_ONE,
                                                .children = branches,
                                                .children_count = SL_COUNT_OF(branches)};
 
-Test(supervisor, a_branch_that_gives_up_is_started_again_by_the_one_above)
+ON_BOTH(supervisor, a_branch_that_gives_up_is_started_again_by_the_one_above)
 {
     spec.restarts_max = 1;
     struct sl_addr top = supervise(&tree), branch = child(top, 0);
@@ -369,24 +347,24 @@ Test(supervisor, a_branch_that_gives_up_is_started_again_by_the_one_above)
     branch = child(top, 0);
     end_child(branch, 1, SL_ECRASHED);
     end_child(branch, 1, SL_ECRASHED); /* The budgets of both are spent now. */
-    cr_assert_null(sl_scheduler_state(s, top));
-    cr_assert_eq(sl_scheduler_stats(s).spawned, sl_scheduler_stats(s).ended);
+    cr_assert_null(stage_state(top));
+    cr_assert_eq(stage_count(), 0);
 }
 
-Test(supervisor, a_tree_is_stopped_from_its_leaves)
+ON_BOTH(supervisor, a_tree_is_stopped_from_its_leaves)
 {
     struct sl_addr top = supervise(&tree);
     sl_buf_clear(&story);
     post(top, SL_M_exit, &(struct sl_m_exit){.reason = SL_OK});
     settle();
     assert_story("DCBA");
-    cr_assert_eq(sl_scheduler_stats(s).spawned, sl_scheduler_stats(s).ended);
+    cr_assert_eq(stage_count(), 0);
 }
 
-Test(supervisor, a_killed_tree_leaves_nobody_behind)
+ON_BOTH(supervisor, a_killed_tree_leaves_nobody_behind)
 {
     struct sl_addr top = supervise(&tree);
     post(top, SL_M_exit, &(struct sl_m_exit){.reason = SL_ECANCELED, .is_forced = 1});
     settle();
-    cr_assert_eq(sl_scheduler_stats(s).spawned, sl_scheduler_stats(s).ended);
+    cr_assert_eq(stage_count(), 0);
 }

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The api actor alone: what it asks of its driver is noted, and the test lets it happen. */
+#include "gateway/api.h"
+
+#include <criterion/criterion.h>
+
+#include "gateway/route.h"
+#include "gateway/turn.h"
+#include "runtime/alloc.h"
+
+#define CALLS 10
+
+struct work {
+    void (*work)(void *argument);
+    void *argument;
+    uint64_t token;
+};
+
+static struct pool {
+    struct sl_driver driver;
+    struct sl_random random;
+    struct sl_gateway gateway;
+    void *api;
+    struct work works[CALLS + 1]; /* Given to the I/O pool, in order. */
+    uint32_t works_count, ended;
+    uint64_t timers[CALLS * 2]; /* Tokens of timers that are due at once, in order. */
+    uint32_t timers_count, fired;
+    uint32_t replies;
+    char log[64]; /* A letter of its name for each time that a call ran. */
+} pool;
+
+static void
+send(struct sl_driver *d, struct sl_msg *msg)
+{
+    (void)d;
+    if (msg->id == SL_M_api_reply) {
+        struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_reply)->call;
+        cr_assert_eq(call->status, 200);
+        pool.replies++;
+        sl_call_destroy(&call);
+    }
+    sl_msg_destroy(&msg);
+}
+
+static void
+after(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token)
+{
+    (void)d, (void)who;
+    cr_assert_eq(delay_ns, 0);
+    pool.timers[pool.timers_count++] = token;
+}
+
+static void
+take_work(struct sl_driver *d, struct sl_addr who, void (*work)(void *), void *argument,
+          uint64_t token)
+{
+    (void)d, (void)who;
+    pool.works[pool.works_count++] = (struct work){work, argument, token};
+}
+
+static void
+give(uint32_t id, const void *body)
+{
+    struct sl_ctx ctx = {
+        .self = sl_at(SL_NODE_HEAD, SL_ACTOR_API), .random = &pool.random, .driver = &pool.driver};
+    struct sl_msg *msg = sl_msg_create(id, body);
+    sl_api_class.handle(pool.api, &ctx, msg);
+    sl_msg_destroy(&msg);
+}
+
+static void
+call(const struct sl_route *route, const char *name)
+{
+    struct sl_call *call = sl_call_create();
+    call->route = route;
+    call->resolved.extraction = sl_slice_str("{}"); /* Resolved: it needs no store. */
+    call->state = sl_call_format(call, "%s", name);
+    give(SL_M_api_call, &(struct sl_m_api_call){.call = (uint64_t)(uintptr_t)call});
+}
+
+/* The pool ends the oldest work. */
+static void
+end_work(void)
+{
+    cr_assert_lt(pool.ended, pool.works_count);
+    struct work w = pool.works[pool.ended++];
+    w.work(w.argument);
+    give(SL_M_work_done, &(struct sl_m_work_done){.token = w.token});
+}
+
+static void
+fire_timer(void)
+{
+    cr_assert_lt(pool.fired, pool.timers_count);
+    give(SL_M_timer, &(struct sl_m_timer){.token = pool.timers[pool.fired++]});
+}
+
+static void
+setup(void)
+{
+    static const struct sl_driver_ops ops = {.send = send, .after = after, .work = take_work};
+    struct sl_ctx ctx = {.driver = &pool.driver};
+    sl_protocol_register(&sl_protocol_api);
+    pool.driver.ops = &ops;
+    pool.api = sl_zalloc(sl_api_class.state_size);
+    sl_api_class.init(pool.api, &ctx, &(struct sl_api_options){.gateway = &pool.gateway});
+}
+
+static void
+teardown(void)
+{
+    sl_api_class.deinit(pool.api);
+    sl_free(pool.api);
+}
+
+TestSuite(api, .init = setup, .fini = teardown);
+
+static void
+note(struct sl_call *call)
+{
+    size_t size = strlen(pool.log);
+    cr_assert_lt(size, sizeof(pool.log) - 1);
+    pool.log[size] = *(const char *)call->state;
+}
+
+static void
+answer(struct sl_call *call)
+{
+    (void)call;
+}
+
+static void
+work_long(struct sl_call *call)
+{
+    sl_call_work_long(call, note, answer);
+}
+
+static void
+work_short(struct sl_call *call)
+{
+    sl_call_work(call, note, answer);
+}
+
+static void
+take_turns(struct sl_call *call)
+{
+    struct sl_turn turn = {0};
+    const char *name = call->state;
+    note(call);
+    call->state = (char *)call->state + 1;
+    if (name[1] != '\0')
+        sl_turn_give(&turn, call, take_turns);
+}
+
+static const struct sl_route long_route = {.method = SL_GET, .success = 200, .handler = work_long};
+static const struct sl_route short_route = {
+    .method = SL_GET, .success = 200, .handler = work_short};
+static const struct sl_route turns_route = {
+    .method = SL_GET, .success = 200, .handler = take_turns};
+
+static void
+begin_long_works(void)
+{
+    for (uint32_t i = 0; i < CALLS; i++)
+        call(&long_route, (const char[]){(char)('a' + i), '\0'});
+}
+
+Test(api, has_few_works_of_minutes_under_way_and_the_others_wait_in_order)
+{
+    begin_long_works();
+    cr_assert_eq(pool.works_count, SL_LONG_WORK_AT_ONCE);
+    call(&short_route, "S");
+    cr_assert_eq(pool.works_count, SL_LONG_WORK_AT_ONCE + 1, "a short one does not wait");
+    cr_assert_eq(sl_api_waiting(pool.api), CALLS + 1);
+    for (uint32_t i = 0; i < CALLS + 1; i++) {
+        end_work();
+        cr_assert_leq(pool.works_count - pool.ended, SL_LONG_WORK_AT_ONCE + 1);
+    }
+    cr_assert_str_eq(pool.log, "abScdefghij");
+    cr_assert_eq(pool.replies, CALLS + 1);
+    cr_assert_eq(sl_api_waiting(pool.api), 0);
+}
+
+Test(api, gives_turns_without_the_threads_that_others_hold)
+{
+    begin_long_works();
+    uint32_t works = pool.works_count;
+    call(&turns_route, "123");
+    call(&turns_route, "xyz");
+    while (pool.fired < pool.timers_count)
+        fire_timer();
+    cr_assert_str_eq(pool.log, "1x2y3z");
+    cr_assert_eq(pool.replies, 2);
+    cr_assert_eq(pool.works_count, works);
+}
+
+Test(api, answers_nobody_twice_when_a_timer_or_a_work_is_not_its_own)
+{
+    call(&turns_route, "12");
+    fire_timer();
+    pool.fired--;
+    fire_timer(); /* The same again. */
+    give(SL_M_work_done, &(struct sl_m_work_done){.token = UINT64_MAX});
+    cr_assert_eq(pool.replies, 1);
+}
