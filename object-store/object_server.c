@@ -62,7 +62,9 @@ drop(struct sl_object_server *s, uint32_t number)
     s->stats.holds += c->holds_count;
     if (c->reader != NONE && sl_objects_arena_lookup(s->objects, c->tenant, &arena))
         s->stats.pins += sl_object_arena_dismiss(arena, c->reader);
-    (void)close(c->fd); /* Which takes it out of the epoll set. */
+    /* A close alone leaves it watched while a child that was just forked has a copy of it. */
+    (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+    (void)close(c->fd);
     sl_free(c);
     s->clients[number] = NULL;
     s->stats.clients--;
@@ -75,11 +77,13 @@ sl_object_server_destroy(struct sl_object_server **server)
     if (s == NULL)
         return;
     check(s);
+    (void)close(
+        s->epoll); /* First: a process that was forked has but a copy, and none to change. */
+    s->epoll = -1;
     for (uint32_t i = 0; i < SL_OBJECT_CLIENTS_MAX; i++) {
         if (s->clients[i] != NULL)
             drop(s, i);
     }
-    (void)close(s->epoll);
     sl_buf_deinit(&s->in);
     sl_buf_deinit(&s->out);
     sl_free(s);

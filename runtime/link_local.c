@@ -93,12 +93,21 @@ tell(struct connection *c)
     p->port.has_changes = true;
 }
 
+/* A close alone would leave it watched, as what is freed, while a child that was just forked and
+   has not come to its exec has a copy of the descriptor. */
+static void
+hang_up(struct connection *c)
+{
+    (void)watch(c, EPOLL_CTL_DEL, 0);
+    close(c->fd);
+    c->fd = -1;
+}
+
 static void
 lose(struct connection *c, enum sl_link_change_kind how)
 {
     struct local_port *p = c->port;
-    close(c->fd);
-    c->fd = -1;
+    hang_up(c);
     c->lost = how;
     sl_buf_deinit(&c->rest);
     c->rest_at = 0;
@@ -136,7 +145,7 @@ connection_destroy(struct connection *c)
         c->next->previous = c->previous;
     p->connections_count--;
     if (c->fd >= 0)
-        close(c->fd);
+        hang_up(c);
     sl_stream_deinit(&c->in);
     sl_buf_deinit(&c->rest);
     sl_free(c);
@@ -535,6 +544,9 @@ local_close(struct sl_link_port *port)
     struct local_port *p = (struct local_port *)port;
     struct stat file;
     linger(p);
+    if (p->epoll_fd >= 0)
+        close(p->epoll_fd); /* First: of a process that was forked it is but a copy. */
+    p->epoll_fd = -1;
     while (p->connections != NULL)
         connection_destroy(p->connections);
     if (p->listen_fd >= 0) {
@@ -544,8 +556,6 @@ local_close(struct sl_link_port *port)
             unlink(p->address.sun_path);
         close(p->listen_fd);
     }
-    if (p->epoll_fd >= 0)
-        close(p->epoll_fd);
     sl_free(p);
 }
 

@@ -2,9 +2,12 @@
 #include <criterion/criterion.h>
 #include <endian.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/alloc.h"
@@ -72,6 +75,42 @@ Test(link_local, what_is_no_sluice_is_hung_up_on_and_the_others_hear_nothing_of_
     sl_links_flush(spoke);
     expect(hub, 7, 1, 0);
     drop(&spoke);
+    drop(&hub);
+}
+
+/* As a program that was forked has, until its exec. */
+static pid_t
+child_with_our_descriptors(void)
+{
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    while (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+        (void)pause();
+    return child;
+}
+
+Test(link_local, who_was_hung_up_on_is_not_heard_though_a_child_has_its_socket)
+{
+    struct sl_links *hub = hub_create();
+    int stranger = stranger_create();
+    cr_assert_null(wait_for(hub, 1));
+    pid_t child = child_with_our_descriptors();
+    cr_assert_eq(send(stranger, "GET / HTTP/1.1\r\n", 16, 0), 16);
+    struct sl_links_counts counts = {0};
+    for (uint32_t k = 0; k < 2000 && counts.malformed == 0; k++) {
+        cr_assert_null(wait_for(hub, 1));
+        sl_links_counts(hub, &counts);
+    }
+    cr_assert_eq(counts.malformed, 1);
+    cr_assert_null(wait_for(hub, 1));
+    cr_assert_eq(send(stranger, "more", 4, 0), 4);
+    struct pollfd ready = {.events = POLLIN};
+    cr_assert_eq(sl_links_fds(hub, &ready.fd, 1), 1);
+    cr_assert_eq(poll(&ready, 1, 0), 0);
+    cr_assert_null(wait_for(hub, 1));
+    cr_assert_eq(kill(child, SIGKILL), 0);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+    close(stranger);
     drop(&hub);
 }
 
