@@ -37,7 +37,8 @@ struct plant {
     uint64_t now_ns;
     struct worker workers[WORKERS];
     uint64_t *cost_ns, *served_ns; /* Of each tenant: a task, and all so far. */
-    uint64_t *since_ns;            /* When a task came, by its id from SL_TASK_ALONE on. */
+    uint64_t *since_ns;            /* When a task came, by its id from first_id on. */
+    uint64_t first_id;
     uint64_t tasks, tasks_max;
 };
 
@@ -82,6 +83,8 @@ put(struct plant *p, uint64_t tenant)
 {
     uint64_t id = sl_queue_reserve(p->q);
     sl_assert(p->tasks < p->tasks_max);
+    if (p->tasks == 0)
+        p->first_id = id;
     p->since_ns[p->tasks++] = p->now_ns;
     sl_queue_event_put(&p->event, &(struct sl_task_put){.task_id = id,
                                                         .created_ms = now_ms(p),
@@ -122,7 +125,7 @@ begin_one(struct plant *p, uint64_t *ret_tenant, uint64_t *ret_wait_ns)
         if (!lease(p, &w->lease))
             return false;
         *ret_tenant = w->lease.scope.id;
-        *ret_wait_ns = p->now_ns - p->since_ns[w->lease.task_id - SL_TASK_ALONE];
+        *ret_wait_ns = p->now_ns - p->since_ns[w->lease.task_id - p->first_id];
         w->end_ns = p->now_ns + p->cost_ns[*ret_tenant];
         return true;
     }

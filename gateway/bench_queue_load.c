@@ -25,6 +25,7 @@ struct sl_bench_queue_load {
     uint32_t queues, filled;           /* Made so far; and the number of one that was filled. */
     uint64_t puts, put, leased, ended; /* Asked, answered; come, answered. */
     uint64_t *samples;
+    enum sl_level level;
     bool is_tied; /* As the phase. */
     bool has_failed;
 };
@@ -262,6 +263,7 @@ sl_bench_queue_run(struct sl_bench_queue_load *l, const struct sl_bench_queue_ph
     uint32_t samples = 0;
     uint32_t credit = phase->is_end_to_end ? phase->window : phase->is_pickup;
     l->is_tied = phase->is_tied;
+    sl_queue_client_lease_level_set(l->worker, phase->is_early ? SL_LEVEL_RAM : l->level);
     if (phase->is_tied)
         credit = 0;
     *ret_result = (struct sl_bench_queue_result){0};
@@ -342,6 +344,7 @@ sl_bench_queue_open(const char *endpoint, enum sl_level level)
     enum sl_err err = sl_queue_client_open(&producer, &l->producer);
     if (err == SL_OK)
         err = sl_queue_client_open(&worker, &l->worker);
+    l->level = level;
     if (err == SL_OK) {
         sl_queue_client_level_set(l->producer, level);
         sl_queue_client_level_set(l->worker, level);

@@ -25,6 +25,7 @@ struct sl_bench_queue_phase {
     bool is_filled;     /* In the queue that was filled last, not in a new one. */
     bool is_tied;       /* End to end: the worker takes one more for each put that was answered, not
                          * for each end, so that a backlog is not worked off beside. */
+    bool is_early;      /* Leases do not wait for the sync of the put. */
     bool is_end_to_end; /* A worker leases and ends each by a message of its own. */
     bool is_pickup;     /* One at a time, to a worker that waits; a sample is until it has it. */
 };

@@ -13,12 +13,6 @@
 #define BACKLOG_ALL 10000000u
 #define BARE_WRITES 200u
 
-/* Figures of the rounds; what is missing in quick runs is 0. */
-struct rounds {
-    double enqueue_64[ROUNDS], batched[ROUNDS], e2e_64[ROUNDS], e2e_1024[ROUNDS];
-    double pickup_p50[ROUNDS], pickup_p99[ROUNDS], pickup_over[ROUNDS];
-};
-
 struct remote {
     const struct sl_bench *bench;
     struct sl_bench_server server;
@@ -46,52 +40,99 @@ run_rate(struct remote *r, struct sl_bench_queue_phase phase, double *ret_per_s)
 static const struct sl_bench_queue_phase end_to_end = {
     .name = "e2e_64", .window = 64, .is_end_to_end = true};
 
+/* ---- rates --------------------------------------------------------------------------------- */
+
+static const struct rate {
+    const char *name, *note;
+    double target; /* 0: none. */
+    struct sl_bench_queue_phase phase;
+} rates[] = {
+    {"enqueue_64", "another process, each put by itself", 100000, {.window = 64}},
+    {"enqueue_batched", "8 puts of 64 in flight", 0, {.window = 8, .batch = 64}},
+    {"e2e_64", "put, leased, ended with a result", 80000, {.window = 64, .is_end_to_end = true}},
+    {"e2e_1024", NULL, 150000, {.window = 1024, .is_end_to_end = true}},
+    {"e2e_64_early",
+     "leased before the put is on disk; put and end are answered when they are",
+     80000,
+     {.window = 64, .is_end_to_end = true, .is_early = true}},
+    {"e2e_1024_early", NULL, 150000, {.window = 1024, .is_end_to_end = true, .is_early = true}},
+};
+
 static bool
-run_round(struct remote *r, uint32_t i, struct rounds *rounds)
+run_rates(struct remote *r, uint32_t rounds)
 {
-    struct sl_bench_queue_result pickup;
-    double before_us = sl_bench_bare_us(&r->bare, SL_BENCH_PAYLOAD_SIZE, BARE_WRITES);
-    if (before_us == 0 ||
-        !run(r, (struct sl_bench_queue_phase){.name = "pickup", .window = 1, .is_pickup = true},
-             &pickup))
-        return false;
-    double after_us = sl_bench_bare_us(&r->bare, SL_BENCH_PAYLOAD_SIZE, BARE_WRITES);
-    rounds->pickup_p50[i] = pickup.p50_us;
-    rounds->pickup_p99[i] = pickup.p99_us;
-    rounds->pickup_over[i] = pickup.p50_us - (before_us + after_us) / 2;
-    return after_us > 0 &&
-           run_rate(r, (struct sl_bench_queue_phase){.name = "enqueue_64", .window = 64},
-                    &rounds->enqueue_64[i]) &&
-           run_rate(r, (struct sl_bench_queue_phase){.name = "batched", .window = 8, .batch = 64},
-                    &rounds->batched[i]) &&
-           run_rate(r, end_to_end, &rounds->e2e_64[i]) &&
-           run_rate(r,
-                    (struct sl_bench_queue_phase){
-                        .name = "e2e_1024", .window = 1024, .is_end_to_end = true},
-                    &rounds->e2e_1024[i]);
+    double figures[SL_COUNT_OF(rates)][ROUNDS];
+    for (uint32_t i = 0; i < rounds; i++) {
+        for (size_t n = 0; n < SL_COUNT_OF(rates); n++) {
+            struct sl_bench_queue_phase phase = rates[n].phase;
+            phase.name = rates[n].name;
+            if (!run_rate(r, phase, &figures[n][i]))
+                return false;
+        }
+    }
+    for (size_t n = 0; n < SL_COUNT_OF(rates); n++) {
+        char name[64];
+        (void)snprintf(name, sizeof(name), "queue.remote.%s", rates[n].name);
+        sl_bench_show(r->bench,
+                      &(struct sl_bench_figure){.name = name,
+                                                .unit = "1/s",
+                                                .goal = rates[n].target > 0 ? SL_BENCH_AT_LEAST
+                                                                            : SL_BENCH_NO_GOAL,
+                                                .target = rates[n].target,
+                                                .value = sl_bench_median(figures[n], rounds),
+                                                .note = rates[n].note});
+    }
+    return true;
 }
 
-static void
-show(const struct remote *r, struct rounds *rounds, uint32_t count)
+/* ---- pickup -------------------------------------------------------------------------------- */
+
+struct pickup {
+    double p50_us[ROUNDS], p99_us[ROUNDS], over_us[ROUNDS];
+};
+
+/* One round, between two looks at what a bare write and sync take. */
+static bool
+run_pickup(struct remote *r, bool is_early, uint32_t i, struct pickup *pickup)
 {
+    struct sl_bench_queue_phase phase = {
+        .name = "pickup", .window = 1, .is_pickup = true, .is_early = is_early};
+    struct sl_bench_queue_result result;
+    double before_us = sl_bench_bare_us(&r->bare, SL_BENCH_PAYLOAD_SIZE, BARE_WRITES);
+    if (before_us == 0 || !run(r, phase, &result))
+        return false;
+    double after_us = sl_bench_bare_us(&r->bare, SL_BENCH_PAYLOAD_SIZE, BARE_WRITES);
+    pickup->p50_us[i] = result.p50_us;
+    pickup->p99_us[i] = result.p99_us;
+    pickup->over_us[i] = result.p50_us - (before_us + after_us) / 2;
+    return after_us > 0;
+}
+
+static bool
+run_pickups(struct remote *r, uint32_t rounds)
+{
+    struct pickup synced, early;
+    for (uint32_t i = 0; i < rounds; i++) {
+        if (!run_pickup(r, false, i, &synced) || !run_pickup(r, true, i, &early))
+            return false;
+    }
     struct sl_bench_figure figures[] = {
-        {"queue.remote.enqueue_64", "1/s", SL_BENCH_AT_LEAST, 100000,
-         sl_bench_median(rounds->enqueue_64, count), "another process, each put by itself"},
-        {"queue.remote.enqueue_batched", "1/s", SL_BENCH_NO_GOAL, 0,
-         sl_bench_median(rounds->batched, count), "8 puts of 64 in flight"},
-        {"queue.remote.e2e_64", "1/s", SL_BENCH_AT_LEAST, 80000,
-         sl_bench_median(rounds->e2e_64, count), "put, leased, ended with a result"},
-        {"queue.remote.e2e_1024", "1/s", SL_BENCH_AT_LEAST, 150000,
-         sl_bench_median(rounds->e2e_1024, count), NULL},
         {"queue.remote.pickup_p50", "us", SL_BENCH_NO_GOAL, 0,
-         sl_bench_median(rounds->pickup_p50, count), NULL},
+         sl_bench_median(synced.p50_us, rounds), "by a worker that waits"},
         {"queue.remote.pickup_p99", "us", SL_BENCH_NO_GOAL, 0,
-         sl_bench_median(rounds->pickup_p99, count), NULL},
+         sl_bench_median(synced.p99_us, rounds), NULL},
         {"queue.remote.pickup_over_sync", "us", SL_BENCH_AT_MOST, 150,
-         sl_bench_median(rounds->pickup_over, count), "p50 less a bare write and sync"}};
+         sl_bench_median(synced.over_us, rounds), "p50 less a bare write and sync"},
+        {"queue.remote.pickup_early_p50", "us", SL_BENCH_NO_GOAL, 0,
+         sl_bench_median(early.p50_us, rounds), "leased before the put is on disk"},
+        {"queue.remote.pickup_early_over_sync", "us", SL_BENCH_AT_MOST, 150,
+         sl_bench_median(early.over_us, rounds), "p50 less a bare write and sync"}};
     for (size_t i = 0; i < SL_COUNT_OF(figures); i++)
         sl_bench_show(r->bench, &figures[i]);
+    return true;
 }
+
+/* ---- with a backlog ------------------------------------------------------------------------ */
 
 /* What the same load does in a queue in which so many wait. */
 static bool
@@ -122,13 +163,9 @@ run_backlog(struct remote *r, uint64_t count, const char *name, double goal)
 static bool
 run_all(struct remote *r)
 {
-    struct rounds rounds;
-    uint32_t count = r->bench->is_quick ? 1 : ROUNDS;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!run_round(r, i, &rounds))
-            return false;
-    }
-    show(r, &rounds, count);
+    uint32_t rounds = r->bench->is_quick ? 1 : ROUNDS;
+    if (!run_rates(r, rounds) || !run_pickups(r, rounds))
+        return false;
     return run_backlog(r, r->bench->is_quick ? BACKLOG / 10 : BACKLOG, "queue.remote.backlog_1m",
                        0.9) &&
            (r->bench->is_quick || run_backlog(r, BACKLOG_ALL, "queue.remote.backlog_10m", 0.9));

@@ -27,7 +27,7 @@ struct work {
 struct sl_queue_client {
     struct sl_links *links;
     uint64_t calls;
-    enum sl_level level;
+    enum sl_level level, lease_level;
     bool tells_begun, is_up;
     struct work *works;
     uint64_t probe, probe_ns; /* A call whose answer tells how far the head is; 0: none. */
@@ -115,7 +115,14 @@ void
 sl_queue_client_level_set(struct sl_queue_client *c, enum sl_level level)
 {
     sl_assert(level < SL_LEVEL_COUNT);
-    c->level = level;
+    c->level = c->lease_level = level;
+}
+
+void
+sl_queue_client_lease_level_set(struct sl_queue_client *c, enum sl_level level)
+{
+    sl_assert(level < SL_LEVEL_COUNT);
+    c->lease_level = level;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -176,7 +183,7 @@ sl_queue_client_want(struct sl_queue_client *c, struct sl_queue_name queue, uint
                      uint64_t duration_ms)
 {
     struct sl_m_queue_want body = {.scope = queue.scope.id,
-                                   .level = c->level,
+                                   .level = c->lease_level,
                                    .credit = credit,
                                    .duration_ms = duration_ms,
                                    .queue = queue.name,

@@ -36,9 +36,12 @@ uint32_t sl_queue_client_node_random(void);
 SL_MUST_CHECK enum sl_err sl_queue_client_open(const struct sl_queue_client_options *options,
                                                struct sl_queue_client **ret_client);
 void sl_queue_client_close(struct sl_queue_client **client);
-/* What answers, and leases of a `want`, wait for, from now on (actor.h). At first SL_LEVEL_DISK.
- * Leases at a lower level may be of a task whose put is never answered, and is lost. */
+/* What answers, and leases of a `want`, wait for, from now on (actor.h). At first SL_LEVEL_DISK. */
 void sl_queue_client_level_set(struct sl_queue_client *c, enum sl_level level);
+/* The same, of leases alone. At SL_LEVEL_RAM a task comes sooner by a sync, and an end that was
+ * answered on disk is there for good all the same; but after a crash there may be no task of that
+ * id, then or ever: its put was not answered, and its end will not be. */
+void sl_queue_client_lease_level_set(struct sl_queue_client *c, enum sl_level level);
 
 /*
  * Ask; *ret_call numbers the call in the answer. SL_EINVAL: no items, or more than

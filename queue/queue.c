@@ -9,6 +9,9 @@
 #include "runtime/alloc.h"
 
 #define BOOT_SHIFT 40
+#define ID_SHIFT                                                                                   \
+    38 /* So many bits number the tasks of a run; 24 its boot, below SL_TASK_ALONE.                \
+        */
 
 struct sl_queue *
 sl_queue_create(void)
@@ -85,6 +88,7 @@ sl_queue_boot(struct sl_queue *q, uint64_t boot)
     sl_assert(boot << BOOT_SHIFT >= q->epoch_last);
     sl_assert(q->deadlines[0].count + q->deadlines[1].count == 0);
     q->epoch_last = boot << BOOT_SHIFT;
+    q->alone_reserved = SL_MAX(q->alone_reserved, (SL_TASK_ALONE | boot << ID_SHIFT) - 1);
     sl_trail_restart(q, boot);
 }
 

@@ -49,8 +49,9 @@ struct sl_queue *sl_queue_create(void);
 void sl_queue_destroy(struct sl_queue **queue);
 
 /*
- * Epochs of this run start above boot << 40; `boot` (< 2^24) grows with each start of the store.
- * After the replay, before the first lease.
+ * Epochs of this run start above boot << 40, and ids that are reserved at SL_TASK_ALONE | boot <<
+ * 38: an id that somebody was told, of a task that a crash undid, is never another task's. `boot`
+ * (< 2^24) grows with each start of the store. After the replay, before the first lease.
  */
 void sl_queue_boot(struct sl_queue *q, uint64_t boot);
 

@@ -13,8 +13,12 @@
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 
-#define FILE_MAGIC 0x66696c65u
-#define DISK_MAGIC 0x6469736bu
+#define FILE_MAGIC   0x66696c65u
+#define DISK_MAGIC   0x6469736bu
+
+#define FLUSH_BEHIND (8 * SL_MIB)
+#define FLUSH_AND_WAIT                                                                             \
+    (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
 
 struct sl_file {
     uint32_t magic;
@@ -87,6 +91,25 @@ disk_sync(struct sl_file *f)
 {
     sl_assert(f->magic == FILE_MAGIC);
     return fdatasync(f->fd) == 0 ? SL_OK : sl_err_from_errno(errno);
+}
+
+/* What a file system cannot do of this costs time, not safety: errors of the disk count alone. */
+static enum sl_err
+flush_range(int fd, uint64_t offset, size_t size, unsigned flags)
+{
+    if (sync_file_range(fd, (off_t)offset, (off_t)size, flags) == 0)
+        return SL_OK;
+    return errno == EIO || errno == ENOSPC ? sl_err_from_errno(errno) : SL_OK;
+}
+
+static enum sl_err
+disk_flush(struct sl_file *f, uint64_t offset, size_t size)
+{
+    sl_assert(f->magic == FILE_MAGIC);
+    enum sl_err err = flush_range(f->fd, offset, size, SYNC_FILE_RANGE_WRITE);
+    if (err != SL_OK || offset < FLUSH_BEHIND)
+        return err;
+    return flush_range(f->fd, offset - FLUSH_BEHIND, size, FLUSH_AND_WAIT);
 }
 
 static enum sl_err
@@ -199,6 +222,7 @@ sl_disk_open(const char *directory, struct sl_disk *ret_disk)
         .read = disk_read,
         .write = disk_write,
         .sync = disk_sync,
+        .flush = disk_flush,
         .size = disk_size,
         .close = disk_close_file,
         .rename = disk_rename,

@@ -21,6 +21,11 @@ struct sl_disk {
                         size_t *ret_size);
     enum sl_err (*write)(struct sl_file *f, uint64_t offset, const void *data, size_t size);
     enum sl_err (*sync)(struct sl_file *f); /* Data, and the size: fdatasync. */
+    /*
+     * Begin to write a part of a file that grows to the disk, so that a later sync has less to do;
+     * only the part some MiB before it is waited for. Safe it is by that sync alone.
+     */
+    enum sl_err (*flush)(struct sl_file *f, uint64_t offset, size_t size);
     enum sl_err (*size)(struct sl_file *f, uint64_t *ret_size);
     void (*close)(struct sl_file **f);
     enum sl_err (*rename)(void *self, const char *from, const char *to); /* Durable on return. */

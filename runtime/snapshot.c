@@ -42,13 +42,9 @@ sl_snapshot_add(struct sl_snapshot_writer *w, struct sl_slice payload)
         return SL_OK;
     w->crc = sl_crc32c(w->crc, payload.data, payload.size);
     w->size += payload.size;
-    return w->disk.write(w->file, HEAD_SIZE + w->size - payload.size, payload.data, payload.size);
-}
-
-enum sl_err
-sl_snapshot_sync(struct sl_snapshot_writer *w)
-{
-    return w->disk.sync(w->file);
+    uint64_t at = HEAD_SIZE + w->size - payload.size;
+    enum sl_err err = w->disk.write(w->file, at, payload.data, payload.size);
+    return err == SL_OK ? w->disk.flush(w->file, at, payload.size) : err;
 }
 
 enum sl_err

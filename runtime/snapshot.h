@@ -4,8 +4,8 @@
  *
  *   magic u32 | version u32 | position u64 | size u64 | crc32c u32 (of payload and head) | payload
  *
- *     create --> add, sync (in any number) --> finish
- *                                        `---> cancel (also after a failure)
+ *     create --> add (any number) --> finish
+ *                               `---> cancel (also after a failure)
  *
  * Threading: one owner.
  */
@@ -21,9 +21,8 @@ struct sl_snapshot_writer;
 SL_MUST_CHECK enum sl_err sl_snapshot_create(const struct sl_disk *disk, const char *name,
                                              uint64_t position,
                                              struct sl_snapshot_writer **ret_writer);
+/* Its way to the disk begins at once: in one go, a large file would make all wait at its end. */
 SL_MUST_CHECK enum sl_err sl_snapshot_add(struct sl_snapshot_writer *w, struct sl_slice payload);
-/* Have what was added on disk: a large file in one go would make everybody wait at its end. */
-SL_MUST_CHECK enum sl_err sl_snapshot_sync(struct sl_snapshot_writer *w);
 /* Sync it, give it its name, end. On error *writer is still there, and the old file stands. */
 SL_MUST_CHECK enum sl_err sl_snapshot_finish(struct sl_snapshot_writer **writer);
 /* Drop what was written. NULL inside is fine. */

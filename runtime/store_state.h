@@ -39,7 +39,8 @@ struct sl_store_checkpoint {
     uint64_t position, log_bytes;      /* When it began. */
     uint64_t bytes, bytes_before;      /* Of this one's snapshots, of the last one's. */
     struct sl_store_held held;
-    uint64_t next_ns; /* No slice before. */
+    struct sl_buf slice; /* What is written next; kept from one to the other. */
+    uint64_t next_ns;    /* No slice before. */
 };
 
 struct sl_store_compact {

@@ -140,6 +140,17 @@ restart(void)
     sl_buf_deinit(&snapshot);
 }
 
+/* A crash may undo a put whose id somebody was told: a reply at a lower level, or a lease. */
+Test(alone, an_id_of_one_run_is_none_of_the_next)
+{
+    uint64_t kept = put("a"), undone[2] = {sl_queue_reserve(q), sl_queue_reserve(q)};
+    cr_assert_gt(undone[0], kept);
+    restart();
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_gt(put("b"), undone[1]);
+    cr_assert(is_there(kept));
+}
+
 Test(alone, is_leased_and_gone_when_done_unless_its_result_is_kept)
 {
     uint64_t a = put("a"), b = put("b", .retain_ms = 50);
