@@ -77,8 +77,8 @@ sl_object_server_destroy(struct sl_object_server **server)
     if (s == NULL)
         return;
     check(s);
-    (void)close(
-        s->epoll); /* First: a process that was forked has but a copy, and none to change. */
+    /* First: of a process that was forked it is but a copy, whose set is its parent's. */
+    (void)close(s->epoll);
     s->epoll = -1;
     for (uint32_t i = 0; i < SL_OBJECT_CLIENTS_MAX; i++) {
         if (s->clients[i] != NULL)

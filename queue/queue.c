@@ -9,9 +9,7 @@
 #include "runtime/alloc.h"
 
 #define BOOT_SHIFT 40
-#define ID_SHIFT                                                                                   \
-    38 /* So many bits number the tasks of a run; 24 its boot, below SL_TASK_ALONE.                \
-        */
+#define ID_SHIFT   38 /* 24 bits of boot above it reach just below SL_TASK_ALONE. */
 
 struct sl_queue *
 sl_queue_create(void)

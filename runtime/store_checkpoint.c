@@ -11,7 +11,7 @@
 #include "runtime/snapshot.h"
 #include "runtime/store_state.h"
 
-#define SLICE_BYTES ((size_t)256 << 10) /* A quarter of a millisecond. */
+#define SLICE_BYTES ((size_t)256 << 10) /* Of one projection, between two batches. */
 
 static char *
 snapshot_name(const struct sl_projection *p)

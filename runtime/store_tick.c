@@ -7,7 +7,7 @@
 #define COMMIT_IDLE_NS (100 * SL_MILLI_NS)
 #define COMMIT_BUSY_NS SL_SECOND_NS /* ...but not for ever. */
 #define SETTLE_NS      SL_SECOND_NS
-#define SLICE_GAP_NS   SL_MILLI_NS /* A slice of a checkpoint takes a quarter of it. */
+#define SLICE_GAP_NS   SL_MILLI_NS /* Between two slices of a checkpoint. */
 
 /* Take a checkpoint on, or begin one that is due. Returns when to go on, UINT64_MAX: none runs. */
 static uint64_t
