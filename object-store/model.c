@@ -40,7 +40,7 @@ check_header(struct sl_slice image, struct sl_model_header *h, struct sl_cause *
     if (h->version != SL_MODEL_IMAGE_VERSION)
         return sl_cause_set(cause, SL_EVERSION, "a model image of version %" PRIu32 ", not %d",
                             h->version, SL_MODEL_IMAGE_VERSION);
-    if (h->tensors_count > SL_SAFETENSORS_COUNT_MAX || h->files_count > SL_MODEL_FILES_COUNT_MAX)
+    if (h->tensors_count > SL_WEIGHTS_COUNT_MAX || h->files_count > SL_MODEL_FILES_COUNT_MAX)
         return sl_cause_set(cause, SL_ECORRUPT, "a model image with too many entries");
     /* Neither product nor sum can overflow: the counts are bounded just above. */
     uint64_t entries = (uint64_t)h->tensors_count + h->files_count;

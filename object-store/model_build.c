@@ -289,12 +289,12 @@ read_all(const struct builder *b, const struct source *s, int fd, void *data, si
 }
 
 static enum sl_err
-add_tensors(struct builder *b, uint32_t source, const struct sl_safetensors *table)
+add_tensors(struct builder *b, uint32_t source, const struct sl_weights *table)
 {
-    if (b->tensors_count + table->count > SL_SAFETENSORS_COUNT_MAX)
-        return sl_cause_set(b->cause, SL_ETOOBIG, "over %d tensors", SL_SAFETENSORS_COUNT_MAX);
+    if (b->tensors_count + table->count > SL_WEIGHTS_COUNT_MAX)
+        return sl_cause_set(b->cause, SL_ETOOBIG, "over %d tensors", SL_WEIGHTS_COUNT_MAX);
     for (uint32_t i = 0; i < table->count; i++) {
-        const struct sl_safetensor *t = &table->tensors[i];
+        const struct sl_weight *t = &table->items[i];
         struct item *item = add_item(b);
         item->name = sl_strdup(t->name);
         item->source = source;
@@ -302,7 +302,7 @@ add_tensors(struct builder *b, uint32_t source, const struct sl_safetensors *tab
         item->entry.kind = SL_MODEL_TENSOR;
         item->entry.dtype = t->dtype;
         item->entry.dims_count = t->dims_count;
-        item->entry.size_bytes = t->size_bytes;
+        item->entry.size_bytes = t->span_bytes;
         memcpy(item->entry.shape, t->shape, sizeof(t->shape));
     }
     b->tensors_count += table->count;
@@ -313,7 +313,7 @@ static enum sl_err
 parse_weights(struct builder *b, uint32_t source)
 {
     const struct source *s = &b->sources[source];
-    struct sl_safetensors table = {0};
+    struct sl_weights table = {0};
     struct sl_cause why = {{0}};
     uint8_t first[8];
     uint8_t *head = NULL;
@@ -339,7 +339,7 @@ parse_weights(struct builder *b, uint32_t source)
     }
     err = add_tensors(b, source, &table);
 out:
-    sl_safetensors_deinit(&table);
+    sl_weights_deinit(&table);
     sl_free(head);
     if (fd >= 0)
         (void)close(fd);

@@ -107,20 +107,20 @@ Test(model, holds_every_tensor_byte_for_byte_and_aligned)
     struct sl_model *model = build_and_attach(&(struct tiny_model_options){.seed = 3});
     size_t size = 0;
     void *weights = read_weights(&size);
-    struct sl_safetensors table = {0};
+    struct sl_weights table = {0};
     cr_assert_eq(sl_safetensors_parse(sl_slice(weights, size), size, &table, &cause), SL_OK);
     cr_assert_eq(sl_model_tensors_count(model), table.count);
     for (uint32_t i = 0; i < table.count; i++) {
         struct sl_tensor t;
-        cr_assert(sl_model_tensor_lookup(model, table.tensors[i].name, &t));
+        cr_assert(sl_model_tensor_lookup(model, table.items[i].name, &t));
         cr_assert_eq((uintptr_t)t.data % SL_MODEL_ALIGNMENT, 0);
-        cr_assert_eq(t.dtype, table.tensors[i].dtype);
-        cr_assert_eq(t.size_bytes, table.tensors[i].size_bytes);
-        cr_assert_eq(memcmp(t.data, (char *)weights + table.tensors[i].offset, t.size_bytes), 0);
+        cr_assert_eq(t.dtype, table.items[i].dtype);
+        cr_assert_eq(t.size_bytes, table.items[i].span_bytes);
+        cr_assert_eq(memcmp(t.data, (char *)weights + table.items[i].offset, t.size_bytes), 0);
     }
     struct sl_tensor none;
     cr_assert_not(sl_model_tensor_lookup(model, "no.such.tensor", &none));
-    sl_safetensors_deinit(&table);
+    sl_weights_deinit(&table);
     sl_free(weights);
     sl_model_destroy(&model);
     cr_assert_null(model);
