@@ -6,10 +6,12 @@
 #define EVICT_MAGIC 0x45564943u
 #define ABSENT      UINT32_MAX
 #define CHILDREN    4u
+#define YOUNG       4u /* Who is among the youngest quarter need not move to be kept. */
 
-/* What is compared lies in the heap itself: a step down looks at one or two cache lines. */
+/* What is compared lies in the heap itself: a step down looks at two cache lines, as a rule. */
 struct node {
     uint64_t worth;
+    uint64_t age; /* Grows with each that is added or moved: no two are the same. */
     uint32_t number;
     uint32_t weight;
 };
@@ -18,6 +20,7 @@ struct sl_evict {
     uint32_t magic;
     uint32_t capacity, count;
     uint64_t floor;    /* What the last one that went was worth. Never falls. */
+    uint64_t age;      /* Of the next. */
     struct node *heap; /* Each node is before its CHILDREN children. */
     uint32_t *places;  /* Of a number in the heap, or ABSENT. */
 };
@@ -65,7 +68,7 @@ sl_evict_weight(uint64_t size_bytes, uint64_t rebuild_ns)
 static inline bool
 is_before(const struct node *a, const struct node *b)
 {
-    return a->worth < b->worth || (a->worth == b->worth && a->number < b->number);
+    return a->worth < b->worth || (a->worth == b->worth && a->age < b->age);
 }
 
 static void
@@ -104,12 +107,23 @@ settle(struct sl_evict *e, uint32_t place, struct node n)
 }
 
 void
+sl_evict_expect(const struct sl_evict *e, uint32_t number)
+{
+    check(e);
+    sl_assert(number < e->capacity);
+    __builtin_prefetch(&e->places[number], 1);
+    __builtin_prefetch(&e->heap[e->count], 1);
+    __builtin_prefetch(&e->heap[e->count / CHILDREN], 1);
+}
+
+void
 sl_evict_add(struct sl_evict *e, uint32_t number, uint32_t weight)
 {
     check(e);
     sl_assert(number < e->capacity && weight >= 1);
     sl_assert(e->places[number] == ABSENT);
-    struct node n = {.worth = e->floor + weight, .number = number, .weight = weight};
+    struct node n = {
+        .worth = e->floor + weight, .age = e->age++, .number = number, .weight = weight};
     settle(e, e->count++, n);
 }
 
@@ -119,10 +133,13 @@ sl_evict_touch(struct sl_evict *e, uint32_t number)
     check(e);
     sl_assert(number < e->capacity);
     uint32_t place = e->places[number];
-    if (place == ABSENT || e->heap[place].worth == e->floor + e->heap[place].weight)
+    if (place == ABSENT)
         return;
     struct node n = e->heap[place];
+    if (n.worth == e->floor + n.weight && e->age - n.age <= e->count / YOUNG)
+        return;
     n.worth = e->floor + n.weight;
+    n.age = e->age++;
     settle(e, place, n);
 }
 

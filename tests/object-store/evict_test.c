@@ -51,13 +51,28 @@ Test(evict, lets_go_of_the_dearest_in_the_end_if_nobody_asks)
     sl_evict_destroy(&e);
 }
 
+Test(evict, of_equals_takes_the_one_that_nobody_asked_for_longest)
+{
+    static const uint32_t order[] = {5, 4, 3, 2, 1, 0, 7, 6};
+    struct sl_evict *e = sl_evict_create(8);
+    uint32_t first;
+    for (uint32_t i = 8; i-- > 0;)
+        sl_evict_add(e, i, 100);
+    sl_evict_touch(e, 0); /* It is the youngest. */
+    sl_evict_touch(e, 7);
+    sl_evict_touch(e, 6);
+    for (uint32_t i = 0; i < 8; i++)
+        cr_assert(sl_evict_pop(e, &first) && first == order[i], "%u", first);
+    sl_evict_destroy(&e);
+}
+
 /* Against an array that is searched. */
 static void
 check_seed(uint64_t seed)
 {
     struct sl_evict *e = sl_evict_create(CAPACITY);
-    static uint64_t worth[CAPACITY], weight[CAPACITY];
-    uint64_t floor = 0;
+    static uint64_t worth[CAPACITY], weight[CAPACITY], since[CAPACITY];
+    uint64_t floor = 0, age = 0;
     uint32_t count = 0;
     struct sl_random r;
     sl_random_seed(&r, seed);
@@ -68,11 +83,14 @@ check_seed(uint64_t seed)
         case 0:
         case 1:
             if (worth[at] == 0) {
-                weight[at] = 1 + sl_random_below(&r, 1000);
+                weight[at] = 1 + sl_random_below(&r, seed % 2 == 0 ? 1000 : 3);
                 worth[at] = floor + weight[at];
+                since[at] = age++;
                 sl_evict_add(e, at, (uint32_t)weight[at]);
                 count++;
             } else {
+                if (worth[at] != floor + weight[at] || age - since[at] > count / 4)
+                    since[at] = age++;
                 worth[at] = floor + weight[at];
                 sl_evict_touch(e, at);
             }
@@ -84,7 +102,8 @@ check_seed(uint64_t seed)
             break;
         default:
             for (uint32_t k = 0; k < CAPACITY; k++) {
-                if (worth[k] != 0 && (least == CAPACITY || worth[k] < worth[least]))
+                if (worth[k] != 0 && (least == CAPACITY || worth[k] < worth[least] ||
+                                      (worth[k] == worth[least] && since[k] < since[least])))
                     least = k;
             }
             cr_assert_eq(sl_evict_pop(e, &popped), least < CAPACITY);
