@@ -22,11 +22,10 @@ struct cut {
 };
 
 struct segment {
-    uint64_t *taken;  /* A bit a granule. */
-    uint32_t *cuts;   /* Granule / SLAB_GRANULES -> cut; NONE: none there. Slabs are aligned. */
-    uint32_t count;   /* Granules taken. */
-    uint32_t first;   /* No granule before this word is free. */
-    uint32_t run_max; /* No free run is longer. */
+    uint64_t *taken; /* A bit a granule. */
+    uint32_t *cuts;  /* Granule / SLAB_GRANULES -> cut; NONE: none there. Slabs are aligned. */
+    uint32_t count;  /* Granules taken. */
+    uint32_t first;  /* No granule before this word is free. */
 };
 
 struct sl_slab {
@@ -36,6 +35,8 @@ struct sl_slab {
     uint64_t taken_bytes;
     uint32_t segments_count;
     struct segment *segments[SL_SLAB_SEGMENTS_MAX];
+    /* No free run of a segment is longer. Side by side, as all of them are looked at. */
+    uint32_t runs_max[SL_SLAB_SEGMENTS_MAX];
     struct cut *cuts;
     uint32_t cuts_capacity, cuts_free;
     uint32_t open[CLASSES]; /* A cut with a free slot. */
@@ -101,8 +102,8 @@ sl_slab_add(struct sl_slab *s, uint32_t *ret_segment)
     g->taken = sl_zalloc(s->granules / 8);
     g->cuts = sl_alloc(s->granules / SLAB_GRANULES * sizeof(*g->cuts));
     memset(g->cuts, 0xff, s->granules / SLAB_GRANULES * sizeof(*g->cuts));
-    g->run_max = s->granules;
     s->segments[at] = g;
+    s->runs_max[at] = s->granules;
     s->segments_count++;
     *ret_segment = at;
     return SL_OK;
@@ -123,6 +124,7 @@ sl_slab_remove(struct sl_slab *s, uint32_t segment)
     sl_assert(segment < SL_SLAB_SEGMENTS_MAX && s->segments[segment] != NULL);
     sl_assert(s->segments[segment]->count == 0);
     free_segment(&s->segments[segment]);
+    s->runs_max[segment] = 0;
     s->segments_count--;
 }
 
@@ -158,9 +160,9 @@ mark(struct segment *g, uint32_t at, uint32_t count, bool is_taken)
 
 /* The first free run of `count` granules that begins at a multiple of `alignment`. */
 static bool
-find_run(const struct sl_slab *s, struct segment *g, uint32_t count, uint32_t alignment,
-         uint32_t *ret_at)
+find_run(struct sl_slab *s, uint32_t segment, uint32_t count, uint32_t alignment, uint32_t *ret_at)
 {
+    struct segment *g = s->segments[segment];
     uint32_t longest = 0;
     g->first = next_granule(g->taken, g->first, s->granules, false);
     for (uint32_t at = g->first; at < s->granules;) {
@@ -173,7 +175,7 @@ find_run(const struct sl_slab *s, struct segment *g, uint32_t count, uint32_t al
         longest = SL_MAX(longest, end - at);
         at = next_granule(g->taken, end, s->granules, false);
     }
-    g->run_max = longest; /* It has seen all of them. */
+    s->runs_max[segment] = longest; /* It has seen all of them. */
     return false;
 }
 
@@ -182,14 +184,13 @@ static enum sl_err
 take_run(struct sl_slab *s, uint32_t count, uint32_t alignment, uint32_t *ret_granule)
 {
     for (uint32_t i = 0, seen = 0; seen < s->segments_count; i++) {
-        struct segment *g = s->segments[i];
-        if (g == NULL)
+        if (s->segments[i] == NULL)
             continue;
         seen++;
         uint32_t at;
-        if (g->run_max < count || !find_run(s, g, count, alignment, &at))
+        if (s->runs_max[i] < count || !find_run(s, i, count, alignment, &at))
             continue;
-        mark(g, at, count, true);
+        mark(s->segments[i], at, count, true);
         *ret_granule = i * s->granules + at;
         return SL_OK;
     }
@@ -205,7 +206,7 @@ free_run(struct sl_slab *s, uint32_t granule, uint32_t count)
     mark(g, at, count, false);
     g->first = SL_MIN(g->first, at);
     /* How long it is with its neighbours the next search finds out. */
-    g->run_max = s->granules;
+    s->runs_max[granule / s->granules] = s->granules;
 }
 
 /* ---- slabs --------------------------------------------------------------------------------- */
