@@ -64,8 +64,9 @@ peek(const _Atomic uint64_t *word)
 
 /*
  * The words between begin and end are stored with release: whoever reads one of them knows that seq
- * is odd. The end is sequentially consistent, so that the look at the pins that may follow cannot
- * come before it.
+ * is odd. The end of a hiding is sequentially consistent, so that the look at the pins that follows
+ * cannot come before it. Of an insertion it need not be, as no such look follows: it is a release,
+ * which does not wait until the object's bytes, written just before, have left for the caches.
  */
 static void
 begin(struct sl_object_arena_entry *e)
@@ -80,9 +81,9 @@ set(_Atomic uint64_t *word, uint64_t value)
 }
 
 static void
-end(struct sl_object_arena_entry *e)
+end(struct sl_object_arena_entry *e, memory_order order)
 {
-    atomic_store_explicit(&e->seq, peek(&e->seq) + 1, memory_order_seq_cst);
+    atomic_store_explicit(&e->seq, peek(&e->seq) + 1, order);
 }
 
 static void
@@ -90,7 +91,7 @@ set_kind(struct sl_object_arena_entry *e, uint64_t kind)
 {
     begin(e);
     set(&e->size_kind, (peek(&e->size_kind) & ~UINT64_C(0xff)) | kind);
-    end(e);
+    end(e, memory_order_seq_cst);
 }
 
 static bool
@@ -181,6 +182,22 @@ sl_object_arena_writer_lookup(const struct sl_object_arena_writer *w, const stru
 }
 
 enum sl_err
+sl_object_arena_writer_expect(const struct sl_object_arena_writer *w, const struct sl_object_id *id,
+                              uint32_t *ret_entry)
+{
+    check(w);
+    uint32_t at;
+    uint8_t tag;
+    if (search(w, id, &at, &tag))
+        return SL_EEXIST;
+    if (at == w->count || w->used >= w->count / 2)
+        return SL_EFULL;
+    __builtin_prefetch(&w->entries[at], 1);
+    *ret_entry = at;
+    return SL_OK;
+}
+
+enum sl_err
 sl_object_arena_writer_insert(struct sl_object_arena_writer *w, const struct sl_object_id *id,
                               const struct sl_object_arena_place *place, uint32_t *ret_entry)
 {
@@ -199,7 +216,7 @@ sl_object_arena_writer_insert(struct sl_object_arena_writer *w, const struct sl_
     for (uint32_t i = 0; i < SL_COUNT_OF(e->key); i++)
         set(&e->key[i], id->key[i]);
     set(&e->size_kind, place->size_bytes << 8 | id->kind);
-    end(e);
+    end(e, memory_order_release);
     set_tag(w, at, tag);
     w->states[at] = LIVE;
     w->used++;

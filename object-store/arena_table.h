@@ -40,6 +40,13 @@ SL_MUST_CHECK enum sl_err sl_object_arena_writer_insert(struct sl_object_arena_w
                                                         const struct sl_object_id *id,
                                                         const struct sl_object_arena_place *place,
                                                         uint32_t *ret_entry);
+/*
+ * What an insertion would say now, and where it would go. That entry is on its way to the caches
+ * when it returns. A hint: eviction in between may change both.
+ */
+SL_MUST_CHECK enum sl_err sl_object_arena_writer_expect(const struct sl_object_arena_writer *w,
+                                                        const struct sl_object_id *id,
+                                                        uint32_t *ret_entry);
 void sl_object_arena_writer_hide(struct sl_object_arena_writer *w,
                                  uint32_t entry); /* A live one. */
 void sl_object_arena_writer_show(struct sl_object_arena_writer *w,
