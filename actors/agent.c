@@ -234,6 +234,33 @@ on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_model_shelf_drop(&a->models, ctx, directory);
 }
 
+/* Evicted models go when no pool has a replica of theirs, nor work that waits for one. */
+static void
+let_models_go(struct agent *a, struct sl_ctx *ctx)
+{
+    const char *directory;
+    for (uint32_t at = 0; (directory = sl_model_shelf_evicted(&a->models, &at)) != NULL;) {
+        bool is_used = false;
+        for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+            struct sl_pool *p = &a->pools[i];
+            is_used =
+                is_used || (p->is_used && strcmp(p->model, directory) == 0 && !sl_pool_is_empty(p));
+        }
+        if (is_used)
+            continue;
+        sl_report_info("model-evicted", "directory=%s", directory);
+        sl_model_shelf_drop(&a->models, ctx, sl_slice_str(directory));
+    }
+}
+
+static void
+on_model_evict(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    sl_model_shelf_evict(&a->models, SL_BODY(msg, model_evict)->directory);
+    let_models_go(a, ctx);
+}
+
 /* ---- work from the head -------------------------------------------------------------------- */
 
 static void
@@ -659,6 +686,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     }
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
+    let_models_go(self, ctx);
     tell_head(self, ctx);
 }
 
@@ -695,6 +723,7 @@ static const struct sl_on table[] = {
     {SL_M_child_exited, on_child_exited},
     {SL_M_model_load, on_model_load},
     {SL_M_model_drop, on_model_drop},
+    {SL_M_model_evict, on_model_evict},
     {SL_M_work_done, on_work_done},
     {SL_M_node_welcome, on_welcome},
     {SL_M_node_unknown, on_unknown},

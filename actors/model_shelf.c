@@ -26,6 +26,8 @@ struct sl_shelved_model {
     char *error;
     struct sl_msg *calls; /* Who waits for it, linked by next. */
     bool is_dropped;      /* While it was loading: what comes of that is not to be used. */
+    bool is_evicted;      /* It goes once nobody uses it. */
+    enum sl_err err;      /* FAILED: why. */
 };
 
 /* A model being built on the I/O pool. */
@@ -119,11 +121,13 @@ start_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_
 }
 
 static void
-tell_loaded(struct sl_ctx *ctx, const struct sl_shelved_model *m, const struct sl_msg *call)
+tell_loaded(struct sl_ctx *ctx, const struct sl_shelved_model *m, const struct sl_msg *call,
+            bool is_cached)
 {
-    struct sl_m_model_loaded reply = {.err = m->state == MODEL_READY ? SL_OK : SL_EINVAL,
+    struct sl_m_model_loaded reply = {.err = m->err,
                                       .message = sl_slice_str(m->error == NULL ? "" : m->error),
-                                      .size_bytes = m->size_bytes};
+                                      .size_bytes = m->size_bytes,
+                                      .is_cached = is_cached};
     sl_reply(ctx, call, SL_M_model_loaded, &reply);
 }
 
@@ -143,11 +147,12 @@ take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_m
     m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
     m->fd = b->fd;
     m->size_bytes = b->size_bytes;
+    m->err = b->err;
     m->error = b->err == SL_OK ? NULL : sl_strdup(why);
     b->fd = -1;
     for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
         next = call->next;
-        tell_loaded(ctx, m, call);
+        tell_loaded(ctx, m, call, false);
         sl_msg_destroy(&call);
     }
     m->calls = NULL;
@@ -201,8 +206,9 @@ sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const stru
         sl_reply(ctx, msg, SL_M_model_loaded, &full);
         return;
     }
+    m->is_evicted = false;
     if (m->state == MODEL_READY) {
-        tell_loaded(ctx, m, msg);
+        tell_loaded(ctx, m, msg, true);
         return;
     }
     struct sl_msg *call = sl_msg_create(msg->id, msg->body);
@@ -215,6 +221,27 @@ sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const stru
         m->error = NULL;
         start_build(shelf, ctx, m);
     }
+}
+
+void
+sl_model_shelf_evict(struct sl_model_shelf *shelf, struct sl_slice directory)
+{
+    for (uint32_t i = 0; i < SL_SHELF_MODELS_MAX; i++) {
+        struct sl_shelved_model *m = &shelf->models[i];
+        if (m->directory != NULL && sl_slice_is(directory, m->directory))
+            m->is_evicted = true;
+    }
+}
+
+const char *
+sl_model_shelf_evicted(const struct sl_model_shelf *shelf, uint32_t *at)
+{
+    while (*at < SL_SHELF_MODELS_MAX) {
+        const struct sl_shelved_model *m = &shelf->models[(*at)++];
+        if (m->directory != NULL && m->is_evicted && m->state == MODEL_READY)
+            return m->directory;
+    }
+    return NULL;
 }
 
 static void

@@ -3,7 +3,7 @@
  * model_shelf.h - the models' memory files of one node, each built once for every pool that uses
  * it. Part of the agent actor: plain state, effects through the agent's context.
  *
- *   (none) --want, load--> LOADING --built--> READY --drop--> (none)
+ *   (none) --want, load--> LOADING --built--> READY --drop; evict, once unused--> (none)
  *                             |  `--drop--> built again for who waits, or (none)
  *                             `--failed--> FAILED --told to a want--> (none)
  *
@@ -53,6 +53,13 @@ void sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
  */
 void sl_model_shelf_drop(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
                          struct sl_slice directory);
+
+/* Mark a model to go once nobody uses it; a load takes the mark away. One that is not here is fine.
+ */
+void sl_model_shelf_evict(struct sl_model_shelf *shelf, struct sl_slice directory);
+
+/* A model that is marked so and ready, from *at on, which moves past it; NULL: there is none. */
+const char *sl_model_shelf_evicted(const struct sl_model_shelf *shelf, uint32_t *at);
 
 /* Take the end of the shelf's own work and answer who waited for it; true: a build has ended. */
 bool sl_model_shelf_take_built(struct sl_model_shelf *shelf, struct sl_ctx *ctx,

@@ -122,10 +122,12 @@ route(struct router *r, struct sl_ctx *ctx, struct call *c)
         return;
     c->node = n->slot.number;
     n->ongoing++;
-    if (c->msg->id == SL_M_embed)
+    if (c->msg->id == SL_M_embed) {
         send_embed(ctx, n, c);
-    else
+    } else {
+        c->deadline_ns = ctx->now_ns + SL_ROUTER_LOAD_DEADLINE_NS;
         sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, c->msg->id, c->msg->body);
+    }
 }
 
 static void
@@ -252,7 +254,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     set_timer(r, ctx);
 }
 
-/* A model that is dropped is dropped everywhere. */
+/* A model that is dropped or evicted is so everywhere. */
 static void
 on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -265,8 +267,9 @@ static const struct sl_on table[] = {
     {SL_M_embed, on_call},          {SL_M_model_load, on_call},
     {SL_M_embedded, on_answer},     {SL_M_model_loaded, on_answer},
     {SL_M_node_up, on_node_up},     {SL_M_node_lost, on_node_lost},
-    {SL_M_model_drop, on_drop},     {SL_M_timer, on_timer},
-    {SL_M_node_open, on_node_open}, {SL_M_undelivered, on_undelivered},
+    {SL_M_model_drop, on_drop},     {SL_M_model_evict, on_drop},
+    {SL_M_timer, on_timer},         {SL_M_undelivered, on_undelivered},
+    {SL_M_node_open, on_node_open},
 };
 
 static void

@@ -11,6 +11,8 @@
 
 #define SL_ROUTER_CALLS_MAX   1024
 #define SL_ROUTER_DEADLINE_NS (20 * SL_SECOND_NS)
+/* From when a node was asked to load a model: gigabytes come from its disk. */
+#define SL_ROUTER_LOAD_DEADLINE_NS (600 * SL_SECOND_NS)
 
 extern const struct sl_actor_class sl_router_class; /* No argument. */
 

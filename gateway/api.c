@@ -165,6 +165,20 @@ sl_call_model_drop(struct sl_call *call, const char *directory)
 }
 
 static void
+send_evict(struct sl_call *call, void *arg)
+{
+    struct api *a = call->internal;
+    struct sl_m_model_evict m = {.directory = sl_slice_str(arg)};
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_model_evict, &m);
+}
+
+void
+sl_call_model_evict(struct sl_call *call, const char *directory)
+{
+    sl_call_after_commit(call, send_evict, sl_call_format(call, "%s", directory));
+}
+
+static void
 run_work(void *argument)
 {
     struct waiting *w = argument;
@@ -398,29 +412,33 @@ on_embedded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 
 /* What came is an error and a text. */
 static void
-go_on_with(struct api *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_t err,
-           struct sl_slice message)
+set_wait(struct sl_call *call, uint64_t err, struct sl_slice message)
 {
-    struct waiting *w = end_wait(a, msg->request);
-    if (w == NULL)
-        return;
-    w->call->wait.error = err < SL_ERR_COUNT ? (enum sl_err)err : SL_EBUG;
-    w->call->wait.message = (const char *)sl_call_copy(w->call, message).data;
-    go_on(a, ctx, w);
+    call->wait.error = err < SL_ERR_COUNT ? (enum sl_err)err : SL_EBUG;
+    call->wait.message = (const char *)sl_call_copy(call, message).data;
 }
 
 static void
 on_model_loaded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     const struct sl_m_model_loaded *m = SL_BODY(msg, model_loaded);
-    go_on_with(self, ctx, msg, m->err, m->message);
+    struct waiting *w = end_wait(self, msg->request);
+    if (w == NULL)
+        return;
+    set_wait(w->call, m->err, m->message);
+    w->call->wait.is_cached = m->is_cached != 0;
+    go_on(self, ctx, w);
 }
 
 static void
 on_node_ordered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     const struct sl_m_node_ordered *m = SL_BODY(msg, node_ordered);
-    go_on_with(self, ctx, msg, m->err, m->message);
+    struct waiting *w = end_wait(self, msg->request);
+    if (w == NULL)
+        return;
+    set_wait(w->call, m->err, m->message);
+    go_on(self, ctx, w);
 }
 
 static void

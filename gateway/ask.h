@@ -35,7 +35,10 @@ void sl_call_yield(struct sl_call *call, sl_handler_fn *then);
 /* After the commit: have all nodes forget a model. `directory` as for sl_call_model_load, copied.
  */
 void sl_call_model_drop(struct sl_call *call, const char *directory);
-/* Load a model into the object store of a node, then `then`. */
+/* The same, but what runs with it goes on; its memory goes once no replica has it. */
+void sl_call_model_evict(struct sl_call *call, const char *directory);
+/* Load a model into the object store of a node, then `then`: the wait's error is SL_ENOMEM,
+ * SL_EFULL, SL_ETIMEOUT, SL_EUNAVAIL or what is wrong with its files. */
 void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
                         struct sl_slice model_id, const char *directory, sl_handler_fn *then);
 /* What the head knows (enum sl_node_list): on SL_OK the wait's message is a JSON array. */

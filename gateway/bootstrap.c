@@ -154,6 +154,7 @@ enum sl_err
 sl_gateway_bootstrap(struct sl_gateway *g, uint64_t now_ms)
 {
     sl_assert(g != NULL && g->store != NULL && g->keyring != NULL);
+    g->started_ms = now_ms;
     struct sl_txn *txn = sl_store_begin(g->store);
     bool is_empty = !has_tenants(txn);
     sl_txn_abort(&txn);

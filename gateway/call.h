@@ -79,9 +79,10 @@ struct sl_call {
     struct sl_after *after;     /* sl_call_after_commit's list, in order. */
     struct sl_failure *failure; /* Set by sl_call_fail and its like. */
     struct sl_resolved resolved;
-    struct sl_wait wait; /* How the last wait ended; the api actor's to fill. */
-    bool is_waiting;     /* A continuation is to come: no reply yet. */
-    void *state;         /* The handler's own between ask and continuation. */
+    struct sl_wait wait;  /* How the last wait ended; the api actor's to fill. */
+    bool is_waiting;      /* A continuation is to come: no reply yet. */
+    bool is_failure_kept; /* What was staged is committed although the call fails: its reason. */
+    void *state;          /* The handler's own between ask and continuation. */
     void (*state_free)(void *state);
     struct sl_slice idempotent_row; /* The runner's: where the reply is to be stored. */
     struct sl_slice begun; /* What sl_idempotency_note stored when it ran before; empty: nothing. */

@@ -27,6 +27,7 @@ struct sl_wait { /* What an ask brought back. */
     const char *message; /* For people; NULL: none. Lives as long as the call. */
     const float *vector; /* Of sl_call_embed. Lives as long as the call. */
     uint32_t dimensions;
+    bool is_cached; /* Of sl_call_model_load: the weights were there when the call came. */
 };
 
 struct sl_call_origin { /* The gateway process that a call came from. */

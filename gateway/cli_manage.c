@@ -356,6 +356,12 @@ deploy_model(struct sl_cli *cli)
 }
 
 static int
+evict_model(struct sl_cli *cli)
+{
+    return of_model(cli, "POST", "/evict");
+}
+
+static int
 delete_model(struct sl_cli *cli)
 {
     return of_model(cli, "DELETE", "");
@@ -364,11 +370,9 @@ delete_model(struct sl_cli *cli)
 int
 sl_cli_models(struct sl_cli *cli)
 {
-    static const struct action actions[] = {{"list", 0, list_models},
-                                            {"upload", 1, upload_model},
-                                            {"deploy", 1, deploy_model},
-                                            {"delete", 1, delete_model},
-                                            {0}};
+    static const struct action actions[] = {
+        {"list", 0, list_models},  {"upload", 1, upload_model}, {"deploy", 1, deploy_model},
+        {"evict", 1, evict_model}, {"delete", 1, delete_model}, {0}};
     return act(cli, actions);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model that is being added, whichever way its archive came. */
 #include "gateway/gateway.h"
+#include "gateway/model_status.h"
 #include "gateway/models.h"
 
 bool
@@ -125,7 +126,7 @@ write_row(struct sl_call *call, const struct sl_model_new *m, const struct sl_un
         sl_call_format(call, "s3://sluice-models/%s/%s.tar.gz", m->namespace_id, m->model_id));
     sl_jsonw_member_str(w, "model_format", m->format);
     sl_jsonw_member_str(w, "model_hash", m->hash);
-    sl_jsonw_member_bool(w, "deployed", false);
+    sl_model_status_begin(call, w);
     sl_jsonw_member_str(w, "endpoint",
                         sl_call_format(call, "/models/%s/%s", m->namespace_id, m->model_id));
     write_text(w, "framework", m->framework);

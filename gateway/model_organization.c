@@ -3,6 +3,7 @@
  * Models of an organization in its namespaces: which there are, to have one, to have it no longer.
  * Enabling is a row; the files stay the organization's.
  */
+#include "gateway/model_status.h"
 #include "gateway/models.h"
 
 static void
@@ -76,9 +77,17 @@ write_reply(struct sl_call *call, const char *namespace_id, const char *status, 
 static void
 put_enabled(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
 {
-    static const char *const replaced[] = {
-        "namespace_id", "deployed", "deployment_info", "is_of_organization", "updated_at",
-        "endpoint",     NULL};
+    static const char *const replaced[] = {"namespace_id",
+                                           "deployed",
+                                           "deployment_info",
+                                           "is_of_organization",
+                                           "updated_at",
+                                           "endpoint",
+                                           "status",
+                                           "status_at",
+                                           "deployment_error",
+                                           "status_history",
+                                           NULL};
     struct sl_buf row = {0}, key = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &row);
@@ -87,7 +96,7 @@ put_enabled(struct sl_call *call, const char *namespace_id, const struct sl_reso
     sl_jsonw_member_str(&w, "namespace_id", namespace_id);
     sl_jsonw_member_str(&w, "endpoint",
                         sl_call_format(call, "/models/%s/%s", namespace_id, model->id));
-    sl_jsonw_member_bool(&w, "deployed", false);
+    sl_model_status_begin(call, &w);
     sl_jsonw_member_bool(&w, "is_of_organization", true);
     sl_jsonw_member_time(&w, "updated_at", call->now_ms);
     sl_jsonw_end(&w);
@@ -118,27 +127,24 @@ enable(struct sl_call *call, struct sl_resource *ret_namespace, struct sl_resour
 static void
 on_loaded(struct sl_call *call)
 {
-    struct sl_resource namespace, model, there;
-    struct sl_slice message;
-    if (sl_call_wait_error(call, &message) != SL_OK) {
-        sl_call_fail_wait(call);
+    struct sl_resource namespace, there;
+    if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], &namespace))
         return;
-    }
-    if (!enable(call, &namespace, &model) ||
-        SL_BUG(!sl_model_find(call, namespace.id, call->params[1], &there)))
-        return;
-    sl_model_put_deployed(call, namespace.id, &there);
-    write_reply(call, namespace.id, "deployed", "is enabled and deployed");
+    if (!sl_model_find(call, namespace.id, call->params[1], &there)) /* Disabled meanwhile. */
+        sl_call_not_found(call, "enabled model", call->params[1]);
+    else if (sl_model_deployed(call, namespace.id, &there))
+        write_reply(call, namespace.id, "deployed", "is enabled and deployed");
 }
 
 void
 sl_api_enable_model(struct sl_call *call)
 {
-    struct sl_resource namespace, model;
-    if (!enable(call, &namespace, &model))
+    struct sl_resource namespace, model, there;
+    if (!enable(call, &namespace, &model) ||
+        SL_BUG(!sl_model_find(call, namespace.id, call->params[1], &there)))
         return;
     if (sl_json_bool(sl_json_member(call->body, "deploy"), false))
-        (void)sl_model_deploy(call, namespace.id, &model, on_loaded);
+        (void)sl_model_deploy(call, namespace.id, &there, on_loaded);
     else
         write_reply(call, namespace.id, "skipped", "is enabled");
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models as stored things: api.md 2.8 and 4.6. How one is uploaded is in model_upload.c. */
+/* Models as stored things: api.md 2.8 and 4.6. Uploads are in model_upload.c, deploys in
+ * model_deploy.c. */
 #include "gateway/models.h"
 
 #include "extractors/text_hash.h"
+#include "gateway/model_status.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
 
@@ -66,7 +68,7 @@ void
 sl_model_write(struct sl_call *call, struct sl_json row)
 {
     sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
+    sl_model_status_write(call, row, hidden);
     sl_jsonw_end(&call->out);
 }
 
@@ -143,7 +145,7 @@ static void
 write_of_organization(struct sl_call *call, struct sl_json row)
 {
     sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
+    sl_model_status_write(call, row, hidden);
     sl_jsonw_member_str(&call->out, "organization_id", call->who.organization_id);
     sl_jsonw_member_value(&call->out, "s3_archive_url", sl_json_member(row, "model_archive_url"));
     sl_jsonw_member_str(&call->out, "validation_status", "passed");
@@ -231,79 +233,7 @@ sl_api_get_any_model(struct sl_call *call)
         write_both(call, model.row);
 }
 
-/* ---- deploy, delete ------------------------------------------------------------------------ */
-
-void
-sl_model_put_deployed(struct sl_call *call, const char *namespace_id,
-                      const struct sl_resource *model)
-{
-    static const char *const replaced[] = {"deployed", "deployment_info", "updated_at", NULL};
-    struct sl_buf row = {0}, key = {0};
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, &row);
-    sl_jsonw_object(&w);
-    sl_write_except(&w, model->row, replaced);
-    sl_jsonw_member_bool(&w, "deployed", true);
-    sl_jsonw_name(&w, "deployment_info");
-    sl_jsonw_object(&w);
-    sl_jsonw_member_value(&w, "endpoint", sl_json_member(model->row, "endpoint"));
-    sl_jsonw_member_str(&w, "base_image", "sluice");
-    sl_jsonw_member_str(&w, "ray_cluster_url", "");
-    sl_jsonw_member_str(&w, "ray_deployment_name", model->id);
-    sl_jsonw_member_time(&w, "deployed_at", call->now_ms);
-    sl_jsonw_end(&w);
-    sl_jsonw_member_time(&w, "updated_at", call->now_ms);
-    sl_jsonw_end(&w);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key(&key, 2, namespace_id, model->id),
-               sl_buf_slice(&row));
-    sl_buf_deinit(&row);
-    sl_buf_deinit(&key);
-}
-
-static void
-on_loaded(struct sl_call *call)
-{
-    struct sl_resource namespace, model;
-    struct sl_slice message;
-    if (sl_call_wait_error(call, &message) != SL_OK) {
-        sl_call_fail_wait(call);
-        return;
-    }
-    if (!find(call, &namespace, &model)) /* Deleted meanwhile. */
-        return;
-    bool was_deployed = sl_json_bool(sl_json_member(model.row, "deployed"), false);
-    sl_model_put_deployed(call, namespace.id, &model);
-    sl_jsonw_object(&call->out);
-    sl_jsonw_member_bool(&call->out, "success", true);
-    sl_jsonw_member_str(&call->out, "model_id", model.id);
-    sl_jsonw_member_str(&call->out, "namespace_id", namespace.id);
-    sl_jsonw_member_str(&call->out, "deployment_status", "deployed");
-    sl_jsonw_member_bool(&call->out, "cached", was_deployed);
-    sl_jsonw_member_str(&call->out, "message",
-                        sl_call_format(call, "%s is in the object store", model.id));
-    sl_jsonw_end(&call->out);
-}
-
-bool
-sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
-                sl_handler_fn *then)
-{
-    const char *directory = sl_member_str(call, model->row, "directory");
-    if (directory == NULL)
-        sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
-    else
-        sl_call_model_load(call, sl_slice_str(namespace_id), sl_slice_str(model->id), directory,
-                           then);
-    return directory != NULL;
-}
-
-void
-sl_api_deploy_model(struct sl_call *call)
-{
-    struct sl_resource namespace, model;
-    if (find(call, &namespace, &model))
-        (void)sl_model_deploy(call, namespace.id, &model, on_loaded);
-}
+/* ---- delete -------------------------------------------------------------------------------- */
 
 bool
 sl_model_is_used(struct sl_call *call, const char *namespace_id, const char *model_id)

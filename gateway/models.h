@@ -54,11 +54,12 @@ bool sl_model_is_used(struct sl_call *call, const char *namespace_id, const char
  */
 bool sl_model_delete(struct sl_call *call, const char *namespace_id,
                      const struct sl_resource *model);
-/* Have the weights loaded, then run `then`. False: the call has failed. */
+/* Have the weights loaded, then run `then`, which calls sl_model_deployed; the call's state is ours
+ * meanwhile. False: the call has failed. */
 bool sl_model_deploy(struct sl_call *call, const char *namespace_id,
                      const struct sl_resource *model, sl_handler_fn *then);
-/* Set it deployed. */
-void sl_model_put_deployed(struct sl_call *call, const char *namespace_id,
-                           const struct sl_resource *model);
+/* Note in the row how that ended. False: the call has failed, with why. */
+bool sl_model_deployed(struct sl_call *call, const char *namespace_id,
+                       const struct sl_resource *model);
 
 #endif

@@ -104,7 +104,7 @@ write_error(struct sl_jsonw *w, const char *status, bool is_possible)
     sl_jsonw_end(w);
 }
 
-/* 405 is not an operation's, and 500 is a bug: neither is stated. */
+/* 405 is not an operation's, and 500 a bug but where weights are loaded: neither is stated. */
 static void
 write_responses(struct sl_jsonw *w, const struct sl_route *route)
 {
@@ -129,6 +129,7 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     write_error(w, "422", has_handler);
     write_error(w, "429", route->method == SL_POST && has_handler); /* A queue is full. */
     write_error(w, "431", true);
+    write_error(w, "500", (route->flags & SL_ROUTE_LOADS) != 0);
     write_error(w, "501", route->method == SL_POST);
     write_error(w, "503", true);
     sl_jsonw_end(w);

@@ -131,13 +131,27 @@ commit(struct sl_call *call)
     sl_call_run_after(call, err == SL_OK);
 }
 
-/* A refusal has no effect but one: under a key it is the reply that later tries get as well. */
+/* What a failed call keeps. That it could not be kept leaves the reply as it is. */
+static bool
+commit_kept(struct sl_call *call)
+{
+    if (call->txn == NULL || !call->is_failure_kept || sl_store_is_low(call->gateway->store))
+        return false;
+    note_touched(call);
+    bool is_kept = sl_txn_commit(&call->txn) == SL_OK;
+    call->txn = NULL;
+    return is_kept;
+}
+
+/* A refusal has no effect but two: what it says that it keeps, and under a key the reply that later
+ * tries get as well. */
 static void
 commit_refusal(struct sl_gateway *g, struct sl_call *call)
 {
+    bool is_kept = commit_kept(call);
     if (call->txn != NULL)
         sl_txn_abort(&call->txn);
-    sl_call_run_after(call, false);
+    sl_call_run_after(call, is_kept);
     if (call->idempotent_row.size == 0 || call->status >= 500)
         return;
     call->txn = sl_store_begin(g->store);

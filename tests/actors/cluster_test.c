@@ -63,7 +63,7 @@ Test(cluster, a_node_takes_orders_from_the_head_alone)
 {
     static const uint32_t orders[] = {SL_M_node_refused, SL_M_node_unknown, SL_M_node_leave,
                                       SL_M_drain,        SL_M_model_drop,   SL_M_model_load,
-                                      SL_M_run_task,     SL_M_gate_up};
+                                      SL_M_run_task,     SL_M_gate_up,      SL_M_model_evict};
     uint32_t gateway = SL_NODE_WORKERS_FIRST + 7;
     for (size_t i = 0; i < SL_COUNT_OF(orders); i++) {
         cr_expect(is_taken_by_node(SL_NODE_HEAD, orders[i]), "%zu", i);

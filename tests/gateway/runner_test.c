@@ -54,6 +54,7 @@ act(struct sl_call *call)
         sl_call_fail(call, SL_API_CONFLICT, "as asked");
         return;
     }
+    call->is_failure_kept = sl_json_bool(sl_json_member(call->body, "keep"), false);
     if (sl_json_bool(sl_json_member(call->body, "break"), false)) {
         sl_call_fail(call, SL_API_INTERNAL, "as asked");
         return;
@@ -273,6 +274,16 @@ Test(runner, refusals_are_kept_and_our_own_failures_are_not)
     cr_assert_eq(run(&plain, "{\"n\":\"a\",\"break\":true}", "j"), 500);
     cr_assert_eq(runs, 3);
     cr_assert_not(is_stored("a"));
+}
+
+Test(runner, a_failure_that_says_so_keeps_what_was_staged)
+{
+    cr_assert_eq(run(&plain, "{\"n\":\"a\",\"break\":true,\"keep\":true}", NULL), 500);
+    cr_assert(is_stored("a"));
+    cr_assert_eq(afters, 1);
+    cr_assert_eq(run(&plain, "{\"n\":\"b\",\"break\":true}", NULL), 500);
+    cr_assert_not(is_stored("b"));
+    cr_assert_eq(afters, 1);
 }
 
 Test(runner, a_waiting_call_holds_its_key_and_goes_on)

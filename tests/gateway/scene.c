@@ -148,6 +148,12 @@ sl_call_model_drop(struct sl_call *call, const char *directory)
 }
 
 void
+sl_call_model_evict(struct sl_call *call, const char *directory)
+{
+    sl_call_model_drop(call, directory);
+}
+
+void
 sl_call_wake_dispatcher(struct sl_call *call)
 {
     (void)call;

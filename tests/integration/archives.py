@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import random
 import struct
 import tarfile
 import zlib
@@ -68,6 +69,43 @@ def bert(hidden):
     return archive(member("config.json", json.dumps(config).encode()),
                    member("vocab.txt", b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"),
                    member("model.safetensors", safetensors(tensors)))
+
+
+def encoder(seed=0, hidden=8):
+    """A Hugging Face directory that makes vectors of `hidden` numbers, others for other seeds."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz",
+             *("##" + letter for letter in "abcdefghijklmnopqrstuvwxyz")]
+    config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": len(words),
+              "hidden_size": hidden, "num_hidden_layers": 1, "num_attention_heads": 2,
+              "intermediate_size": 2 * hidden, "max_position_embeddings": 16,
+              "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+    layer = "encoder.layer.0."
+    shapes = {"embeddings.word_embeddings.weight": [len(words), hidden],
+              "embeddings.position_embeddings.weight": [16, hidden],
+              "embeddings.token_type_embeddings.weight": [2, hidden]}
+    for name, rows, columns in (
+            ("attention.self.query", hidden, hidden), ("attention.self.key", hidden, hidden),
+            ("attention.self.value", hidden, hidden), ("attention.output.dense", hidden, hidden),
+            ("intermediate.dense", 2 * hidden, hidden), ("output.dense", hidden, 2 * hidden)):
+        shapes[f"{layer}{name}.weight"] = [rows, columns]
+        shapes[f"{layer}{name}.bias"] = [rows]
+    for name in ("embeddings.", f"{layer}attention.output.", f"{layer}output."):
+        for part in ("weight", "bias"):
+            shapes[f"{name}LayerNorm.{part}"] = [hidden]
+    values = random.Random(seed)
+    header, data = {}, b""
+    for name, shape in shapes.items():
+        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
+        base = 1.0 if name.endswith("LayerNorm.weight") else 0.0
+        numbers = struct.pack(f"<{count}f", *(base + values.uniform(-.3, .3)
+                                              for _ in range(count)))
+        header[name] = {"dtype": "F32", "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(numbers)]}
+        data += numbers
+    text = json.dumps(header).encode()
+    return archive(member("config.json", json.dumps(config).encode()),
+                   member("vocab.txt", "".join(word + "\n" for word in words).encode()),
+                   member("model.safetensors", struct.pack("<Q", len(text)) + text + data))
 
 
 HUGE = 1 << 63

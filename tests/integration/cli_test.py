@@ -62,6 +62,7 @@ def models(server, client):
     assert "cli" in asked.stderr and "other" in asked.stderr, asked.stderr
     run(server, server.tenant("empty"), "models", "list", code=USAGE)
     assert "deployed" in run(server, client, "models", "deploy", model, "--namespace", "cli")
+    assert "not_deployed" in run(server, client, "models", "evict", model, "--namespace", "cli")
     run(server, client, "models", "delete", model, "--namespace", "cli")
     run(server, client, "models", "delete", model, "--namespace", "cli", code=REFUSED)
     lib.equal(read(server, client, "models", "list", "--namespace", "cli")["total"], 0)

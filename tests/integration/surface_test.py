@@ -255,6 +255,7 @@ def models(client):
     client.get("/v1/models").expect(200)
     client.get(f"/v1/models/{model}").expect(200)
     client.post(f"{path}/{model}/deploy", {}).expect(200)
+    client.post(f"{path}/{model}/evict").expect(200)
     client.call("DELETE", f"{path}/{model}").expect(200)
 
 

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A model's weights into the memory of nodes, and out of it (api.md 2.8):
+ *
+ *   deploy: row DEPLOYING --> a node loads them --> row DEPLOYED or FAILED, and the reply
+ *   evict:  row EVICTED --> after the commit every node lets them go, once no replica has them
+ *
+ * A failure is the reply and stays in the row: who looks later finds out why, too.
+ */
+#include "gateway/gateway.h"
+#include "gateway/model_status.h"
+#include "gateway/models.h"
+
+struct deploying {
+    enum sl_model_state before;
+};
+
+static const struct failure {
+    enum sl_err err;
+    enum sl_api_error error;
+    const char *reason;
+} failures[] = {
+    {SL_ENOMEM, SL_API_UNAVAILABLE, "memory_not_free"},
+    {SL_EFULL, SL_API_UNAVAILABLE, "node_full"},
+    {SL_ETIMEOUT, SL_API_UNAVAILABLE, "timed_out"},
+    {SL_OK, SL_API_INTERNAL, "load_failed"}, /* All others. */
+};
+
+/* ---- deploy -------------------------------------------------------------------------------- */
+
+static void
+fail(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
+     const struct failure *f, const char *message)
+{
+    const struct sl_model_change change = {SL_MODEL_FAILED, f->reason, message};
+    if (sl_model_state(call, model->row) != SL_MODEL_EVICTED)
+        sl_model_status_put(call, namespace_id, model, &change);
+    sl_call_fail(call, f->error, "%s", message);
+    sl_call_detail(call, "reason", f->reason);
+    call->is_failure_kept = true;
+}
+
+bool
+sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
+                sl_handler_fn *then)
+{
+    struct deploying *d = sl_call_alloc(call, sizeof(*d));
+    const char *directory = sl_member_str(call, model->row, "directory");
+    if (directory[0] == '\0') {
+        sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
+        return false;
+    }
+    d->before = sl_model_state(call, model->row);
+    call->state = d;
+    if (d->before != SL_MODEL_DEPLOYED)
+        sl_model_status_put(call, namespace_id, model,
+                            &(struct sl_model_change){.state = SL_MODEL_DEPLOYING});
+    sl_call_model_load(call, sl_slice_str(namespace_id), sl_slice_str(model->id), directory, then);
+    return true;
+}
+
+bool
+sl_model_deployed(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
+{
+    const struct deploying *d = call->state;
+    struct sl_slice why;
+    enum sl_err err = sl_call_wait_error(call, &why);
+    enum sl_model_state now = sl_model_state(call, model->row);
+    if (err != SL_OK) {
+        const struct failure *f = failures;
+        while (f->err != err && f->err != SL_OK)
+            f++;
+        fail(call, namespace_id, model, f,
+             sl_call_format(call, "%s was not loaded: %.*s", model->id, SL_SLICE_FMT(why)));
+        return false;
+    }
+    if (now == SL_MODEL_EVICTED) {
+        sl_call_fail(call, SL_API_CONFLICT, "%s was evicted while it was being loaded", model->id);
+        return false;
+    }
+    /* What was there already, by a row that says so, is no change. */
+    bool is_anew = d->before == SL_MODEL_DEPLOYED && !call->wait.is_cached;
+    if (now != SL_MODEL_DEPLOYED || is_anew)
+        sl_model_status_put(call, namespace_id, model,
+                            &(struct sl_model_change){.state = SL_MODEL_DEPLOYED});
+    return true;
+}
+
+static bool
+find(struct sl_call *call, struct sl_resource *ret_namespace, struct sl_resource *ret_model)
+{
+    if (!sl_resource_find(call, &sl_kind_namespace, "", call->params[0], ret_namespace))
+        return false;
+    if (sl_model_find(call, ret_namespace->id, call->params[1], ret_model))
+        return true;
+    sl_call_not_found(call, "model", call->params[1]);
+    return false;
+}
+
+static void
+write_reply(struct sl_call *call, const char *namespace_id, const char *model_id,
+            const char *status)
+{
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_member_str(&call->out, "model_id", model_id);
+    sl_jsonw_member_str(&call->out, "namespace_id", namespace_id);
+    sl_jsonw_member_str(&call->out, "deployment_status", status);
+}
+
+static void
+on_loaded(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (!find(call, &namespace, &model) || /* Deleted meanwhile. */
+        !sl_model_deployed(call, namespace.id, &model))
+        return;
+    write_reply(call, namespace.id, model.id, "deployed");
+    sl_jsonw_member_bool(&call->out, "cached", call->wait.is_cached);
+    sl_jsonw_member_str(&call->out, "message",
+                        sl_call_format(call, "%s is in the object store", model.id));
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_deploy_model(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (find(call, &namespace, &model))
+        (void)sl_model_deploy(call, namespace.id, &model, on_loaded);
+}
+
+/* ---- evict --------------------------------------------------------------------------------- */
+
+/* Another namespace has the same files deployed. */
+static bool
+is_kept_by_another(struct sl_call *call, const char *namespace_id, const char *directory)
+{
+    struct sl_scan scan = {0};
+    bool is_found = false;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, (struct sl_slice){0},
+                (struct sl_slice){0}, false, &scan);
+    while (!is_found && sl_scan_next(&scan)) {
+        struct sl_json_doc *doc = NULL;
+        if (sl_slice_is(sl_key_part(scan.key, 0), namespace_id) ||
+            sl_json_parse(scan.value, &doc, NULL) != SL_OK)
+            continue;
+        struct sl_json row = sl_json_root(doc);
+        is_found = sl_json_is(sl_json_member(row, "directory"), directory) &&
+                   sl_json_bool(sl_json_member(row, "deployed"), false);
+        sl_json_destroy(&doc);
+    }
+    sl_scan_end(&scan);
+    return is_found;
+}
+
+void
+sl_api_evict_model(struct sl_call *call)
+{
+    struct sl_resource namespace, model;
+    if (!find(call, &namespace, &model))
+        return;
+    const char *directory = sl_member_str(call, model.row, "directory");
+    const char *why = sl_member_str(call, call->body, "reason");
+    const struct sl_model_change change = {SL_MODEL_EVICTED, "requested",
+                                           why[0] == '\0' ? NULL : why};
+    if (sl_model_state(call, model.row) != SL_MODEL_EVICTED)
+        sl_model_status_put(call, namespace.id, &model, &change);
+    bool is_kept = is_kept_by_another(call, namespace.id, directory);
+    if (!is_kept)
+        sl_call_model_evict(call, directory);
+    write_reply(call, namespace.id, model.id, "not_deployed");
+    sl_jsonw_member_str(
+        &call->out, "message",
+        sl_call_format(call,
+                       is_kept ? "%s is evicted here; another namespace keeps its weights"
+                               : "%s is evicted: its memory is free once no replica has it",
+                       model.id));
+    sl_jsonw_end(&call->out);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The shelf as its agent uses it. */
+#include <fcntl.h>
+
+#include "tests/actors/agent_answer.h"
+#include "tests/object-store/tiny_model.h"
+
+TestSuite(model_shelf, .init = setup, .fini = finish, .timeout = 60);
+
+static void
+load(const char *directory)
+{
+    struct sl_m_model_load m = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_model_load, &m);
+}
+
+static bool was_cached; /* What the last answer to a load said. */
+
+static uint64_t
+loaded(void)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_model_loaded);
+    cr_assert_not_null(msg);
+    uint64_t err = SL_BODY(msg, model_loaded)->err;
+    was_cached = SL_BODY(msg, model_loaded)->is_cached != 0;
+    cr_assert_eq(err == SL_OK, SL_BODY(msg, model_loaded)->message.size == 0);
+    sl_msg_destroy(&msg);
+    return err;
+}
+
+Test(model_shelf, a_task_waits_for_its_model_and_its_replica_gets_the_file)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    tell(NUMBER, SPEC, directory);
+    run_task(1, false);
+    run_task(2, false);
+    load(directory);
+    cr_assert_eq(spawned(), 0);
+    cr_assert_eq(r.works_count, 1, "it is built once");
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    struct sl_msg *spawn = recorder_take(&r, SL_M_spawn);
+    cr_assert_not_null(spawn);
+    int fd = (int)SL_BODY(spawn, spawn)->fd;
+    cr_assert_geq(fcntl(fd, F_GETFD), 0);
+    /* Dropped in the batch that spawned: the file must outlive the spawn, which is held. */
+    struct sl_m_model_drop drop = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, dispatcher(), SL_M_model_drop, &drop);
+    cr_assert_geq(fcntl(fd, F_GETFD), 0);
+    recorder_do_work(&r);
+    cr_assert_eq(fcntl(fd, F_GETFD), -1);
+    /* The replica that started with it is not to serve: tasks go to one of the model's next life.
+     */
+    uint32_t replica = (uint32_t)SL_BODY(spawn, spawn)->tag;
+    sl_msg_destroy(&spawn);
+    ready(replica, "");
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1);
+    exited(replica, 0, 0);
+    recorder_do_work(&r);
+    uint32_t next = start_replica();
+    cr_assert_neq(next, replica);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 2);
+    tiny_directory_remove(directory);
+}
+
+Test(model_shelf, a_model_that_cannot_be_loaded_fails_its_calls_and_tasks_with_a_reason)
+{
+    tell(NUMBER, SPEC, "/nowhere/at/all");
+    load("/nowhere/at/all");
+    recorder_do_work(&r);
+    cr_assert_neq(loaded(), SL_OK);
+    run_task(1, false);
+    (void)expect_failed(1, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    run_task(2, false); /* The next one tries again. */
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+    recorder_do_work(&r);
+    (void)expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
+    cr_assert_eq(spawned(), 0);
+}
+
+Test(model_shelf, what_was_built_of_a_model_dropped_meanwhile_is_not_used)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    load(directory);
+    struct sl_m_model_drop drop = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, dispatcher(), SL_M_model_drop, &drop);
+    recorder_do_work(&r);
+    cr_assert_eq(recorder_count(&r, SL_M_model_loaded), 0);
+    cr_assert_eq(r.works_count, 1, "it is built again for the call");
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    tiny_directory_remove(directory);
+}
+
+static void
+evict(const char *directory)
+{
+    struct sl_m_model_evict m = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_model_evict, &m);
+    if (r.works_count > 0) /* The file is closed behind what names it. */
+        recorder_do_work(&r);
+}
+
+Test(model_shelf, a_model_is_cached_only_when_it_was_there_before_the_call)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    load(directory);
+    load(directory); /* While it is on its way: both have waited for it. */
+    recorder_do_work(&r);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(loaded(), SL_OK);
+        cr_assert_not(was_cached);
+    }
+    load(directory);
+    cr_assert_eq(loaded(), SL_OK);
+    cr_assert(was_cached);
+    evict(directory);
+    load(directory);
+    cr_assert_eq(recorder_count(&r, SL_M_model_loaded), 0);
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    cr_assert_not(was_cached);
+    tiny_directory_remove(directory);
+}
+
+Test(model_shelf, an_evicted_model_stays_for_its_replicas_and_goes_with_the_last)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    tell(NUMBER, SPEC, directory);
+    run_task(1, false);
+    recorder_do_work(&r);
+    struct sl_msg *spawn = recorder_take(&r, SL_M_spawn);
+    cr_assert_not_null(spawn);
+    int fd = (int)SL_BODY(spawn, spawn)->fd;
+    uint32_t replica = (uint32_t)SL_BODY(spawn, spawn)->tag;
+    sl_msg_destroy(&spawn);
+    ready(replica, "");
+    evict(directory);
+    cr_assert_geq(fcntl(fd, F_GETFD), 0, "its replica has it");
+    processed(replica, taken_by(replica), 0, 1);
+    (void)expect_done(1);
+    run_task(2, false);
+    cr_assert_eq(r.works_count, 0, "it is not built anew beside what is there");
+    processed(replica, taken_by(replica), 0, 1);
+    (void)expect_done(2);
+    exited(replica, 0, 0);
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    recorder_do_work(&r);
+    cr_assert_eq(fcntl(fd, F_GETFD), -1);
+    run_task(3, false);
+    cr_assert_eq(spawned(), 0);
+    recorder_do_work(&r);
+    cr_assert_neq(spawned(), 0, "who wants it has it built");
+    tiny_directory_remove(directory);
+}
+
+Test(model_shelf, a_load_takes_an_eviction_back)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    tell(NUMBER, SPEC, directory);
+    run_task(1, false);
+    recorder_do_work(&r);
+    uint32_t replica = spawned();
+    ready(replica, "");
+    evict(directory);
+    load(directory);
+    cr_assert_eq(loaded(), SL_OK);
+    cr_assert(was_cached);
+    processed(replica, taken_by(replica), 0, 1);
+    exited(replica, 0, 0);
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    load(directory);
+    cr_assert_eq(loaded(), SL_OK);
+    cr_assert(was_cached);
+    tiny_directory_remove(directory);
+}
