@@ -40,15 +40,27 @@ disk_of(void *self)
 }
 
 static enum sl_err
-disk_open_file(void *self, const char *path, struct sl_file **ret_file)
+open_with(void *self, const char *path, int flags, struct sl_file **ret_file)
 {
-    int fd = openat(disk_of(self)->fd, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(disk_of(self)->fd, path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return sl_err_from_errno(errno);
     struct sl_file *f = sl_alloc(sizeof(*f));
     *f = (struct sl_file){.magic = FILE_MAGIC, .fd = fd};
     *ret_file = f;
     return SL_OK;
+}
+
+static enum sl_err
+disk_open_file(void *self, const char *path, struct sl_file **ret_file)
+{
+    return open_with(self, path, O_RDWR | O_CREAT, ret_file);
+}
+
+static enum sl_err
+disk_find(void *self, const char *path, struct sl_file **ret_file)
+{
+    return open_with(self, path, O_RDONLY, ret_file);
 }
 
 static enum sl_err
@@ -219,6 +231,7 @@ sl_disk_open(const char *directory, struct sl_disk *ret_disk)
     *ret_disk = (struct sl_disk){
         .self = disk,
         .open = disk_open_file,
+        .find = disk_find,
         .read = disk_read,
         .write = disk_write,
         .sync = disk_sync,

@@ -16,6 +16,8 @@ struct sl_disk {
     void *self;
     /* Open for reading and writing, creating it when absent. */
     enum sl_err (*open)(void *self, const char *path, struct sl_file **ret_file);
+    /* Open for reading what is there. SL_ENOTFOUND. */
+    enum sl_err (*find)(void *self, const char *path, struct sl_file **ret_file);
     /* Read up to `size` bytes at `offset`; *ret_size is less only at the end of the file. */
     enum sl_err (*read)(struct sl_file *f, uint64_t offset, void *data, size_t size,
                         size_t *ret_size);

@@ -10,7 +10,7 @@
 #define INODES_MAX 256
 
 struct inode {
-    char name[48];
+    char name[80];
     bool is_there, was_there; /* Now; as of the last directory sync. */
     struct sl_buf now, safe;  /* Contents now; as of the last sync. */
     uint8_t *dirty;           /* One byte for each sector. */
@@ -59,6 +59,27 @@ clear(struct inode *inode)
     *inode = (struct inode){0};
 }
 
+static struct sl_file *
+handle_of(struct sl_sim_disk *disk, struct inode *inode)
+{
+    struct sl_file *f = sl_alloc(sizeof(*f));
+    *f = (struct sl_file){.disk = disk, .inode = inode};
+    return f;
+}
+
+static enum sl_err
+disk_find(void *self, const char *path, struct sl_file **ret_file)
+{
+    struct sl_sim_disk *disk = self;
+    if (count(disk) != SL_OK)
+        return SL_EIO;
+    struct inode *inode = find(disk, path);
+    if (inode == NULL)
+        return SL_ENOTFOUND;
+    *ret_file = handle_of(disk, inode);
+    return SL_OK;
+}
+
 static enum sl_err
 disk_open(void *self, const char *path, struct sl_file **ret_file)
 {
@@ -75,9 +96,7 @@ disk_open(void *self, const char *path, struct sl_file **ret_file)
         inode->is_there = true;
     }
     sl_assert(inode != NULL);
-    struct sl_file *f = sl_alloc(sizeof(*f));
-    *f = (struct sl_file){.disk = disk, .inode = inode};
-    *ret_file = f;
+    *ret_file = handle_of(disk, inode);
     return SL_OK;
 }
 
@@ -264,6 +283,7 @@ sl_sim_disk_ops(struct sl_sim_disk *disk)
     return (struct sl_disk){
         .self = disk,
         .open = disk_open,
+        .find = disk_find,
         .read = disk_read,
         .write = disk_write,
         .sync = disk_sync,
