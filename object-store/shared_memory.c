@@ -18,12 +18,18 @@
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
 
 #define SEALS_SIZE    (F_SEAL_SHRINK | F_SEAL_GROW)
 #define SEALS_LARGE   (F_SEAL_SEAL | F_SEAL_WRITE | SEALS_SIZE)
 #define LOOK_FROM     SL_MIB        /* From this size on it is asked whether there is memory. */
 #define LEFT_AT_LEAST (64 * SL_MIB) /* What the machine is left with. */
 #define SEAL_NS       (2 * SL_SECOND_NS)
+#define HUGE_BYTES    (2 * SL_MIB)
+#define HUGE_NS       (4 * SL_MILLI_NS) /* What one may take. Its 512 small pages take 2 ms. */
+#define HUGE_MORE_NS  (50 * SL_MILLI_NS)
 
 /* Memory that can be had without swapping; UINT64_MAX: nobody knows. */
 static uint64_t
@@ -56,7 +62,7 @@ error_of(int error)
     return error == ENOSPC ? SL_ENOMEM : sl_err_from_errno(error);
 }
 
-/* The file with all its memory, which fallocate either gives or refuses. */
+/* Of that size, without memory yet. */
 static enum sl_err
 make_file(const char *name, uint64_t size_bytes, int *ret_fd)
 {
@@ -65,12 +71,40 @@ make_file(const char *name, uint64_t size_bytes, int *ret_fd)
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return error_of(errno);
-    if (fallocate(fd, 0, 0, (off_t)size_bytes) != 0 || fcntl(fd, F_ADD_SEALS, SEALS_SIZE) != 0) {
+    if (ftruncate(fd, (off_t)size_bytes) != 0) {
         enum sl_err err = error_of(errno);
         (void)close(fd);
         return err;
     }
     *ret_fd = fd;
+    return SL_OK;
+}
+
+/*
+ * Where the kernel has them to give, huge pages: made in a tenth of the time that their small ones
+ * take, and found by one look at a page table rather than by 512. It makes one only of what has a
+ * page already. When it refuses one, or has to clear up for them for long, the rest are small.
+ */
+static void
+take_huge_pages(const struct sl_shared *s)
+{
+    uint64_t until_ns = sl_time_mono_ns() + HUGE_MORE_NS;
+    for (uint64_t at = 0; at + HUGE_BYTES <= s->size_bytes; at += HUGE_BYTES) {
+        if (fallocate(s->fd, 0, (off_t)at, 1) != 0 ||
+            madvise(s->base + at, HUGE_BYTES, MADV_COLLAPSE) != 0 || sl_time_mono_ns() > until_ns)
+            return;
+        until_ns += HUGE_NS;
+    }
+}
+
+/* All of its memory, which fallocate either gives or refuses. */
+static enum sl_err
+take_memory(const struct sl_shared *s)
+{
+    take_huge_pages(s);
+    if (fallocate(s->fd, 0, 0, (off_t)s->size_bytes) != 0 ||
+        fcntl(s->fd, F_ADD_SEALS, SEALS_SIZE) != 0)
+        return error_of(errno);
     return SL_OK;
 }
 
@@ -82,13 +116,38 @@ populate(void *base, uint64_t size_bytes, bool is_writable)
     (void)madvise(base, size_bytes, is_writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
+/* An address for it that a huge page may have; NULL: any. Reserved, to be mapped over. */
+static uint8_t *
+reserve(uint64_t size_bytes)
+{
+    if (size_bytes < HUGE_BYTES || size_bytes > UINT64_MAX / 2)
+        return NULL;
+    uint64_t room = size_bytes + HUGE_BYTES;
+    uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED)
+        return NULL;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t before = -(uintptr_t)all % HUGE_BYTES;
+    uint64_t end = before + (size_bytes + page - 1) / page * page;
+    if (before > 0)
+        (void)munmap(all, before);
+    if (end < room)
+        (void)munmap(all + end, room - end);
+    return all + before;
+}
+
 static enum sl_err
 map(int fd, uint64_t size_bytes, bool is_writable, uint8_t **ret_base)
 {
-    void *base =
-        mmap(NULL, size_bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED)
-        return error_of(errno) == SL_ENOMEM ? SL_ENOMEM : SL_EINVAL;
+    uint8_t *at = reserve(size_bytes);
+    void *base = mmap(at, size_bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                      at == NULL ? MAP_SHARED : MAP_SHARED | MAP_FIXED, fd, 0);
+    if (base == MAP_FAILED) {
+        enum sl_err err = error_of(errno) == SL_ENOMEM ? SL_ENOMEM : SL_EINVAL;
+        if (at != NULL)
+            (void)munmap(at, size_bytes);
+        return err;
+    }
     *ret_base = base;
     return SL_OK;
 }
@@ -101,6 +160,8 @@ create(const char *name, uint64_t size_bytes, struct sl_shared *ret_shared)
     enum sl_err err = make_file(name, size_bytes, &s.fd);
     if (err == SL_OK)
         err = map(s.fd, size_bytes, true, &s.base);
+    if (err == SL_OK)
+        err = take_memory(&s);
     if (err != SL_OK) {
         sl_shared_destroy(&s);
         return err;
