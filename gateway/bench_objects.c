@@ -66,7 +66,8 @@ ask_client(struct sl_object_server *server, struct answer *ret_answer)
 {
     int pair[2], ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe(ends) != 0 ||
-        sl_object_server_admit(server, pair[0], TENANT) != SL_OK)
+        sl_object_server_admit(server, pair[0], &(struct sl_object_peer){.tenant = TENANT}) !=
+            SL_OK)
         return sl_bench_fail("a client cannot be admitted");
     pid_t pid = fork();
     if (pid < 0)

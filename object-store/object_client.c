@@ -244,18 +244,34 @@ sl_object_client_release(struct sl_object_client *c, struct sl_object_ref *ref)
     ref->bytes = (struct sl_slice){0};
 }
 
+enum sl_err
+sl_object_client_begin(struct sl_object_client *c, uint64_t size_bytes, struct sl_shared *ret_draft)
+{
+    check(c);
+    return size_bytes == 0 ? SL_EINVAL : sl_large_create(size_bytes, ret_draft);
+}
+
+enum sl_err
+sl_object_client_seal(struct sl_object_client *c, struct sl_shared *draft,
+                      const struct sl_object_id *id, uint64_t rebuild_ns)
+{
+    check(c);
+    struct sl_object_request request = {
+        .ask = SL_OBJECT_ADOPT, .id = *id, .rebuild_ns = rebuild_ns};
+    enum sl_err err = id->tenant == c->tenant ? sl_large_seal(draft) : SL_EINVAL;
+    return err == SL_OK ? ask_plain(c, &request, draft->fd) : err;
+}
+
 static enum sl_err
-put_file(struct sl_object_client *c, struct sl_object_request *request, struct sl_slice bytes)
+put_file(struct sl_object_client *c, const struct sl_object_id *id, struct sl_slice bytes,
+         uint64_t rebuild_ns)
 {
     struct sl_shared file;
-    enum sl_err err = sl_large_create(bytes.size, &file);
+    enum sl_err err = sl_object_client_begin(c, bytes.size, &file);
     if (err != SL_OK)
         return err;
     memcpy(file.base, bytes.data, bytes.size);
-    err = sl_large_seal(&file);
-    request->ask = SL_OBJECT_ADOPT;
-    if (err == SL_OK)
-        err = ask_plain(c, request, file.fd);
+    err = sl_object_client_seal(c, &file, id, rebuild_ns);
     sl_shared_destroy(&file);
     return err;
 }
@@ -271,8 +287,7 @@ sl_object_client_put(struct sl_object_client *c, const struct sl_object_id *id,
         return SL_EINVAL;
     if (bytes.size <= SL_OBJECT_INLINE_MAX)
         return ask_plain(c, &request, -1);
-    request.bytes = (struct sl_slice){0};
-    return put_file(c, &request, bytes);
+    return put_file(c, id, bytes, rebuild_ns);
 }
 
 enum sl_err

@@ -35,6 +35,13 @@ void sl_object_client_release(struct sl_object_client *c, struct sl_object_ref *
 SL_MUST_CHECK enum sl_err sl_object_client_put(struct sl_object_client *c,
                                                const struct sl_object_id *id, struct sl_slice bytes,
                                                uint64_t rebuild_ns);
+/* The same in two steps: fill ret_draft->base, then seal it, which no write may follow. It is
+ * destroyed by the caller (sl_shared_destroy), sealed or not. SL_EINVAL: no bytes. SL_ENOMEM. */
+SL_MUST_CHECK enum sl_err sl_object_client_begin(struct sl_object_client *c, uint64_t size_bytes,
+                                                 struct sl_shared *ret_draft);
+/* As of put. */
+SL_MUST_CHECK enum sl_err sl_object_client_seal(struct sl_object_client *c, struct sl_shared *draft,
+                                                const struct sl_object_id *id, uint64_t rebuild_ns);
 SL_MUST_CHECK enum sl_err sl_object_client_delete(struct sl_object_client *c,
                                                   const struct sl_object_id *id);
 

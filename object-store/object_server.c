@@ -14,7 +14,7 @@
 
 struct client {
     int fd;
-    uint64_t tenant;
+    uint64_t tenant, tag;
     uint32_t reader; /* Of its tenant's arena, or NONE. */
     uint32_t holds_count;
     uint32_t holds[SL_OBJECT_HOLDS_MAX];
@@ -24,6 +24,8 @@ struct sl_object_server {
     uint32_t magic;
     int epoll;
     struct sl_objects *objects;
+    void (*dropped)(void *arg, uint64_t tag);
+    void *arg;
     struct sl_object_server_stats stats;
     struct sl_buf in, out;
     struct client *clients[SL_OBJECT_CLIENTS_MAX];
@@ -90,8 +92,17 @@ sl_object_server_destroy(struct sl_object_server **server)
     *server = NULL;
 }
 
+void
+sl_object_server_tell(struct sl_object_server *s, void (*dropped)(void *arg, uint64_t tag),
+                      void *arg)
+{
+    check(s);
+    s->dropped = dropped;
+    s->arg = arg;
+}
+
 enum sl_err
-sl_object_server_admit(struct sl_object_server *s, int fd, uint64_t tenant)
+sl_object_server_admit(struct sl_object_server *s, int fd, const struct sl_object_peer *peer)
 {
     check(s);
     uint32_t at = 0;
@@ -105,7 +116,8 @@ sl_object_server_admit(struct sl_object_server *s, int fd, uint64_t tenant)
     }
     s->clients[at] = sl_zalloc(sizeof(*s->clients[at]));
     s->clients[at]->fd = fd;
-    s->clients[at]->tenant = tenant;
+    s->clients[at]->tenant = peer->tenant;
+    s->clients[at]->tag = peer->tag;
     s->clients[at]->reader = NONE;
     s->stats.clients++;
     return SL_OK;
@@ -254,22 +266,22 @@ answer(struct call *call)
     return SL_EINVAL;
 }
 
-/* False: it is to be dropped. */
-static bool
+enum fate { STAYS, GONE, MISBEHAVES };
+
+static enum fate
 serve(struct sl_object_server *s, struct client *c)
 {
     struct sl_object_packet in = {.bytes = s->in};
     enum sl_err err = sl_object_packet_receive(c->fd, &in);
     s->in = in.bytes;
     if (err == SL_EBUSY || err == SL_EUNAVAIL)
-        return err == SL_EBUSY;
+        return err == SL_EBUSY ? STAYS : GONE;
     struct call call = {.s = s, .c = c, .fd = in.fds_count == 1 ? in.fds[0] : -1};
     if (err == SL_OK)
         err = sl_object_request_read(sl_buf_slice(&in.bytes), &call.request);
     if (err != SL_OK) {
         sl_object_packet_close(&in);
-        s->stats.dropped++;
-        return false;
+        return MISBEHAVES;
     }
     s->stats.asks++;
     call.request.id.tenant = c->tenant;
@@ -280,7 +292,8 @@ serve(struct sl_object_server *s, struct client *c)
     sl_object_reply_write(&s->out, &call.reply);
     struct sl_object_packet out = {.bytes = s->out, .fds_count = call.fds_count};
     memcpy(out.fds, call.fds, sizeof(out.fds));
-    return sl_object_packet_send(c->fd, &out) == SL_OK;
+    err = sl_object_packet_send(c->fd, &out);
+    return err == SL_OK ? STAYS : err == SL_EBUSY ? MISBEHAVES : GONE;
 }
 
 uint32_t
@@ -291,8 +304,15 @@ sl_object_server_turn(struct sl_object_server *s)
     int count = epoll_wait(s->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < count; i++) {
         uint32_t number = events[i].data.u32;
-        if (!serve(s, s->clients[number]))
+        uint64_t tag = s->clients[number]->tag;
+        enum fate fate = serve(s, s->clients[number]);
+        if (fate != STAYS)
             drop(s, number);
+        if (fate != MISBEHAVES)
+            continue;
+        s->stats.dropped++;
+        if (s->dropped != NULL)
+            s->dropped(s->arg, tag);
     }
     return count < 0 ? 0 : (uint32_t)count;
 }

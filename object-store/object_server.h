@@ -6,7 +6,8 @@
  * are taken back.
  *
  * A client that does not read its replies, or sends what no client would, is dropped: it gets
- * nothing any more, and what it had pinned may be used again, so whoever started it should end it.
+ * nothing any more, and what it had pinned may be used again, so whoever started it must end it and
+ * hears of it (sl_object_server_tell).
  * Threading: one owner, that of the objects. It never waits for a client; it may for the disk.
  */
 #ifndef SL_OBJECT_STORE_OBJECT_SERVER_H
@@ -24,16 +25,24 @@ SL_MUST_CHECK enum sl_err sl_object_server_create(struct sl_objects *objects,
                                                   struct sl_object_server **ret_server);
 void sl_object_server_destroy(struct sl_object_server **server); /* NULL inside is fine. */
 
+/* Have `dropped` called, within a turn, with the tag of each client that is dropped. */
+void sl_object_server_tell(struct sl_object_server *s, void (*dropped)(void *arg, uint64_t tag),
+                           void *arg);
+
+struct sl_object_peer {
+    uint64_t tenant;
+    uint64_t tag; /* Whatever its starter knows it by. */
+};
 /* Takes `fd` over, also on error. SL_EFULL: SL_OBJECT_CLIENTS_MAX. */
 SL_MUST_CHECK enum sl_err sl_object_server_admit(struct sl_object_server *s, int fd,
-                                                 uint64_t tenant);
+                                                 const struct sl_object_peer *peer);
 int sl_object_server_fd(const struct sl_object_server *s); /* Readable: a turn has work. */
 /* Answer a message of each client that has sent one, and see who is gone. How many. */
 uint32_t sl_object_server_turn(struct sl_object_server *s);
 
 struct sl_object_server_stats {
     uint32_t clients;
-    uint64_t asks, dropped; /* Ever; dropped: clients that were not understood. */
+    uint64_t asks, dropped; /* Ever; dropped: clients that misbehaved. */
     uint64_t pins, holds;   /* Taken back from clients that ended, ever. */
 };
 void sl_object_server_measure(const struct sl_object_server *s,

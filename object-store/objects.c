@@ -37,7 +37,7 @@ struct sl_objects {
     uint32_t tenants_count, free;
     uint32_t large_count, spilled_count, holds;
     struct sl_objects_options options;
-    uint64_t arena_bytes, large_bytes, evicted;
+    uint64_t arena_bytes, large_bytes, evicted, spills;
     struct apart *apart;
     struct sl_object_map *map; /* Id -> apart. */
     struct sl_evict *cheap, *dear;
@@ -305,6 +305,7 @@ spill_large(struct sl_objects *o, uint32_t at)
         return false;
     close_large(o, at);
     set_spilled(o, at, &spilled);
+    o->spills++;
     return true;
 }
 
@@ -715,6 +716,23 @@ sl_objects_tidy(struct sl_objects *o)
     return freed;
 }
 
+static void
+add_arena(struct sl_object_arena *arena, struct sl_object_arena_stats *sum)
+{
+    struct sl_object_arena_stats one;
+    sl_object_arena_stats(arena, &one);
+    sum->objects += one.objects;
+    sum->leaving += one.leaving;
+    sum->readers += one.readers;
+    sum->segments += one.segments;
+    sum->pins += one.pins;
+    sum->object_bytes += one.object_bytes;
+    sum->taken_bytes += one.taken_bytes;
+    sum->segment_bytes += one.segment_bytes;
+    sum->evicted += one.evicted;
+    sum->spilled += one.spilled;
+}
+
 void
 sl_objects_measure(const struct sl_objects *o, struct sl_objects_stats *ret_stats)
 {
@@ -727,5 +745,11 @@ sl_objects_measure(const struct sl_objects *o, struct sl_objects_stats *ret_stat
         .spilled = o->spilled_count,
         .holds = o->holds,
         .evicted = o->evicted,
+        .large_bytes = o->large_bytes,
+        .spills = o->spills,
     };
+    for (uint32_t i = 0; i < o->tenants_count; i++) {
+        if (o->tenants[i]->arena != NULL)
+            add_arena(o->tenants[i]->arena, &ret_stats->arenas);
+    }
 }

@@ -92,6 +92,9 @@ struct sl_objects_stats {
     uint64_t memory_bytes, spilled_bytes;
     uint32_t tenants, large, spilled, holds;
     uint64_t evicted; /* Large ones, ever; those of arenas count for themselves. */
+    uint64_t large_bytes;
+    uint64_t spills;                     /* Large ones, ever; the same. */
+    struct sl_object_arena_stats arenas; /* Of all of them together. */
 };
 void sl_objects_measure(const struct sl_objects *o, struct sl_objects_stats *ret_stats);
 uint64_t sl_objects_used(struct sl_objects *o, uint64_t tenant); /* Of its quota. */

@@ -46,7 +46,8 @@ connect_as(uint64_t tenant)
 {
     int pair[2];
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    cr_assert_eq(sl_object_server_admit(server, pair[0], tenant), SL_OK);
+    cr_assert_eq(
+        sl_object_server_admit(server, pair[0], &(struct sl_object_peer){.tenant = tenant}), SL_OK);
     return pair[1];
 }
 

@@ -33,7 +33,7 @@ send_all(struct sl_object_server *s, const uint8_t *data, size_t size)
 {
     int pair[2];
     sl_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
-    sl_assert(sl_object_server_admit(s, pair[0], 1) == SL_OK);
+    sl_assert(sl_object_server_admit(s, pair[0], &(struct sl_object_peer){.tenant = 1}) == SL_OK);
     while (size >= 2) {
         size_t part = SL_MIN((size_t)data[0] | (size_t)data[1] << 8, size - 2);
         read_both(sl_slice(data + 2, part));

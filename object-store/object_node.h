@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object_node.h - the objects of a node and the server of its processes, on a thread of their own:
+ * to make room they wait for memory and the disk, and whoever starts processes must not.
+ *
+ *   open --> grant (the thread starts with the first) --> ... --> close
+ *
+ *   node's thread --(tenant, tag, socket)--> store's thread <--(sockets)--> processes of tenants
+ *                 <--------(tag)--------- a process that misbehaved was dropped: end it
+ *
+ * Threading: measure on any thread; the others on one.
+ */
+#ifndef SL_OBJECT_STORE_OBJECT_NODE_H
+#define SL_OBJECT_STORE_OBJECT_NODE_H
+
+#include "object-store/object_server.h"
+
+struct sl_object_node;
+
+struct sl_object_node_options {
+    uint64_t memory_bytes; /* Of all tenants; 0: sl_object_node_memory(). */
+    uint64_t tenant_bytes; /* Each tenant's quota; 0: half of that. */
+    uint64_t spill_bytes;  /* 0: nothing is spilled. */
+    const char *spill_directory;
+    uint64_t seed; /* That tenants cannot guess. */
+};
+
+uint64_t sl_object_node_memory(void); /* A quarter of the machine's. */
+
+/* The directory is made when it is missing; borrowed for the call. SL_EFULL, SL_ENOMEM: no sockets.
+ */
+SL_MUST_CHECK enum sl_err sl_object_node_open(const struct sl_object_node_options *options,
+                                              struct sl_object_node **ret_node);
+/* Clients find out by their sockets. NULL inside is fine. */
+void sl_object_node_close(struct sl_object_node **node);
+
+/*
+ * A socket for a process of that tenant; the caller's. Without waiting. SL_EFULL: no descriptor is
+ * free, or the thread is that far behind. SL_ENOMEM: there is no thread. SL_EUNAVAIL: there is no
+ * store, as was said in the log.
+ */
+SL_MUST_CHECK enum sl_err sl_object_node_grant(struct sl_object_node *n,
+                                               const struct sl_object_peer *peer, int *ret_fd);
+int sl_object_node_fd(const struct sl_object_node *n); /* Readable: `dropped` may know something. */
+/* The next process that was dropped and is to be ended. False: there is none. */
+bool sl_object_node_dropped(struct sl_object_node *n, uint64_t *ret_tag);
+
+/* As of a second ago, at most, while there are clients. */
+struct sl_object_node_stats {
+    uint64_t memory_bytes, memory_max_bytes; /* Of segments, indexes, pins, large objects. */
+    uint64_t object_bytes, objects;          /* Of what is in memory. */
+    uint64_t spilled_bytes, tenants, clients;
+    uint64_t pins, holds;              /* Now. */
+    uint64_t evictions, spills, drops; /* Ever. */
+};
+void sl_object_node_measure(const struct sl_object_node *n, struct sl_object_node_stats *ret_stats);
+
+#endif

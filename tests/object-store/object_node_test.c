@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store runs on its thread; clients are this process's main thread, or children of it. */
+#include "object-store/object_node.h"
+
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "object-store/object_client.h"
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+#include "runtime/time.h"
+#include "tests/object-store/arena_scene.h"
+
+#define TIMEOUT_NS (20 * SL_SECOND_NS)
+
+static struct sl_object_node *
+open_node(const struct sl_object_node_options *options)
+{
+    struct sl_object_node *n = NULL;
+    sl_report_level_set(SL_REPORT_ERROR);
+    cr_assert_eq(sl_object_node_open(options, &n), SL_OK);
+    return n;
+}
+
+static struct sl_object_client *
+client_of(struct sl_object_node *n, uint64_t tenant, uint64_t tag)
+{
+    int fd = -1;
+    struct sl_object_peer peer = {.tenant = tenant, .tag = tag};
+    cr_assert_eq(sl_object_node_grant(n, &peer, &fd), SL_OK);
+    return sl_object_client_create(fd, tenant, TIMEOUT_NS);
+}
+
+static enum sl_err
+put(struct sl_object_client *c, const struct sl_object_id *id, uint64_t size, uint64_t rebuild_ns)
+{
+    uint8_t *bytes = sl_alloc(size);
+    scene_fill(bytes, size, size);
+    enum sl_err err = sl_object_client_put(c, id, sl_slice(bytes, size), rebuild_ns);
+    sl_free(bytes);
+    return err;
+}
+
+/* Until the published numbers say so. */
+#define AWAIT(n, stats, cond)                                                                      \
+    do {                                                                                           \
+        uint64_t until_ns = sl_time_mono_ns() + 10 * SL_SECOND_NS;                                 \
+        for (sl_object_node_measure(n, &(stats)); !(cond); sl_object_node_measure(n, &(stats))) {  \
+            cr_assert_lt(sl_time_mono_ns(), until_ns, "not in time: %s", #cond);                   \
+            (void)poll(NULL, 0, 20);                                                               \
+        }                                                                                          \
+    } while (0)
+
+TestSuite(object_node, .timeout = 60);
+
+Test(object_node, what_one_process_of_a_tenant_puts_another_gets_and_no_other_tenant_does)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_client *a = client_of(n, SCENE_TENANT, 1), *b = client_of(n, SCENE_TENANT, 2),
+                            *other = client_of(n, SCENE_TENANT + 1, 3);
+    struct sl_object_id id = scene_id(1);
+    struct sl_object_ref ref;
+    uint64_t mark;
+    cr_assert_eq(put(a, &id, 5000, 1), SL_OK);
+    cr_assert_eq(sl_object_client_get(b, &id, &ref), SL_OK);
+    cr_assert(ref.bytes.size == 5000 && scene_is_whole(ref.bytes, &mark) && mark == 5000);
+    sl_object_client_release(b, &ref);
+    id.tenant++;
+    cr_assert_eq(sl_object_client_get(other, &id, &ref), SL_ENOTFOUND);
+    sl_object_client_destroy(&a);
+    sl_object_client_destroy(&b);
+    sl_object_client_destroy(&other);
+    sl_object_node_close(&n);
+}
+
+Test(object_node, its_numbers_tell_what_is_held_and_that_it_comes_back)
+{
+    struct sl_object_node *n =
+        open_node(&(struct sl_object_node_options){.memory_bytes = 64 * SL_MIB});
+    struct sl_object_node_stats stats;
+    struct sl_object_id id = scene_id(1), large = scene_id(2);
+    struct sl_object_ref refs[2];
+    sl_object_node_measure(n, &stats);
+    cr_assert_eq(stats.memory_max_bytes, 64 * SL_MIB);
+    cr_assert_eq(stats.memory_bytes + stats.clients, 0, "nothing is made before it is used");
+    struct sl_object_client *c = client_of(n, SCENE_TENANT, 1);
+    cr_assert_eq(put(c, &id, 5000, 1), SL_OK);
+    cr_assert_eq(put(c, &large, 9 * SL_MIB, 1), SL_OK);
+    cr_assert_eq(sl_object_client_get(c, &id, &refs[0]), SL_OK);
+    cr_assert_eq(sl_object_client_get(c, &large, &refs[1]), SL_OK);
+    AWAIT(n, stats, stats.pins == 1 && stats.holds == 1);
+    cr_assert_eq(stats.objects, 2);
+    cr_assert_eq(stats.object_bytes, 5000 + 9 * SL_MIB);
+    cr_assert_eq(stats.clients, 1);
+    sl_shared_destroy(&refs[1].large);
+    sl_object_client_destroy(&c); /* As if its process had ended. */
+    AWAIT(n, stats, stats.pins + stats.holds + stats.clients == 0);
+    cr_assert_eq(stats.objects, 2, "objects outlast who put them");
+    sl_object_node_close(&n);
+}
+
+Test(object_node, who_misbehaves_is_told_of_once_and_by_its_tag)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_node_stats stats;
+    int fd = -1;
+    uint64_t tag = 0;
+    struct sl_object_client *good = client_of(n, SCENE_TENANT, 8);
+    struct sl_object_peer bad = {.tenant = SCENE_TENANT, .tag = 77};
+    cr_assert_eq(sl_object_node_grant(n, &bad, &fd), SL_OK);
+    cr_assert_not(sl_object_node_dropped(n, &tag));
+    cr_assert_eq(send(fd, "nonsense", 8, 0), 8);
+    struct pollfd told = {.fd = sl_object_node_fd(n), .events = POLLIN};
+    cr_assert_eq(poll(&told, 1, 10000), 1);
+    cr_assert(sl_object_node_dropped(n, &tag));
+    cr_assert_eq(tag, 77);
+    cr_assert_not(sl_object_node_dropped(n, &tag));
+    AWAIT(n, stats, stats.drops == 1 && stats.clients == 1);
+    sl_object_client_destroy(&good); /* One that just ends is nobody's concern. */
+    AWAIT(n, stats, stats.clients == 0);
+    cr_assert_not(sl_object_node_dropped(n, &tag));
+    (void)close(fd);
+    sl_object_node_close(&n);
+}
+
+Test(object_node, memory_that_nobody_uses_is_given_back)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_client *c = client_of(n, SCENE_TENANT, 1);
+    struct sl_object_node_stats stats;
+    struct sl_object_id id = scene_id(1);
+    cr_assert_eq(put(c, &id, 5000, 1), SL_OK);
+    AWAIT(n, stats, stats.memory_bytes > 16 * SL_MIB);
+    cr_assert_eq(sl_object_client_delete(c, &id), SL_OK);
+    AWAIT(n, stats, stats.memory_bytes < 16 * SL_MIB);
+    sl_object_client_destroy(&c);
+    sl_object_node_close(&n);
+}
+
+Test(object_node, what_has_no_room_goes_to_its_directory_and_comes_back)
+{
+    char data[] = "/tmp/sluice-node-XXXXXX";
+    cr_assert_not_null(mkdtemp(data));
+    char *spill = sl_format("%s/spill", data);
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){
+        .memory_bytes = 24 * SL_MIB,
+        .tenant_bytes = 60 * SL_MIB,
+        .spill_bytes = 60 * SL_MIB,
+        .spill_directory = spill,
+    });
+    struct sl_object_client *c = client_of(n, SCENE_TENANT, 1);
+    struct sl_object_node_stats stats;
+    struct sl_object_ref ref;
+    for (uint64_t i = 0; i < 4; i++) {
+        struct sl_object_id id = scene_id(i);
+        cr_assert_eq(put(c, &id, 9 * SL_MIB, SL_ARENA_KEEP), SL_OK);
+    }
+    AWAIT(n, stats, stats.spills >= 2 && stats.spilled_bytes >= 18 * SL_MIB);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct sl_object_id id = scene_id(i);
+        cr_assert_eq(sl_object_client_get(c, &id, &ref), SL_OK);
+        cr_assert_eq(ref.bytes.size, 9 * SL_MIB);
+        sl_object_client_release(c, &ref);
+    }
+    sl_object_client_destroy(&c);
+    sl_object_node_close(&n);
+    cr_assert_eq(rmdir(spill), 0, "nothing is left in it");
+    cr_assert_eq(rmdir(data), 0);
+    sl_free(spill);
+}
+
+/* A disk that is not there costs the spill, not the store. */
+Test(object_node, without_its_directory_it_works_in_memory)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){
+        .spill_bytes = SL_MIB, .spill_directory = "/proc/no/such"});
+    struct sl_object_client *c = client_of(n, SCENE_TENANT, 1);
+    struct sl_object_id id = scene_id(1);
+    cr_assert_eq(put(c, &id, 5000, SL_ARENA_KEEP), SL_OK);
+    sl_object_client_destroy(&c);
+    sl_object_node_close(&n);
+}
+
+Test(object_node, clients_hear_of_its_end)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_client *c = client_of(n, SCENE_TENANT, 1);
+    struct sl_object_id id = scene_id(1);
+    sl_object_node_close(&n);
+    cr_assert_eq(put(c, &id, 5000, 1), SL_EUNAVAIL);
+    sl_object_client_destroy(&c);
+}

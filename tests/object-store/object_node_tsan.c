@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node's store beside its clients, each on a thread, while the node grants and measures. */
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "object-store/object_client.h"
+#include "object-store/object_node.h"
+#include "runtime/report.h"
+#include "runtime/time.h"
+#include "tests/object-store/arena_scene.h"
+
+enum { CLIENTS = 3, ROUNDS = 400, GRANTS = 60 };
+
+struct worker {
+    int fd;
+    uint64_t seed;
+};
+
+static void *
+work(void *arg)
+{
+    const struct worker *w = arg;
+    struct sl_object_client *c = sl_object_client_create(w->fd, SCENE_TENANT, 20 * SL_SECOND_NS);
+    uint8_t bytes[4096];
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        struct sl_object_id id = scene_id((i * 7 + w->seed) % 50);
+        struct sl_object_ref ref;
+        uint64_t mark;
+        scene_fill(bytes, sizeof(bytes), i);
+        enum sl_err err = i % 5 == 4
+                              ? sl_object_client_delete(c, &id)
+                              : sl_object_client_put(c, &id, sl_slice(bytes, sizeof(bytes)), 1);
+        sl_assert(err == SL_OK || err == SL_EEXIST || err == SL_ENOTFOUND);
+        if (sl_object_client_get(c, &id, &ref) != SL_OK)
+            continue;
+        sl_assert(scene_is_whole(ref.bytes, &mark));
+        sl_object_client_release(c, &ref);
+    }
+    sl_object_client_destroy(&c);
+    return NULL;
+}
+
+int
+main(void)
+{
+    struct sl_object_node *n = NULL;
+    struct worker workers[CLIENTS];
+    pthread_t threads[CLIENTS];
+    uint64_t tag, dropped = 0;
+    sl_report_level_set(SL_REPORT_ERROR);
+    struct sl_object_node_options options = {.memory_bytes = 64 * SL_MIB};
+    sl_assert(sl_object_node_open(&options, &n) == SL_OK);
+    for (uint64_t i = 0; i < CLIENTS; i++) {
+        struct sl_object_peer peer = {.tenant = SCENE_TENANT, .tag = i};
+        sl_assert(sl_object_node_grant(n, &peer, &workers[i].fd) == SL_OK);
+        workers[i].seed = i;
+        sl_assert(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
+    }
+    for (uint64_t i = 0; i < GRANTS; i++) {
+        struct sl_object_node_stats stats;
+        struct sl_object_peer peer = {.tenant = SCENE_TENANT, .tag = 100 + i};
+        int fd;
+        sl_assert(sl_object_node_grant(n, &peer, &fd) == SL_OK);
+        sl_assert(send(fd, "nonsense", 8, MSG_NOSIGNAL) == 8);
+        struct pollfd told = {.fd = sl_object_node_fd(n), .events = POLLIN};
+        (void)poll(&told, 1, 10000);
+        while (sl_object_node_dropped(n, &tag))
+            dropped += tag >= 100;
+        sl_object_node_measure(n, &stats);
+        (void)close(fd);
+    }
+    for (uint64_t i = 0; i < CLIENTS; i++)
+        sl_assert(pthread_join(threads[i], NULL) == 0);
+    sl_assert(dropped == GRANTS);
+    sl_object_node_close(&n);
+    puts("ok");
+    return 0;
+}
