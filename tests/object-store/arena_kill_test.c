@@ -126,7 +126,7 @@ write_some(struct sl_object_arena *a, struct sl_random *random, uint64_t *mark)
 }
 
 Test(arena_kill, readers_that_die_while_they_pin_leave_no_pin_no_byte_and_tear_nothing,
-     .timeout = 120)
+     .timeout = 7200)
 {
     const char *asked = getenv("SL_ARENA_KILLS");
     uint64_t rounds = asked == NULL ? ROUNDS : strtoull(asked, NULL, 10), mark = 0, taken = 0;
