@@ -86,7 +86,8 @@ on_extraction(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
                                   .extractor = text_or_empty(sl_json_member(root, "extractor")),
                                   .params = sl_strndup(raw.data, raw.size),
                                   .index = text_or_empty(sl_json_member(root, "index")),
-                                  .model = sl_strndup(m->model.data, m->model.size)};
+                                  .model = sl_strndup(m->model.data, m->model.size),
+                                  .tenant = m->tenant};
     sl_json_destroy(&doc);
     a->specs = sl_realloc(a->specs, (a->specs_count + 1) * sizeof(a->specs[0]));
     a->specs[a->specs_count++] = spec;
@@ -101,7 +102,8 @@ pool_of(struct agent *a, const struct sl_work_spec *spec)
         if (!p->is_used) {
             free_pool = free_pool == NULL ? p : free_pool;
         } else if (strcmp(p->extractor, spec->extractor) == 0 &&
-                   strcmp(p->model, spec->model) == 0 && strcmp(p->index, spec->index) == 0) {
+                   strcmp(p->model, spec->model) == 0 && strcmp(p->index, spec->index) == 0 &&
+                   p->tenant == spec->tenant) {
             return p;
         } else if (sl_pool_is_empty(p)) {
             empty = p;
@@ -668,13 +670,19 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
     }
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
-    struct sl_m_node_beat m = {
-        .node = a->options.pool.node, .in_flight = a->in_flight, .replicas = sl_buf_slice(&text)};
+    struct sl_buf objects = {0};
+    if (a->options.objects != NULL)
+        a->options.objects(a->options.shell, &objects);
+    struct sl_m_node_beat m = {.node = a->options.pool.node,
+                               .in_flight = a->in_flight,
+                               .replicas = sl_buf_slice(&text),
+                               .objects = sl_buf_slice(&objects)};
     if (a->membership == JOINING)
         join(a, ctx); /* The last one may be lost, or the head not there yet. */
     else
         sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
     tell_owed(a, ctx);
+    sl_buf_deinit(&objects);
     sl_buf_deinit(&text);
 }
 

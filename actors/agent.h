@@ -20,6 +20,9 @@ struct sl_agent_options { /* Strings are borrowed for the actor's life. */
     const char *data_directory; /* Models' directories are below it. */
     uint64_t pid;               /* Of the node's process, for people. */
     uint32_t room;              /* Tasks that it holds at a time; 0: SL_AGENT_ROOM. */
+    /* Append what the node's store holds, as a JSON object. NULL: it has none. */
+    void (*objects)(void *shell, struct sl_buf *out);
+    void *shell;
     /* Of a worker that somebody else started: see node_facts.h. NULL: a child of the head's. */
     const char *name, *facts;
 };

@@ -163,7 +163,8 @@ spec_init(const struct sl_dispatch_nodes *d, struct sl_dispatch_spec *s, struct 
     }
     s->asked = sl_labels_of(d->asked, sl_json_member(sl_json_root(s->doc), "extractor"));
     s->model = sl_extraction_model_directory(txn, scope, sl_json_root(s->doc));
-    s->number = sl_hash64(s->row) ^ (sl_hash64(sl_slice_str(s->model)) << 1);
+    s->tenant = sl_extraction_tenant(scope, sl_json_root(s->doc), s->model);
+    s->number = sl_extraction_number(s->row, sl_slice_str(s->model), s->tenant);
     return true;
 }
 
@@ -211,7 +212,7 @@ sl_dispatch_tell(struct sl_ctx *ctx, struct sl_dispatch_node *n, struct sl_dispa
     n->specs[n->specs_next++ % SL_DISPATCH_SPECS_MAX] = s->number;
     s->warm[s->warm_next++ % SL_DISPATCH_WARM_MAX] = n->slot.number;
     struct sl_m_extraction m = {
-        .number = s->number, .spec = s->row, .model = sl_slice_str(s->model)};
+        .number = s->number, .spec = s->row, .model = sl_slice_str(s->model), .tenant = s->tenant};
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &m);
 }
 

@@ -42,6 +42,7 @@ struct sl_dispatch_spec {
     struct sl_slice collection, row;
     struct sl_json_doc *doc;
     uint64_t number; /* Hash of what the node is told: equal numbers, equal work. */
+    uint64_t tenant; /* Whose alone its replicas are; 0: anybody's. */
     char *model;
     struct sl_json asked; /* Labels that its nodes must have; NONE: none. */
     uint64_t used;

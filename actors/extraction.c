@@ -8,6 +8,7 @@
 
 #include "actors/rows.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 #define PAYLOAD_VERSION     2
 #define PAYLOAD_VERSION_ONE 1 /* Of objects, outside of chains: origin, collection, source. */
@@ -325,6 +326,20 @@ sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope, struct 
     sl_free(model);
     sl_free(namespace);
     return directory == NULL ? sl_strdup("") : directory;
+}
+
+uint64_t
+sl_extraction_tenant(struct sl_scope scope, struct sl_json extraction, const char *model)
+{
+    bool is_apart = model[0] != '\0' || sl_json_bool(sl_json_member(extraction, "apart"), false);
+    return is_apart ? scope.id : 0;
+}
+
+uint64_t
+sl_extraction_number(struct sl_slice spec, struct sl_slice model, uint64_t tenant)
+{
+    return sl_hash64(spec) ^ (sl_hash64(model) << 1) ^
+           (sl_hash64(sl_slice(&tenant, sizeof(tenant))) << 2);
 }
 
 /* ---- a task's payload ---------------------------------------------------------------------- */

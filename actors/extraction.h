@@ -9,7 +9,9 @@
  *    "dimensions":384,
  *    "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
  *    "passthrough":[{"source_path":"sku","target_path":"sku","default":any,"required":false}],
- *    "include_all":false, "class":"cpu", "enabled":true}
+ *    "include_all":false, "class":"cpu", "enabled":true, "apart":false}
+ *
+ * apart: its replicas work for one tenant alone, and so they do where there is a model.
  */
 #ifndef SL_ACTORS_EXTRACTION_H
 #define SL_ACTORS_EXTRACTION_H
@@ -42,6 +44,11 @@ SL_MUST_CHECK enum sl_err sl_extraction_fields(struct sl_json extraction,
  */
 char *sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope,
                                     struct sl_json extraction);
+
+/* Whose alone the replicas are that run it; 0: anybody's. */
+uint64_t sl_extraction_tenant(struct sl_scope scope, struct sl_json extraction, const char *model);
+/* What a node knows it by. */
+uint64_t sl_extraction_number(struct sl_slice spec, struct sl_slice model, uint64_t tenant);
 
 /* What a task works on: an object of a bucket, or a record that an earlier tier wrote. */
 enum sl_source_kind { SL_SOURCE_OBJECT, SL_SOURCE_RECORD };

@@ -28,6 +28,7 @@ struct node {
     uint64_t heard_ns, started_ms;
     uint64_t room, in_flight;
     char *replicas; /* JSON array, as the last beat told. */
+    char *objects;  /* JSON object, or NULL. */
     char *name;     /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
     struct sl_node_facts facts;
     bool is_cordoned; /* By an operator: it keeps what it has, and gets no more. */
@@ -106,6 +107,7 @@ forget_node(struct head *h, struct node *n)
 {
     sl_node_set_remove(&h->nodes, &n->slot);
     h->children -= n->name == NULL;
+    sl_free(n->objects);
     sl_free(n->replicas);
     sl_free(n->name);
     sl_node_facts_deinit(&n->facts);
@@ -352,6 +354,8 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->in_flight = m->in_flight;
     sl_free(n->replicas);
     n->replicas = sl_strndup(m->replicas.data, m->replicas.size);
+    sl_free(n->objects);
+    n->objects = m->objects.size == 0 ? NULL : sl_strndup(m->objects.data, m->objects.size);
     /* Heartbeats carry the leases too. */
     struct sl_m_node_beat beat = *m;
     beat.node = n->slot.number; /* It speaks for itself alone. */
@@ -615,6 +619,7 @@ write_node(struct sl_jsonw *w, const struct node *n)
     sl_jsonw_member_raw(w, "labels", sl_slice_str(is_child ? "{}" : n->facts.labels));
     sl_jsonw_member_time(w, "started_at", n->started_ms);
     sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
+    sl_jsonw_member_raw(w, "objects", sl_slice_str(n->objects == NULL ? "null" : n->objects));
     sl_jsonw_end(w);
 }
 

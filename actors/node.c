@@ -7,7 +7,9 @@
 
 #include "actors/agent.h"
 #include "extractors/replica.h"
+#include "object-store/object_node.h"
 #include "runtime/alloc.h"
+#include "runtime/random.h"
 #include "runtime/report.h"
 #include "runtime/spawn_port.h"
 
@@ -16,6 +18,7 @@
 struct sl_node {
     struct sl_live *live;
     struct sl_spawn_port *spawner;
+    struct sl_object_node *objects;
     char *blobs, *endpoint;
 };
 
@@ -46,6 +49,76 @@ take_gate(void *arg, struct sl_msg *msg)
     sl_msg_destroy(&msg);
 }
 
+/* ---- objects ------------------------------------------------------------------------------- */
+
+static int
+grant_objects(void *arg, uint64_t tenant, uint64_t tag)
+{
+    struct sl_node *n = arg;
+    int fd = -1;
+    enum sl_err err = sl_object_node_grant(
+        n->objects, &(struct sl_object_peer){.tenant = tenant, .tag = tag}, &fd);
+    if (err != SL_OK)
+        sl_report_warn("objects-ungranted", "replica=%" PRIu64 " err=%s", tag, sl_err_name(err));
+    return err == SL_OK ? fd : -1;
+}
+
+/* What such a process holds may be used again, so it must not go on. */
+static void
+end_dropped(void *arg)
+{
+    struct sl_node *n = arg;
+    struct sl_m_spawn_kill kill = {.signal = SIGKILL};
+    struct sl_ctx ctx = sl_live_context(n->live, SL_ACTOR_AGENT);
+    while (sl_object_node_dropped(n->objects, &kill.tag)) {
+        sl_report_warn("objects-misused", "replica=%" PRIu64 " action=kill", kill.tag);
+        sl_send(&ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
+    }
+}
+
+static void
+write_objects(void *arg, struct sl_buf *out)
+{
+    const struct sl_node *n = arg;
+    struct sl_object_node_stats s;
+    struct sl_jsonw w;
+    sl_object_node_measure(n->objects, &s);
+    sl_jsonw_init(&w, out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_u64(&w, "objects", s.objects);
+    sl_jsonw_member_u64(&w, "object_bytes", s.object_bytes);
+    sl_jsonw_member_u64(&w, "memory_bytes", s.memory_bytes);
+    sl_jsonw_member_u64(&w, "memory_max_bytes", s.memory_max_bytes);
+    sl_jsonw_member_u64(&w, "spilled_bytes", s.spilled_bytes);
+    sl_jsonw_member_u64(&w, "tenants", s.tenants);
+    sl_jsonw_member_u64(&w, "clients", s.clients);
+    sl_jsonw_member_u64(&w, "pins", s.pins);
+    sl_jsonw_member_u64(&w, "holds", s.holds);
+    sl_jsonw_member_u64(&w, "evictions", s.evictions);
+    sl_jsonw_member_u64(&w, "spills", s.spills);
+    sl_jsonw_member_u64(&w, "drops", s.drops);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+static enum sl_err
+open_objects(struct sl_node *n, const struct sl_node_options *options)
+{
+    struct sl_object_node_options objects = {.memory_bytes = options->objects_bytes,
+                                             .tenant_bytes = options->objects_tenant_bytes,
+                                             .spill_bytes = options->objects_spill_bytes,
+                                             .spill_directory = options->spill_directory};
+    if (options->spill_directory == NULL)
+        objects.spill_bytes = 0;
+    sl_random_secret(&objects.seed, sizeof(objects.seed));
+    enum sl_err err = sl_object_node_open(&objects, &n->objects);
+    if (err == SL_OK)
+        sl_live_watch(n->live, sl_object_node_fd(n->objects), end_dropped, n);
+    return err;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
 enum sl_err
 sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
 {
@@ -63,12 +136,16 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                          .fd = options->spawner_fd,
                                          .program = options->program,
                                          .keep_fd = -1,
+                                         .objects = grant_objects,
+                                         .arg = n,
                                          .lost = options->program == NULL ? on_spawner_gone : NULL};
     enum sl_err err = sl_live_listen(n->live, n->endpoint);
     if (err == SL_OK && options->security != NULL)
         err = sl_live_secure(n->live, options->security);
     if (err == SL_OK)
         err = sl_live_connect(n->live, SL_NODE_HEAD, options->head);
+    if (err == SL_OK)
+        err = open_objects(n, options);
     if (err == SL_OK)
         err = sl_spawn_port_open(&port, &n->spawner);
     if (err != SL_OK) {
@@ -78,6 +155,8 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
     struct sl_agent_options agent = {.data_directory = options->data,
                                      .pool = options->pool,
                                      .pid = (uint64_t)getpid(),
+                                     .objects = write_objects,
+                                     .shell = n,
                                      .name = options->name,
                                      .facts = options->facts};
     agent.pool.blob_directory = n->blobs;
@@ -102,7 +181,10 @@ sl_node_close(struct sl_node **node)
         return;
     *node = NULL;
     sl_spawn_port_close(&n->spawner);
+    if (n->objects != NULL)
+        sl_live_unwatch(n->live, sl_object_node_fd(n->objects));
     sl_live_destroy(&n->live);
+    sl_object_node_close(&n->objects);
     unlink(n->endpoint + strlen("ipc://"));
     sl_free(n->blobs);
     sl_free(n->endpoint);
@@ -111,12 +193,18 @@ sl_node_close(struct sl_node **node)
 
 /* ---- a child of the head's ----------------------------------------------------------------- */
 
+static uint64_t
+size_member(struct sl_json object, const char *name, uint64_t fallback)
+{
+    uint64_t value;
+    return sl_json_u64(sl_json_member(object, name), &value) == SL_OK ? value : fallback;
+}
+
 static uint32_t
 number_member(struct sl_json object, const char *name, uint32_t fallback)
 {
-    uint64_t value;
-    enum sl_err err = sl_json_u64(sl_json_member(object, name), &value);
-    return err == SL_OK && value <= UINT32_MAX ? (uint32_t)value : fallback;
+    uint64_t value = size_member(object, name, UINT64_MAX);
+    return value <= UINT32_MAX ? (uint32_t)value : fallback;
 }
 
 static bool
@@ -128,6 +216,7 @@ run(struct sl_json text, const struct sl_child *child)
     char *data = sl_json_strdup(sl_json_member(text, "data"));
     uint32_t number = number_member(text, "node", 0);
     char *endpoint = sl_format("ipc://%s/node-%u", directory == NULL ? "" : directory, number);
+    char *spill = sl_format("%s/spill", data == NULL ? "" : data);
     struct sl_node *node = NULL;
     struct sl_node_options options = {
         .head = head,
@@ -139,6 +228,10 @@ run(struct sl_json text, const struct sl_child *child)
                  .replicas_max = SL_MIN(number_member(text, "replicas", 1), SL_REPLICAS_MAX),
                  .idle_ns = number_member(text, "idle_ms", 600000) * SL_MILLI_NS,
                  .task_ns = number_member(text, "task_ms", 600000) * SL_MILLI_NS},
+        .objects_bytes = size_member(text, "objects", 0),
+        .objects_tenant_bytes = size_member(text, "objects_tenant", 0),
+        .objects_spill_bytes = size_member(text, "objects_spill", 0),
+        .spill_directory = spill,
         .spawner_fd = child->spawner_fd};
     bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL &&
                  number > SL_NODE_HEAD && sl_node_open(&options, &node) == SL_OK &&
@@ -149,6 +242,7 @@ run(struct sl_json text, const struct sl_child *child)
     sl_free(plugins);
     sl_free(data);
     sl_free(endpoint);
+    sl_free(spill);
     return is_ok;
 }
 

@@ -21,6 +21,9 @@ struct sl_node_options {                     /* Strings are borrowed for the nod
     const char *program;
     const char *name, *facts; /* Of a worker; NULL: a child of the head's. */
     const char *group;        /* NULL: none. */
+    /* Objects that replicas of a tenant share (object_node.h); zeros: its defaults. */
+    uint64_t objects_bytes, objects_tenant_bytes, objects_spill_bytes;
+    const char *spill_directory; /* NULL: nothing is spilled. Borrowed for the call. */
 };
 
 /* SL_EBUSY: the endpoint is taken; SL_EINVAL; SL_EIO; SL_EUNAVAIL: no spawner. */
@@ -31,7 +34,8 @@ void sl_node_close(struct sl_node **node);          /* Its replicas end. NULL in
 
 /*
  * The child's life. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins",
- * "data","threads","replicas","idle_ms","task_ms","node":number}.
+ * "data","threads","replicas","idle_ms","task_ms","objects","objects_tenant","objects_spill"
+ * (bytes), "node":number}.
  */
 int sl_node_run(const struct sl_child *child);
 

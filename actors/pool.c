@@ -67,6 +67,7 @@ sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
                           .extractor = sl_strdup(spec->extractor),
                           .model = sl_strdup(spec->model),
                           .index = sl_strdup(spec->index),
+                          .tenant = spec->tenant,
                           .model_fd = -1,
                           .item_ns = SL_MILLI_NS};
     sl_items_init(&p->calls);
@@ -141,6 +142,8 @@ replica_text(const struct sl_pool *p, uint32_t number)
     sl_jsonw_member_str(&w, "plugins", p->options->plugin_directories);
     sl_jsonw_member_str(&w, "blobs", p->options->blob_directory);
     sl_jsonw_member_u64(&w, "threads", p->options->threads);
+    sl_jsonw_member_u64(&w, "tenant", p->tenant);
+    sl_jsonw_member_bool(&w, "model", p->model_fd >= 0);
     sl_jsonw_name(&w, "params");
     sl_jsonw_object(&w);
     if (p->index[0] != '\0')
@@ -165,8 +168,11 @@ start_replica(struct sl_pool *p, struct sl_ctx *ctx, uint32_t number)
                              .used_ns = ctx->now_ns};
     sl_items_init(&r->in_flight);
     char *text = replica_text(p, number);
-    struct sl_m_spawn want = {
-        .kind = SL_CHILD_REPLICA, .tag = number, .fd = p->model_fd, .text = sl_slice_str(text)};
+    struct sl_m_spawn want = {.kind = SL_CHILD_REPLICA,
+                              .tag = number,
+                              .fd = p->model_fd,
+                              .text = sl_slice_str(text),
+                              .tenant = p->tenant};
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn, &want);
     sl_free(text);
 }

@@ -28,6 +28,7 @@ struct sl_work_spec {
     char *params;    /* JSON object text for each item. */
     char *index;     /* "" when it makes no vectors. */
     char *model;     /* Directory; "" for none. */
+    uint64_t tenant; /* Whose alone its replicas are; 0: anybody's. */
 };
 
 /* One thing to process: a copy of the head's message. */
@@ -78,7 +79,8 @@ struct sl_pool {
     bool is_used;
     const struct sl_pool_options *options;
     char *extractor, *model, *index;
-    int model_fd; /* The agent's, borrowed; -1: none (yet). */
+    uint64_t tenant; /* Whose objects its replicas share; 0: they work for several. */
+    int model_fd;    /* The agent's, borrowed; -1: none (yet). */
     uint64_t model_bytes;
     char *error;                  /* Why the last start failed. */
     struct sl_items calls, tasks; /* Waiting; calls go first. */

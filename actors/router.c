@@ -3,10 +3,10 @@
 
 #include <inttypes.h>
 
+#include "actors/extraction.h"
 #include "actors/head.h"
 #include "actors/node_set.h"
 #include "runtime/alloc.h"
-#include "runtime/hash.h"
 #include "runtime/report.h"
 
 #define SPECS_MAX 32
@@ -100,13 +100,14 @@ static void
 send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
 {
     const struct sl_m_embed *m = SL_BODY(c->msg, embed);
-    uint64_t number = sl_hash64(m->spec) ^ (sl_hash64(m->model) << 1);
+    uint64_t number = sl_extraction_number(m->spec, m->model, m->tenant);
     bool is_told = false;
     for (uint32_t i = 0; i < SPECS_MAX; i++)
         is_told = is_told || n->specs[i] == number;
     if (!is_told) {
         n->specs[n->specs_next++ % SPECS_MAX] = number;
-        struct sl_m_extraction spec = {.number = number, .spec = m->spec, .model = m->model};
+        struct sl_m_extraction spec = {
+            .number = number, .spec = m->spec, .model = m->model, .tenant = m->tenant};
         sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &spec);
     }
     struct sl_m_embed_run run = {.extraction = number, .inputs = m->inputs};

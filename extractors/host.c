@@ -21,6 +21,7 @@ struct sl_host {
     struct sl_model *model;
     bool (*is_cancelled)(void *self);
     void *self;
+    const struct sluice_objects_v1 *objects;
     /* What the plugin sees. */
     struct sluice_host face;
     struct sluice_log_v1 log;
@@ -171,6 +172,8 @@ service(const struct sluice_host *face, const char *name)
         return &h->cancelled;
     if (strcmp(name, "model.v1") == 0 && h->model != NULL)
         return &h->model_service;
+    if (strcmp(name, "objects.v1") == 0)
+        return h->objects;
     return NULL;
 }
 
@@ -179,6 +182,7 @@ offer_services(struct sl_host *h, const struct sl_host_options *options)
 {
     h->is_cancelled = options->is_cancelled;
     h->self = options->self;
+    h->objects = options->objects;
     h->face = (struct sluice_host){
         .size = sizeof(h->face), .abi = SLUICE_EXTRACTOR_ABI, .service = service};
     h->log = (struct sluice_log_v1){.size = sizeof(h->log), .self = h, .write = write_log};
@@ -271,6 +275,9 @@ create_instance(struct sl_host *h, const struct sl_host_options *options,
     struct sluice_error error = {.size = sizeof(error)};
     if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0 && h->model == NULL)
         return sl_cause_set(ret_cause, SL_EINVAL, "%s needs a model", h->extractor->name);
+    if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_OBJECTS) != 0 && h->objects == NULL)
+        return sl_cause_set(ret_cause, SL_EUNAVAIL, "%s needs objects, and its node has no store",
+                            h->extractor->name);
     h->has_instance = h->extractor->create(&h->face, &config, &h->instance, &error) == 0;
     if (h->has_instance)
         return SL_OK;
@@ -318,6 +325,7 @@ write_description(const struct sluice_extractor *x, struct sl_buf *out, struct s
     sl_jsonw_member_str(&w, "version", x->version);
     sl_jsonw_member_str(&w, "description", x->description == NULL ? "" : x->description);
     sl_jsonw_member_bool(&w, "needs_model", (x->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0);
+    sl_jsonw_member_bool(&w, "needs_objects", (x->flags & SLUICE_EXTRACTOR_NEEDS_OBJECTS) != 0);
     sl_jsonw_member_bool(&w, "has_vectors", (x->flags & SLUICE_EXTRACTOR_HAS_VECTORS) != 0);
     sl_jsonw_member_value(&w, "describe", sl_json_root(doc));
     sl_jsonw_end(&w);

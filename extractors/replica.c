@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "extractors/host.h"
+#include "extractors/object_service.h"
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
@@ -39,6 +40,7 @@ struct replica {
     uint32_t agent_actor; /* Who the first message came from; replies go there. */
     struct sl_links *links;
     struct sl_host *host;
+    struct sl_object_service *objects; /* NULL: it works for several tenants. */
     char *blobs, *index, *name;
     bool is_stopping;
 };
@@ -104,6 +106,7 @@ open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_
 {
     char *plugins = sl_json_strdup(sl_json_member(r->text, "plugins"));
     struct sl_json params = sl_json_member(r->text, "params");
+    bool has_model = child->fds_count > 0 && sl_json_bool(sl_json_member(r->text, "model"), false);
     char *path = plugins == NULL || r->name == NULL ? NULL : find_plugin(plugins, r->name);
     enum sl_err err = SL_ENOTFOUND;
     if (path == NULL) {
@@ -112,16 +115,29 @@ open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_
     } else {
         struct sl_host_options options = {.params = sl_json_raw(params),
                                           .threads = number_member(r->text, "threads"),
-                                          .has_model = child->fds_count > 0,
-                                          .model_fd = child->fds_count > 0 ? child->fds[0] : -1,
+                                          .has_model = has_model,
+                                          .model_fd = has_model ? child->fds[0] : -1,
                                           .model_name = r->index,
                                           .model_id = r->index,
                                           .name = r->name};
+        if (r->objects != NULL)
+            options.objects = sl_object_service_face(r->objects);
         err = sl_host_open(path, &options, &r->host, ret_cause);
     }
     sl_free(path);
     sl_free(plugins);
     return err;
+}
+
+/* Its socket lies behind the model, if it was given one. */
+static void
+open_objects(struct replica *r, const struct sl_child *child)
+{
+    uint64_t tenant = 0;
+    uint32_t at = sl_json_bool(sl_json_member(r->text, "model"), false);
+    if (sl_json_u64(sl_json_member(r->text, "tenant"), &tenant) == SL_OK && tenant > 0 &&
+        at < child->fds_count)
+        r->objects = sl_object_service_create(child->fds[at], tenant);
 }
 
 static bool
@@ -141,6 +157,7 @@ start(struct replica *r, const struct sl_child *child)
         return false;
 
     struct sl_cause cause = {0};
+    open_objects(r, child);
     enum sl_err err = open_host(r, child, &cause);
     struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};
     if (err != SL_OK)
@@ -429,6 +446,7 @@ sl_replica_run(const struct sl_child *child)
     if (is_ok)
         serve(&r);
     sl_host_close(&r.host);
+    sl_object_service_destroy(&r.objects);
     sl_links_destroy(&r.links);
     sl_json_destroy(&r.doc);
     sl_free(r.blobs);

@@ -102,8 +102,10 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
     char *model = call->resolved.extraction.size > 0
                       ? sl_strndup(known.data, known.size)
                       : sl_extraction_model_directory(call->txn, call->who.scope, extraction);
-    struct sl_m_embed m = {
-        .spec = sl_buf_slice(&spec), .model = sl_slice_str(model), .inputs = sl_buf_slice(&inputs)};
+    struct sl_m_embed m = {.spec = sl_buf_slice(&spec),
+                           .model = sl_slice_str(model),
+                           .inputs = sl_buf_slice(&inputs),
+                           .tenant = sl_extraction_tenant(call->who.scope, extraction, model)};
     struct waiting *w = begin_wait(call, then);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_embed, &m);
     sl_free(model);

@@ -448,6 +448,8 @@ sl_collection_config_extraction(struct sl_call *call, const struct sl_collection
     sl_jsonw_member_bool(w, "include_all", c->include_all);
     sl_jsonw_member_str(w, "class", "cpu");
     sl_jsonw_member_bool(w, "enabled", is_enabled);
+    if (c->info->is_apart)
+        sl_jsonw_member_bool(w, "apart", true);
     sl_jsonw_end(w);
     sl_jsonw_done(w);
 }

@@ -28,6 +28,7 @@ struct sl_extractor_info {
     const char *description, *icon;
     const char *unavailable_reason; /* NULL: it is available. */
     bool is_custom;                 /* A plugin that the operator installed. */
+    bool is_apart;                  /* Each tenant has replicas of its own. */
 
     /* JSON texts. Maps of field -> {"type","description"...}: JSON Schema and BucketSchema alike.
      */

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "extractors/host.h"
+#include "extractors/object_service.h"
 #include "gateway/cli.h"
 #include "object-store/model.h"
+#include "object-store/object_node.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 
@@ -206,11 +208,29 @@ build_model(const char *path, int *ret_fd, struct sl_cause *cause)
     return err;
 }
 
+/* A store of its own, which ends with it: what a node's replicas share lies elsewhere. */
+static enum sl_err
+open_objects(struct sl_object_node **ret_store, struct sl_object_service **ret_objects,
+             struct sl_cause *cause)
+{
+    int fd = -1;
+    struct sl_object_peer peer = {.tenant = 1};
+    enum sl_err err = sl_object_node_open(&(struct sl_object_node_options){0}, ret_store);
+    if (err == SL_OK)
+        err = sl_object_node_grant(*ret_store, &peer, &fd);
+    if (err != SL_OK)
+        return sl_cause_set(cause, err, "a store for objects cannot be made: %s", sl_err_text(err));
+    *ret_objects = sl_object_service_create(fd, peer.tenant);
+    return SL_OK;
+}
+
 static int
 run(const char *path, const struct run *r)
 {
     struct sl_host_options options = {.threads = 1, .model_fd = -1};
     struct sl_host *host = NULL;
+    struct sl_object_node *store = NULL;
+    struct sl_object_service *objects = NULL;
     struct sl_cause cause = {0};
     enum sl_err err = SL_OK;
     if (r->model != NULL) {
@@ -219,9 +239,15 @@ run(const char *path, const struct run *r)
         options.model_name = options.model_id = "model";
     }
     if (err == SL_OK)
+        err = open_objects(&store, &objects, &cause);
+    if (err == SL_OK) {
+        options.objects = sl_object_service_face(objects);
         err = sl_host_open(path, &options, &host, &cause);
+    }
     int code = err == SL_OK ? process(host, r) : fail(&cause);
     sl_host_close(&host);
+    sl_object_service_destroy(&objects);
+    sl_object_node_close(&store);
     if (options.model_fd >= 0)
         (void)close(options.model_fd);
     return code;

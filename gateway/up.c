@@ -46,6 +46,7 @@
 #include "gateway/version.h"
 #include "object-store/blob.h"
 #include "object-store/incoming.h"
+#include "object-store/object_node.h"
 #include "runtime/alloc.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
@@ -265,6 +266,20 @@ open_gateway(struct up *u)
 
 /* ---- actors -------------------------------------------------------------------------------- */
 
+/* Nodes of one machine share what is theirs by default. */
+static void
+write_objects(const struct up *u, struct sl_jsonw *w)
+{
+    const struct sl_config *c = u->options.config;
+    uint64_t nodes = (uint64_t)sl_config_int(c, SL_UP_nodes);
+    uint64_t bytes = sl_config_size(c, SL_UP_objects);
+    if (bytes == 0)
+        bytes = sl_object_node_memory() / SL_MAX(nodes, UINT64_C(1));
+    sl_jsonw_member_u64(w, "objects", bytes);
+    sl_jsonw_member_u64(w, "objects_tenant", sl_config_size(c, SL_UP_objects_tenant));
+    sl_jsonw_member_u64(w, "objects_spill", sl_config_size(c, SL_UP_objects_spill));
+}
+
 static char *
 node_text(const struct up *u, const char *endpoint)
 {
@@ -283,6 +298,7 @@ node_text(const struct up *u, const char *endpoint)
                         sl_config_duration_ns(u->options.config, SL_UP_idle) / SL_MILLI_NS);
     sl_jsonw_member_u64(&w, "task_ms",
                         sl_config_duration_ns(u->options.config, SL_UP_task_timeout) / SL_MILLI_NS);
+    write_objects(u, &w);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     text.size--; /* The head adds the node's number and closes it. */

@@ -205,6 +205,7 @@ open_node(struct worker *w)
     w->plugins = sl_plugin_path(sl_config_string(c, KEY_plugins));
     struct sl_link_security security = {.cert = sl_config_string(c, KEY_cert),
                                         .server = sl_config_string(c, KEY_head_cert)};
+    char *spill = sl_format("%s/spill", sl_config_string(c, KEY_data));
     struct sl_node_options options = {
         .head = sl_config_string(c, KEY_head),
         .security = strncmp(sl_config_string(c, KEY_head), "tcp://", 6) == 0 ? &security : NULL,
@@ -216,12 +217,17 @@ open_node(struct worker *w)
                  .replicas_max = (uint32_t)sl_config_int(c, KEY_replicas),
                  .idle_ns = sl_config_duration_ns(c, KEY_idle),
                  .task_ns = sl_config_duration_ns(c, KEY_task_timeout)},
+        .objects_bytes = sl_config_size(c, KEY_objects),
+        .objects_tenant_bytes = sl_config_size(c, KEY_objects_tenant),
+        .objects_spill_bytes = sl_config_size(c, KEY_objects_spill),
+        .spill_directory = spill,
         .spawner_fd = -1,
         .program = "/proc/self/exe",
         .name = w->name,
         .facts = w->facts,
         .group = sl_config_string(c, KEY_group)};
     enum sl_err err = sl_node_open(&options, &w->node);
+    sl_free(spill);
     if (err == SL_OK)
         return SL_EXIT_OK;
     bool is_cert = err == SL_EDENIED || err == SL_ENOTFOUND;

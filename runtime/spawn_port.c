@@ -89,8 +89,13 @@ ask(struct sl_spawn_port *p, const struct sl_m_spawn *m)
 {
     char *text = sl_strndup(m->text.data, m->text.size);
     struct sl_spawn want = {.kind = (uint32_t)m->kind, .tag = m->tag, .text = text};
+    int objects = m->tenant == 0 || p->options.objects == NULL
+                      ? -1
+                      : p->options.objects(p->options.arg, m->tenant, m->tag);
     if (m->fd >= 0)
         want.fds[want.fds_count++] = (int)m->fd;
+    if (objects >= 0)
+        want.fds[want.fds_count++] = objects;
     /* A spawner that could not be started again when it was lost may start now. */
     if (p->fd < 0 && p->options.program != NULL && start(p) != SL_OK)
         p->fd = -1;
@@ -99,6 +104,8 @@ ask(struct sl_spawn_port *p, const struct sl_m_spawn *m)
         sl_report_warn("spawn-failed", "kind=%u err=%s", want.kind, sl_err_name(err));
         post_exited(p, &(struct sl_spawn_event){.tag = m->tag, .exit_code = 126});
     }
+    if (objects >= 0) /* The child's alone: its end is to be seen by this. */
+        (void)close(objects);
     sl_free(text);
 }
 

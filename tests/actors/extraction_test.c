@@ -113,6 +113,19 @@ Test(extraction, outputs_win_over_passed_fields_and_no_name_comes_twice)
                   "{\"n\":2,\"sku\":\"A-17\",\"content\":\"field\",\"a\":{\"b\":[1]}}");
 }
 
+Test(extraction, what_has_a_model_or_is_apart_is_its_tenants_alone)
+{
+    struct parsed plain = parse("{}"), apart = parse("{\"apart\":true}");
+    struct sl_scope scope = {7};
+    cr_assert_eq(sl_extraction_tenant(scope, plain.root, ""), 0);
+    cr_assert_eq(sl_extraction_tenant(scope, plain.root, "models/7/m"), 7);
+    cr_assert_eq(sl_extraction_tenant(scope, apart.root, ""), 7);
+    struct sl_slice spec = sl_slice_str("{}"), model = sl_slice_str("");
+    cr_assert_neq(sl_extraction_number(spec, model, 7), sl_extraction_number(spec, model, 8));
+    sl_json_destroy(&plain.doc);
+    sl_json_destroy(&apart.doc);
+}
+
 Test(extraction, a_payload_reads_back_and_every_cut_is_refused)
 {
     struct sl_task_payload in = {.origin = sl_slice_str("btch_1"),

@@ -31,12 +31,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sluice/model.h" /* "model.v1" */
+#include "sluice/model.h"   /* "model.v1" */
+#include "sluice/objects.h" /* "objects.v1" */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
 #define SLUICE_EXTRACTOR_ABI 1
 
 /* True when `member` lies within the size that `object` says it has. */
@@ -160,7 +160,7 @@ struct sluice_config {
     uint64_t params_bytes;
 };
 
-/* Flags: what the host may assume. Unknown bits are ignored. */
+/* Flags: what the host may assume; objects.h has one. Unknown bits are ignored. */
 #define SLUICE_EXTRACTOR_NEEDS_MODEL (UINT64_C(1) << 0) /* create fails without "model.v1". */
 #define SLUICE_EXTRACTOR_HAS_VECTORS (UINT64_C(1) << 1) /* It emits vectors. */
 
@@ -182,7 +182,7 @@ struct sluice_extractor {
     /* 0 when fit for work; -1 and *ret_error when the replica should be replaced. Optional. */
     int (*health)(void *instance, struct sluice_error *ret_error);
     /* Work on `count` (>= 1) items. Finish each of them through the sink; 0 when that is done. -1
-     * when the batch cannot be worked on: items left unfinished, in either case, fail as transient.
+     * when the batch cannot be worked on: items left unfinished in either case fail as transient.
      */
     int (*process)(void *instance, const struct sluice_item *items, uint32_t count,
                    const struct sluice_sink *sink);
