@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "object-store/memory_room.h"
 #include "object-store/model.h"
+#include "object-store/shared_memory.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
@@ -37,7 +39,7 @@ struct build {
     int fd;
     enum sl_err err;
     struct sl_cause cause;
-    uint64_t size_bytes;
+    uint64_t size_bytes; /* At first what is expected; 0: not known. */
 };
 
 static struct sl_shelved_model *
@@ -97,6 +99,13 @@ static void
 build_model(void *argument)
 {
     struct build *b = argument;
+    if (!sl_shared_has_memory(b->size_bytes)) {
+        b->err = sl_cause_set(&b->cause, SL_ENOMEM,
+                              "it takes %" PRIu64 " MiB of memory and %" PRIu64
+                              " MiB are free: evict models, or use a node with more",
+                              b->size_bytes / SL_MIB, sl_memory_available("") / SL_MIB);
+        return;
+    }
     int directory = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) {
         b->err = SL_ENOTFOUND;
@@ -116,6 +125,7 @@ start_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_
     b->directory = sl_strdup(m->directory);
     b->path = sl_format("%s/%s", shelf->data_directory, m->directory);
     b->fd = -1;
+    b->size_bytes = m->size_bytes;
     m->state = MODEL_LOADING;
     sl_work(ctx, build_model, b, TOKEN_BUILD);
 }
@@ -219,6 +229,7 @@ sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const stru
     if (m->state != MODEL_LOADING) {
         sl_free(m->error);
         m->error = NULL;
+        m->size_bytes = SL_BODY(msg, model_load)->size_bytes;
         start_build(shelf, ctx, m);
     }
 }

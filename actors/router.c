@@ -118,7 +118,9 @@ send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
 static void
 route(struct router *r, struct sl_ctx *ctx, struct call *c)
 {
-    struct node *n = least_busy(r, ctx);
+    uint64_t only = c->msg->id == SL_M_model_load ? SL_BODY(c->msg, model_load)->node : 0;
+    struct node *n =
+        only == 0 ? least_busy(r, ctx) : (struct node *)sl_node_set_lookup(&r->nodes, only);
     if (n == NULL)
         return;
     c->node = n->slot.number;
@@ -232,10 +234,12 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     }
     /* Its calls have changed nothing anywhere, so another node may run them. */
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
-        if (r->calls[i].serial != 0 && r->calls[i].node == number) {
-            r->calls[i].node = 0;
-            route(r, ctx, &r->calls[i]);
-        }
+        struct call *c = &r->calls[i];
+        if (c->serial == 0 || c->node != number)
+            continue;
+        c->node = 0;
+        c->deadline_ns = SL_MIN(c->deadline_ns, ctx->now_ns + SL_ROUTER_DEADLINE_NS);
+        route(r, ctx, c);
     }
 }
 

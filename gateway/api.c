@@ -114,13 +114,12 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
 }
 
 void
-sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
-                   const char *directory, sl_handler_fn *then)
+sl_call_model_load(struct sl_call *call, const struct sl_model_load *what, sl_handler_fn *then)
 {
-    (void)namespace_id,
-        (void)model_id; /* The directory names the model; these are for its reader. */
     struct api *a = call->internal;
-    struct sl_m_model_load m = {.directory = sl_slice_str(directory)};
+    struct sl_m_model_load m = {.directory = sl_slice_str(what->directory),
+                                .size_bytes = what->size_bytes,
+                                .node = what->node};
     struct waiting *w = begin_wait(call, then);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_model_load, &m);
 }

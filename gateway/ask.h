@@ -39,8 +39,13 @@ void sl_call_model_drop(struct sl_call *call, const char *directory);
 void sl_call_model_evict(struct sl_call *call, const char *directory);
 /* Load a model into the object store of a node, then `then`: the wait's error is SL_ENOMEM,
  * SL_EFULL, SL_ETIMEOUT, SL_EUNAVAIL or what is wrong with its files. */
-void sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id,
-                        struct sl_slice model_id, const char *directory, sl_handler_fn *then);
+struct sl_model_load {
+    const char *directory; /* Below the data directory. */
+    uint64_t size_bytes;   /* In memory; 0: nobody knows yet. */
+    uint32_t node;         /* 0: any. */
+};
+void sl_call_model_load(struct sl_call *call, const struct sl_model_load *what,
+                        sl_handler_fn *then);
 /* What the head knows (enum sl_node_list): on SL_OK the wait's message is a JSON array. */
 void sl_call_nodes(struct sl_call *call, uint64_t what, sl_handler_fn *then);
 /* Have the head do something about a node, by name or number: `order` is of enum sl_node_order.

@@ -183,6 +183,8 @@ note_resolved(struct sl_call *call, struct sl_json extraction)
 static void
 start(struct sl_call *call, struct inference *f)
 {
+    if (call->txn != NULL && !sl_model_may_run(call, f->extraction))
+        return;
     note_resolved(call, f->extraction);
     call->state = f;
     sl_call_embed(call, f->extraction, f->texts[0], on_embedding);

@@ -2,17 +2,22 @@
 /*
  * A model's weights into the memory of nodes, and out of it (api.md 2.8):
  *
- *   deploy: row DEPLOYING --> a node loads them --> row DEPLOYED or FAILED, and the reply
+ *   deploy: (is there a node with GPUs?) --> row DEPLOYING --> a node loads them --> row DEPLOYED
+ *           or FAILED, and the reply
  *   evict:  row EVICTED --> after the commit every node lets them go, once no replica has them
  *
  * A failure is the reply and stays in the row: who looks later finds out why, too.
  */
+#include "actors/cluster.h"
 #include "gateway/gateway.h"
 #include "gateway/model_status.h"
 #include "gateway/models.h"
 
 struct deploying {
     enum sl_model_state before;
+    const char *namespace_id, *model_id;
+    sl_handler_fn *then;
+    uint64_t gpus;
 };
 
 static const struct failure {
@@ -25,6 +30,7 @@ static const struct failure {
     {SL_ETIMEOUT, SL_API_UNAVAILABLE, "timed_out"},
     {SL_OK, SL_API_INTERNAL, "load_failed"}, /* All others. */
 };
+static const struct failure no_gpu = {SL_OK, SL_API_UNAVAILABLE, "gpu_required"};
 
 /* ---- deploy -------------------------------------------------------------------------------- */
 
@@ -40,22 +46,95 @@ fail(struct sl_call *call, const char *namespace_id, const struct sl_resource *m
     call->is_failure_kept = true;
 }
 
+static void
+load(struct sl_call *call, const struct sl_resource *model, uint32_t node)
+{
+    const struct deploying *d = call->state;
+    struct sl_model_load what = {.directory = sl_member_str(call, model->row, "directory"),
+                                 .node = node};
+    if (sl_json_u64(sl_json_member(model->row, "size_bytes"), &what.size_bytes) != SL_OK)
+        what.size_bytes = 0;
+    if (d->before != SL_MODEL_DEPLOYED)
+        sl_model_status_put(call, d->namespace_id, model,
+                            &(struct sl_model_change){.state = SL_MODEL_DEPLOYING});
+    sl_call_model_load(call, &what, d->then);
+}
+
+static uint64_t
+gpus_of(struct sl_json row)
+{
+    uint64_t gpus;
+    struct sl_json v = sl_json_member(sl_json_member(row, "resource_requirements"), "num_gpus");
+    return sl_json_u64(v, &gpus) == SL_OK ? gpus : 0;
+}
+
+/* The node with the fewest GPUs that are enough; 0: there is none. */
+static uint32_t
+node_with_gpus(struct sl_json nodes, uint64_t wanted, uint64_t *ret_most)
+{
+    uint64_t found = 0, least = UINT64_MAX;
+    *ret_most = 0;
+    for (struct sl_json_iter i = sl_json_iter(nodes); sl_json_next(&i);) {
+        uint64_t gpus, node;
+        if (!sl_json_is(sl_json_member(i.value, "state"), "alive") ||
+            sl_json_u64(sl_json_member(i.value, "gpus"), &gpus) != SL_OK ||
+            sl_json_u64(sl_json_member(i.value, "node"), &node) != SL_OK)
+            continue;
+        *ret_most = SL_MAX(*ret_most, gpus);
+        if (gpus >= wanted && gpus < least) {
+            least = gpus;
+            found = node;
+        }
+    }
+    return (uint32_t)found;
+}
+
+/* A GPU that is not there is told at once: nothing runs on a CPU in its place. */
+static void
+on_nodes(struct sl_call *call)
+{
+    const struct deploying *d = call->state;
+    struct sl_resource model;
+    struct sl_slice text;
+    uint64_t most;
+    if (sl_call_wait_error(call, &text) != SL_OK) {
+        sl_call_fail_wait(call);
+        return;
+    }
+    if (!sl_model_find(call, d->namespace_id, sl_slice_str(d->model_id), &model)) {
+        sl_call_not_found(call, "model", sl_slice_str(d->model_id)); /* Deleted meanwhile. */
+        return;
+    }
+    uint32_t node = node_with_gpus(sl_call_parse(call, text), d->gpus, &most);
+    if (node != 0)
+        load(call, &model, node);
+    else
+        fail(call, d->namespace_id, &model, &no_gpu,
+             sl_call_format(call,
+                            "%s needs %llu GPUs on one node and the most that a node has is %llu: "
+                            "start a worker with --gpus, or upload it with num_gpus=0",
+                            model.id, (unsigned long long)d->gpus, (unsigned long long)most));
+}
+
 bool
 sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
                 sl_handler_fn *then)
 {
     struct deploying *d = sl_call_alloc(call, sizeof(*d));
-    const char *directory = sl_member_str(call, model->row, "directory");
-    if (directory[0] == '\0') {
+    if (sl_member_str(call, model->row, "directory")[0] == '\0') {
         sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
         return false;
     }
-    d->before = sl_model_state(call, model->row);
+    *d = (struct deploying){.before = sl_model_state(call, model->row),
+                            .namespace_id = namespace_id,
+                            .model_id = model->id,
+                            .gpus = gpus_of(model->row),
+                            .then = then};
     call->state = d;
-    if (d->before != SL_MODEL_DEPLOYED)
-        sl_model_status_put(call, namespace_id, model,
-                            &(struct sl_model_change){.state = SL_MODEL_DEPLOYING});
-    sl_call_model_load(call, sl_slice_str(namespace_id), sl_slice_str(model->id), directory, then);
+    if (d->gpus > 0)
+        sl_call_nodes(call, SL_NODE_LIST_NODES, on_nodes);
+    else
+        load(call, model, 0);
     return true;
 }
 
@@ -84,6 +163,19 @@ sl_model_deployed(struct sl_call *call, const char *namespace_id, const struct s
         sl_model_status_put(call, namespace_id, model,
                             &(struct sl_model_change){.state = SL_MODEL_DEPLOYED});
     return true;
+}
+
+bool
+sl_model_may_run(struct sl_call *call, struct sl_json extraction)
+{
+    struct sl_resource model;
+    const char *namespace_id = sl_member_str(call, extraction, "namespace");
+    if (!sl_model_find(call, namespace_id, sl_member_text(call, extraction, "model"), &model) ||
+        gpus_of(model.row) == 0 || sl_model_state(call, model.row) == SL_MODEL_DEPLOYED)
+        return true;
+    sl_call_fail(call, no_gpu.error, "%s needs a GPU and is not deployed: deploy it", model.id);
+    sl_call_detail(call, "reason", no_gpu.reason);
+    return false;
 }
 
 static bool

@@ -132,11 +132,7 @@ write_row(struct sl_call *call, const struct sl_model_new *m, const struct sl_un
     write_text(w, "framework", m->framework);
     sl_jsonw_member_str(w, "task_type", m->task);
     sl_jsonw_name(w, "resource_requirements");
-    sl_jsonw_object(w);
-    sl_jsonw_member_f64(w, "num_cpus", m->num_cpus);
-    sl_jsonw_member_u64(w, "num_gpus", m->num_gpus);
-    sl_jsonw_member_u64(w, "memory", (uint64_t)(m->memory_gb * (double)SL_GIB));
-    sl_jsonw_end(w);
+    sl_model_resources_write(w, &m->resources);
     /* Below the data directory, which may be moved. */
     sl_jsonw_member_str(w, "directory", m->directory + strlen(sl_call_data_directory(call)) + 1);
     sl_jsonw_member_str(w, "index", m->index);

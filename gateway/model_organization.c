@@ -75,7 +75,8 @@ write_reply(struct sl_call *call, const char *namespace_id, const char *status, 
 
 /* The organization's row as the namespace's. */
 static void
-put_enabled(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
+put_enabled(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
+            const struct sl_model_resources *resources)
 {
     static const char *const replaced[] = {"namespace_id",
                                            "deployed",
@@ -87,6 +88,7 @@ put_enabled(struct sl_call *call, const char *namespace_id, const struct sl_reso
                                            "status_at",
                                            "deployment_error",
                                            "status_history",
+                                           "resource_requirements",
                                            NULL};
     struct sl_buf row = {0}, key = {0};
     struct sl_jsonw w;
@@ -96,6 +98,8 @@ put_enabled(struct sl_call *call, const char *namespace_id, const struct sl_reso
     sl_jsonw_member_str(&w, "namespace_id", namespace_id);
     sl_jsonw_member_str(&w, "endpoint",
                         sl_call_format(call, "/models/%s/%s", namespace_id, model->id));
+    sl_jsonw_name(&w, "resource_requirements");
+    sl_model_resources_write(&w, resources);
     sl_model_status_begin(call, &w);
     sl_jsonw_member_bool(&w, "is_of_organization", true);
     sl_jsonw_member_time(&w, "updated_at", call->now_ms);
@@ -113,10 +117,15 @@ static bool
 enable(struct sl_call *call, struct sl_resource *ret_namespace, struct sl_resource *ret_model)
 {
     struct sl_resource there;
-    if (!find(call, ret_namespace, ret_model))
+    struct sl_model_resources resources = SL_MODEL_RESOURCES_DEFAULT;
+    if (!find(call, ret_namespace, ret_model) ||
+        !sl_model_resources_read(call, sl_json_member(ret_model->row, "resource_requirements"),
+                                 "body", &resources) ||
+        !sl_model_resources_read(call, sl_json_member(call->body, "resource_overrides"),
+                                 "body.resource_overrides", &resources))
         return false;
     if (!sl_model_find(call, ret_namespace->id, call->params[1], &there)) {
-        put_enabled(call, ret_namespace->id, ret_model);
+        put_enabled(call, ret_namespace->id, ret_model, &resources);
     } else if (!sl_json_bool(sl_json_member(there.row, "is_of_organization"), false)) {
         sl_call_fail(call, SL_API_CONFLICT, "the namespace has a model %s of its own", there.id);
         return false;

@@ -21,26 +21,13 @@
 
 #define BUCKET         "organization-models"
 #define SIZE_BYTES_MAX (5 * SL_GIB)
-#define LEAST_CPUS     0.1
-#define DEFAULT_CPUS   1.0
-#define DEFAULT_MEMORY 4.0 /* GiB */
-
-static uint64_t
-number_of(struct sl_json object, const char *name, uint64_t fallback)
-{
-    uint64_t number;
-    return sl_json_u64(sl_json_member(object, name), &number) == SL_OK ? number : fallback;
-}
 
 /* What is asked for, from a request or from the row that keeps it. False: 422. */
 static bool
 read_model(struct sl_call *call, struct sl_json from, struct sl_model_new *m)
 {
-    struct sl_json resources = sl_json_member(from, "resource_requirements");
-    uint64_t memory = number_of(resources, "memory", 0);
     *m = (struct sl_model_new){.namespace_id = SL_MODELS_ORGANIZATION,
-                               .num_cpus = DEFAULT_CPUS,
-                               .memory_gb = DEFAULT_MEMORY};
+                               .resources = SL_MODEL_RESOURCES_DEFAULT};
     m->name = sl_call_text(call, sl_json_member(from, "name"));
     m->version = sl_call_text(call, sl_json_member(from, "version"));
     m->framework = sl_call_text(call, sl_json_member(from, "framework"));
@@ -49,17 +36,8 @@ read_model(struct sl_call *call, struct sl_json from, struct sl_model_new *m)
     m->task = sl_member_str(call, from, "task_type");
     if (m->task[0] == '\0')
         m->task = NULL;
-    m->num_gpus = number_of(resources, "num_gpus", 0);
-    if (sl_json_has(sl_json_member(resources, "num_cpus")) &&
-        (sl_json_f64(sl_json_member(resources, "num_cpus"), &m->num_cpus) != SL_OK ||
-         m->num_cpus < LEAST_CPUS || m->num_cpus > 64))
-        sl_call_invalid(call, "body.resource_requirements.num_cpus", "out_of_range",
-                        "must be a number in 0.1..64");
-    if (m->num_gpus > 8)
-        sl_call_invalid(call, "body.resource_requirements.num_gpus", "out_of_range",
-                        "must be an integer in 0..8");
-    if (memory > 0)
-        m->memory_gb = (double)memory / (double)SL_GIB;
+    (void)sl_model_resources_read(call, sl_json_member(from, "resource_requirements"),
+                                  "body.resource_requirements", &m->resources);
     if (!sl_model_name_is_good(m->name))
         sl_call_invalid(call, "body.name", "value_error",
                         "must be 1 to 64 letters, digits, '_', '-' and '.', a letter first");

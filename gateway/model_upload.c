@@ -36,33 +36,31 @@ refuse(struct upload *u, enum sl_api_error error, const char *loc, const char *m
 
 /* ---- the form ------------------------------------------------------------------------------ */
 
-/* A form number; all values of a form are texts. */
+/* A form number; all values of a form are texts. False: it is there, and none. */
 static bool
-read_number(struct sl_call *call, const char *name, double fallback, double *ret_number)
+read_number(struct sl_call *call, const char *name, double *number)
 {
     struct sl_slice text = sl_call_form(call, name);
-    *ret_number = fallback;
-    if (text.size == 0)
-        return true;
-    struct sl_json v = sl_call_parse(call, text);
-    return sl_json_f64(v, ret_number) == SL_OK;
+    return text.size == 0 || sl_json_f64(sl_call_parse(call, text), number) == SL_OK;
 }
 
 static bool
 check_resources(struct sl_call *call, struct upload *u)
 {
-    double gpus;
-    if (!read_number(call, "num_cpus", 1, &u->model.num_cpus) || u->model.num_cpus < 0.1 ||
-        u->model.num_cpus > 64)
-        return refuse(u, SL_API_INVALID, "body.num_cpus", "must be a number in 0.1..64");
-    if (!read_number(call, "num_gpus", 0, &gpus) || gpus < 0 || gpus > 8 ||
-        gpus != (double)(uint64_t)gpus)
-        return refuse(u, SL_API_INVALID, "body.num_gpus", "must be an integer in 0..8");
-    u->model.num_gpus = (uint64_t)gpus;
-    if (!read_number(call, "memory_gb", 4, &u->model.memory_gb) || u->model.memory_gb <= 0 ||
-        u->model.memory_gb > 1024)
-        return refuse(u, SL_API_INVALID, "body.memory_gb", "must be a number in 0..1024");
-    return true;
+    struct sl_model_resources *r = &u->model.resources;
+    double gpus = 0;
+    const char *name = "num_cpus", *problem;
+    *r = SL_MODEL_RESOURCES_DEFAULT;
+    bool is_read = read_number(call, name, &r->num_cpus);
+    if (is_read)
+        is_read = read_number(call, name = "memory_gb", &r->memory_gb);
+    if (is_read)
+        is_read = read_number(call, name = "num_gpus", &gpus) && gpus >= 0 &&
+                  gpus <= SL_MODEL_GPUS_MAX && gpus == (double)(uint64_t)gpus;
+    r->num_gpus = is_read ? (uint64_t)gpus : 0;
+    problem = is_read ? sl_model_resources_problem(r, &name) : "must be a number in its range";
+    return problem == NULL ||
+           refuse(u, SL_API_INVALID, sl_call_format(call, "body.%s", name), problem);
 }
 
 static bool

@@ -11,6 +11,7 @@
 #define SL_GATEWAY_MODELS_H
 
 #include "gateway/call.h"
+#include "gateway/model_resources.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
 #include "runtime/time.h"
@@ -26,8 +27,7 @@ struct sl_model_new {
     const char *namespace_id; /* Or SL_MODELS_ORGANIZATION. */
     struct sl_slice name, version, framework, description;
     const char *format, *task, *hash;
-    double num_cpus, memory_gb;
-    uint64_t num_gpus;
+    struct sl_model_resources resources;
 
     /* Of sl_model_prepare. */
     const char *model_id, *index, *directory;
@@ -58,6 +58,9 @@ bool sl_model_delete(struct sl_call *call, const char *namespace_id,
  * meanwhile. False: the call has failed. */
 bool sl_model_deploy(struct sl_call *call, const char *namespace_id,
                      const struct sl_resource *model, sl_handler_fn *then);
+/* Whether what an extraction embeds with may run: a model that needs GPUs does where it is
+ * deployed, and nowhere in their place. False: the call has failed with 503. */
+bool sl_model_may_run(struct sl_call *call, struct sl_json extraction);
 /* Note in the row how that ended. False: the call has failed, with why. */
 bool sl_model_deployed(struct sl_call *call, const char *namespace_id,
                        const struct sl_resource *model);

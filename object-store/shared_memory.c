@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "object-store/memory_room.h"
 #include "runtime/time.h"
 
 #ifndef F_SEAL_FUTURE_WRITE /* Linux 5.1; glibc 2.36 has it under another name. */
@@ -31,28 +31,12 @@
 #define HUGE_NS       (4 * SL_MILLI_NS) /* What one may take. Its 512 small pages take 2 ms. */
 #define HUGE_MORE_NS  (50 * SL_MILLI_NS)
 
-/* Memory that can be had without swapping; UINT64_MAX: nobody knows. */
-static uint64_t
-available_bytes(void)
-{
-    char text[1024];
-    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
-        (void)close(fd);
-    if (size <= 0)
-        return UINT64_MAX;
-    text[size] = '\0';
-    const char *at = strstr(text, "MemAvailable:");
-    return at == NULL ? UINT64_MAX : strtoull(at + strlen("MemAvailable:"), NULL, 10) * SL_KIB;
-}
-
-static bool
-is_there_memory(uint64_t size_bytes)
+bool
+sl_shared_has_memory(uint64_t size_bytes)
 {
     if (size_bytes < LOOK_FROM)
         return true;
-    uint64_t available = available_bytes();
+    uint64_t available = sl_memory_available("");
     return available >= size_bytes && available - size_bytes >= LEFT_AT_LEAST;
 }
 
@@ -66,7 +50,7 @@ error_of(int error)
 static enum sl_err
 make_file(const char *name, uint64_t size_bytes, int *ret_fd)
 {
-    if (size_bytes > INT64_MAX / 2 || !is_there_memory(size_bytes))
+    if (size_bytes > INT64_MAX / 2 || !sl_shared_has_memory(size_bytes))
         return SL_ENOMEM;
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)

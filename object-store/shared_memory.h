@@ -24,6 +24,9 @@ enum sl_shared_kind {
     SL_SHARED_THEIRS /* They may write as well. */
 };
 
+/* Whether the machine has memory for so much more, and would be left with enough. */
+bool sl_shared_has_memory(uint64_t size_bytes);
+
 /*
  * Make one of zeroes, mapped to be written. SL_ENOMEM: the memory is not there, or would leave the
  * machine with too little. SL_EFULL: no descriptor is free.

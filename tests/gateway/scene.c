@@ -110,10 +110,9 @@ sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
 }
 
 void
-sl_call_model_load(struct sl_call *call, struct sl_slice namespace_id, struct sl_slice model_id,
-                   const char *directory, sl_handler_fn *then)
+sl_call_model_load(struct sl_call *call, const struct sl_model_load *what, sl_handler_fn *then)
 {
-    (void)namespace_id, (void)model_id, (void)directory;
+    (void)what;
     sl_call_work(call, unavailable, then);
 }
 
