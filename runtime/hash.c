@@ -40,6 +40,15 @@ sl_sha256_update(struct sl_sha256_stream *s, const void *data, size_t size)
     sl_assert(gnutls_hash(s->handle, data, size) == 0);
 }
 
+struct sl_sha256_stream *
+sl_sha256_copy(const struct sl_sha256_stream *s)
+{
+    struct sl_sha256_stream *copy = sl_alloc(sizeof(*copy));
+    copy->handle = gnutls_hash_copy(s->handle);
+    sl_assert(copy->handle != NULL);
+    return copy;
+}
+
 void
 sl_sha256_finish(struct sl_sha256_stream **s, uint8_t ret_digest[static SL_SHA256_SIZE])
 {

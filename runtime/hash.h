@@ -18,6 +18,8 @@ void sl_hex(struct sl_slice data, char *ret_text); /* 2 * size characters and a 
 struct sl_sha256_stream;
 struct sl_sha256_stream *sl_sha256_create(void);
 void sl_sha256_update(struct sl_sha256_stream *s, const void *data, size_t size);
+/* Another stream that has seen the same bytes. */
+struct sl_sha256_stream *sl_sha256_copy(const struct sl_sha256_stream *s);
 void sl_sha256_finish(struct sl_sha256_stream **s, uint8_t ret_digest[static SL_SHA256_SIZE]);
 
 /* CRC-32C (Castagnoli), continuing from `crc` (0 at first). SSE4.2 where the CPU has it. */
