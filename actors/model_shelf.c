@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "object-store/intake_child.h"
 #include "object-store/memory_room.h"
 #include "object-store/model.h"
 #include "object-store/shared_memory.h"
@@ -112,7 +113,13 @@ build_model(void *argument)
         snprintf(b->cause.text, sizeof(b->cause.text), "its files are not there");
         return;
     }
-    b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
+    int image = openat(directory, SL_INTAKE_IMAGE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (image >= 0)
+        b->err = sl_model_load(image, &b->fd, &b->cause);
+    else /* As older data directories keep it. */
+        b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
+    if (image >= 0)
+        close(image);
     close(directory);
     if (b->err == SL_OK)
         b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);

@@ -102,6 +102,15 @@ sl_model_prepare(struct sl_call *call, struct sl_model_new *m)
     };
 }
 
+enum sl_err
+sl_model_keep(struct sl_call *call, struct sl_model_new *m, const struct sl_unpack_report *report)
+{
+    char digest[2 * SL_SHA256_SIZE + 1];
+    sl_hex(sl_slice(report->model.digest, SL_SHA256_SIZE), digest);
+    m->directory = sl_call_format(call, "%s.%s", m->directory, digest);
+    return sl_unpack_keep(m->request.temporary, m->directory);
+}
+
 static void
 write_text(struct sl_jsonw *w, const char *name, struct sl_slice text)
 {
@@ -137,7 +146,7 @@ write_row(struct sl_call *call, const struct sl_model_new *m, const struct sl_un
     sl_jsonw_member_str(w, "directory", m->directory + strlen(sl_call_data_directory(call)) + 1);
     sl_jsonw_member_str(w, "index", m->index);
     sl_jsonw_member_u64(w, "dimensions", report->dimensions);
-    sl_jsonw_member_u64(w, "size_bytes", report->size_bytes);
+    sl_jsonw_member_u64(w, "size_bytes", report->model.size_bytes);
     sl_jsonw_member_time(w, "created_at", call->now_ms);
     sl_jsonw_member_time(w, "updated_at", call->now_ms);
     sl_jsonw_end(w);

@@ -242,7 +242,7 @@ on_unpacked(struct sl_call *call)
         return;
     }
     if (c->err == SL_OK)
-        c->err = sl_unpack_keep(temporary, c->model.directory);
+        c->err = sl_model_keep(call, &c->model, &c->report);
     if (c->err != SL_OK) {
         fail_unpack(call, c);
         return;

@@ -148,12 +148,12 @@ static void
 on_unpacked(struct sl_call *call)
 {
     struct upload *u = call->state;
-    const struct sl_model_new *m = &u->model;
+    struct sl_model_new *m = &u->model;
     if (!u->is_refused && u->err == SL_OK) {
         if (!check_room(call, u)) /* Another upload of it was quicker. */
             sl_tree_remove(m->request.temporary);
         else
-            u->err = sl_unpack_keep(m->request.temporary, m->directory);
+            u->err = sl_model_keep(call, m, &u->report);
     }
     if (u->is_refused) {
         fail_refused(call, u);

@@ -220,18 +220,37 @@ sweep_unpacked(void *arg, const char *path, const char *name)
     ((struct models *)arg)->sweep->unpacked++;
 }
 
+/* Whether the model's row says that its files are those of the directory `name`. */
+static bool
+is_of_row(struct sl_slice row, const char *name)
+{
+    struct sl_json_doc *doc = NULL;
+    if (sl_json_parse(row, &doc, NULL) != SL_OK)
+        return true; /* Nothing is removed on the word of a row that cannot be read. */
+    char *directory = sl_json_strdup(sl_json_member(sl_json_root(doc), "directory"));
+    const char *slash = directory == NULL ? NULL : strrchr(directory, '/');
+    bool is_its_own = slash == NULL || strcmp(slash + 1, name) == 0;
+    sl_free(directory);
+    sl_json_destroy(&doc);
+    return is_its_own;
+}
+
+/* A directory is named by its model, and, since there are images, '.' and the image's digest. */
 static void
 sweep_model(void *arg, const char *path, const char *name)
 {
     const struct models *m = arg;
     struct sl_buf key = {0};
     struct sl_slice row;
+    char *id = sl_strndup(name, strcspn(name, "."));
     struct sl_txn *txn = sl_store_begin(m->gateway->store);
     enum sl_err err =
-        sl_txn_get(txn, m->scope, SL_TABLE_MODEL, sl_key(&key, 2, m->namespace_id, name), &row);
+        sl_txn_get(txn, m->scope, SL_TABLE_MODEL, sl_key(&key, 2, m->namespace_id, id), &row);
+    bool is_lost = err == SL_ENOTFOUND || (err == SL_OK && !is_of_row(row, name));
     sl_txn_abort(&txn);
     sl_buf_deinit(&key);
-    if (err != SL_ENOTFOUND)
+    sl_free(id);
+    if (!is_lost)
         return;
     sl_tree_remove(path);
     m->sweep->models++;

@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Paths are never handed to the kernel whole: each component is opened from its parent's descriptor
- * with O_NOFOLLOW, so that nothing in the directory, not even something put there while we run,
- * leads out of it. libarchive only reads; its own disk writer, with its options to remember, is not
- * used.
- */
 #include "object-store/archive.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define READ_BLOCK_BYTES (128 * SL_KIB)
 
 struct unpacker {
     struct archive *archive;
-    int root_fd;
+    const struct sl_archive_sink *sink;
     struct sl_archive_limits limits;
     uint32_t entries_count;
     uint64_t size_bytes;
@@ -32,7 +23,7 @@ limits_or_default(const struct sl_archive_limits *given)
     struct sl_archive_limits l = given == NULL ? (struct sl_archive_limits){0} : *given;
     l.entries_max = l.entries_max == 0 ? 4096 : l.entries_max;
     l.depth_max = l.depth_max == 0 ? 8 : l.depth_max;
-    l.path_size_max = l.path_size_max == 0 ? 255 : l.path_size_max;
+    l.path_size_max = l.path_size_max == 0 ? 255 : SL_MIN(l.path_size_max, 255u);
     l.size_bytes_max = l.size_bytes_max == 0 ? 16 * SL_GIB : l.size_bytes_max;
     l.ratio_max = l.ratio_max == 0 ? 200 : l.ratio_max;
     l.ratio_from_bytes = l.ratio_from_bytes == 0 ? 64 * SL_MIB : l.ratio_from_bytes;
@@ -124,75 +115,29 @@ next_component(const char **path, char name[static 256])
     }
 }
 
+/* The path as the sink gets it, into `clean`, which has room for the whole path. */
 static enum sl_err
-check_components(struct unpacker *u, const char *path, uint32_t *ret_depth)
+clean_path(struct unpacker *u, const char *path, char *clean, uint32_t *ret_depth)
 {
     char name[256];
     uint32_t depth = 0;
+    size_t used = 0;
     for (const char *at = path; next_component(&at, name); depth++) {
         if (strcmp(name, "..") == 0)
             return sl_cause_set(u->cause, SL_EINVAL,
                                 "'%s' leads out of the archive with '..': pack from inside the "
                                 "model's directory",
                                 path);
+        if (used > 0)
+            clean[used++] = '/';
+        memcpy(clean + used, name, strlen(name));
+        used += strlen(name);
     }
+    clean[used] = '\0';
     if (depth > u->limits.depth_max)
         return sl_cause_set(u->cause, SL_EINVAL, "'%s' is over %" PRIu32 " directories deep", path,
                             u->limits.depth_max);
     *ret_depth = depth;
-    return SL_OK;
-}
-
-/* Open the directory `name` in `parent_fd`, which is closed, making it when absent. */
-static int
-enter(int parent_fd, const char *name)
-{
-    int fd = -1;
-    if (mkdirat(parent_fd, name, 0700) == 0 || errno == EEXIST)
-        fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int error = errno;
-    (void)close(parent_fd);
-    errno = error;
-    return fd;
-}
-
-static enum sl_err
-path_error(struct unpacker *u, const char *path)
-{
-    if (errno == ENOTDIR || errno == ELOOP || errno == EEXIST || errno == EISDIR)
-        return sl_cause_set(u->cause, SL_EINVAL, "'%s' is in the archive twice", path);
-    return sl_cause_set(u->cause, sl_err_from_errno(errno), "'%s': %s", path, strerror(errno));
-}
-
-/*
- * Walk to the last of `depth` components, making directories. A directory: make it too. A file:
- * create it, it must not exist, and return its descriptor.
- */
-static enum sl_err
-make_entry(struct unpacker *u, const char *path, uint32_t depth, bool is_directory, int *ret_fd)
-{
-    char name[256];
-    const char *at = path;
-    int fd = fcntl(u->root_fd, F_DUPFD_CLOEXEC, 0);
-    uint32_t enters = is_directory ? depth : depth - 1;
-    for (uint32_t i = 0; i < enters && fd >= 0; i++) {
-        sl_assert(next_component(&at, name));
-        fd = enter(fd, name);
-    }
-    if (fd < 0)
-        return path_error(u, path);
-    if (is_directory) {
-        (void)close(fd);
-        return SL_OK;
-    }
-    sl_assert(next_component(&at, name));
-    int file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = errno;
-    (void)close(fd);
-    errno = error;
-    if (file < 0)
-        return path_error(u, path);
-    *ret_fd = file;
     return SL_OK;
 }
 
@@ -217,23 +162,7 @@ account(struct unpacker *u, const char *path, size_t size)
 }
 
 static enum sl_err
-write_all(struct unpacker *u, int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return sl_cause_set(u->cause, n < 0 ? sl_err_from_errno(errno) : SL_EIO,
-                                "the unpacked files could not be written: %s", strerror(errno));
-        data += n;
-        size -= (size_t)n;
-    }
-    return SL_OK;
-}
-
-static enum sl_err
-copy_data(struct unpacker *u, const char *path, int fd)
+copy_data(struct unpacker *u, const char *path)
 {
     int64_t at = 0;
     for (;;) {
@@ -249,7 +178,7 @@ copy_data(struct unpacker *u, const char *path, int fd)
             return sl_cause_set(u->cause, SL_EINVAL, "'%s' is sparse: pack without tar -S", path);
         enum sl_err err = account(u, path, size);
         if (err == SL_OK)
-            err = write_all(u, fd, data, size);
+            err = u->sink->data(u->sink->self, data, size);
         if (err != SL_OK)
             return err;
         at += (int64_t)size;
@@ -267,21 +196,17 @@ unpack_entry(struct unpacker *u, struct archive_entry *entry)
     enum sl_err err = check_path(u, path);
     if (err == SL_OK)
         err = check_kind(u, entry, path);
+    char clean[256];
     if (err == SL_OK)
-        err = check_components(u, path, &depth);
-    if (err != SL_OK)
+        err = clean_path(u, path, clean, &depth);
+    if (err != SL_OK || archive_entry_filetype(entry) == AE_IFDIR)
         return err;
-    bool is_directory = archive_entry_filetype(entry) == AE_IFDIR;
-    if (depth == 0 && !is_directory)
+    if (depth == 0)
         return sl_cause_set(u->cause, SL_EINVAL, "'%s' is no name for a file", path);
-    int fd = -1;
-    err = make_entry(u, path, depth, is_directory, &fd);
-    if (err != SL_OK || is_directory)
-        return err;
-    err = copy_data(u, path, fd);
-    if (close(fd) != 0 && err == SL_OK)
-        err = sl_cause_set(u->cause, sl_err_from_errno(errno), "'%s': %s", path, strerror(errno));
-    return err;
+    err = u->sink->file(u->sink->self, clean, (uint64_t)archive_entry_size(entry));
+    if (err == SL_OK)
+        err = copy_data(u, path);
+    return err == SL_OK ? u->sink->file_end(u->sink->self) : err;
 }
 
 static enum sl_err
@@ -324,18 +249,16 @@ open_archive(struct unpacker *u, int archive_fd)
 }
 
 enum sl_err
-sl_archive_unpack(int archive_fd, int directory_fd, const struct sl_archive_limits *limits,
-                  struct sl_archive_result *ret_result)
+sl_archive_read(int archive_fd, const struct sl_archive_limits *limits,
+                const struct sl_archive_sink *sink, struct sl_archive_result *ret_result,
+                struct sl_cause *ret_cause)
 {
-    sl_assert(directory_fd >= 0);
-    sl_assert(ret_result != NULL);
-    bool is_confined = ret_result->is_confined;
-    *ret_result = (struct sl_archive_result){.is_confined = is_confined};
+    sl_assert(sink != NULL && ret_result != NULL && ret_cause != NULL);
     struct unpacker u = {
         .archive = archive_read_new(),
-        .root_fd = directory_fd,
+        .sink = sink,
         .limits = limits_or_default(limits),
-        .cause = &ret_result->cause,
+        .cause = ret_cause,
     };
     enum sl_err err;
     if (u.archive == NULL)
@@ -345,8 +268,7 @@ sl_archive_unpack(int archive_fd, int directory_fd, const struct sl_archive_limi
     if (err == SL_OK)
         err = unpack_all(&u);
     (void)archive_read_free(u.archive);
-    ret_result->err = err;
-    ret_result->entries_count = SL_MIN(u.entries_count, u.limits.entries_max);
-    ret_result->size_bytes = u.size_bytes;
+    *ret_result = (struct sl_archive_result){
+        .entries_count = SL_MIN(u.entries_count, u.limits.entries_max), .size_bytes = u.size_bytes};
     return err;
 }

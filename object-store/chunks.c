@@ -50,6 +50,42 @@ sl_chunks_update(struct sl_chunks_stream *s, const void *data, size_t size)
 }
 
 void
+sl_chunks_mark(const struct sl_chunks_stream *s, struct sl_chunks_mark *ret_mark)
+{
+    *ret_mark = (struct sl_chunks_mark){.count = s->chunks.count,
+                                        .size_bytes = s->chunks.size_bytes,
+                                        .filled = s->filled,
+                                        .hash = s->hash == NULL ? NULL : sl_sha256_copy(s->hash)};
+}
+
+static void
+drop_hash(struct sl_sha256_stream **hash)
+{
+    uint8_t unused[SL_SHA256_SIZE];
+    if (*hash != NULL)
+        sl_sha256_finish(hash, unused);
+}
+
+void
+sl_chunks_mark_drop(struct sl_chunks_mark *mark)
+{
+    drop_hash(&mark->hash);
+    *mark = (struct sl_chunks_mark){0};
+}
+
+void
+sl_chunks_rewind(struct sl_chunks_stream *s, struct sl_chunks_mark *mark)
+{
+    sl_assert(mark->count <= s->chunks.count && mark->size_bytes <= s->chunks.size_bytes);
+    drop_hash(&s->hash);
+    s->hash = mark->hash;
+    s->filled = mark->filled;
+    s->chunks.count = mark->count;
+    s->chunks.size_bytes = mark->size_bytes;
+    *mark = (struct sl_chunks_mark){0};
+}
+
+void
 sl_chunks_finish(struct sl_chunks_stream **s, struct sl_chunks *ret_chunks)
 {
     sl_assert(s != NULL && *s != NULL);

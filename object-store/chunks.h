@@ -26,11 +26,23 @@ struct sl_chunks {
 
 struct sl_chunks_stream;
 
+/* A place in a stream to go back to: what came after it is taken back. */
+struct sl_chunks_mark {
+    uint32_t count;
+    uint64_t size_bytes, filled;
+    struct sl_sha256_stream *hash; /* Of the chunk that was begun; NULL: none. */
+};
+
 /* The bytes of a file, from its first to its last, in pieces of any size. */
 struct sl_chunks_stream *sl_chunks_create(void);
 /* SL_ETOOBIG: more than the limit; then only destroy makes sense. */
 SL_MUST_CHECK enum sl_err sl_chunks_update(struct sl_chunks_stream *s, const void *data,
                                            size_t size);
+/* Each mark is given to rewind or drop, once, while its stream lives and has not gone back beyond.
+ */
+void sl_chunks_mark(const struct sl_chunks_stream *s, struct sl_chunks_mark *ret_mark);
+void sl_chunks_rewind(struct sl_chunks_stream *s, struct sl_chunks_mark *mark);
+void sl_chunks_mark_drop(struct sl_chunks_mark *mark); /* Zeroed is fine. */
 /* Destroys the stream. */
 void sl_chunks_finish(struct sl_chunks_stream **s, struct sl_chunks *ret_chunks);
 void sl_chunks_destroy(struct sl_chunks_stream **s); /* NULL inside is fine. */

@@ -43,10 +43,13 @@ check_header(struct sl_slice image, struct sl_model_header *h, struct sl_cause *
     if (h->tensors_count > SL_WEIGHTS_COUNT_MAX || h->files_count > SL_MODEL_FILES_COUNT_MAX)
         return sl_cause_set(cause, SL_ECORRUPT, "a model image with too many entries");
     /* Neither product nor sum can overflow: the counts are bounded just above. */
-    uint64_t entries = (uint64_t)h->tensors_count + h->files_count;
-    uint64_t names_offset = sizeof(*h) + entries * sizeof(struct sl_model_entry);
-    if (h->total_size != image.size || h->names_offset != names_offset ||
-        names_offset > image.size || h->names_size > image.size - names_offset)
+    uint64_t entries =
+        ((uint64_t)h->tensors_count + h->files_count) * sizeof(struct sl_model_entry);
+    if (h->total_size != image.size || h->entries_offset % 8 != 0 ||
+        h->entries_offset < sizeof(*h) || h->entries_offset > image.size ||
+        entries > image.size - h->entries_offset ||
+        h->names_offset != h->entries_offset + entries ||
+        h->names_size != image.size - h->names_offset)
         return sl_cause_set(cause, SL_ECORRUPT, "a model image whose sizes do not add up");
     return SL_OK;
 }
@@ -63,10 +66,11 @@ is_name_sound(const struct sl_model_header *h, const struct sl_model_entry *e, c
 }
 
 static bool
-is_entry_sound(const struct sl_model_entry *e, uint64_t data_begin, uint64_t total_size)
+is_entry_sound(const struct sl_model_entry *e, uint64_t data_end)
 {
-    if (e->offset % SL_MODEL_ALIGNMENT != 0 || e->offset < data_begin || e->offset > total_size ||
-        e->size_bytes > total_size - e->offset)
+    /* Items may share bytes: nothing that is only read is harmed by it. */
+    if (e->offset % SL_MODEL_ALIGNMENT != 0 || e->offset < sizeof(struct sl_model_header) ||
+        e->offset > data_end || e->size_bytes > data_end - e->offset)
         return false;
     if (e->kind == SL_MODEL_FILE)
         return e->size_bytes <= SL_MODEL_FILE_SIZE_MAX && e->dims_count == 0;
@@ -85,10 +89,9 @@ sl_model_image_check(struct sl_slice image, struct sl_cause *ret_cause)
         return err;
     const char *names = (const char *)image.data + h.names_offset;
     const char *last_name = NULL;
-    uint64_t end = h.names_offset + h.names_size;
     for (uint32_t i = 0; i < h.tensors_count + h.files_count; i++) {
         struct sl_model_entry e;
-        memcpy(&e, image.data + sizeof(h) + (size_t)i * sizeof(e), sizeof(e));
+        memcpy(&e, image.data + h.entries_offset + (size_t)i * sizeof(e), sizeof(e));
         if (e.kind != (i < h.tensors_count ? SL_MODEL_TENSOR : SL_MODEL_FILE) ||
             !is_name_sound(&h, &e, names))
             return sl_cause_set(ret_cause, SL_ECORRUPT, "entry %" PRIu32 " of a model image", i);
@@ -98,10 +101,8 @@ sl_model_image_check(struct sl_slice image, struct sl_cause *ret_cause)
         if (last_name != NULL && strcmp(last_name, name) >= 0)
             return sl_cause_set(ret_cause, SL_ECORRUPT, "'%s' is out of order", name);
         last_name = name;
-        /* Data lies in entry order, so `end` rules out overlaps as well. */
-        if (!is_entry_sound(&e, end, h.total_size))
+        if (!is_entry_sound(&e, h.entries_offset))
             return sl_cause_set(ret_cause, SL_ECORRUPT, "'%s' has impossible bounds", name);
-        end = e.offset + e.size_bytes;
     }
     return SL_OK;
 }
@@ -122,20 +123,15 @@ check_seals(int fd, uint64_t *ret_size, struct sl_cause *cause)
     return SL_OK;
 }
 
-enum sl_err
-sl_model_attach(int fd, struct sl_model **ret_model, struct sl_cause *ret_cause)
+static enum sl_err
+map_image(int fd, uint64_t size, int flags, struct sl_model **ret_model, struct sl_cause *cause)
 {
-    sl_assert(ret_model != NULL);
-    uint64_t size = 0;
-    enum sl_err err = check_seals(fd, &size, ret_cause);
-    if (err != SL_OK)
-        return err;
     if (size < sizeof(struct sl_model_header))
-        return sl_cause_set(ret_cause, SL_ECORRUPT, "a memory file of %" PRIu64 " bytes", size);
-    void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        return sl_cause_set(cause, SL_ECORRUPT, "a model image of %" PRIu64 " bytes", size);
+    void *base = mmap(NULL, size, PROT_READ, flags, fd, 0);
     if (base == MAP_FAILED)
-        return sl_cause_set(ret_cause, SL_ENOMEM, "%" PRIu64 " bytes cannot be mapped", size);
-    err = sl_model_image_check(sl_slice(base, size), ret_cause);
+        return sl_cause_set(cause, SL_ENOMEM, "%" PRIu64 " bytes cannot be mapped", size);
+    enum sl_err err = sl_model_image_check(sl_slice(base, size), cause);
     if (err != SL_OK) {
         (void)munmap(base, size);
         return err;
@@ -144,10 +140,29 @@ sl_model_attach(int fd, struct sl_model **ret_model, struct sl_cause *ret_cause)
     m->magic = MODEL_MAGIC;
     m->base = base;
     m->header = base;
-    m->entries = (const void *)(m->base + sizeof(*m->header));
+    m->entries = (const void *)(m->base + m->header->entries_offset);
     m->names = (const char *)m->base + m->header->names_offset;
     *ret_model = m;
     return SL_OK;
+}
+
+enum sl_err
+sl_model_attach(int fd, struct sl_model **ret_model, struct sl_cause *ret_cause)
+{
+    sl_assert(ret_model != NULL);
+    uint64_t size = 0;
+    enum sl_err err = check_seals(fd, &size, ret_cause);
+    return err == SL_OK ? map_image(fd, size, MAP_SHARED, ret_model, ret_cause) : err;
+}
+
+enum sl_err
+sl_model_open(int image_fd, struct sl_model **ret_model, struct sl_cause *ret_cause)
+{
+    sl_assert(ret_model != NULL);
+    struct stat st;
+    if (fstat(image_fd, &st) != 0)
+        return sl_cause_set(ret_cause, sl_err_from_errno(errno), "the image: %s", strerror(errno));
+    return map_image(image_fd, (uint64_t)st.st_size, MAP_PRIVATE, ret_model, ret_cause);
 }
 
 void

@@ -2,12 +2,10 @@
 /*
  * model.h - a model in one sealed memory file that every replica maps.
  *
- *   directory --build--> memfd, sealed --(descriptor passed)--> attach --> lookups --> destroy
+ *   image on the disk (model_intake.h) --load--> memfd, sealed --(descriptor passed)--> attach
  *
- *   header | entry table, sorted by kind and name | names | tensors and files, 64-byte aligned
- *
- * Once sealed it never changes and cannot shrink, so no reader can fault. Weights are copied once:
- * from the file into the memory file. Numbers are little endian, as everything sluice runs on.
+ * Once sealed it never changes and cannot shrink, so no reader can fault. The same bytes as on the
+ * disk (model_image.h), copied once, by the kernel.
  *
  * Threading: build blocks on disk (call it on an I/O thread); an attached model is read only and
  * may be read by any thread.
@@ -36,24 +34,34 @@ struct sl_tensor {
 };
 
 struct sl_model_options {
-    const char *format;      /* "safetensors", "huggingface"; NULL: whichever it is. */
+    const char *format;      /* "safetensors", "huggingface", ...; NULL: whichever it is. */
     uint64_t size_bytes_max; /* Of the memory file; 0: 16 GiB. */
 };
 
 /*
- * Read the model under `directory_fd` (borrowed), check it and lay it out in a new sealed memory
- * file, which the caller owns. A single directory that wraps everything is descended into.
- * SL_EINVAL: malformed. SL_EUNAVAIL: a format that is not read here (PyTorch, ONNX).
- * SL_ETOOBIG, SL_ENOMEM, SL_EIO. The cause says what to do. `options` may be NULL.
+ * Read the model whose files lie under `directory_fd` (borrowed), check it and lay it out in a new
+ * sealed memory file, which the caller owns. What has not been taken in: tests, tools, and the
+ * models of older data directories. Errors as of model_intake.h. `options` may be NULL.
  */
 SL_MUST_CHECK
 enum sl_err sl_model_build(int directory_fd, const struct sl_model_options *options, int *ret_fd,
                            struct sl_cause *ret_cause);
 
 /*
- * Map a memory file that build made, here or in another process: seals and every bound are checked,
- * because a peer's descriptor is not trusted. `fd` is borrowed; it may be closed afterwards.
- * SL_EINVAL: not sealed, or not a memory file. SL_ECORRUPT, SL_EVERSION, SL_ENOMEM.
+ * Copy an image, which `image_fd` reads (borrowed), into a new sealed memory file, which the caller
+ * owns. SL_ENOMEM: the machine has no memory for it; asked beforehand. SL_ECORRUPT, SL_EVERSION: it
+ * is no image. SL_EIO.
+ */
+SL_MUST_CHECK enum sl_err sl_model_load(int image_fd, int *ret_fd, struct sl_cause *ret_cause);
+
+/* Map an image that lies in a file which nobody changes while it is mapped. As attach otherwise. */
+SL_MUST_CHECK enum sl_err sl_model_open(int image_fd, struct sl_model **ret_model,
+                                        struct sl_cause *ret_cause);
+
+/*
+ * Map a memory file that load or build made, here or in another process: seals and every bound are
+ * checked, because a peer's descriptor is not trusted. `fd` is borrowed; it may be closed
+ * afterwards. SL_EINVAL: not sealed, or not a memory file. SL_ECORRUPT, SL_EVERSION, SL_ENOMEM.
  */
 SL_MUST_CHECK
 enum sl_err sl_model_attach(int fd, struct sl_model **ret_model, struct sl_cause *ret_cause);

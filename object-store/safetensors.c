@@ -18,7 +18,11 @@ sl_safetensors_head_size(struct sl_slice head, uint64_t file_size, uint64_t *ret
         return sl_cause_set(
             ret_cause, SL_EINVAL,
             "the file is shorter than the 8 bytes every safetensors file starts with");
-    if (size < 2 || size > SL_SAFETENSORS_HEADER_SIZE_MAX || size > file_size - 8)
+    if (size > SL_SAFETENSORS_HEADER_SIZE_MAX && size <= file_size - 8)
+        return sl_cause_set(ret_cause, SL_EINVAL,
+                            "its header has %" PRIu64 " bytes; at most %" PRIu64 " are read", size,
+                            (uint64_t)SL_SAFETENSORS_HEADER_SIZE_MAX);
+    if (size < 2 || size > file_size - 8)
         return sl_cause_set(ret_cause, SL_EINVAL,
                             "not a safetensors file, or a cut one: it states a header of %" PRIu64
                             " bytes, the file has %" PRIu64,

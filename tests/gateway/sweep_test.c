@@ -125,12 +125,18 @@ Test(sweep, removes_unfinished_uploads_and_models_without_a_row)
     struct sl_txn *txn = sl_store_begin(h.gateway.store);
     sl_txn_put(txn, h.who.scope, SL_TABLE_MODEL, sl_key(&key, 2, "ns_1", "kept_1_0_0"),
                sl_slice_str("{}"));
+    sl_txn_put(txn, h.who.scope, SL_TABLE_MODEL, sl_key(&key, 2, "ns_1", "new_1"),
+               sl_slice_str("{\"directory\":\"models/1/ns_1/new_1.aa\"}"));
     cr_assert_eq(sl_txn_commit(&txn), SL_OK);
     sl_buf_deinit(&key);
-    char *paths[] = {make_model(scope, "ns_1", "kept_1_0_0"), make_model(scope, "ns_1", "lost_1"),
-                     make_model("tmp", "00ff", "x"), make_model("strange", "ns_1", "kept")};
+    char *paths[] = {
+        make_model(scope, "ns_1", "kept_1_0_0"), make_model(scope, "ns_1", "lost_1"),
+        make_model("tmp", "00ff", "x"),          make_model("strange", "ns_1", "kept"),
+        make_model(scope, "ns_1", "new_1.aa"),   make_model(scope, "ns_1", "new_1.bb")};
     struct sl_sweep swept = sl_gateway_sweep(&h.gateway, 10);
-    cr_assert_eq(swept.models, 1);
+    cr_assert_eq(swept.models, 2);
+    cr_assert_eq(access(paths[4], F_OK), 0);
+    cr_assert_neq(access(paths[5], F_OK), 0);
     cr_assert_eq(swept.unpacked, 1);
     cr_assert_eq(access(paths[0], F_OK), 0);
     cr_assert_neq(access(paths[1], F_OK), 0);

@@ -110,7 +110,7 @@ Test(unpack, keeps_a_model_that_holds_together)
     struct tiny_model_options options = {.hidden_size = 32};
     cr_assert_eq(unpack(pack_model(&options), true, &report, &cause), SL_OK, "%s", cause.text);
     cr_assert_eq(report.dimensions, 32);
-    cr_assert_gt(report.size_bytes, 0);
+    cr_assert_gt(report.model.size_bytes, 0);
     cr_assert(is_there(below("models/7/ns_a/m_1")));
     cr_assert_not(is_there(below("tmp/a")));
 }
@@ -176,9 +176,9 @@ Test(unpack, replaces_what_a_crash_left)
     struct tiny_model_options options = {0};
     const char *archive = pack_model(&options);
     cr_assert_eq(unpack(archive, true, &report, &cause), SL_OK, "%s", cause.text);
-    cr_assert_eq(unlink(below("models/7/ns_a/m_1/config.json")), 0);
+    cr_assert_eq(unlink(below("models/7/ns_a/m_1/image")), 0);
     cr_assert_eq(unpack(archive, true, &report, &cause), SL_OK, "%s", cause.text);
-    cr_assert(is_there(below("models/7/ns_a/m_1/config.json")));
+    cr_assert(is_there(below("models/7/ns_a/m_1/image")));
     cr_assert_not(is_there(below("tmp/a")));
 }
 

@@ -38,11 +38,14 @@ GOOD = archive(member("model.safetensors", safetensors(GOOD_TENSORS)))
 
 
 def bomb():
-    """16 GiB of zeros in 16 MiB: one tar member, its data one gzip member repeated."""
-    block, count = 1 << 26, 256
+    """16 GiB of zeros in 16 MiB: one tensor of them, its data one gzip member repeated."""
+    block, count = 1 << 26, 255
+    header = json.dumps({"zeros": {"dtype": "U8", "shape": [block * count],
+                                   "data_offsets": [0, block * count]}}).encode()
+    head = struct.pack("<Q", len(header)) + header
     info = tarfile.TarInfo("model.safetensors")
-    info.size = block * count
-    return (gzip.compress(info.tobuf(tarfile.GNU_FORMAT), 1)
+    info.size = len(head) + block * count
+    return (gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + head, 1)
             + gzip.compress(bytes(block), 9) * count)
 
 

@@ -80,3 +80,27 @@ Test(chunks, an_empty_file_has_none)
     sl_chunks_destroy(&s);
     cr_assert_null(s);
 }
+
+Test(chunks, go_back_to_a_mark_as_if_nothing_had_come)
+{
+    size_t size = 3 * SL_CHUNK_BYTES + 77;
+    uint8_t *data = bytes(size);
+    const size_t marks[] = {0, 5, SL_CHUNK_BYTES, SL_CHUNK_BYTES + 1};
+    struct sl_chunks straight, back;
+    digest_in_pieces(data, size, size, &straight);
+    for (size_t i = 0; i < SL_COUNT_OF(marks); i++) {
+        struct sl_chunks_stream *s = sl_chunks_create();
+        struct sl_chunks_mark mark;
+        cr_assert_eq(sl_chunks_update(s, data, marks[i]), SL_OK);
+        sl_chunks_mark(s, &mark);
+        cr_assert_eq(sl_chunks_update(s, data, 2 * SL_CHUNK_BYTES + 9), SL_OK);
+        sl_chunks_rewind(s, &mark);
+        cr_assert_eq(sl_chunks_update(s, data + marks[i], size - marks[i]), SL_OK);
+        sl_chunks_finish(&s, &back);
+        cr_expect_eq(back.count, straight.count);
+        cr_expect_eq(memcmp(back.digests, straight.digests, straight.count * SL_SHA256_SIZE), 0);
+        sl_chunks_deinit(&back);
+    }
+    sl_chunks_deinit(&straight);
+    sl_free(data);
+}

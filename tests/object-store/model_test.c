@@ -206,9 +206,12 @@ Test(model, says_what_to_do_with_other_formats)
     remove_file("pytorch_model.bin");
     put_file("model.onnx", "x", 1);
     build_refused(NULL, SL_EUNAVAIL, "ONNX");
+    remove_file("model.onnx");
     cr_assert_eq(tiny_model_write(directory, NULL), 0);
-    build_refused(&(struct sl_model_options){.format = "pytorch"}, SL_EUNAVAIL, "convert");
-    build_refused(&(struct sl_model_options){.format = "onnx"}, SL_EUNAVAIL, "convert");
+    build_refused(&(struct sl_model_options){.format = "pytorch"}, SL_EINVAL,
+                  "model_format=safetensors");
+    build_refused(&(struct sl_model_options){.format = "onnx"}, SL_EINVAL,
+                  "model_format=safetensors");
     build_refused(&(struct sl_model_options){.format = "gguf"}, SL_EINVAL, "gguf");
     remove_file("config.json");
     build_refused(&(struct sl_model_options){.format = "huggingface"}, SL_EINVAL, "config.json");
@@ -364,19 +367,23 @@ Test(model, refuses_images_with_impossible_numbers)
     uint8_t *image = image_copy(&size);
     struct sl_slice s = sl_slice(image, size);
     bent_image_refused(s, offsetof(struct sl_model_header, magic), 1, 8);
-    bent_image_refused(s, offsetof(struct sl_model_header, version), 2, 4);
+    bent_image_refused(s, offsetof(struct sl_model_header, version), 1, 4);
     bent_image_refused(s, offsetof(struct sl_model_header, tensors_count), UINT32_MAX, 4);
     bent_image_refused(s, offsetof(struct sl_model_header, files_count), UINT32_MAX, 4);
     bent_image_refused(s, offsetof(struct sl_model_header, names_offset), 0, 8);
     bent_image_refused(s, offsetof(struct sl_model_header, names_size), UINT64_MAX, 8);
     bent_image_refused(s, offsetof(struct sl_model_header, total_size), size + 1, 8);
-    size_t entry = sizeof(struct sl_model_header);
+    bent_image_refused(s, offsetof(struct sl_model_header, entries_offset), 0, 8);
+    bent_image_refused(s, offsetof(struct sl_model_header, entries_offset), UINT64_MAX - 7, 8);
+    struct sl_model_header header;
+    memcpy(&header, image, sizeof(header));
+    size_t entry = (size_t)header.entries_offset;
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, kind), SL_MODEL_FILE, 4);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, dtype), SL_DTYPE_COUNT, 4);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, dims_count), 9, 4);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, name_size), 0, 4);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, name_offset), UINT64_MAX, 8);
-    bent_image_refused(s, entry + offsetof(struct sl_model_entry, offset), 64, 8);
+    bent_image_refused(s, entry + offsetof(struct sl_model_entry, offset), 0, 8);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, offset), UINT64_MAX - 63, 8);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, size_bytes), UINT64_MAX, 8);
     bent_image_refused(s, entry + offsetof(struct sl_model_entry, shape), UINT64_MAX, 8);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object-store/model_intake.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "object-store/model.h"
+#include "runtime/alloc.h"
+#include "runtime/buf.h"
+
+static struct sl_cause cause;
+static struct sl_model_facts facts;
+static struct sl_model_intake *intake;
+static int image_fd = -1;
+
+static void
+begin(const char *format)
+{
+    memset(&cause, 0, sizeof(cause));
+    image_fd = memfd_create("image", MFD_CLOEXEC);
+    intake = sl_model_intake_create(
+        &(struct sl_intake_options){.format = format, .image_fd = image_fd, .spool_fd = -1},
+        &cause);
+}
+
+static void
+end(void)
+{
+    sl_model_intake_destroy(&intake);
+    (void)close(image_fd);
+}
+
+static enum sl_err
+give(const char *path, struct sl_slice bytes, size_t piece)
+{
+    enum sl_err err = sl_model_intake_file(intake, path, bytes.size);
+    for (size_t at = 0; at < bytes.size && err == SL_OK; at += piece)
+        err = sl_model_intake_data(intake, bytes.data + at, SL_MIN(piece, bytes.size - at));
+    return err == SL_OK ? sl_model_intake_file_end(intake) : err;
+}
+
+static void
+given(const char *path, const char *text)
+{
+    cr_assert_eq(give(path, sl_slice_str(text), 3), SL_OK, "%s", cause.text);
+}
+
+/* A safetensors file of U8 tensors of 100 bytes each, all of one value. */
+static void
+make_weights(struct sl_buf *file, const char *const names[], const int values[], size_t count)
+{
+    struct sl_buf head = {0};
+    sl_buf_clear(file);
+    sl_buf_append_str(&head, "{");
+    for (size_t i = 0; i < count; i++) {
+        char *text = sl_format("%s\"%s\":{\"dtype\":\"U8\",\"shape\":[100],\"data_offsets\":["
+                               "%zu,%zu]}",
+                               i == 0 ? "" : ",", names[i], i * 100, i * 100 + 100);
+        sl_buf_append_str(&head, text);
+        sl_free(text);
+    }
+    sl_buf_append_str(&head, "}");
+    sl_buf_append_u64(file, head.size);
+    sl_buf_append(file, head.data, head.size);
+    for (size_t i = 0; i < count * 100; i++)
+        sl_buf_append_u8(file, (uint8_t)values[i / 100]);
+    sl_buf_deinit(&head);
+}
+
+static void
+give_weights(const char *path, const char *const names[], const int values[], size_t count,
+             size_t piece)
+{
+    struct sl_buf file = {0};
+    make_weights(&file, names, values, count);
+    cr_assert_eq(give(path, sl_buf_slice(&file), piece), SL_OK, "%s", cause.text);
+    sl_buf_deinit(&file);
+}
+
+static void
+finished(void)
+{
+    cr_assert_eq(sl_model_intake_finish(intake, &facts, NULL), SL_OK, "%s", cause.text);
+}
+
+static void
+refused(const char *says)
+{
+    cr_expect_eq(sl_model_intake_finish(intake, &facts, NULL), SL_EINVAL);
+    cr_expect(strstr(cause.text, says) != NULL, "'%s' does not say '%s'", cause.text, says);
+}
+
+static const char *const ab[] = {"a", "b"};
+
+Test(model_intake, makes_the_same_image_of_any_pieces)
+{
+    uint8_t first[SL_SHA256_SIZE];
+    const size_t pieces[] = {1, 7, 64, 100, 4096};
+    for (size_t i = 0; i < SL_COUNT_OF(pieces); i++) {
+        begin(NULL);
+        give_weights("m/model.safetensors", ab, (const int[]){1, 2}, 2, pieces[i]);
+        given("m/config.json", "{}");
+        finished();
+        cr_expect_eq(facts.tensors_count, 2);
+        cr_expect_eq(facts.files_count, 1);
+        if (i == 0)
+            memcpy(first, facts.digest, sizeof(first));
+        cr_expect_eq(memcmp(first, facts.digest, sizeof(first)), 0, "pieces of %zu", pieces[i]);
+        end();
+    }
+}
+
+/* What the facts call the image is what anybody finds who reads it. */
+Test(model_intake, names_the_image_by_its_bytes)
+{
+    begin(NULL);
+    give_weights("model.safetensors", ab, (const int[]){1, 2}, 2, 50);
+    finished();
+    uint8_t *image = sl_alloc(facts.size_bytes);
+    cr_assert_eq(pread(image_fd, image, facts.size_bytes, 0), (ssize_t)facts.size_bytes);
+    cr_assert_eq(lseek(image_fd, 0, SEEK_END), (off_t)facts.size_bytes);
+    struct sl_chunks_stream *s = sl_chunks_create();
+    struct sl_chunks chunks;
+    uint8_t digest[SL_SHA256_SIZE];
+    cr_assert_eq(sl_chunks_update(s, image, facts.size_bytes), SL_OK);
+    sl_chunks_finish(&s, &chunks);
+    sl_chunks_digest(&chunks, digest);
+    cr_assert_eq(memcmp(digest, facts.digest, sizeof(digest)), 0);
+    sl_chunks_deinit(&chunks);
+    sl_free(image);
+    end();
+}
+
+Test(model_intake, stores_equal_tensors_once)
+{
+    const char *const names[] = {"a", "b", "c", "d"};
+    uint64_t sizes[2];
+    struct sl_tensor t[4];
+    for (int i = 0; i < 2; i++) {
+        begin(NULL);
+        give_weights("model.safetensors", names,
+                     i == 0 ? (const int[]){1, 2, 3, 4} : (const int[]){1, 2, 1, 2}, 4, 33);
+        finished();
+        sizes[i] = facts.size_bytes;
+        if (i == 0)
+            end();
+    }
+    cr_assert_lt(sizes[1] + 200, sizes[0] + 1);
+    struct sl_model *model = NULL;
+    cr_assert_eq(sl_model_open(image_fd, &model, &cause), SL_OK, "%s", cause.text);
+    for (uint32_t i = 0; i < 4; i++) {
+        sl_model_tensor_at(model, i, &t[i]);
+        cr_assert_str_eq(t[i].name, names[i]);
+        cr_assert_eq(((const uint8_t *)t[i].data)[99], i % 2 == 0 ? 1 : 2);
+    }
+    cr_assert_eq(t[0].data, t[2].data);
+    cr_assert_eq(t[1].data, t[3].data);
+    sl_model_destroy(&model);
+    end();
+}
+
+Test(model_intake, names_tensors_of_modules_by_their_directory)
+{
+    struct sl_model *model = NULL;
+    struct sl_tensor t;
+    begin("huggingface");
+    give_weights("repo/model.safetensors", ab, (const int[]){1, 2}, 2, 50);
+    given("repo/config.json", "{}");
+    given("repo/modeling_x.py", "import os");
+    given("repo/.git/HEAD", "x");
+    give_weights("repo/2_Dense/model.safetensors", ab, (const int[]){3, 4}, 2, 50);
+    finished();
+    cr_assert_str_eq(facts.format, "huggingface");
+    cr_assert_eq(facts.code_files_count, 1);
+    cr_assert_eq(sl_model_open(image_fd, &model, &cause), SL_OK, "%s", cause.text);
+    cr_assert(sl_model_tensor_lookup(model, "a", &t));
+    cr_assert_eq(((const uint8_t *)t.data)[0], 1);
+    cr_assert(sl_model_tensor_lookup(model, "2_Dense/b", &t));
+    cr_assert_eq(((const uint8_t *)t.data)[0], 4);
+    cr_assert_eq(sl_model_files_count(model), 1);
+    sl_model_destroy(&model);
+    end();
+}
+
+Test(model_intake, refuses_a_file_that_is_there_twice)
+{
+    begin(NULL);
+    given("config.json", "{}");
+    cr_assert_eq(give("config.json", sl_slice_str("{}"), 1), SL_EINVAL);
+    cr_assert(strstr(cause.text, "twice") != NULL);
+    end();
+}
+
+Test(model_intake, refuses_a_tensor_that_two_files_have)
+{
+    begin(NULL);
+    give_weights("model-1.safetensors", ab, (const int[]){1, 2}, 2, 50);
+    give_weights("model-2.safetensors", ab, (const int[]){1, 3}, 2, 50);
+    given("model.safetensors.index.json",
+          "{\"weight_map\":{\"a\":\"model-1.safetensors\",\"b\":\"model-1.safetensors\","
+          "\"c\":\"x\",\"d\":\"x\"}}");
+    refused("should be in");
+    end();
+}
+
+Test(model_intake, wrong_format_declared)
+{
+    begin("pytorch");
+    give_weights("model.safetensors", ab, (const int[]){1, 2}, 2, 50);
+    refused("model_format=safetensors");
+    end();
+    begin("safetensors");
+    given("model.pt", "PK");
+    refused("model_format=pytorch");
+    end();
+    begin("onnx");
+    given("readme.txt", "nothing");
+    refused(".onnx");
+    end();
+    begin("huggingface");
+    give_weights("model.safetensors", ab, (const int[]){1, 2}, 2, 50);
+    refused("config.json");
+    end();
+}
+
+Test(model_intake, refuses_what_is_shorter_or_longer_than_it_said)
+{
+    begin(NULL);
+    cr_assert_eq(sl_model_intake_file(intake, "config.json", 5), SL_OK);
+    cr_assert_eq(sl_model_intake_data(intake, "ab", 2), SL_OK);
+    cr_assert_eq(sl_model_intake_file_end(intake), SL_EINVAL);
+    end();
+    begin(NULL);
+    cr_assert_eq(sl_model_intake_file(intake, "config.json", 1), SL_OK);
+    cr_assert_eq(sl_model_intake_data(intake, "ab", 2), SL_EINVAL);
+    end();
+}
+
+/* The header is refused as soon as its size is known, before anything is kept of it. */
+Test(model_intake, a_header_of_100_mb)
+{
+    struct sl_buf file = {0};
+    sl_buf_append_u64(&file, 100000000);
+    begin(NULL);
+    cr_assert_eq(sl_model_intake_file(intake, "model.safetensors", 200000000), SL_OK);
+    cr_assert_eq(sl_model_intake_data(intake, file.data, file.size), SL_EINVAL);
+    cr_assert(strstr(cause.text, "header") != NULL, "%s", cause.text);
+    sl_buf_deinit(&file);
+    end();
+}
