@@ -97,6 +97,8 @@ write_objects(void *arg, struct sl_buf *out)
     sl_jsonw_member_u64(&w, "evictions", s.evictions);
     sl_jsonw_member_u64(&w, "spills", s.spills);
     sl_jsonw_member_u64(&w, "drops", s.drops);
+    sl_jsonw_member_u64(&w, "handed", s.handed);
+    sl_jsonw_member_u64(&w, "lost", s.lost);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }

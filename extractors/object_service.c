@@ -166,6 +166,18 @@ put(void *self, const struct sluice_object_id *id, const void *data, uint64_t da
 }
 
 static int
+hand(void *self, const struct sluice_object_id *id, const void *data, uint64_t data_bytes,
+     uint64_t rebuild_ns)
+{
+    struct sl_object_service *s = of(self);
+    struct sl_object_id known;
+    enum sl_err err = data == NULL || data_bytes == 0 ? SL_EINVAL : read_id(s, id, &known);
+    if (err == SL_OK)
+        err = sl_object_client_hand(s->client, &known, sl_slice(data, data_bytes), rebuild_ns);
+    return status_of(err);
+}
+
+static int
 begin(void *self, uint64_t data_bytes, struct sluice_object_draft *ret)
 {
     struct sl_object_service *s = of(self);
@@ -248,6 +260,7 @@ sl_object_service_create(int fd, uint64_t tenant)
                                          .get = get,
                                          .release = release,
                                          .put = put,
+                                         .hand = hand,
                                          .begin = begin,
                                          .seal = seal,
                                          .discard = discard,

@@ -4,18 +4,22 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "object-store/object_ring.h"
 #include "object-store/object_wire.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
 #define CLIENT_MAGIC 0x4f434c49u
-#define SEGMENTS_TRY 4 /* Segments may come and go while we ask for them. */
+#define SPIN_NS      (20 * SL_MICRO_NS) /* To sleep and be woken takes longer than most answers. */
+#define SEGMENTS_TRY 4                  /* Segments may come and go while we ask for them. */
 
 struct sl_object_client {
     uint32_t magic;
     int fd;
     uint64_t tenant, timeout_ns, tag;
     struct sl_object_reader *reader;
+    struct sl_object_ring ring;
+    bool has_ring, is_ring_refused;
     struct sl_buf in, out;
 };
 
@@ -45,6 +49,8 @@ sl_object_client_destroy(struct sl_object_client **client)
         return;
     check(c);
     sl_object_reader_detach(&c->reader);
+    if (c->has_ring)
+        sl_object_ring_deinit(&c->ring);
     (void)close(c->fd);
     sl_buf_deinit(&c->in);
     sl_buf_deinit(&c->out);
@@ -82,10 +88,11 @@ static enum sl_err
 receive_reply(struct sl_object_client *c, struct sl_object_packet *in,
               struct sl_object_reply *ret_reply, uint64_t deadline_ns)
 {
+    uint64_t spin_until_ns = sl_time_mono_ns() + SPIN_NS;
     for (;;) {
         enum sl_err err = sl_object_packet_receive(c->fd, in);
         if (err == SL_EBUSY) {
-            if (wait_for(c, POLLIN, deadline_ns) != SL_OK)
+            if (sl_time_mono_ns() >= spin_until_ns && wait_for(c, POLLIN, deadline_ns) != SL_OK)
                 return SL_ETIMEOUT;
             continue;
         }
@@ -288,6 +295,53 @@ sl_object_client_put(struct sl_object_client *c, const struct sl_object_id *id,
     if (bytes.size <= SL_OBJECT_INLINE_MAX)
         return ask_plain(c, &request, -1);
     return put_file(c, id, bytes, rebuild_ns);
+}
+
+/* ---- handing over -------------------------------------------------------------------------- */
+
+/* It is asked for once: without one all goes by messages. */
+static enum sl_err
+need_ring(struct sl_object_client *c)
+{
+    struct sl_object_request request = {.ask = SL_OBJECT_RING};
+    struct sl_object_packet in;
+    struct sl_object_reply reply;
+    if (c->has_ring || c->is_ring_refused)
+        return c->has_ring ? SL_OK : SL_EFULL;
+    enum sl_err err = ask(c, &request, -1, &in, &reply);
+    if (err == SL_OK) {
+        err = in.fds_count == 1 ? sl_object_ring_attach(in.fds[0], &c->ring) : SL_ECORRUPT;
+        sl_object_packet_close(&in);
+    }
+    c->has_ring = err == SL_OK;
+    c->is_ring_refused = err != SL_OK;
+    return err;
+}
+
+/* No reply comes. Where the socket is full of messages, the store is awake. */
+static enum sl_err
+poke(struct sl_object_client *c)
+{
+    struct sl_object_request request = {.ask = SL_OBJECT_POKE};
+    sl_buf_clear(&c->out);
+    sl_object_request_write(&c->out, &request);
+    enum sl_err err = sl_object_packet_send(c->fd, &(struct sl_object_packet){.bytes = c->out});
+    return err == SL_EBUSY ? SL_OK : err;
+}
+
+enum sl_err
+sl_object_client_hand(struct sl_object_client *c, const struct sl_object_id *id,
+                      struct sl_slice bytes, uint64_t rebuild_ns)
+{
+    check(c);
+    struct sl_object_handed handed = {.id = *id, .rebuild_ns = rebuild_ns, .bytes = bytes};
+    bool is_wanted = false;
+    if (bytes.size == 0 || id->tenant != c->tenant || !sl_object_id_is_sound(id))
+        return SL_EINVAL;
+    if (bytes.size > SL_OBJECT_RING_BYTES_MAX || need_ring(c) != SL_OK ||
+        sl_object_ring_hand(&c->ring, &handed, &is_wanted) != SL_OK)
+        return sl_object_client_put(c, id, bytes, rebuild_ns);
+    return is_wanted ? poke(c) : SL_OK;
 }
 
 enum sl_err

@@ -35,7 +35,15 @@ void sl_object_client_release(struct sl_object_client *c, struct sl_object_ref *
 SL_MUST_CHECK enum sl_err sl_object_client_put(struct sl_object_client *c,
                                                const struct sl_object_id *id, struct sl_slice bytes,
                                                uint64_t rebuild_ns);
-/* The same in two steps: fill ret_draft->base, then seal it, which no write may follow. It is
+/*
+ * Without waiting for the store, where the bytes are few (SL_OBJECT_RING_BYTES_MAX) and it keeps
+ * up; as a put else. SL_OK: it is on its way, and what becomes of it nobody says; a get of ours
+ * finds it if it could be put. SL_EINVAL, SL_EUNAVAIL; of larger ones what put says.
+ */
+SL_MUST_CHECK enum sl_err sl_object_client_hand(struct sl_object_client *c,
+                                                const struct sl_object_id *id,
+                                                struct sl_slice bytes, uint64_t rebuild_ns);
+/* A put in two steps: fill ret_draft->base, then seal it, which no write may follow. It is
  * destroyed by the caller (sl_shared_destroy), sealed or not. SL_EINVAL: no bytes. SL_ENOMEM. */
 SL_MUST_CHECK enum sl_err sl_object_client_begin(struct sl_object_client *c, uint64_t size_bytes,
                                                  struct sl_shared *ret_draft);

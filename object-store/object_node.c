@@ -23,6 +23,8 @@
 #define NODE_MAGIC     0x4f4e4f44u
 #define MEMORY_DIVISOR 4u
 #define MEASURE_NS     SL_SECOND_NS
+#define LINGER_NS      (50 * SL_MICRO_NS)
+#define BURST_MAX      256 /* Turns; then others are looked after, too. */
 #define LOOK_MS        1000
 #define STATS_COUNT    (sizeof(struct sl_object_node_stats) / sizeof(uint64_t))
 static_assert(STATS_COUNT * sizeof(uint64_t) == sizeof(struct sl_object_node_stats),
@@ -41,7 +43,8 @@ struct sl_object_node {
     struct sl_objects *objects;
     struct sl_object_server *server;
     uint64_t measured_ns, asks;
-    bool is_idle; /* Nothing to tend until a client comes. */
+    bool is_idle;    /* Nothing to tend until a client comes. */
+    bool is_pressed; /* There may be more than the last burst took. */
 };
 
 static void
@@ -87,6 +90,8 @@ publish(struct sl_object_node *n)
         .evictions = o.evicted + o.arenas.evicted,
         .spills = o.spills + o.arenas.spilled,
         .drops = s.dropped,
+        .handed = s.handed,
+        .lost = s.lost,
     };
     uint64_t numbers[STATS_COUNT];
     memcpy(numbers, &all, sizeof(all));
@@ -104,10 +109,10 @@ tend(struct sl_object_node *n)
         return;
     n->measured_ns = now_ns;
     sl_object_server_measure(n->server, &s);
-    bool is_quiet = s.asks == n->asks;
+    bool is_quiet = s.asks + s.handed == n->asks;
     uint64_t freed = is_quiet ? sl_objects_tidy(n->objects) : 0;
     n->is_idle = is_quiet && freed == 0 && s.clients == 0;
-    n->asks = s.asks;
+    n->asks = s.asks + s.handed;
     publish(n);
 }
 
@@ -129,6 +134,22 @@ take_grants(struct sl_object_node *n, struct sl_object_packet *packet)
     return err == SL_EBUSY;
 }
 
+/* Who asked will ask again soon, and to be woken takes ten times as long as an answer does. */
+static void
+serve_burst(struct sl_object_node *n)
+{
+    uint64_t now_ns = sl_time_mono_ns(), until_ns = now_ns + LINGER_NS;
+    sl_object_server_sleep(n->server, false);
+    for (uint32_t turns = 0; now_ns < until_ns && turns < BURST_MAX; now_ns = sl_time_mono_ns()) {
+        if (sl_object_server_turn(n->server) == 0)
+            continue;
+        until_ns = now_ns + LINGER_NS;
+        turns++;
+    }
+    sl_object_server_sleep(n->server, true);
+    n->is_pressed = sl_object_server_turn(n->server) > 0; /* What came before it was said. */
+}
+
 static void *
 serve(void *arg)
 {
@@ -137,11 +158,12 @@ serve(void *arg)
     for (bool is_open = true; is_open;) {
         struct pollfd polls[] = {{.fd = n->theirs, .events = POLLIN},
                                  {.fd = sl_object_server_fd(n->server), .events = POLLIN}};
-        int count = poll(polls, SL_COUNT_OF(polls), n->is_idle ? -1 : LOOK_MS);
+        int wait_ms = n->is_pressed ? 0 : n->is_idle ? -1 : LOOK_MS;
+        int count = poll(polls, SL_COUNT_OF(polls), wait_ms);
         if (count > 0 && polls[0].revents != 0)
             is_open = take_grants(n, &packet);
-        if (count > 0 && polls[1].revents != 0)
-            (void)sl_object_server_turn(n->server);
+        if (n->is_pressed || (count > 0 && polls[1].revents != 0))
+            serve_burst(n);
         tend(n);
     }
     sl_buf_deinit(&packet.bytes);

@@ -52,6 +52,7 @@ struct sl_object_node_stats {
     uint64_t spilled_bytes, tenants, clients;
     uint64_t pins, holds;              /* Now. */
     uint64_t evictions, spills, drops; /* Ever. */
+    uint64_t handed, lost;             /* Ever: in rings; and not put, for want of room, say. */
 };
 void sl_object_node_measure(const struct sl_object_node *n, struct sl_object_node_stats *ret_stats);
 

@@ -5,12 +5,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "object-store/object_ring.h"
 #include "object-store/object_wire.h"
 #include "runtime/alloc.h"
 
-#define SERVER_MAGIC 0x4f535256u
-#define NONE         UINT32_MAX
-#define EVENTS_MAX   64
+#define SERVER_MAGIC     0x4f535256u
+#define NONE             UINT32_MAX
+#define EVENTS_MAX       64
+#define RING_TURN        64u /* Objects of one ring that are taken before others have their turn. */
+#define RING_RECORDS_MAX (SL_OBJECT_RING_BYTES / 128u) /* As many as one holds. */
 
 struct client {
     int fd;
@@ -18,6 +21,7 @@ struct client {
     uint32_t reader; /* Of its tenant's arena, or NONE. */
     uint32_t holds_count;
     uint32_t holds[SL_OBJECT_HOLDS_MAX];
+    struct sl_object_ring ring; /* base NULL: it has none. */
 };
 
 struct sl_object_server {
@@ -27,7 +31,10 @@ struct sl_object_server {
     void (*dropped)(void *arg, uint64_t tag);
     void *arg;
     struct sl_object_server_stats stats;
-    struct sl_buf in, out;
+    struct sl_buf in, out, scratch;
+    bool is_awake;
+    uint32_t rings_count;
+    uint32_t rings[SL_OBJECT_RINGS_MAX]; /* Numbers of the clients that have one. */
     struct client *clients[SL_OBJECT_CLIENTS_MAX];
 };
 
@@ -64,6 +71,11 @@ drop(struct sl_object_server *s, uint32_t number)
     s->stats.holds += c->holds_count;
     if (c->reader != NONE && sl_objects_arena_lookup(s->objects, c->tenant, &arena))
         s->stats.pins += sl_object_arena_dismiss(arena, c->reader);
+    for (uint32_t i = 0; i < s->rings_count; i++) {
+        if (s->rings[i] == number)
+            s->rings[i--] = s->rings[--s->rings_count];
+    }
+    sl_object_ring_deinit(&c->ring);
     /* A close alone leaves it watched while a child that was just forked has a copy of it. */
     (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->fd, NULL);
     (void)close(c->fd);
@@ -88,6 +100,7 @@ sl_object_server_destroy(struct sl_object_server **server)
     }
     sl_buf_deinit(&s->in);
     sl_buf_deinit(&s->out);
+    sl_buf_deinit(&s->scratch);
     sl_free(s);
     *server = NULL;
 }
@@ -119,6 +132,7 @@ sl_object_server_admit(struct sl_object_server *s, int fd, const struct sl_objec
     s->clients[at]->tenant = peer->tenant;
     s->clients[at]->tag = peer->tag;
     s->clients[at]->reader = NONE;
+    s->clients[at]->ring.memory = SL_SHARED_NONE;
     s->stats.clients++;
     return SL_OK;
 }
@@ -136,6 +150,7 @@ sl_object_server_fd(const struct sl_object_server *s)
 struct call {
     struct sl_object_server *s;
     struct client *c;
+    uint32_t number; /* The client's. */
     struct sl_object_request request;
     int fd; /* That came with it; -1: none. */
     struct sl_object_reply reply;
@@ -210,14 +225,21 @@ let_go(struct call *call)
 }
 
 static enum sl_err
-put_bytes(struct call *call, struct sl_slice bytes)
+put_checked(struct sl_object_server *s, const struct sl_object_id *id, struct sl_slice bytes,
+            uint64_t rebuild_ns)
 {
-    struct sl_object_id digest = call->request.id;
+    struct sl_object_id digest = *id;
     if (digest.kind == SL_OBJECT_CONTENT)
         sl_object_id_content(digest.tenant, bytes, &digest);
-    if (!sl_object_id_equal(&digest, &call->request.id))
+    if (!sl_object_id_equal(&digest, id))
         return SL_EINVAL; /* Others of its tenant rely on digests. */
-    return sl_objects_put(call->s->objects, &call->request.id, bytes, call->request.rebuild_ns);
+    return sl_objects_put(s->objects, id, bytes, rebuild_ns);
+}
+
+static enum sl_err
+put_bytes(struct call *call, struct sl_slice bytes)
+{
+    return put_checked(call->s, &call->request.id, bytes, call->request.rebuild_ns);
 }
 
 /* A small file is copied: it is not worth a descriptor. */
@@ -243,6 +265,44 @@ adopt(struct call *call)
 }
 
 static enum sl_err
+give_ring(struct call *call)
+{
+    struct sl_object_server *s = call->s;
+    struct client *c = call->c;
+    if (c->ring.memory.base != NULL)
+        return SL_EEXIST;
+    if (s->rings_count == SL_OBJECT_RINGS_MAX)
+        return SL_EFULL;
+    enum sl_err err = sl_object_ring_create(&c->ring);
+    if (err != SL_OK)
+        return err;
+    sl_object_ring_sleep(&c->ring, !s->is_awake);
+    s->rings[s->rings_count++] = call->number;
+    call->fds[0] = c->ring.memory.fd;
+    call->fds_count = 1;
+    return SL_OK;
+}
+
+/* Take what a client has handed over, at most so many. SL_ECORRUPT: it misbehaves. */
+static enum sl_err
+take_handed(struct sl_object_server *s, struct client *c, uint32_t count_max, uint32_t *ret_count)
+{
+    struct sl_object_handed handed;
+    enum sl_err err = SL_EBUSY;
+    uint32_t count = 0;
+    while (count < count_max &&
+           (err = sl_object_ring_take(&c->ring, &s->scratch, &handed)) == SL_OK) {
+        handed.id.tenant = c->tenant;
+        enum sl_err put = put_checked(s, &handed.id, handed.bytes, handed.rebuild_ns);
+        s->stats.handed++;
+        s->stats.lost += put != SL_OK && put != SL_EEXIST;
+        count++;
+    }
+    *ret_count = count;
+    return err == SL_ECORRUPT ? err : SL_OK;
+}
+
+static enum sl_err
 answer(struct call *call)
 {
     switch (call->request.ask) {
@@ -260,6 +320,9 @@ answer(struct call *call)
         return adopt(call);
     case SL_OBJECT_DELETE:
         return sl_objects_delete(call->s->objects, &call->request.id);
+    case SL_OBJECT_RING:
+        return give_ring(call);
+    case SL_OBJECT_POKE:
     case SL_OBJECT_ASKS_END:
         break;
     }
@@ -269,14 +332,23 @@ answer(struct call *call)
 enum fate { STAYS, GONE, MISBEHAVES };
 
 static enum fate
-serve(struct sl_object_server *s, struct client *c)
+serve(struct sl_object_server *s, uint32_t number)
 {
+    struct client *c = s->clients[number];
+    uint32_t count;
     struct sl_object_packet in = {.bytes = s->in};
     enum sl_err err = sl_object_packet_receive(c->fd, &in);
     s->in = in.bytes;
-    if (err == SL_EBUSY || err == SL_EUNAVAIL)
-        return err == SL_EBUSY ? STAYS : GONE;
-    struct call call = {.s = s, .c = c, .fd = in.fds_count == 1 ? in.fds[0] : -1};
+    if (err == SL_EBUSY)
+        return STAYS;
+    /* What it handed over before it asked, or died, comes before. */
+    if (c->ring.memory.base != NULL && take_handed(s, c, RING_RECORDS_MAX, &count) != SL_OK) {
+        sl_object_packet_close(&in);
+        return MISBEHAVES;
+    }
+    if (err == SL_EUNAVAIL)
+        return GONE;
+    struct call call = {.s = s, .c = c, .number = number, .fd = in.fds_count == 1 ? in.fds[0] : -1};
     if (err == SL_OK)
         err = sl_object_request_read(sl_buf_slice(&in.bytes), &call.request);
     if (err != SL_OK) {
@@ -284,6 +356,10 @@ serve(struct sl_object_server *s, struct client *c)
         return MISBEHAVES;
     }
     s->stats.asks++;
+    if (call.request.ask == SL_OBJECT_POKE) {
+        sl_object_packet_close(&in);
+        return STAYS;
+    }
     call.request.id.tenant = c->tenant;
     call.reply.err = answer(&call);
     call.reply.tag = call.request.tag;
@@ -296,6 +372,41 @@ serve(struct sl_object_server *s, struct client *c)
     return err == SL_OK ? STAYS : err == SL_EBUSY ? MISBEHAVES : GONE;
 }
 
+static void
+end_with(struct sl_object_server *s, uint32_t number, enum fate fate)
+{
+    uint64_t tag = s->clients[number]->tag;
+    if (fate != STAYS)
+        drop(s, number);
+    if (fate != MISBEHAVES)
+        return;
+    s->stats.dropped++;
+    if (s->dropped != NULL)
+        s->dropped(s->arg, tag);
+}
+
+/* Some of each: nobody's ring holds up the others. */
+static uint32_t
+look_into_rings(struct sl_object_server *s)
+{
+    uint32_t sum = 0, count;
+    for (uint32_t i = s->rings_count; i-- > 0;) {
+        enum sl_err err = take_handed(s, s->clients[s->rings[i]], RING_TURN, &count);
+        sum += count;
+        end_with(s, s->rings[i], err == SL_OK ? STAYS : MISBEHAVES);
+    }
+    return sum;
+}
+
+void
+sl_object_server_sleep(struct sl_object_server *s, bool is_asleep)
+{
+    check(s);
+    s->is_awake = !is_asleep;
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        sl_object_ring_sleep(&s->clients[s->rings[i]]->ring, is_asleep);
+}
+
 uint32_t
 sl_object_server_turn(struct sl_object_server *s)
 {
@@ -304,17 +415,9 @@ sl_object_server_turn(struct sl_object_server *s)
     int count = epoll_wait(s->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < count; i++) {
         uint32_t number = events[i].data.u32;
-        uint64_t tag = s->clients[number]->tag;
-        enum fate fate = serve(s, s->clients[number]);
-        if (fate != STAYS)
-            drop(s, number);
-        if (fate != MISBEHAVES)
-            continue;
-        s->stats.dropped++;
-        if (s->dropped != NULL)
-            s->dropped(s->arg, tag);
+        end_with(s, number, serve(s, number));
     }
-    return count < 0 ? 0 : (uint32_t)count;
+    return look_into_rings(s) + (count < 0 ? 0 : (uint32_t)count);
 }
 
 void

@@ -17,6 +17,7 @@
 
 #define SL_OBJECT_CLIENTS_MAX 1024u
 #define SL_OBJECT_HOLDS_MAX   256u /* Large objects that one client maps at a time. */
+#define SL_OBJECT_RINGS_MAX   256u /* Clients beyond put by messages alone. */
 
 struct sl_object_server;
 
@@ -37,13 +38,20 @@ struct sl_object_peer {
 SL_MUST_CHECK enum sl_err sl_object_server_admit(struct sl_object_server *s, int fd,
                                                  const struct sl_object_peer *peer);
 int sl_object_server_fd(const struct sl_object_server *s); /* Readable: a turn has work. */
-/* Answer a message of each client that has sent one, and see who is gone. How many. */
+/* Answer a message of each client that has sent one, take what was handed over in rings, and see
+ * who is gone. How many of all that. */
 uint32_t sl_object_server_turn(struct sl_object_server *s);
+/*
+ * Whether clients that hand something over are to wake us, by the descriptor above; at first they
+ * are. Who says so gives another turn before it sleeps.
+ */
+void sl_object_server_sleep(struct sl_object_server *s, bool is_asleep);
 
 struct sl_object_server_stats {
     uint32_t clients;
     uint64_t asks, dropped; /* Ever; dropped: clients that misbehaved. */
     uint64_t pins, holds;   /* Taken back from clients that ended, ever. */
+    uint64_t handed, lost;  /* In rings, ever; lost: not put, because they could not be. */
 };
 void sl_object_server_measure(const struct sl_object_server *s,
                               struct sl_object_server_stats *ret_stats);

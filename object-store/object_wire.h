@@ -28,6 +28,10 @@
  *   PUT      id, rebuild_ns, bytes       nothing. EEXIST, EFULL, ENOMEM, EINVAL
  *   ADOPT    id, rebuild_ns, descriptor  the same
  *   DELETE   id                          nothing. ENOTFOUND
+ *   RING     -                           descriptor (object_ring.h). EEXIST, EFULL, ENOMEM
+ *   POKE     -                           no reply: there is something in the ring
+ *
+ * What is in a client's ring when it asks is taken before it is answered.
  */
 enum sl_object_ask {
     SL_OBJECT_HELLO = 1,
@@ -37,6 +41,8 @@ enum sl_object_ask {
     SL_OBJECT_PUT,
     SL_OBJECT_ADOPT,
     SL_OBJECT_DELETE,
+    SL_OBJECT_RING,
+    SL_OBJECT_POKE,
     SL_OBJECT_ASKS_END
 };
 

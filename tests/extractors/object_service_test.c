@@ -84,6 +84,21 @@ Test(object_service, a_tenants_plugins_share_what_they_name_and_others_do_not_se
     cr_assert(object.data_bytes == 4 && memcmp(object.data, "mine", 4) == 0);
 }
 
+Test(object_service, what_is_handed_over_is_found_by_who_did_and_soon_by_others)
+{
+    struct sluice_object_id id = named("x"), large = named("y");
+    struct sluice_object object = none();
+    uint8_t *bytes = sl_zalloc(LARGE);
+    cr_assert_eq(one->hand(one->self, &id, "bytes", 5, 1), SLUICE_OBJECT_OK);
+    cr_assert_eq(one->get(one->self, &id, &object), SLUICE_OBJECT_OK);
+    cr_assert_eq(two->get(two->self, &id, &object), SLUICE_OBJECT_OK);
+    cr_assert_eq(one->hand(one->self, &large, bytes, LARGE, 1), SLUICE_OBJECT_OK);
+    cr_assert_eq(two->get(two->self, &large, &object), SLUICE_OBJECT_OK);
+    cr_assert_eq(one->hand(one->self, &id, NULL, 0, 1), SLUICE_OBJECT_REFUSED);
+    cr_assert_eq(one->hand(one->self, NULL, "b", 1, 1), SLUICE_OBJECT_REFUSED);
+    sl_free(bytes);
+}
+
 Test(object_service, an_object_is_found_by_the_digest_of_its_bytes_and_by_no_other)
 {
     uint8_t digest[SLUICE_OBJECT_DIGEST_BYTES];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Readers and writers are processes here, each with its socket to the store, and die at any
- * instruction: while they put, fill, seal, map, hold or let go. What they had comes back, what they
- * were putting is there whole or not at all, and the store goes on. SL_OBJECT_KILLS: how often
- * (scripts/object-kills).
+ * instruction: while they put, hand over, fill, seal, map, hold or let go. What they had comes
+ * back, what they were putting is there whole or not at all, and the store goes on.
+ * SL_OBJECT_KILLS: how often (scripts/object-kills).
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -70,7 +70,11 @@ put_one(struct actor *a, const struct sl_object_id *id)
     uint64_t size = 8 + sl_random_below(&a->random, limit - 8);
     uint64_t cost = sl_random_below(&a->random, 8) == 0 ? SL_ARENA_KEEP : 1000;
     scene_fill(a->bytes, size, sl_random_u64(&a->random));
-    if (sl_object_client_put(a->c, id, sl_slice(a->bytes, size), cost) == SL_OK)
+    struct sl_slice bytes = sl_slice(a->bytes, size);
+    enum sl_err err = sl_random_below(&a->random, 2) == 0
+                          ? sl_object_client_hand(a->c, id, bytes, cost)
+                          : sl_object_client_put(a->c, id, bytes, cost);
+    if (err == SL_OK)
         a->tally->puts++;
 }
 

@@ -106,6 +106,41 @@ Test(object_node, its_numbers_tell_what_is_held_and_that_it_comes_back)
     sl_object_node_close(&n);
 }
 
+/* The store sleeps now and then: whoever hands over wakes it. */
+Test(object_node, what_is_handed_over_is_put_without_an_ask)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_client *c = client_of(n, SCENE_TENANT, 1), *b = client_of(n, SCENE_TENANT, 2);
+    struct sl_object_node_stats stats;
+    struct sl_object_ref ref;
+    uint8_t bytes[4096] = {0};
+    for (uint64_t i = 0; i < 2000; i++) {
+        struct sl_object_id id = scene_id(i);
+        scene_fill(bytes, sizeof(bytes), i);
+        cr_assert_eq(sl_object_client_hand(c, &id, sl_slice(bytes, sizeof(bytes)), 1), SL_OK);
+        if (i % 100 == 0) { /* Ours are there when we ask; others' soon. */
+            cr_assert_eq(sl_object_client_get(c, &id, &ref), SL_OK);
+            sl_object_client_release(c, &ref);
+            (void)poll(NULL, 0, 1);
+        }
+    }
+    AWAIT(n, stats, stats.handed > 1900);
+    cr_assert_eq(stats.lost, 0);
+    struct sl_object_id last = scene_id(1999), wrong = {0};
+    cr_assert_eq(sl_object_client_get(b, &last, &ref), SL_OK);
+    sl_object_client_release(b, &ref);
+    sl_object_id_content(SCENE_TENANT, sl_slice_str("others"), &wrong);
+    cr_assert_eq(sl_object_client_hand(c, &wrong, sl_slice_str("bytes"), 1), SL_OK);
+    cr_assert_eq(sl_object_client_get(c, &wrong, &ref), SL_ENOTFOUND, "it is no digest of them");
+    AWAIT(n, stats, stats.lost == 1);
+    wrong.tenant++;
+    cr_assert_eq(sl_object_client_hand(c, &wrong, sl_slice_str("bytes"), 1), SL_EINVAL);
+    cr_assert_eq(sl_object_client_hand(c, &last, (struct sl_slice){0}, 1), SL_EINVAL);
+    sl_object_client_destroy(&c);
+    sl_object_client_destroy(&b);
+    sl_object_node_close(&n);
+}
+
 Test(object_node, who_misbehaves_is_told_of_once_and_by_its_tag)
 {
     struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});

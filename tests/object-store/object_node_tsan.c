@@ -31,8 +31,9 @@ work(void *arg)
         struct sl_object_ref ref;
         uint64_t mark;
         scene_fill(bytes, sizeof(bytes), i);
-        enum sl_err err = i % 5 == 4
-                              ? sl_object_client_delete(c, &id)
+        enum sl_err err = i % 5 == 4 ? sl_object_client_delete(c, &id)
+                          : i % 2 == 1
+                              ? sl_object_client_hand(c, &id, sl_slice(bytes, sizeof(bytes)), 1)
                               : sl_object_client_put(c, &id, sl_slice(bytes, sizeof(bytes)), 1);
         sl_assert(err == SL_OK || err == SL_EEXIST || err == SL_ENOTFOUND);
         if (sl_object_client_get(c, &id, &ref) != SL_OK)

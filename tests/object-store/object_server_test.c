@@ -12,6 +12,7 @@
 
 #include "object-store/object_client.h"
 #include "object-store/object_server.h"
+#include "object-store/object_ring.h"
 #include "object-store/object_wire.h"
 #include "runtime/alloc.h"
 #include "tests/object-store/arena_scene.h"
@@ -366,6 +367,82 @@ Test(object_server, answers_asks_that_make_no_sense_with_an_error)
     }
     cr_assert_eq(measure().clients, 1);
     (void)close(fd);
+}
+
+/* Its ring, as a process gets it that goes its own ways. */
+static void
+map_ring(int fd, struct sl_object_ring *ring)
+{
+    struct sl_object_packet packet = {0};
+    struct sl_object_request request = {.ask = SL_OBJECT_RING};
+    sl_object_request_write(&packet.bytes, &request);
+    cr_assert_eq(sl_object_packet_send(fd, &packet), SL_OK);
+    turn();
+    cr_assert_eq(sl_object_packet_receive(fd, &packet), SL_OK);
+    cr_assert_eq(packet.fds_count, 1);
+    cr_assert_eq(sl_object_ring_attach(packet.fds[0], ring), SL_OK);
+    sl_object_packet_close(&packet);
+    sl_buf_deinit(&packet.bytes);
+}
+
+static void
+hand_over(struct sl_object_ring *ring, uint64_t number)
+{
+    bool is_wanted;
+    uint8_t bytes[100];
+    scene_fill(bytes, sizeof(bytes), number);
+    struct sl_object_handed handed = {.id = scene_id(number),
+                                      .bytes = sl_slice(bytes, sizeof(bytes))};
+    cr_assert_eq(sl_object_ring_hand(ring, &handed, &is_wanted), SL_OK);
+}
+
+/* It died before anybody looked: what it had finished counts, what it had not does not. */
+Test(object_server, what_a_process_handed_over_before_it_ended_is_put)
+{
+    int fd = connect_as(SCENE_TENANT);
+    struct sl_object_ring ring;
+    struct sl_objects_found found;
+    struct sl_object_id first = scene_id(1), second = scene_id(2);
+    map_ring(fd, &ring);
+    hand_over(&ring, 1);
+    uint64_t written;
+    memcpy(&written, ring.memory.base, sizeof(written));
+    hand_over(&ring, 2);
+    memcpy(ring.memory.base, &written, sizeof(written)); /* As if it had not come so far. */
+    (void)close(fd);
+    turn();
+    cr_assert_eq(measure().clients, 0);
+    cr_assert_eq(sl_objects_find(objects, &first, &found), SL_OK);
+    cr_assert_eq(sl_objects_find(objects, &second, &found), SL_ENOTFOUND);
+    cr_assert_eq(measure().handed, 1);
+    sl_object_ring_deinit(&ring);
+}
+
+static uint64_t told; /* The tag of who was dropped last. */
+
+static void
+note_dropped(void *arg, uint64_t tag)
+{
+    (void)arg;
+    told = tag;
+}
+
+Test(object_server, who_writes_nonsense_into_its_ring_is_dropped_and_told_of)
+{
+    int pair[2];
+    struct sl_object_ring ring;
+    struct sl_object_peer peer = {.tenant = SCENE_TENANT, .tag = 5};
+    uint64_t written = SL_OBJECT_RING_BYTES + 64;
+    sl_object_server_tell(server, note_dropped, NULL);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    cr_assert_eq(sl_object_server_admit(server, pair[0], &peer), SL_OK);
+    map_ring(pair[1], &ring);
+    memcpy(ring.memory.base, &written, sizeof(written));
+    cr_assert_eq(sl_object_server_turn(server), 0);
+    cr_assert(measure().clients == 0 && measure().dropped == 1);
+    cr_assert_eq(told, 5);
+    (void)close(pair[1]);
+    sl_object_ring_deinit(&ring);
 }
 
 Test(object_server, a_client_that_does_not_read_its_replies_is_dropped)

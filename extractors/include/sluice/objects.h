@@ -87,6 +87,10 @@ struct sluice_objects_v1 {
     int (*discard)(void *self, const struct sluice_object_draft *draft);
     /* Nobody finds it any more; who holds it goes on reading. */
     int (*remove)(void *self, const struct sluice_object_id *id);
+    /* As put, but it does not wait for the store where the bytes are few (16 KiB): what becomes of
+     * them nobody says. A get of this process finds them, if there was room. */
+    int (*hand)(void *self, const struct sluice_object_id *id, const void *data,
+                uint64_t data_bytes, uint64_t rebuild_ns);
     /* The SHA-256 of bytes, into SLUICE_OBJECT_DIGEST_BYTES. */
     void (*digest)(void *self, const void *data, uint64_t data_bytes, uint8_t *ret);
 };
