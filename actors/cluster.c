@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/cluster.h"
 
+#include "actors/image_message.h"
+
 #define SL_PROTOCOL_DEF  "actors/cluster.def"
 #define SL_PROTOCOL_NAME cluster
 #define SL_PROTOCOL_ID   SL_PROTOCOL_CLUSTER
@@ -22,6 +24,8 @@ sl_cluster_head_takes(const struct sl_msg *msg)
         return msg->id >> 16 == SL_PROTOCOL_RELAY;
     if (msg->to.actor == SL_ACTOR_BROKER)
         return msg->id >> 16 == SL_PROTOCOL_QUEUE;
+    if (msg->id >> 16 == SL_PROTOCOL_IMAGE)
+        return sl_image_head_takes(msg);
     for (size_t i = 0; i < SL_COUNT_OF(taken); i++) {
         if (msg->to.actor == taken[i].actor && msg->id == taken[i].id)
             return true;
@@ -47,6 +51,8 @@ bool
 sl_cluster_node_takes(const struct sl_msg *msg)
 {
     uint32_t protocol = msg->id >> 16, from = msg->from.node;
+    if (protocol == SL_PROTOCOL_IMAGE)
+        return sl_image_node_takes(msg);
     if (msg->to.actor != SL_ACTOR_AGENT)
         return false;
     if (from == SL_NODE_HEAD)

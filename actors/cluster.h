@@ -2,8 +2,8 @@
 /*
  * cluster.h - the system's own actors: their addresses and messages.
  *
- *   node 1 (head):    head, dispatcher, router, api, hooks, edges, broker
- *   node N (worker):  agent          node M (gateway):  edge, router, api
+ *   node 1 (head):    head, dispatcher, router, api, hooks, edges, broker, locator, images
+ *   node N (worker):  agent, images  node M (gateway):  edge, router, api
  */
 #ifndef SL_ACTORS_CLUSTER_H
 #define SL_ACTORS_CLUSTER_H
@@ -25,8 +25,10 @@ enum sl_actor_number {
     SL_ACTOR_EDGES = 6, /* The gateways that are processes of their own. */
     SL_ACTOR_IDLE = 7,  /* Starts some that do nothing, for measurements. */
     SL_ACTOR_BROKER = 8,
+    SL_ACTOR_LOCATOR = 9, /* Which node has which image. */
     SL_ACTOR_AGENT = 16,
-    SL_ACTOR_EDGE = 17, /* In such a gateway. */
+    SL_ACTOR_EDGE = 17,   /* In such a gateway. */
+    SL_ACTOR_IMAGES = 18, /* Serves and fetches images; on the head, too. */
 };
 
 #define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains; of a worker: that it may go. */

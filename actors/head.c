@@ -114,6 +114,13 @@ forget_node(struct head *h, struct node *n)
     sl_free(n);
 }
 
+static void
+tell_locator(struct sl_ctx *ctx, uint32_t number)
+{
+    sl_send(ctx, sl_at(0, SL_ACTOR_LOCATOR), SL_M_node_lost,
+            &(struct sl_m_node_lost){.node = number});
+}
+
 /* Its leases are void from here on; should it come back, it is a stranger. */
 static void
 lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
@@ -123,6 +130,7 @@ lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
               "node=%u name=%s pid=%" PRIu64 " why=%s", n->slot.number, is_child ? "-" : n->name,
               n->pid, why);
     tell_of(ctx, SL_M_node_lost, &(struct sl_m_node_lost){.node = n->slot.number});
+    tell_locator(ctx, n->slot.number);
     forget_node(h, n);
     if (!is_child)
         return; /* Whoever started it starts it again. */
@@ -398,6 +406,8 @@ on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct node *n = node_lookup(self, SL_BODY(msg, peer_down)->node);
     if (n != NULL && n->name != NULL)
         lose_node(self, ctx, n, "link-down");
+    else if (n == NULL) /* One that was given up before may have told of its images since. */
+        tell_locator(ctx, (uint32_t)SL_BODY(msg, peer_down)->node);
 }
 
 static void

@@ -74,7 +74,8 @@ enum sl_protocol_id {
     SL_PROTOCOL_TEST = 5,
     SL_PROTOCOL_BENCH = 6,
     SL_PROTOCOL_RELAY = 7,
-    SL_PROTOCOL_QUEUE = 8
+    SL_PROTOCOL_QUEUE = 8,
+    SL_PROTOCOL_IMAGE = 9
 };
 
 #define F(type, name) SL_C_##type name;

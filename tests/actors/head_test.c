@@ -86,7 +86,7 @@ Test(head, replaces_a_node_that_ended_under_a_new_number)
     join(a);
     join(b);
     exited(a);
-    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 3);
     cr_assert_eq(spawned(), 0, "after a pause");
     recorder_wait(&r, 20 * SL_MILLI_NS);
     uint32_t c = spawned();
@@ -107,7 +107,7 @@ Test(head, gives_up_a_silent_node_and_kills_it)
     }
     cr_assert_eq(killed(), a);
     cr_assert_eq(killed(), 0);
-    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 3);
     cr_assert_gt(spawned(), b);
 }
 
@@ -296,10 +296,13 @@ Test(head, a_worker_whose_link_is_down_is_lost_at_once_and_a_child_is_not)
     join_as(WORKER, "w1", "{\"group\":\"cpu\"}");
     recorder_forget_sent(&r);
     recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = child});
-    recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = WORKER + 1});
     cr_assert_eq(recorder_count(&r, SL_M_node_lost), 0);
+    recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = WORKER + 1});
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 1, "the locator: of a stranger's images");
+    recorder_forget_sent(&r);
     recorder_deliver(&r, r.self, SL_M_peer_down, &(struct sl_m_peer_down){.node = WORKER});
-    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2, "the dispatcher and the router");
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 3,
+                 "the dispatcher, the router and the locator");
     recorder_forget_sent(&r);
     beat(WORKER);
     cr_assert(told(SL_M_node_unknown, WORKER));
@@ -311,7 +314,7 @@ Test(head, a_worker_started_again_takes_the_place_of_the_old_one)
     recorder_forget_sent(&r);
     join_as(WORKER + 1, "w1", "{\"group\":\"cpu\"}");
     cr_assert(told(SL_M_node_refused, WORKER));
-    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2, "its leases are void");
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 3, "its leases are void");
     cr_assert(told(SL_M_node_welcome, WORKER + 1));
 }
 
@@ -323,7 +326,7 @@ Test(head, a_worker_that_was_given_up_is_a_stranger_until_it_joins_again)
     cr_assert_eq(recorder_count(&r, SL_M_node_lost), 0);
     recorder_forget_sent(&r);
     recorder_wait(&r, 2 * SL_SECOND_NS);
-    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 3);
     recorder_forget_sent(&r);
     beat(WORKER);
     cr_assert(told(SL_M_node_unknown, WORKER));
@@ -353,7 +356,7 @@ Test(head, cordons_drains_and_lets_go)
     cr_assert_not(is_open());
     leave.is_done = 1;
     recorder_deliver(&r, sl_at(WORKER, SL_ACTOR_AGENT), SL_M_node_leave, &leave);
-    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 2);
+    cr_assert_eq(recorder_count(&r, SL_M_node_lost), 3);
     recorder_wait(&r, 10 * SL_SECOND_NS);
     cr_assert_eq(spawned(), 0, "whoever started it starts it again");
 }

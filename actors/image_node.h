@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * image_node.h - the actor that has a node's images: it serves their chunks to other nodes, and
+ * fetches those that this node wants, from wherever the head's locator says (image_locator.h).
+ *
+ *   image_fetch -> (here already?) -> locate -> list -> chunks from several nodes -> whole ->
+ * fetched
+ *
+ * What is whole is told to the locator when it becomes so, when the link to the head comes up, and
+ * now and then. All work on the disk is done on the I/O pool.
+ */
+#ifndef SL_ACTORS_IMAGE_NODE_H
+#define SL_ACTORS_IMAGE_NODE_H
+
+#include "actors/pull.h"
+#include "runtime/actor.h"
+
+#define SL_FETCHES_MAX         64 /* That are wanted at a time; */
+#define SL_FETCHES_RUNNING_MAX 8  /* of them under way. */
+
+struct sl_image_node_options {
+    const struct sl_images *images; /* Borrowed for the actor's life. */
+    struct sl_pull_options pull;    /* Bounds; name and first are filled in. */
+    uint64_t announce_ns;           /* 0: 30 s. */
+};
+
+struct sl_image_node_counts {
+    uint64_t fetched, failed;             /* Images. */
+    uint64_t served_bytes, fetched_bytes; /* Of chunks; fetched: that were written. */
+    uint64_t bad;                         /* Chunks and lists that were not what they should be. */
+    uint64_t resumed;                     /* Chunks that were here when a fetch began. */
+    uint32_t fetching;
+};
+
+extern const struct sl_actor_class sl_image_node_class; /* Argument: sl_image_node_options. */
+void sl_image_node_counts(const void *node, struct sl_image_node_counts *ret_counts);
+
+#endif
