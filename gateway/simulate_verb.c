@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "actors/simulate_image.h"
 #include "actors/simulate_scale.h"
 #include "actors/simulate_shrink.h"
 #include "gateway/cli.h"
@@ -36,6 +37,7 @@ struct totals {
     uint64_t seeds, failed, virtual_ns, events, faults, boots, done, dead, canceled, stale;
     struct sl_simq_counts own;
     uint64_t calls, failed_calls, history, lost, duplicates, reordered, refused, took_ns, ran_ns;
+    uint64_t images, images_failed, images_bad, images_resumed;
 };
 
 static const struct {
@@ -329,6 +331,31 @@ add_own(struct sl_simq_counts *sum, const struct sl_simq_counts *own)
     sum->canceled += own->canceled;
 }
 
+/* Images between nodes have a world of their own: their faults are not those of the list. */
+static bool
+run_images(const struct arguments *a, uint64_t seed, struct totals *t)
+{
+    struct sl_simulate_image_options run = {
+        .seed = seed, .is_fair = a->run.faults == 0, .trace_lines = TRACE_LINES};
+    struct sl_simulate_image_result result;
+    sl_simulate_image(&run, &result);
+    t->virtual_ns += result.virtual_ns;
+    t->events += result.events;
+    t->faults += result.faults;
+    t->images += result.fetched;
+    t->images_failed += result.failed;
+    t->images_bad += result.bad;
+    t->images_resumed += result.resumed;
+    if (!result.is_ok) {
+        printf("seed %" PRIu64 " failed: images: %s\n", seed, result.failure);
+        if (t->failed < FAILURES_TOLD)
+            printf("the last events:\n%.*s", SL_SLICE_FMT(sl_buf_slice(&result.trace)));
+        (void)fflush(stdout);
+    }
+    sl_simulate_image_result_deinit(&result);
+    return result.is_ok;
+}
+
 static void
 run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
 {
@@ -336,11 +363,13 @@ run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
     struct sl_simulate_result result;
     run.seed = seed;
     uint64_t began_ns = sl_time_mono_ns(), ran_ns = sl_time_processor_ns();
+    bool has_images = run.only == NULL && run.load == 0 && run.plant == SL_PLANT_NONE;
+    bool is_ok = !has_images || run_images(a, seed, t);
     sl_simulate(&run, &result);
     t->took_ns += sl_time_mono_ns() - began_ns;
     t->ran_ns += sl_time_processor_ns() - ran_ns;
     t->seeds++;
-    t->failed += !result.is_ok;
+    t->failed += !result.is_ok || !is_ok;
     t->virtual_ns += result.virtual_ns;
     t->events += result.events;
     t->faults += result.faults;
@@ -361,7 +390,7 @@ run_seed(const struct arguments *a, uint64_t seed, struct totals *t)
         tell_failure(a, &run, &result);
     else if (!result.is_ok)
         printf("seed %" PRIu64 " failed: %s\n", seed, result.failure);
-    else if (a->first == a->last)
+    else if (is_ok && a->first == a->last)
         printf("seed %" PRIu64 " passed, hash %016" PRIx64 "\n", seed, result.hash);
     sl_simulate_result_deinit(&result);
 }
@@ -382,6 +411,9 @@ print_totals(const struct totals *t)
     printf("calls: %" PRIu64 ", of which %" PRIu64 " failed; frames: %" PRIu64 " lost, %" PRIu64
            " doubled, %" PRIu64 " reordered; %" PRIu64 " messages refused\n",
            t->calls, t->failed_calls, t->lost, t->duplicates, t->reordered, t->refused);
+    printf("images: %" PRIu64 " fetched, %" PRIu64 " fetches failed; %" PRIu64
+           " bad chunks noticed, %" PRIu64 " not fetched again\n",
+           t->images, t->images_failed, t->images_bad, t->images_resumed);
     printf("%" PRIu64 " events in %.1f s of one core (%.1f s passed): %.0f a second, %.0f x real"
            " time; %" PRIu64 " lines of history checked\n",
            t->events, ran, (double)t->took_ns / 1e9, (double)t->events / ran, passed / ran,
