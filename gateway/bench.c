@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "gateway/bench_transfer.h"
 #include "runtime/buf.h"
 #include "runtime/json.h"
 
@@ -25,7 +26,7 @@ static const struct suite {
     {"actor_remote", "calls between actors of two processes, over ipc and tcp",
      sl_bench_actor_remote},
     {"recovery", "a head with 100,000 queued tasks, killed and started again", sl_bench_recovery},
-    {"model", "moving and mapping models", NULL},
+    {"model", "moving images of models between nodes", sl_bench_transfer},
     {"serve", "requests to replicas", NULL},
     {"scale", "from zero and to more replicas", NULL},
     {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},
