@@ -6,15 +6,6 @@
 #include "actors/rows.h"
 #include "runtime/random.h"
 
-static const struct sl_plan plans[] = {
-    {"free", "free", "free", "logical", {10, 10, 10, 10, 10}},
-    {"starter", "starter", "pro", "logical", {60, 60, 30, 10, 10}},
-    {"growth", "standard", "team", "logical", {600, 600, 300, 60, 60}},
-    {"scale", "premium", "enterprise", "process", {3000, 3000, 1500, 300, 300}},
-    {"enterprise", "platinum", "enterprise", "physical", {0}},
-    {"unlimited", "unlimited", "enterprise", "logical", {0}},
-};
-
 static const char *const permission_names[] = {"none",   "read",  "write",
                                                "delete", "admin", "operator"};
 
@@ -23,16 +14,6 @@ sl_permission_name(enum sl_permission p)
 {
     sl_assert((unsigned)p < SL_COUNT_OF(permission_names));
     return permission_names[p];
-}
-
-const struct sl_plan *
-sl_plan_lookup(struct sl_slice name)
-{
-    for (size_t i = 0; i < SL_COUNT_OF(plans); i++) {
-        if (sl_slice_is(name, plans[i].name) || sl_slice_is(name, plans[i].alias))
-            return &plans[i];
-    }
-    return NULL;
 }
 
 bool

@@ -10,6 +10,7 @@
 
 #include "gateway/identity.h"
 #include "gateway/keyring.h"
+#include "gateway/plan.h"
 #include "runtime/hash.h"
 #include "runtime/json.h"
 #include "runtime/store.h"
@@ -17,12 +18,6 @@
 #define SL_ADMIN_KEY_NAME  "admin-key"
 #define SL_OPERATOR_TENANT "operator"
 
-struct sl_plan {
-    const char *name, *alias, *account_type, *isolation;
-    uint32_t per_minute[5]; /* metadata data search upload compute; 0: no limit */
-};
-/* By name or alias; NULL: there is none. */
-const struct sl_plan *sl_plan_lookup(struct sl_slice name);
 bool sl_tenant_id_is_valid(struct sl_slice id);
 
 struct sl_tenant_new {

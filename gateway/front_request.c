@@ -329,6 +329,10 @@ admit(struct sl_request *request, const char *method)
             check_permission(call);
         if (!sl_call_has_failed(call))
             enter_tenant(request);
+        /* Before gigabytes are sent for nothing. */
+        if (!sl_call_has_failed(call) && (call->route->flags & SL_ROUTE_ENTERPRISE) &&
+            !sl_identity_is_enterprise(&call->who))
+            sl_call_fail(call, SL_API_FORBIDDEN, SL_IDENTITY_TIER_NEEDED);
     }
     if (!sl_call_has_failed(call))
         check_type(request);

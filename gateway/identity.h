@@ -39,6 +39,14 @@ sl_identity_may(const struct sl_identity *who, enum sl_permission wanted)
            (wanted != SL_PERMIT_OPERATOR && (who->permissions & SL_PERMIT_BIT(wanted)));
 }
 
+/* Custom models are for this tier alone. */
+#define SL_IDENTITY_TIER_NEEDED "Custom models require Enterprise tier"
+static inline bool
+sl_identity_is_enterprise(const struct sl_identity *who)
+{
+    return strcmp(who->account_type, "enterprise") == 0;
+}
+
 /* An operator acts in a tenant's place; what it may do stays the operator's. */
 static inline void
 sl_identity_enter(struct sl_identity *who, const struct sl_identity *tenant)

@@ -7,6 +7,7 @@
 #include "actors/extraction.h"
 #include "gateway/base64.h"
 #include "gateway/extractor_info.h"
+#include "gateway/model_builtin.h"
 #include "gateway/models.h"
 #include "gateway/retrieval.h"
 #include "runtime/alloc.h"
@@ -253,9 +254,10 @@ sl_api_inference(struct sl_call *call)
         return;
     }
     f->extraction = name.size > 0 ? extraction_by_name(call, name) : extraction_by_uri(call, uri);
-    if (!sl_json_has(f->extraction) && is_by_model)
+    bool is_refused = !sl_json_has(f->extraction) && sl_model_builtin_refuse(call, name);
+    if (!is_refused && !sl_json_has(f->extraction) && is_by_model)
         sl_call_fail(call, SL_API_BAD_REQUEST, "the model %.*s is unknown", SL_SLICE_FMT(name));
-    else if (!sl_json_has(f->extraction))
+    else if (!is_refused && !sl_json_has(f->extraction))
         sl_call_not_found(call, "model", name.size > 0 ? name : uri);
     if (!sl_json_has(f->extraction))
         return;
@@ -318,6 +320,8 @@ sl_api_embeddings(struct sl_call *call)
     struct sl_slice name = sl_member_text(call, call->body, "model");
     f->reply = reply_embeddings;
     f->extraction = extraction_by_name(call, name);
+    if (!sl_json_has(f->extraction) && sl_model_builtin_refuse(call, name))
+        return;
     if (!sl_json_has(f->extraction))
         sl_call_not_found(call, "model", name);
     else if (add_texts(call, f, sl_json_member(call->body, "input"), "body.input"))

@@ -46,13 +46,43 @@ sl_model_format(struct sl_slice name)
     return NULL;
 }
 
+struct sl_plan_limits
+sl_model_limits(struct sl_call *call)
+{
+    struct sl_plan_limits limits = {0};
+    struct sl_buf key = {0};
+    struct sl_slice row, plan = {0};
+    if (sl_txn_get(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT,
+                   sl_key(&key, 1, call->who.tenant_id), &row) == SL_OK)
+        plan = sl_member_text(call, sl_call_parse(call, row), "plan");
+    enum sl_err err = sl_plan_limits_read(call->gateway->plans, plan, &limits, NULL);
+    sl_buf_deinit(&key);
+    if (SL_BUG(err != SL_OK)) /* It was checked at the start. */
+        return (struct sl_plan_limits){0};
+    return limits;
+}
+
+/* The plan's, or fewer where the namespace's infrastructure says so. */
+static uint32_t
+models_max(struct sl_call *call, const char *namespace_id)
+{
+    uint32_t most = sl_model_limits(call).models_max;
+    uint64_t own = 0;
+    struct sl_resource namespace;
+    if (!sl_resource_lookup(call, &sl_kind_namespace, "", sl_slice_str(namespace_id), &namespace))
+        return most;
+    struct sl_json v =
+        sl_json_member(sl_json_member(namespace.row, "infrastructure"), "max_custom_models");
+    return sl_json_u64(v, &own) == SL_OK && own > 0 && own < most ? (uint32_t)own : most;
+}
+
 const char *
 sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m, enum sl_api_error *ret_error)
 {
     struct sl_resource model;
     struct sl_buf prefix = {0};
     struct sl_scan scan = {0};
-    uint32_t count = 0;
+    uint32_t count = 0, most;
     *ret_error = SL_API_CONFLICT;
     if (sl_model_find(call, m->namespace_id, sl_slice_str(m->model_id), &model))
         return "a model of this name and version exists";
@@ -63,7 +93,11 @@ sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m, enum sl_ap
     sl_scan_end(&scan);
     sl_buf_deinit(&prefix);
     *ret_error = SL_API_FORBIDDEN;
-    return count >= SL_MODELS_PER_NAMESPACE_MAX ? "there are as many models as there may be" : NULL;
+    most = models_max(call, m->namespace_id);
+    if (count < most)
+        return NULL;
+    return sl_call_format(call, "there are %u models here and the plan allows %u: delete one first",
+                          count, most);
 }
 
 /* name_version, dots to '_'; and the index name: the model's, in lower case. */

@@ -70,7 +70,8 @@ write_new(struct sl_call *call, const char *id, struct sl_jsonw *w)
     uint64_t expires_s = sl_upload_expires_s(call);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "upload_id", id);
-    sl_jsonw_member_str(w, "presigned_url", sl_upload_address(call, BUCKET, id, SIZE_BYTES_MAX));
+    uint64_t most = SL_MIN(SIZE_BYTES_MAX, sl_model_limits(call).archive_bytes_max);
+    sl_jsonw_member_str(w, "presigned_url", sl_upload_address(call, BUCKET, id, most));
     sl_jsonw_member_str(w, "s3_key",
                         sl_call_format(call, "%s/models/%s.tar.gz", call->who.organization_id, id));
     sl_jsonw_member_time(w, "expires_at", expires_s * 1000);

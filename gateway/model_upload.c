@@ -86,6 +86,12 @@ check_form(struct sl_call *call, struct upload *u)
     if (call->upload.blob[0] == '\0')
         return refuse(u, SL_API_INVALID, "body.file", "the part \"file\" is missing");
     m->hash = call->upload.blob;
+    uint64_t most = sl_model_limits(call).archive_bytes_max;
+    if (call->upload.size_bytes > most)
+        return refuse(u, SL_API_TOO_LARGE, NULL,
+                      sl_call_format(call, "the archive has %llu bytes and the plan allows %llu",
+                                     (unsigned long long)call->upload.size_bytes,
+                                     (unsigned long long)most));
     return check_resources(call, u);
 }
 

@@ -3,7 +3,7 @@
  * model_deploy.c. */
 #include "gateway/models.h"
 
-#include "extractors/text_hash.h"
+#include "gateway/model_builtin.h"
 #include "gateway/model_status.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
@@ -153,17 +153,35 @@ write_of_organization(struct sl_call *call, struct sl_json row)
     sl_jsonw_end(&call->out);
 }
 
-/* What makes vectors without weights, as a row: clients know four formats, and need one. */
-static struct sl_json
-built_in(struct sl_call *call)
+/* Has somebody uploaded a model of this id? */
+static bool
+is_stored(struct sl_call *call, const char *id)
 {
-    static const char row[] = "{\"model_id\":\"" SL_TEXT_HASH_INDEX "\",\"name\":\"text_hash\","
-                              "\"version\":\"1.0.0\",\"model_format\":\"safetensors\","
-                              "\"description\":\"Built in: words hashed to a vector\","
-                              "\"model_archive_url\":\"\",\"model_hash\":\"\",\"deployed\":true,"
-                              "\"created_at\":\"2026-01-01T00:00:00.000Z\","
-                              "\"updated_at\":\"2026-01-01T00:00:00.000Z\"}";
-    return sl_call_parse(call, sl_slice_str(row));
+    struct sl_scan scan = {0};
+    bool is_found = false;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, (struct sl_slice){0},
+                (struct sl_slice){0}, false, &scan);
+    while (!is_found && sl_scan_next(&scan))
+        is_found = sl_slice_is(sl_key_part(scan.key, 1), id);
+    sl_scan_end(&scan);
+    return is_found;
+}
+
+static void
+write_builtins(struct sl_call *call)
+{
+    for (uint32_t i = 0; i < sl_model_builtin_count(); i++) {
+        struct sl_json row = sl_model_builtin_row(call, i);
+        if (is_stored(call, sl_member_str(call, row, "model_id")))
+            continue;
+        sl_jsonw_object(&call->out);
+        write_openai_members(call, row);
+        sl_jsonw_member_value(&call->out, "available", sl_json_member(row, "available"));
+        if (sl_json_has(sl_json_member(row, "unavailable_reason")))
+            sl_jsonw_member_value(&call->out, "unavailable_reason",
+                                  sl_json_member(row, "unavailable_reason"));
+        sl_jsonw_end(&call->out);
+    }
 }
 
 void
@@ -173,7 +191,7 @@ sl_api_list_all_models(struct sl_call *call)
     sl_jsonw_member_str(&call->out, "object", "list");
     sl_jsonw_name(&call->out, "data");
     sl_jsonw_array(&call->out);
-    write_openai(call, built_in(call));
+    write_builtins(call);
     (void)each_model(call, NULL, write_openai);
     sl_jsonw_end(&call->out);
     sl_jsonw_member_bool(&call->out, "success", true);
@@ -227,8 +245,10 @@ sl_api_get_any_model(struct sl_call *call)
 {
     struct sl_resource model;
     const char *namespace_id;
-    if (sl_slice_is(call->params[0], SL_TEXT_HASH_INDEX))
-        write_both(call, built_in(call));
+    const char *id = sl_call_identifier(call, call->params[0]);
+    uint32_t builtin = sl_model_builtin_find(call->params[0]);
+    if (builtin < sl_model_builtin_count() && !is_stored(call, id))
+        write_both(call, sl_model_builtin_row(call, builtin));
     else if (find_any(call, &namespace_id, &model))
         write_both(call, model.row);
 }

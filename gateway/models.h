@@ -12,12 +12,12 @@
 
 #include "gateway/call.h"
 #include "gateway/model_resources.h"
+#include "gateway/plan.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
 #include "runtime/time.h"
 
-#define SL_MODELS_PER_NAMESPACE_MAX 50
-#define SL_MODELS_ORGANIZATION      "organization" /* No id of a namespace. */
+#define SL_MODELS_ORGANIZATION "organization" /* No id of a namespace. */
 
 /* False: there is none; the call does not fail. */
 bool sl_model_find(struct sl_call *call, const char *namespace_id, struct sl_slice id,
@@ -37,6 +37,8 @@ struct sl_model_new {
 bool sl_model_name_is_good(struct sl_slice name);
 bool sl_model_version_is_good(struct sl_slice version);
 const char *sl_model_format(struct sl_slice name); /* NULL: unknown. */
+/* Of the caller's plan. */
+struct sl_plan_limits sl_model_limits(struct sl_call *call);
 /* 403 and 409 as a text: what forbids another model of this name there; NULL: nothing does. */
 const char *sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m,
                               enum sl_api_error *ret_error);

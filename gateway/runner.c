@@ -78,9 +78,8 @@ resolve_namespace(struct sl_call *call)
 static void
 check_plan(struct sl_call *call)
 {
-    if ((call->route->flags & SL_ROUTE_ENTERPRISE) &&
-        strcmp(call->who.account_type, "enterprise") != 0)
-        sl_call_fail(call, SL_API_FORBIDDEN, "this needs the enterprise plan");
+    if ((call->route->flags & SL_ROUTE_ENTERPRISE) && !sl_identity_is_enterprise(&call->who))
+        sl_call_fail(call, SL_API_FORBIDDEN, SL_IDENTITY_TIER_NEEDED);
 }
 
 static void

@@ -248,6 +248,7 @@ open_gateway(struct up *u)
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
                                      .sources = source_rules(u),
+                                     .plans = sl_config_string(u->options.config, SL_UP_plans),
                                      .unpack_program = "/proc/self/exe"};
     char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
     sl_extractor_infos_install(plugins, u->gateway.unpack_program);

@@ -11,6 +11,7 @@
 #include "actors/labels.h"
 #include "actors/node_groups.h"
 #include "gateway/verb_options.h"
+#include "gateway/plan.h"
 #include "runtime/alloc.h"
 
 static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
@@ -129,6 +130,9 @@ check_maps(const struct sl_config *config, char **ret_error)
     if (err != SL_OK)
         return err;
     sl_json_destroy(&asked);
+    err = sl_plans_check(sl_config_string(config, SL_UP_plans), ret_error);
+    if (err != SL_OK)
+        return err;
     return sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, ret_error);
 }
 

@@ -193,11 +193,28 @@ def retrievers(client):
 def models(client):
     with lib.check("the built-in model is listed and shown, for both kinds of clients"):
         listed = client.get("/v1/models").expect(200)
-        lib.equal([item["id"] for item in listed["data"]], ["text_hash_v1"])
+        lib.equal([item["id"] for item in listed["data"] if item["available"]],
+                  ["text_hash_v1"])
         lib.equal(listed["models"], [])
         shown = client.get("/v1/models/text_hash_v1").expect(200)
         lib.equal((shown["object"], shown["model"]["model_id"]), ("model", "text_hash_v1"))
         client.call("DELETE", "/v1/models/text_hash_v1").expect(404)
+    with lib.check("models of the public catalogue that cannot run here are listed, with the reason"):
+        absent = {item["id"]: item["unavailable_reason"] for item in listed["data"]
+                  if not item["available"]}
+        lib.equal(sorted(absent), sorted((
+            "multilingual-e5-large-instruct", "gte-modernbert-base", "clip_vit_l_14", "splade_v1",
+            "colbertv2", "bge-reranker-v2-m3", "cross-encoder", "gpt-4", "claude-3-opus",
+            "gemini-pro", "whisper_large_v3_turbo", "pyannote-segmentation")))
+        for model, reason in absent.items():
+            assert len(reason) > 40, (model, reason)
+            shown = client.get(f"/v1/models/{model}").expect(200)["model"]
+            lib.equal((shown["available"], shown["deployed"], shown["unavailable_reason"]),
+                      (False, False, reason))
+            for path, body in (("inference", {"inputs": {"text": "tea"}}),
+                               ("embeddings", {"input": "tea"})):
+                error = client.post(f"/v1/{path}", {"model": model, **body}).expect(422)["error"]
+                assert reason in error["message"], error
     with lib.check("an inference says how near a cached one may be, from 0 to 1"):
         body = {"feature_uri": URI, "inputs": {"text": "tea"}}
         client.post("/v1/inference", {**body, "cache_delta": 0.5}).expect(200)
