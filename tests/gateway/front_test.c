@@ -141,7 +141,7 @@ add_key(char *ret_secret, const struct sl_identity *who)
 static void
 setup(void)
 {
-    struct sl_identity acme = {.tenant_id = "acme", .scope = {1}, .permissions = 0xffff};
+    struct sl_identity acme = {{1}, 0xffff, .tenant_id = "acme", .account_type = "enterprise"};
     struct sl_identity operator= {.tenant_id = "op", .scope = {2}, .is_operator = true};
     struct sl_identity blind = {.tenant_id = "acme",
                                 .permissions = SL_PERMIT_BIT(SL_PERMIT_DELETE)};

@@ -199,7 +199,7 @@ def models(client):
         shown = client.get("/v1/models/text_hash_v1").expect(200)
         lib.equal((shown["object"], shown["model"]["model_id"]), ("model", "text_hash_v1"))
         client.call("DELETE", "/v1/models/text_hash_v1").expect(404)
-    with lib.check("models of the public catalogue that cannot run here are listed, with the reason"):
+    with lib.check("models of the catalogue that cannot run here are listed, with the reason"):
         absent = {item["id"]: item["unavailable_reason"] for item in listed["data"]
                   if not item["available"]}
         lib.equal(sorted(absent), sorted((

@@ -46,6 +46,9 @@ def check_names(case):
     with lib.check("a format that the archive is not: 422, with the file it lacks"):
         refused(case.upload(name="wrong", model_format="huggingface"), 422, "ValidationError",
                 "config.json")
+        for other in ("onnx", "pytorch"):
+            refused(case.upload(name="wrong", model_format=other), 422, "ValidationError",
+                    f"declared as {other}", "safetensors")
         refused(case.upload(name="wrong", model_format="tensorflow"), 422, "ValidationError",
                 "safetensors, huggingface, onnx or pytorch")
     with lib.check("a version that exists: 409; another version: 200"):
@@ -61,9 +64,9 @@ def check_names(case):
         lib.equal(case.client.post(confirm, {"etag": etag}).expect(200)["success"], True)
 
 
-def open_uploads(server):
-    """Files under way that have no name yet."""
-    count = 0
+def under_way(server):
+    """Files of uploads, those that have no name yet too."""
+    count = len(left_files(server))
     for pid in server.pids():
         with contextlib.suppress(OSError):
             for fd in os.listdir(f"/proc/{pid}/fd"):
@@ -76,9 +79,9 @@ def open_uploads(server):
 def begin_upload(case, size, sent):
     """A form of `size` bytes of which `sent` are sent."""
     head = (f"POST {case.path} HTTP/1.1\r\nHost: sluice\r\nAuthorization: Bearer "
-            f"{case.client.key}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            f"{case.client.key}\r\nContent-Type: multipart/form-data; boundary=limit\r\n"
             f"Content-Length: {size}\r\n\r\n").encode()
-    body = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="m.tar.gz"\r\n\r\n'
+    body = (b'--limit\r\nContent-Disposition: form-data; name="file"; filename="m.tar.gz"\r\n\r\n'
             + bytes(sent))
     link = socket.create_connection(("127.0.0.1", case.server.port), 20)
     link.sendall(head + body)
@@ -89,14 +92,13 @@ def check_truncated(case):
     with lib.check("an upload that ends before its length: nothing of it is kept"):
         before = case.client.get(case.path).expect(200)["total"]
         with begin_upload(case, 8 * MIB, 3 * MIB):
-            lib.wait_until("it is being received", lambda: open_uploads(case.server) == 1)
-        lib.wait_until("it is gone", lambda: open_uploads(case.server) == 0)
+            lib.wait_until("it is being received", lambda: under_way(case.server) > 0)
+        lib.wait_until("it is gone", lambda: under_way(case.server) == 0)
         with begin_upload(case, 8 * MIB, 3 * MIB) as link:
             link.shutdown(socket.SHUT_WR)
             answer = link.recv(4096)
             assert not answer or b" 4" in answer.split(b"\r\n")[0], answer
-        lib.wait_until("it is gone", lambda: open_uploads(case.server) == 0)
-        lib.equal(left_files(case.server), [])
+        lib.wait_until("it is gone", lambda: under_way(case.server) == 0)
         lib.equal(case.client.get(case.path).expect(200)["total"], before)
     with lib.check("an archive that is cut short: 422"):
         refused(case.upload(archives.GOOD[:-20], name="cut"), 422, "ValidationError")

@@ -54,13 +54,43 @@ class Case:
     def directory(self, model):
         """Where the server keeps its files."""
         for folder, names, _ in os.walk(os.path.join(self.server.data, "models")):
-            if model in names and os.path.basename(folder) == self.space:
-                return os.path.join(folder, model)
+            for name in names:
+                if name.startswith(f"{model}.") and os.path.basename(folder) == self.space:
+                    return os.path.join(folder, name)
         raise AssertionError(f"no files of {model}")
 
 
 def states(model):
     return [change["status"] for change in model["status_history"]]
+
+
+def check_names(case):
+    with lib.check("an upload answers with id, endpoint and archive; details have the rest"):
+        assert case.space.startswith("ns_") and case.client.key.startswith("sk_")
+        done = case.upload(name="my-embedding-model", framework="pytorch",
+                           task_type="classification").expect(200)
+        model = "my-embedding-model_1_0_0"
+        lib.equal(done, {"success": True, "model_id": model, "deployment_status": "pending",
+                         "endpoint": f"/models/{case.space}/{model}",
+                         "model_archive_url": f"s3://sluice-models/{case.space}/{model}.tar.gz"})
+        shown = case.show(model)
+        lib.equal((shown["framework"], shown["task_type"], shown["model_format"],
+                   shown["namespace_id"]),
+                  ("pytorch", "classification", "safetensors", case.space))
+        lib.equal(len(shown["model_hash"]), 64)
+        done = case.verb(model, "deploy").expect(200)
+        lib.equal((done["success"], done["namespace_id"]), (True, case.space))
+        assert model in done["message"], done
+        listed = case.client.get(case.path).expect(200)
+        lib.equal((listed["success"], listed["total"], listed["namespace_id"]),
+                  (True, 1, case.space))
+        item = listed["models"][0]
+        lib.equal((item["model_id"], item["name"], item["version"], item["deployed"]),
+                  (model, "my-embedding-model", "1.0.0", True))
+        assert item["created_at"].endswith("Z"), item
+        gone = case.client.call("DELETE", f"{case.path}/{model}").expect(200)
+        lib.equal((gone["success"], gone["model_id"]), (True, model))
+        lib.wait_until("its memory is free", lambda: memory_files(case.server) == 0)
 
 
 def check_states(case):
@@ -263,6 +293,7 @@ def main():
         file.flush()
         server = lib.Server(config=file.name).start()
         case = Case(server, "life")
+        check_names(case)
         check_states(case)
         check_evict(case)
         check_evict_in_use(case)

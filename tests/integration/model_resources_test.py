@@ -32,6 +32,13 @@ def check_upload(case):
         case.upload(name="light", num_cpus="0.5", memory_gb="2.0").expect(200)
         lib.equal(requirements(case, "light_1_0_0"),
                   {"num_cpus": 0.5, "num_gpus": 0, "memory": 2 << 30})
+    with lib.check("needs of every size in range are kept"):
+        for number, (cpus, gpus, memory) in enumerate((
+                (1, 1, 8.0), (1, 0, 2.0), (1, 1, 16.0), (0.1, 8, 0.5), (64, 0, 1024))):
+            model = case.upload(name=f"size{number}", version="2.0.0", num_cpus=cpus,
+                                num_gpus=gpus, memory_gb=memory).expect(200)["model_id"]
+            lib.equal(requirements(case, model), {"num_cpus": cpus, "num_gpus": gpus,
+                                                  "memory": int(memory * (1 << 30))})
     with lib.check("what no node has is refused, by the name of the field"):
         for name, value in (("num_cpus", "0.05"), ("num_cpus", "65"), ("num_cpus", "many"),
                             ("num_gpus", "9"), ("num_gpus", "-1"), ("num_gpus", "0.5"),

@@ -152,6 +152,8 @@ class MoreSteps:
                   [("probe_1_0_0", True)])
         anywhere = ok(mixpeek.ModelsApi(self.api).get_model, made.model_id)
         lib.equal(anywhere.model.model_hash, shown.model_hash)
+        again = ok(api.deploy_model_namespaces, self.space, made.model_id)
+        lib.equal((done.cached, again.cached), (False, True))
         gone = ok(api.delete_model_namespaces, self.space, made.model_id)
         lib.equal((gone.success, gone.model_id), (True, made.model_id))
 
@@ -171,6 +173,8 @@ class MoreSteps:
                   [("shared_1_0_0", "passed")])
         enabled = ok(spaces.enable_org_model_namespaces, self.space, done.model_id)
         lib.equal((enabled.success, enabled.deployment_status), (True, "skipped"))
+        done = ok(spaces.deploy_model_namespaces, self.space, done.model_id)
+        lib.equal((done.deployment_status, done.cached), ("deployed", False))
         available = ok(spaces.list_available_org_models_namespaces, self.space).models
         lib.equal([(item.model_id, item.enabled_in_namespace) for item in available],
                   [("shared_1_0_0", True)])
