@@ -8,7 +8,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "gateway/bench_transfer.h"
 #include "runtime/buf.h"
 #include "runtime/json.h"
 
@@ -20,13 +19,13 @@ static const struct suite {
     {"encoder", "texts through the encoder, against the machine's matrix product",
      sl_bench_encoder},
     {"queue", "the queue in memory and with its log", sl_bench_queue},
-    {"object-store", "objects in shared memory, vector search, attaching a model",
-     sl_bench_object_store},
+    {"object-store", "objects in shared memory, vector search", sl_bench_object_store},
     {"actor", "messages and calls between actors, their creation and memory", sl_bench_actor},
     {"actor_remote", "calls between actors of two processes, over ipc and tcp",
      sl_bench_actor_remote},
     {"recovery", "a head with 100,000 queued tasks, killed and started again", sl_bench_recovery},
-    {"model", "moving images of models between nodes", sl_bench_transfer},
+    {"model", "attaching, sharing and moving models, what deploying leaves behind",
+     sl_bench_models},
     {"serve", "requests to replicas", NULL},
     {"scale", "from zero and to more replicas", NULL},
     {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},

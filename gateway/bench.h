@@ -51,6 +51,7 @@ bool sl_bench_ingest(const struct sl_bench *bench);
 bool sl_bench_encoder(const struct sl_bench *bench);
 bool sl_bench_queue(const struct sl_bench *bench);
 bool sl_bench_object_store(const struct sl_bench *bench);
+bool sl_bench_models(const struct sl_bench *bench);
 bool sl_bench_actor(const struct sl_bench *bench);
 bool sl_bench_actor_remote(const struct sl_bench *bench);
 bool sl_bench_recovery(const struct sl_bench *bench);

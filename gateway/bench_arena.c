@@ -261,16 +261,16 @@ run_gets(struct rig *rig)
     struct answer alone, beside;
     if (!ask_reader(rig, false, &alone))
         return false;
-    show(rig, "object.get.p50", "ns", alone.get_ns, 100);
+    show(rig, "object_store.get.p50", "ns", alone.get_ns, 100);
     if (alone.holds_ms == 0 || alone.attach_ms == 0)
         return sl_bench_fail("the reader could not hold or attach what it is to");
-    show(rig, "object.hold_10000", "ms", alone.holds_ms, 2);
-    show(rig, rig->bench->is_quick ? "object.attach_64_mib" : "object.attach_1_gib", "ms",
-         alone.attach_ms, 1);
-    show(rig, "object.attach_first_byte", "us", alone.first_us, 100);
+    show(rig, "object_store.hold_10000", "ms", alone.holds_ms, 2);
+    show(rig, rig->bench->is_quick ? "object_store.attach_64_mib" : "object_store.attach_1_gib",
+         "ms", alone.attach_ms, 1);
+    show(rig, "object_store.attach_first_byte", "us", alone.first_us, 100);
     if (!ask_reader(rig, true, &beside))
         return false;
-    show(rig, "object.get_beside_writer.p50", "ns", beside.get_ns, 100);
+    show(rig, "object_store.get_beside_writer.p50", "ns", beside.get_ns, 100);
     return true;
 }
 
@@ -283,13 +283,13 @@ run_puts(struct rig *rig)
         !time_puts(rig, &(struct puts){4096, 20001, true}, &small_full) ||
         !time_puts(rig, &(struct puts){SL_MIB, large_rounds, true}, &middle))
         return false;
-    show(rig, "object.put_4k.p50", "us", small.put_us, 1);
-    show(rig, "object.copy_4k.p50", "us", small.copy_us, 0);
-    show(rig, "object.put_4k_full.p50", "us", small_full.put_us, 0);
-    show(rig, "object.put_1m.p50", "us", middle.put_us, 0);
-    show(rig, "object.copy_1m.p50", "us", middle.copy_us, 0);
+    show(rig, "object_store.put_4k.p50", "ns", small.put_us * 1e3, 1000);
+    show(rig, "object_store.copy_4k.p50", "ns", small.copy_us * 1e3, 0);
+    show(rig, "object_store.put_4k_full.p50", "ns", small_full.put_us * 1e3, 0);
+    show(rig, "object_store.put_1m.p50", "us", middle.put_us, 0);
+    show(rig, "object_store.copy_1m.p50", "us", middle.copy_us, 0);
     sl_bench_show(rig->bench,
-                  &(struct sl_bench_figure){.name = "object.put_1m.of_copy",
+                  &(struct sl_bench_figure){.name = "object_store.put_1m_ratio",
                                             .unit = "ratio",
                                             .goal = SL_BENCH_AT_LEAST,
                                             .target = 0.9,
@@ -326,7 +326,7 @@ make_large(struct rig *rig)
     uint64_t start_ns = sl_time_mono_ns();
     if (sl_large_create(size, &rig->large) != SL_OK)
         return sl_bench_fail("there is no memory for a large object");
-    show(rig, "object.large_create", "ms/GiB",
+    show(rig, "object_store.large_create", "ms/GiB",
          (double)(sl_time_mono_ns() - start_ns) / 1e6 * (double)SL_GIB / (double)size, 0);
     return sl_large_seal(&rig->large) == SL_OK || sl_bench_fail("it cannot be sealed");
 }
@@ -341,7 +341,8 @@ sl_bench_arena(const struct sl_bench *bench)
                                               .pins_max = 16384};
     struct rig rig = {.bench = bench, .large = SL_SHARED_NONE};
     rig.ids = sl_alloc(MANY * sizeof(*rig.ids));
-    rig.source = sl_zalloc(SL_MIB);
+    rig.source = sl_alloc(SL_MIB);
+    memset(rig.source, 0x5a, SL_MIB); /* Memory of its own, not the one page of zeroes. */
     bool is_ok = (sl_object_arena_create(&options, &rig.arena) == SL_OK && fill_arena(&rig)) ||
                  sl_bench_fail("the arena cannot be filled");
     is_ok = is_ok && make_large(&rig) && run_gets(&rig) && run_puts(&rig);

@@ -70,6 +70,17 @@ list_tensors(struct model *m)
         add_layer(m, i);
 }
 
+/* One tensor a layer, each as large as the other. */
+static void
+list_layers(struct model *m, const struct sl_bench_weights *weights)
+{
+    char name[80];
+    for (uint32_t i = 0; i < weights->tensors_count; i++) {
+        (void)snprintf(name, sizeof(name), "layer.%u.weight", i);
+        add(m, name, weights->rows, weights->columns);
+    }
+}
+
 static uint64_t
 values_count(const struct tensor *t)
 {
@@ -156,25 +167,34 @@ write_vocabulary(const char *directory)
 }
 
 static bool
-write_weights(const char *directory)
+write_weights(const char *directory, const struct model *m)
 {
-    struct model m = {0};
     struct sl_random random;
     FILE *file = create_file(directory, "model.safetensors");
     if (file == NULL)
         return false;
-    list_tensors(&m);
     sl_random_seed(&random, 6);
-    write_header(&m, file);
-    for (uint32_t i = 0; i < m.count; i++)
-        write_values(&m.tensors[i], &random, file);
+    write_header(m, file);
+    for (uint32_t i = 0; i < m->count; i++)
+        write_values(&m->tensors[i], &random, file);
     return close_file(file);
+}
+
+bool
+sl_bench_weights_write(const struct sl_bench_weights *weights, const char *directory)
+{
+    struct model m = {0};
+    list_layers(&m, weights);
+    return write_weights(directory, &m) ||
+           sl_bench_fail("weights cannot be written to %s", directory);
 }
 
 static bool
 write_model(const char *directory)
 {
     char config[512];
+    struct model m = {0};
+    list_tensors(&m);
     (void)snprintf(config, sizeof(config),
                    "{\"architectures\":[\"BertModel\"],\"model_type\":\"bert\",\"hidden_size\":%d,"
                    "\"num_hidden_layers\":%d,\"num_attention_heads\":12,\"intermediate_size\":%d,"
@@ -186,28 +206,36 @@ write_model(const char *directory)
                       "[{\"type\":\"sentence_transformers.models.Transformer\"},"
                       "{\"type\":\"sentence_transformers.models.Pooling\"},"
                       "{\"type\":\"sentence_transformers.models.Normalize\"}]") &&
-           write_vocabulary(directory) && write_weights(directory);
+           write_vocabulary(directory) && write_weights(directory, &m);
+}
+
+int
+sl_bench_model_deploy(const char *directory, double *ret_build_ms)
+{
+    struct sl_cause cause = {0};
+    int fd = -1, at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t start_ns = sl_time_mono_ns();
+    if (at < 0)
+        (void)sl_bench_fail("%s cannot be opened", directory);
+    else if (sl_model_build(at, NULL, &fd, &cause) != SL_OK)
+        (void)sl_bench_fail("build: %s", cause.text);
+    *ret_build_ms = (double)(sl_time_mono_ns() - start_ns) / 1e6;
+    if (at >= 0)
+        (void)close(at);
+    return fd;
 }
 
 int
 sl_bench_model_build(const struct sl_bench *bench, double *ret_build_ms)
 {
-    struct sl_cause cause = {0};
     char *directory = sl_bench_directory_make(bench);
     int fd = -1;
     if (directory == NULL)
         return -1;
-    int at = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (at < 0 || !write_model(directory)) {
+    if (write_model(directory))
+        fd = sl_bench_model_deploy(directory, ret_build_ms);
+    else
         (void)sl_bench_fail("the model cannot be written below %s", directory);
-    } else {
-        uint64_t start_ns = sl_time_mono_ns();
-        if (sl_model_build(at, NULL, &fd, &cause) != SL_OK)
-            (void)sl_bench_fail("build: %s", cause.text);
-        *ret_build_ms = (double)(sl_time_mono_ns() - start_ns) / 1e6;
-    }
-    if (at >= 0)
-        (void)close(at);
     sl_bench_directory_remove(&directory);
     return fd;
 }

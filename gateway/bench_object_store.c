@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The suite `object-store`: objects of an arena, exact search over vectors, at the rate the machine
- * reads them, and what a replica waits for when it attaches a model.
+ * The suite `object-store`: objects of an arena and those of processes, and exact search over
+ * vectors, at the rate the machine reads them.
  */
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "gateway/bench.h"
 #include "gateway/bench_arena.h"
-#include "gateway/bench_directory.h"
-#include "gateway/bench_model.h"
-#include "object-store/model.h"
 #include "object-store/vectors.h"
 #include "runtime/alloc.h"
 #include "runtime/random.h"
@@ -19,7 +12,6 @@
 
 #define DIMENSIONS 384u
 #define SEARCHES   21u
-#define ATTACHES   101u
 #define HITS       10u
 
 static void
@@ -81,44 +73,8 @@ run_vectors(const struct sl_bench *bench)
     return true;
 }
 
-static bool
-time_attach(int fd, double *ret_ms)
-{
-    struct sl_model *model = NULL;
-    struct sl_cause cause = {0};
-    uint64_t start_ns = sl_time_mono_ns();
-    enum sl_err err = sl_model_attach(fd, &model, &cause);
-    *ret_ms = (double)(sl_time_mono_ns() - start_ns) / 1e6;
-    sl_model_destroy(&model);
-    return err == SL_OK || sl_bench_fail("attach: %s", cause.text);
-}
-
-static bool
-run_model(const struct sl_bench *bench)
-{
-    double ms[ATTACHES], build_ms = 0;
-    int fd = sl_bench_model_build(bench, &build_ms);
-    bool is_ok = fd >= 0;
-    for (uint32_t i = 0; is_ok && i < ATTACHES; i++)
-        is_ok = time_attach(fd, &ms[i]);
-    if (fd >= 0)
-        (void)close(fd);
-    if (!is_ok)
-        return false;
-    sl_bench_show(bench, &(struct sl_bench_figure){.name = "model.build_minilm",
-                                                   .unit = "ms",
-                                                   .value = build_ms,
-                                                   .note = SL_BENCH_MODEL_NOTE});
-    sl_bench_show(bench, &(struct sl_bench_figure){.name = "model.attach_minilm.p50",
-                                                   .unit = "ms",
-                                                   .value = sl_bench_median(ms, ATTACHES),
-                                                   .note = SL_BENCH_MODEL_NOTE});
-    return true;
-}
-
 bool
 sl_bench_object_store(const struct sl_bench *bench)
 {
-    return sl_bench_arena(bench) && sl_bench_objects(bench) && run_vectors(bench) &&
-           run_model(bench);
+    return sl_bench_arena(bench) && sl_bench_objects(bench) && run_vectors(bench);
 }

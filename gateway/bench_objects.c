@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Objects from another process that has nothing but its socket: what it takes to hand one over in a
- * ring, and what a put takes until the store has answered, by bytes in the message and by a sealed
- * file that changes hands.
+ * Objects from another process that has nothing but its socket: small ones, handed over in a ring,
+ * put until the store has answered, and got from the arena; arrays of 100 MB and 1 GiB, each copied
+ * once from the process's own memory into a file of its own, which is sealed and changes hands; and
+ * got, that is mapped. Arrays are removed before the next one is put, outside the clock.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,12 +16,25 @@
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
-#define TENANT     7u
-#define TIMEOUT_NS (20 * SL_SECOND_NS)
-#define LARGE      (32 * SL_MIB)
+#define TENANT      7u
+#define TIMEOUT_NS  (20 * SL_SECOND_NS)
+#define PUTS        2001u
+#define BATCH       100u
+#define BATCHES     1001u
+#define RESIDENT    1000u /* Of each small size, that gets go through. */
+#define NODE_BYTES  (3 * SL_GIB)
+#define LARGES      2u
+#define FIRST_HAND  1u
+#define FIRST_PUT   1000000u
+#define FIRST_LARGE 2000000u
 
+static const uint64_t large_bytes[LARGES] = {100000000, SL_GIB};
+
+/* All of one client; 0: it failed. */
 struct answer {
-    double hand_us, put_us, large_ms; /* 0: it failed. */
+    double hand_us[2], put_us[2], get_ns[2]; /* Of 100 and 4,096 bytes. */
+    double large_put_ns[LARGES], large_get_ns[LARGES];
+    double copy_ns[LARGES], fresh_ns[LARGES]; /* Into touched memory, and into a new file. */
 };
 
 static struct sl_object_id
@@ -30,43 +45,166 @@ id_of(uint64_t number)
                                  .key = {number, number * UINT64_C(0x9e3779b97f4a7c15)}};
 }
 
+/* ---- small ones ---------------------------------------------------------------------------- */
+
 typedef enum sl_err put_fn(struct sl_object_client *c, const struct sl_object_id *id,
                            struct sl_slice bytes, uint64_t rebuild_ns);
 
-/* Nanoseconds of the median put of objects that are new; 0: one failed. */
+/* The median put of objects that are new. */
 static double
-puts_ns(put_fn *put, struct sl_object_client *c, uint64_t first, struct sl_slice bytes,
-        uint32_t rounds)
+puts_us(put_fn *put, struct sl_object_client *c, uint64_t first, struct sl_slice bytes)
 {
-    double *ns = sl_alloc(rounds * sizeof(*ns));
-    bool is_ok = true;
-    for (uint32_t i = 0; is_ok && i < rounds; i++) {
+    static double us[PUTS];
+    for (uint32_t i = 0; i < PUTS; i++) {
         struct sl_object_id id = id_of(first + i);
         uint64_t start_ns = sl_time_mono_ns();
-        is_ok = put(c, &id, bytes, 1000) == SL_OK;
-        ns[i] = (double)(sl_time_mono_ns() - start_ns);
+        if (put(c, &id, bytes, 1000) != SL_OK)
+            return 0;
+        us[i] = (double)(sl_time_mono_ns() - start_ns) / 1e3;
     }
-    double median = is_ok ? sl_bench_median(ns, rounds) : 0;
-    sl_free(ns);
-    return median;
+    return sl_bench_median(us, PUTS);
 }
 
-static void
-measure_puts(int fd, int to)
+/* Get, look at a byte, release: BATCH at a time. */
+static double
+gets_ns(struct sl_object_client *c, uint64_t first)
+{
+    static double ns[BATCHES];
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        uint64_t start_ns = sl_time_mono_ns();
+        for (uint64_t k = 0; k < BATCH; k++) {
+            struct sl_object_id id = id_of(first + (i * BATCH + k) * 7919 % RESIDENT);
+            struct sl_object_ref ref;
+            if (sl_object_client_get(c, &id, &ref) != SL_OK)
+                return 0;
+            sum += ref.bytes.data[0];
+            sl_object_client_release(c, &ref);
+        }
+        ns[i] = (double)(sl_time_mono_ns() - start_ns) / BATCH;
+    }
+    return sum == 0 ? 0 : sl_bench_median(ns, BATCHES);
+}
+
+/* ---- arrays -------------------------------------------------------------------------------- */
+
+/* One round: put, get, remove. */
+static bool
+put_and_get(struct sl_object_client *c, uint64_t number, struct sl_slice bytes, double ret_ns[2])
+{
+    struct sl_object_id id = id_of(FIRST_LARGE + number);
+    struct sl_object_ref ref;
+    uint64_t start_ns = sl_time_mono_ns();
+    if (sl_object_client_put(c, &id, bytes, 1000) != SL_OK)
+        return false;
+    uint64_t put_ns = sl_time_mono_ns();
+    if (sl_object_client_get(c, &id, &ref) != SL_OK)
+        return false;
+    bool is_same = ref.bytes.size == bytes.size && ref.bytes.data[0] == bytes.data[0];
+    ret_ns[0] = (double)(put_ns - start_ns);
+    ret_ns[1] = (double)(sl_time_mono_ns() - put_ns);
+    is_same = is_same && memcmp(ref.bytes.data, bytes.data, bytes.size) == 0;
+    sl_object_client_release(c, &ref);
+    return is_same && sl_object_client_delete(c, &id) == SL_OK;
+}
+
+/* What a put cannot be much faster than, as long as it gives an object memory of its own. */
+static double
+fresh_copy_ns(struct sl_slice bytes)
+{
+    uint64_t start_ns = sl_time_mono_ns();
+    int fd = memfd_create("sluice-bench", MFD_CLOEXEC);
+    void *to = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, (off_t)bytes.size) == 0)
+        to = mmap(NULL, bytes.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (to != MAP_FAILED)
+        memcpy(to, bytes.data, bytes.size);
+    double ns = to == MAP_FAILED ? 0 : (double)(sl_time_mono_ns() - start_ns);
+    if (to != MAP_FAILED)
+        (void)munmap(to, bytes.size);
+    if (fd >= 0)
+        (void)close(fd);
+    return ns;
+}
+
+static bool
+arrays_ns(struct sl_object_client *c, const struct sl_bench *bench, uint32_t which,
+          const uint8_t *source, struct answer *answer)
+{
+    enum { ROUNDS = 11 };
+    double put_ns[ROUNDS], get_ns[ROUNDS], copy_ns[ROUNDS], fresh_ns[ROUNDS];
+    uint32_t rounds = which == 0 ? (bench->is_quick ? 3 : ROUNDS) : (bench->is_quick ? 1 : 5);
+    uint64_t size = large_bytes[which];
+    uint8_t *beside = sl_alloc(size);
+    memset(beside, 1, size);
+    for (uint32_t i = 0; i < rounds; i++) {
+        double ns[2];
+        if (!put_and_get(c, which * 1000 + i, sl_slice(source, size), ns) ||
+            (fresh_ns[i] = fresh_copy_ns(sl_slice(source, size))) == 0) {
+            sl_free(beside);
+            return false;
+        }
+        put_ns[i] = ns[0];
+        get_ns[i] = ns[1];
+        uint64_t start_ns = sl_time_mono_ns();
+        memcpy(beside, source, size);
+        copy_ns[i] = (double)(sl_time_mono_ns() - start_ns);
+    }
+    answer->large_put_ns[which] = sl_bench_median(put_ns, rounds);
+    answer->large_get_ns[which] = sl_bench_median(get_ns, rounds);
+    answer->copy_ns[which] = sl_bench_median(copy_ns, rounds);
+    answer->fresh_ns[which] = sl_bench_median(fresh_ns, rounds);
+    bool is_copied = beside[size - 1] == source[size - 1];
+    sl_free(beside);
+    return is_copied;
+}
+
+/* ---- both processes ------------------------------------------------------------------------ */
+
+SL_NORETURN static void
+be_client(const struct sl_bench *bench, int fd, int to)
 {
     struct sl_object_client *c = sl_object_client_create(fd, TENANT, TIMEOUT_NS);
-    uint8_t *bytes = sl_zalloc(LARGE);
-    struct answer answer = {
-        .hand_us = puts_ns(sl_object_client_hand, c, 1, sl_slice(bytes, 4096), 5001) / 1e3,
-        .put_us = puts_ns(sl_object_client_put, c, 100000, sl_slice(bytes, 4096), 5001) / 1e3,
-        .large_ms = puts_ns(sl_object_client_put, c, 1000000, sl_slice(bytes, LARGE), 7) / 1e6,
-    };
-    _exit(write(to, &answer, sizeof(answer)) == sizeof(answer) ? 0 : 1);
+    uint8_t *bytes = sl_alloc(SL_GIB);
+    memset(bytes, 0x5a, SL_GIB); /* Memory of its own, not the one page of zeroes many times. */
+    struct answer a = {0};
+    bool is_ok = true;
+    for (uint32_t i = 0; is_ok && i < 2; i++) {
+        struct sl_slice small = sl_slice(bytes, i == 0 ? 100 : 4096);
+        a.hand_us[i] = puts_us(sl_object_client_hand, c, FIRST_HAND + i * 10000, small);
+        a.put_us[i] = puts_us(sl_object_client_put, c, FIRST_PUT + i * 10000, small);
+        a.get_ns[i] = gets_ns(c, FIRST_PUT + i * 10000);
+        is_ok = a.hand_us[i] > 0 && a.put_us[i] > 0 && a.get_ns[i] > 0;
+    }
+    for (uint32_t i = 0; is_ok && i < LARGES; i++)
+        is_ok = arrays_ns(c, bench, i, bytes, &a);
+    _exit(is_ok && write(to, &a, sizeof(a)) == sizeof(a) ? 0 : 1);
+}
+
+/* The median put of 4 KiB by the process that owns the objects; 0: it failed. */
+static double
+put_in_store_ns(void)
+{
+    static double ns[PUTS];
+    struct sl_objects_options options = {.node_bytes_max = 256 * SL_MIB,
+                                         .tenant_bytes_max = 256 * SL_MIB};
+    struct sl_objects *objects = NULL;
+    uint8_t bytes[4096];
+    memset(bytes, 0x5a, sizeof(bytes));
+    bool is_ok = sl_objects_create(&options, &objects) == SL_OK;
+    for (uint32_t i = 0; is_ok && i < PUTS; i++) {
+        struct sl_object_id id = id_of(FIRST_PUT + i);
+        uint64_t start_ns = sl_time_mono_ns();
+        is_ok = sl_objects_put(objects, &id, sl_slice(bytes, sizeof(bytes)), 1000) == SL_OK;
+        ns[i] = (double)(sl_time_mono_ns() - start_ns);
+    }
+    sl_objects_destroy(&objects);
+    return is_ok ? sl_bench_median(ns, PUTS) : 0;
 }
 
 /* The client is a process, the store a thread of this one: as in a node. */
 static bool
-ask_client(struct sl_object_node *store, struct answer *ret_answer)
+ask_client(const struct sl_bench *bench, struct sl_object_node *store, struct answer *ret_answer)
 {
     int fd, ends[2];
     struct sl_object_peer peer = {.tenant = TENANT};
@@ -76,39 +214,75 @@ ask_client(struct sl_object_node *store, struct answer *ret_answer)
     if (pid < 0)
         return sl_bench_fail("no process can be started");
     if (pid == 0)
-        measure_puts(fd, ends[1]);
+        be_client(bench, fd, ends[1]);
     (void)close(fd);
     (void)close(ends[1]);
     (void)waitpid(pid, NULL, 0);
-    bool is_ok = read(ends[0], ret_answer, sizeof(*ret_answer)) == sizeof(*ret_answer) &&
-                 ret_answer->put_us > 0 && ret_answer->large_ms > 0;
+    bool is_ok = read(ends[0], ret_answer, sizeof(*ret_answer)) == sizeof(*ret_answer);
     (void)close(ends[0]);
     return is_ok || sl_bench_fail("the client failed");
+}
+
+static void
+show(const struct sl_bench *bench, const char *name, const char *unit, double value,
+     const char *note)
+{
+    sl_bench_show(
+        bench, &(struct sl_bench_figure){.name = name, .unit = unit, .value = value, .note = note});
+}
+
+static void
+show_all(const struct sl_bench *bench, const struct answer *a)
+{
+    static const char *const larges[LARGES] = {"100m", "1g"};
+    for (uint32_t i = 0; i < 2; i++) {
+        const char *small = i == 0 ? "100b" : "4k";
+        char *hand = sl_format("object_store.put_%s_remote.p50", small);
+        char *put = sl_format("object_store.put_%s_asked.p50", small);
+        char *get = sl_format("object_store.client_get_%s.p50", small);
+        show(bench, hand, "us", a->hand_us[i], "handed over in its ring");
+        show(bench, put, "us", a->put_us[i], "over its socket, answered");
+        show(bench, get, "ns", a->get_ns[i], "by its name, from the arena");
+        sl_free(hand);
+        sl_free(put);
+        sl_free(get);
+    }
+    for (uint32_t i = 0; i < LARGES; i++) {
+        double size = (double)large_bytes[i] / SL_GIB;
+        char *put = sl_format("object_store.put_%s.gib_per_s", larges[i]);
+        char *get = sl_format("object_store.get_%s.p50", larges[i]);
+        char *copy = sl_format("object_store.copy_%s.gib_per_s", larges[i]);
+        char *fresh = sl_format("object_store.copy_fresh_%s.gib_per_s", larges[i]);
+        show(bench, put, "GiB/s", size * 1e9 / a->large_put_ns[i],
+             "from another process: memory made, filled, sealed and taken over");
+        show(bench, get, "us", a->large_get_ns[i] / 1e3, "asked for and mapped");
+        show(bench, copy, "GiB/s", size * 1e9 / a->copy_ns[i],
+             "a bare copy into touched memory, by turns");
+        show(bench, fresh, "GiB/s", size * 1e9 / a->fresh_ns[i],
+             "a bare copy into a new memory file, by turns");
+        sl_free(put);
+        sl_free(get);
+        sl_free(copy);
+        sl_free(fresh);
+    }
 }
 
 bool
 sl_bench_objects(const struct sl_bench *bench)
 {
-    struct sl_object_node_options options = {.memory_bytes = 512 * SL_MIB,
-                                             .tenant_bytes = 512 * SL_MIB};
+    struct sl_object_node_options options = {.memory_bytes = NODE_BYTES,
+                                             .tenant_bytes = NODE_BYTES};
     struct sl_object_node *store = NULL;
     struct answer answer;
-    bool is_ok =
-        sl_object_node_open(&options, &store) == SL_OK || sl_bench_fail("there is no store");
-    is_ok = is_ok && ask_client(store, &answer);
+    double own_ns = put_in_store_ns();
+    bool is_ok = own_ns > 0 || sl_bench_fail("the store's own put failed");
+    is_ok = is_ok &&
+            (sl_object_node_open(&options, &store) == SL_OK || sl_bench_fail("there is no store"));
+    is_ok = is_ok && ask_client(bench, store, &answer);
     if (is_ok) {
-        sl_bench_show(bench, &(struct sl_bench_figure){.name = "object_store.put_4k_remote.p50",
-                                                       .unit = "us",
-                                                       .value = answer.hand_us,
-                                                       .note = "handed over in its ring"});
-        sl_bench_show(bench, &(struct sl_bench_figure){.name = "object_store.put_4k_asked.p50",
-                                                       .unit = "us",
-                                                       .value = answer.put_us,
-                                                       .note = "over its socket, answered"});
-        sl_bench_show(bench, &(struct sl_bench_figure){.name = "object.client_put_32m",
-                                                       .unit = "ms",
-                                                       .value = answer.large_ms,
-                                                       .note = "copied once, into fresh memory"});
+        show(bench, "object_store.put_in_store_4k.p50", "ns", own_ns,
+             "by the process that owns the objects, with quotas");
+        show_all(bench, &answer);
     }
     sl_object_node_close(&store);
     return is_ok;
