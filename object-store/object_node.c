@@ -150,12 +150,65 @@ serve_burst(struct sl_object_node *n)
     n->is_pressed = sl_object_server_turn(n->server) > 0; /* What came before it was said. */
 }
 
+/* Its own directory may be missing; what lies above it may not. */
+static enum sl_err
+open_store(struct sl_object_node *n)
+{
+    struct sl_objects_options options = n->options;
+    options.spill_directory = n->spill_directory;
+    if (n->spill_directory != NULL && mkdir(n->spill_directory, 0700) != 0 && errno != EEXIST)
+        return sl_err_from_errno(errno);
+    enum sl_err err = sl_objects_create(&options, &n->objects);
+    if (err == SL_OK)
+        err = sl_object_server_create(n->objects, &n->server);
+    if (err != SL_OK)
+        sl_objects_destroy(&n->objects);
+    return err;
+}
+
+/* A disk that is not there costs the spill, not the store. False: there is none. */
+static bool
+begin(struct sl_object_node *n)
+{
+    enum sl_err err = open_store(n);
+    if (err != SL_OK && n->spill_directory != NULL) {
+        sl_report_warn("objects-unspilled", "directory=%s err=%s action=\"nothing is spilled\"",
+                       n->spill_directory, sl_err_name(err));
+        sl_free(n->spill_directory);
+        n->spill_directory = NULL;
+        err = open_store(n);
+    }
+    if (err == SL_OK)
+        sl_object_server_tell(n->server, tell_dropped, n);
+    else
+        sl_report_error("objects-unavailable", "err=%s", sl_err_name(err));
+    return err == SL_OK;
+}
+
+/* Without a store processes find their sockets closed. */
+static void
+refuse_grants(const struct sl_object_node *n, struct sl_object_packet *packet)
+{
+    enum sl_err err;
+    while ((err = sl_object_packet_receive(n->theirs, packet)) == SL_OK || err == SL_EBUSY) {
+        struct pollfd p = {.fd = n->theirs, .events = POLLIN};
+        if (err == SL_OK)
+            sl_object_packet_close(packet);
+        else
+            (void)poll(&p, 1, -1);
+    }
+}
+
+/* It makes the store itself, which takes milliseconds that a first replica would wait. */
 static void *
 serve(void *arg)
 {
     struct sl_object_node *n = arg;
     struct sl_object_packet packet = {0};
-    for (bool is_open = true; is_open;) {
+    bool is_open = begin(n);
+    if (!is_open)
+        refuse_grants(n, &packet);
+    while (is_open) {
         struct pollfd polls[] = {{.fd = n->theirs, .events = POLLIN},
                                  {.fd = sl_object_server_fd(n->server), .events = POLLIN}};
         int wait_ms = n->is_pressed ? 0 : n->is_idle ? -1 : LOOK_MS;
@@ -202,58 +255,20 @@ sl_object_node_open(const struct sl_object_node_options *options, struct sl_obje
     return SL_OK;
 }
 
-/* Its own directory may be missing; what lies above it may not. */
-static enum sl_err
-open_store(struct sl_object_node *n)
-{
-    struct sl_objects_options options = n->options;
-    options.spill_directory = n->spill_directory;
-    if (n->spill_directory != NULL && mkdir(n->spill_directory, 0700) != 0 && errno != EEXIST)
-        return sl_err_from_errno(errno);
-    enum sl_err err = sl_objects_create(&options, &n->objects);
-    if (err == SL_OK)
-        err = sl_object_server_create(n->objects, &n->server);
-    if (err != SL_OK)
-        sl_objects_destroy(&n->objects);
-    return err;
-}
-
-static enum sl_err
-start(struct sl_object_node *n)
-{
-    enum sl_err err = open_store(n);
-    if (err != SL_OK && n->spill_directory != NULL) {
-        sl_report_warn("objects-unspilled", "directory=%s err=%s action=\"nothing is spilled\"",
-                       n->spill_directory, sl_err_name(err));
-        sl_free(n->spill_directory);
-        n->spill_directory = NULL;
-        err = open_store(n);
-    }
-    if (err != SL_OK)
-        return err;
-    sl_object_server_tell(n->server, tell_dropped, n);
-    n->is_running = pthread_create(&n->thread, NULL, serve, n) == 0;
-    if (n->is_running)
-        return SL_OK;
-    sl_object_server_destroy(&n->server);
-    sl_objects_destroy(&n->objects);
-    return SL_ENOMEM;
-}
-
 enum sl_err
 sl_object_node_grant(struct sl_object_node *n, const struct sl_object_peer *peer, int *ret_fd)
 {
     check(n);
     int pair[2];
-    enum sl_err err = n->is_running ? SL_OK : start(n);
-    if (err != SL_OK)
-        return err;
+    if (!n->is_running && pthread_create(&n->thread, NULL, serve, n) != 0)
+        return SL_ENOMEM;
+    n->is_running = true;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return sl_err_from_errno(errno);
     struct sl_object_packet packet = {.fds = {pair[0]}, .fds_count = 1};
     sl_buf_append_u64(&packet.bytes, peer->tenant);
     sl_buf_append_u64(&packet.bytes, peer->tag);
-    err = sl_object_packet_send(n->ours, &packet);
+    enum sl_err err = sl_object_packet_send(n->ours, &packet);
     sl_buf_deinit(&packet.bytes);
     (void)close(pair[0]);
     if (err == SL_OK)

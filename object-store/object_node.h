@@ -36,8 +36,8 @@ void sl_object_node_close(struct sl_object_node **node);
 
 /*
  * A socket for a process of that tenant; the caller's. Without waiting. SL_EFULL: no descriptor is
- * free, or the thread is that far behind. SL_ENOMEM: there is no thread. SL_EUNAVAIL: there is no
- * store, as was said in the log.
+ * free, or the thread is that far behind. SL_ENOMEM: there is no thread. Where there is no store,
+ * as was said in the log, the socket is closed at its other end.
  */
 SL_MUST_CHECK enum sl_err sl_object_node_grant(struct sl_object_node *n,
                                                const struct sl_object_peer *peer, int *ret_fd);
