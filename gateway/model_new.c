@@ -154,6 +154,25 @@ write_text(struct sl_jsonw *w, const char *name, struct sl_slice text)
         sl_jsonw_member_null(w, name);
 }
 
+/* What the archive held: for people, and for plugins that want to know before they open it. */
+static void
+write_contents(struct sl_jsonw *w, const struct sl_unpack_report *report)
+{
+    char digest[2 * SL_SHA256_SIZE + 1];
+    sl_hex(sl_slice(report->model.digest, SL_SHA256_SIZE), digest);
+    sl_jsonw_name(w, "contents");
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "format", report->model.format);
+    sl_jsonw_member_u64(w, "tensors", report->model.tensors_count);
+    sl_jsonw_member_u64(w, "files", report->model.files_count);
+    sl_jsonw_member_u64(w, "code_files_ignored", report->model.code_files_count);
+    sl_jsonw_member_u64(w, "bytes", report->model.size_bytes);
+    sl_jsonw_member_str(w, "digest", digest);
+    if (report->details.size > 0)
+        sl_jsonw_member_raw(w, "says", sl_buf_slice(&report->details));
+    sl_jsonw_end(w);
+}
+
 static void
 write_row(struct sl_call *call, const struct sl_model_new *m, const struct sl_unpack_report *report,
           struct sl_jsonw *w)
@@ -176,6 +195,7 @@ write_row(struct sl_call *call, const struct sl_model_new *m, const struct sl_un
     sl_jsonw_member_str(w, "task_type", m->task);
     sl_jsonw_name(w, "resource_requirements");
     sl_model_resources_write(w, &m->resources);
+    write_contents(w, report);
     /* Below the data directory, which may be moved. */
     sl_jsonw_member_str(w, "directory", m->directory + strlen(sl_call_data_directory(call)) + 1);
     sl_jsonw_member_str(w, "index", m->index);

@@ -228,7 +228,7 @@ fail_unpack(struct sl_call *call, const struct confirming *c)
 }
 
 static void
-on_unpacked(struct sl_call *call)
+store(struct sl_call *call)
 {
     struct confirming *c = call->state;
     const char *temporary = c->model.request.temporary;
@@ -251,6 +251,14 @@ on_unpacked(struct sl_call *call)
     (void)sl_model_put(call, &c->model, &c->report);
     put_confirmed(call, row, c);
     write_reply(call, c->id, c->model.model_id, NULL);
+}
+
+static void
+on_unpacked(struct sl_call *call)
+{
+    struct confirming *c = call->state;
+    store(call);
+    sl_unpack_report_deinit(&c->report);
 }
 
 void

@@ -151,7 +151,7 @@ fail_unpack(struct sl_call *call, const struct upload *u)
 }
 
 static void
-on_unpacked(struct sl_call *call)
+store(struct sl_call *call)
 {
     struct upload *u = call->state;
     struct sl_model_new *m = &u->model;
@@ -178,6 +178,14 @@ on_unpacked(struct sl_call *call)
     sl_jsonw_member_value(&call->out, "model_archive_url",
                           sl_json_member(stored, "model_archive_url"));
     sl_jsonw_end(&call->out);
+}
+
+static void
+on_unpacked(struct sl_call *call)
+{
+    struct upload *u = call->state;
+    store(call);
+    sl_unpack_report_deinit(&u->report);
 }
 
 void

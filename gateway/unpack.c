@@ -73,7 +73,7 @@ take_in(const struct sl_unpack_request *q, struct sl_unpack_report *ret_report,
         NULL};
     uint64_t seconds = q->timeout_s == 0 ? TIMEOUT_S_DEFAULT : q->timeout_s;
     struct sl_buf text = {0};
-    struct sl_intake_report report;
+    struct sl_intake_report report = {0};
     enum sl_err err =
         sl_subprocess_run(&(struct sl_subprocess){.program = q->program,
                                                   .argv = argv,
@@ -88,14 +88,21 @@ take_in(const struct sl_unpack_request *q, struct sl_unpack_report *ret_report,
         return explain(err, cause);
     if (report.err != SL_OK) {
         *cause = report.cause;
+        sl_intake_report_deinit(&report);
         return report.err;
     }
     if (report.confined.landlock != 0 || report.confined.seccomp != 0)
         sl_report_warn("intake-not-confined", "landlock=%d seccomp=%d", report.confined.landlock,
                        report.confined.seccomp);
     *ret_report = (struct sl_unpack_report){
-        .model = report.model, .confined = report.confined, .dimensions = report.dimensions};
+        .model = report.model, .details = report.details, .dimensions = report.dimensions};
     return SL_OK;
+}
+
+void
+sl_unpack_report_deinit(struct sl_unpack_report *report)
+{
+    sl_buf_deinit(&report->details);
 }
 
 static enum sl_err

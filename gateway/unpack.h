@@ -14,7 +14,7 @@
 #include "object-store/cause.h"
 #include "object-store/model_intake.h"
 #include "runtime/base.h"
-#include "runtime/confine.h"
+#include "runtime/buf.h"
 
 #define SL_UNPACK_VERB "unpack-model"
 
@@ -29,14 +29,16 @@ struct sl_unpack_request {
 
 struct sl_unpack_report {
     struct sl_model_facts model; /* Its digest is where it is kept: sl_unpack_directory. */
-    struct sl_confined confined;
-    uint32_t dimensions; /* Of an encoder's vectors; 0: it is none. */
+    struct sl_buf details;       /* A JSON object: what the model says of itself; empty: nothing. */
+    uint32_t dimensions;         /* Of an encoder's vectors; 0: it is none. */
 };
+
+void sl_unpack_report_deinit(struct sl_unpack_report *report); /* Zeroed is fine. */
 
 /*
  * On success the model lies in `temporary`, durably. SL_EINVAL, SL_EUNAVAIL, SL_ETOOBIG: the
  * archive's fault, the cause says why. SL_ETIMEOUT, SL_ECRASHED: the child did not finish.
- * SL_EIO, SL_ENOSPC: ours. On any error the directory is not there.
+ * SL_EIO, SL_ENOSPC: ours. On any error the directory is not there. Deinit a report that was made.
  */
 SL_MUST_CHECK enum sl_err sl_unpack_model(const struct sl_unpack_request *request,
                                           struct sl_unpack_report *ret_report,

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "object-store/bert_layout.h"
+#include "object-store/intake_details.h"
 #include "object-store/model.h"
+#include "runtime/alloc.h"
 
 #define MEMORY_BYTES (256 * SL_MIB)
 #define CPU_SECONDS  900
@@ -31,6 +33,33 @@ end_file(void *self)
     return sl_model_intake_file_end(self);
 }
 
+static bool
+lookup_file(void *arg, const char *path, struct sl_slice *ret_text)
+{
+    return sl_model_file_lookup(arg, path, ret_text);
+}
+
+/* What the small files of a Hugging Face directory say must hold together. */
+static enum sl_err
+check_directory(struct sl_model *model, struct sl_intake_report *r)
+{
+    uint32_t count = sl_model_files_count(model);
+    const char **paths = sl_alloc((count + 1) * sizeof(*paths));
+    struct sl_huggingface facts = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        struct sl_slice unused;
+        sl_model_file_at(model, i, &paths[i], &unused);
+    }
+    struct sl_huggingface_files files = {
+        .lookup = lookup_file, .arg = model, .paths = paths, .paths_count = count};
+    enum sl_err err = sl_huggingface_check(&files, &facts, &r->cause);
+    if (err == SL_OK)
+        sl_details_of_huggingface(&facts, &r->details);
+    sl_huggingface_deinit(&facts);
+    sl_free(paths);
+    return err;
+}
+
 /* What the image must be, beyond being whole. */
 static enum sl_err
 check(const struct sl_intake_child *child, int image_fd, struct sl_intake_report *r)
@@ -38,6 +67,8 @@ check(const struct sl_intake_child *child, int image_fd, struct sl_intake_report
     struct sl_model *model = NULL;
     struct sl_bert_shape shape;
     enum sl_err err = sl_model_open(image_fd, &model, &r->cause);
+    if (err == SL_OK && strcmp(r->model.format, "huggingface") == 0)
+        err = check_directory(model, r);
     if (err == SL_OK && child->is_embedding) {
         err = sl_model_check_bert(model, &shape, &r->cause);
         r->dimensions = err == SL_OK ? shape.hidden_size : 0;
@@ -61,6 +92,8 @@ take_in(const struct sl_intake_child *child, int directory_fd, int image_fd,
         sl_archive_read(child->archive_fd, &child->limits, &sink, &r->archive, &r->cause);
     if (err == SL_OK)
         err = sl_model_intake_finish(intake, &r->model, NULL);
+    struct sl_slice details = sl_model_intake_details(intake);
+    sl_buf_append(&r->details, details.data, details.size);
     sl_model_intake_destroy(&intake);
     if (err == SL_OK)
         err = check(child, image_fd, r);
@@ -122,5 +155,7 @@ sl_intake_child_main(const struct sl_intake_child *child)
     sl_assert(child->directory != NULL && child->format != NULL);
     struct sl_intake_report report = {.confined = {.landlock = EAGAIN, .seccomp = EAGAIN}};
     report.err = run(child, &report);
-    return send_report(child->report_fd, &report) ? 0 : 1;
+    bool is_written = send_report(child->report_fd, &report);
+    sl_intake_report_deinit(&report);
+    return is_written ? 0 : 1;
 }

@@ -18,7 +18,7 @@
 #include "runtime/confine.h"
 
 #define SL_INTAKE_IMAGE           "image"
-#define SL_INTAKE_REPORT_SIZE_MAX 4096
+#define SL_INTAKE_REPORT_SIZE_MAX (64 * SL_KIB)
 
 struct sl_intake_child {
     int archive_fd, report_fd;
@@ -37,7 +37,8 @@ struct sl_intake_report {
     struct sl_confined confined;
     struct sl_archive_result archive;
     struct sl_model_facts model;
-    uint32_t dimensions; /* Of an encoder's vectors; 0: it is none. */
+    uint32_t dimensions;   /* Of an encoder's vectors; 0: it is none. */
+    struct sl_buf details; /* A JSON object: what the model says of itself; empty: nothing. */
 };
 
 /*
@@ -47,8 +48,9 @@ struct sl_intake_report {
 int sl_intake_child_main(const struct sl_intake_child *child);
 
 /* The report as one line of JSON, and back. Parse: SL_EINVAL for what is no report: the child died
- * before it could write one. */
+ * before it could write one. Deinit what was parsed. */
 void sl_intake_report_write(const struct sl_intake_report *report, struct sl_buf *out);
+void sl_intake_report_deinit(struct sl_intake_report *report); /* Zeroed is fine. */
 SL_MUST_CHECK enum sl_err sl_intake_report_parse(struct sl_slice text,
                                                  struct sl_intake_report *ret_report);
 

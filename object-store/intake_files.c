@@ -7,7 +7,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "object-store/intake_details.h"
 #include "object-store/model_intake.h"
+#include "object-store/onnx.h"
+#include "object-store/pytorch.h"
 #include "object-store/weights.h"
 #include "runtime/alloc.h"
 
@@ -112,6 +115,7 @@ sl_intake_files_deinit(struct sl_intake_files *files)
             (void)close(files->items[i].fd);
     }
     sl_free(files->items);
+    sl_buf_deinit(&files->details);
     *files = (struct sl_intake_files){0};
 }
 
@@ -330,16 +334,58 @@ sl_intake_is_chosen(const struct sl_intake_files *files, const struct sl_intake_
 
 /* ---- reading what was kept aside ----------------------------------------------------------- */
 
-static enum sl_err
-parse(const struct sl_intake_file *f, struct sl_slice file, struct sl_weights *ret_weights,
-      struct sl_cause *cause)
+struct beside { /* The directory of an .onnx file, where its external data lies. */
+    const struct sl_intake_files *files;
+    const struct sl_intake_file *file;
+};
+
+static const struct sl_intake_file *
+find_beside(const struct beside *b, const char *name)
 {
-    (void)file;
-    (void)ret_weights;
-    return sl_cause_set(cause, SL_EUNAVAIL,
-                        "%s weights are not read here: convert them to safetensors "
-                        "(save_pretrained with safe_serialization) and upload again",
-                        f->family == SL_INTAKE_OF_PYTORCH ? "PyTorch" : "ONNX");
+    const char *path = sl_intake_file_name(b->files, b->file);
+    const char *slash = strrchr(path, '/');
+    char *whole =
+        slash == NULL ? sl_strdup(name) : sl_format("%.*s/%s", (int)(slash - path), path, name);
+    const struct sl_intake_file *f = sl_intake_files_find(b->files, whole);
+    sl_free(whole);
+    return f != NULL && f->kind == SL_INTAKE_SPOOLED ? f : NULL;
+}
+
+static bool
+size_beside(void *arg, const char *name, uint64_t *ret_size)
+{
+    const struct sl_intake_file *f = find_beside(arg, name);
+    if (f != NULL)
+        *ret_size = f->size_bytes;
+    return f != NULL;
+}
+
+static enum sl_err
+parse_onnx(struct sl_intake_files *files, const struct sl_intake_file *f, struct sl_slice file,
+           struct sl_weights *ret_weights, struct sl_cause *cause)
+{
+    struct beside beside = {.files = files, .file = f};
+    struct sl_onnx onnx = {0};
+    enum sl_err err = sl_onnx_parse(
+        file, (struct sl_onnx_files){.size = size_beside, .arg = &beside}, &onnx, cause);
+    if (err != SL_OK)
+        return err;
+    sl_details_of_onnx(&onnx, &files->details);
+    *ret_weights = onnx.weights;
+    onnx.weights = (struct sl_weights){0};
+    sl_onnx_deinit(&onnx);
+    return SL_OK;
+}
+
+static enum sl_err
+parse(struct sl_intake_files *files, const struct sl_intake_file *f, struct sl_slice file,
+      struct sl_weights *ret_weights, struct sl_cause *cause)
+{
+    if (f->family == SL_INTAKE_OF_ONNX)
+        return parse_onnx(files, f, file, ret_weights, cause);
+    enum sl_err err = sl_pytorch_parse(file, ret_weights, cause);
+    /* Whatever is wrong with it, it is the archive's fault. */
+    return err == SL_EDENIED || err == SL_EVERSION ? SL_EINVAL : err;
 }
 
 /* Elements in row-major order, a row of the last dimension at a time. */
@@ -394,39 +440,89 @@ write_tensor(struct sl_image_writer *writer, const struct sl_weight *t, const ui
     return err == SL_OK ? sl_image_end(writer) : err;
 }
 
+/* The files that weights lie in, mapped: the one that was read, and those beside it. */
+struct maps {
+    uint8_t **bases;
+    uint64_t *sizes;
+    uint32_t count;
+};
+
+static void
+maps_deinit(struct maps *m)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->bases[i] != NULL)
+            (void)munmap(m->bases[i], m->sizes[i]);
+    }
+    sl_free(m->bases);
+    sl_free(m->sizes);
+}
+
 static enum sl_err
-write_all(struct sl_intake_file *f, const struct sl_weights *weights, const uint8_t *map,
+map_file(struct maps *m, const struct sl_intake_file *f, struct sl_cause *cause)
+{
+    void *base = NULL;
+    if (f->size_bytes > 0)
+        base = mmap(NULL, f->size_bytes, PROT_READ, MAP_PRIVATE, f->fd, 0);
+    if (base == MAP_FAILED)
+        return sl_cause_set(cause, SL_ENOMEM, "%s cannot be mapped", f->path);
+    m->bases = sl_realloc(m->bases, (m->count + 1) * sizeof(*m->bases));
+    m->sizes = sl_realloc(m->sizes, (m->count + 1) * sizeof(*m->sizes));
+    m->bases[m->count] = base;
+    m->sizes[m->count++] = f->size_bytes;
+    return SL_OK;
+}
+
+static enum sl_err
+map_beside(struct sl_intake_files *files, const struct sl_intake_file *f,
+           const struct sl_weights *weights, struct maps *m, struct sl_cause *cause)
+{
+    struct beside beside = {.files = files, .file = f};
+    enum sl_err err = SL_OK;
+    for (uint32_t i = 0; i < weights->files_count && err == SL_OK; i++) {
+        const struct sl_intake_file *other = find_beside(&beside, weights->files[i]);
+        err = other == NULL ? sl_cause_set(cause, SL_EINVAL, "%s refers to %s, which is not there",
+                                           f->path, weights->files[i])
+                            : map_file(m, other, cause);
+    }
+    return err;
+}
+
+static enum sl_err
+write_all(struct sl_intake_file *f, const struct sl_weights *weights, const struct maps *m,
           struct sl_image_writer *writer)
 {
     enum sl_err err = SL_OK;
     f->first_item = sl_image_items_count(writer);
     for (uint32_t i = 0; i < weights->count && err == SL_OK; i++) {
         const struct sl_weight *t = &weights->items[i];
-        err = write_tensor(writer, t, t->inline_data == NULL ? map + t->offset : t->inline_data);
+        const uint8_t *bytes = t->inline_data;
+        if (bytes == NULL && t->span_bytes > 0)
+            bytes = m->bases[t->file] + t->offset;
+        err = write_tensor(writer, t, bytes);
         f->items_count++;
     }
     return err;
 }
 
 enum sl_err
-sl_intake_write_weights(const struct sl_intake_files *files, struct sl_intake_file *f,
+sl_intake_write_weights(struct sl_intake_files *files, struct sl_intake_file *f,
                         struct sl_image_writer *writer, struct sl_cause *cause)
 {
     struct sl_weights weights = {0};
     struct sl_cause why = {{0}};
-    void *map = NULL;
-    (void)files;
-    if (f->size_bytes > 0)
-        map = mmap(NULL, f->size_bytes, PROT_READ, MAP_PRIVATE, f->fd, 0);
-    if (map == MAP_FAILED)
-        return sl_cause_set(cause, SL_ENOMEM, "%s cannot be mapped", f->path);
-    enum sl_err err = parse(f, sl_slice(map, f->size_bytes), &weights, &why);
+    struct maps maps = {0};
+    enum sl_err err = map_file(&maps, f, cause);
+    if (err != SL_OK)
+        return err;
+    err = parse(files, f, sl_slice(maps.bases[0], f->size_bytes), &weights, &why);
     if (err != SL_OK)
         (void)sl_cause_set(cause, err, "%.64s: %.300s", f->path, why.text);
     else
-        err = write_all(f, &weights, map, writer);
+        err = map_beside(files, f, &weights, &maps, cause);
+    if (err == SL_OK)
+        err = write_all(f, &weights, &maps, writer);
     sl_weights_deinit(&weights);
-    if (map != NULL)
-        (void)munmap(map, f->size_bytes);
+    maps_deinit(&maps);
     return err;
 }

@@ -11,6 +11,7 @@
 #include "object-store/cause.h"
 #include "object-store/image_writer.h"
 #include "runtime/base.h"
+#include "runtime/buf.h"
 
 enum sl_intake_kind {
     SL_INTAKE_IGNORED,
@@ -41,7 +42,8 @@ struct sl_intake_files {
     struct sl_intake_file *items;
     uint32_t count, capacity;
     uint32_t spooled_count, code_count;
-    size_t wrapper_size; /* Bytes of each path that unwrap found to be in all of them. */
+    struct sl_buf details; /* JSON of what was read; empty: nothing to tell. */
+    size_t wrapper_size;   /* Bytes of each path that unwrap found to be in all of them. */
 };
 
 /* What the declared format, or for none of them what is there, makes of the files. */
@@ -79,7 +81,7 @@ bool sl_intake_is_chosen(const struct sl_intake_files *files, const struct sl_in
                          const struct sl_intake_choice *choice);
 
 /* Read a spooled file's weights and write them row-major into the image. */
-SL_MUST_CHECK enum sl_err sl_intake_write_weights(const struct sl_intake_files *files,
+SL_MUST_CHECK enum sl_err sl_intake_write_weights(struct sl_intake_files *files,
                                                   struct sl_intake_file *file,
                                                   struct sl_image_writer *writer,
                                                   struct sl_cause *cause);

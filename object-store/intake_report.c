@@ -25,11 +25,19 @@ sl_intake_report_write(const struct sl_intake_report *r, struct sl_buf *out)
     sl_jsonw_member_u64(&w, "code", r->model.code_files_count);
     sl_jsonw_member_str(&w, "digest", digest);
     sl_jsonw_member_u64(&w, "dimensions", r->dimensions);
+    if (r->details.size > 0)
+        sl_jsonw_member_raw(&w, "details", sl_buf_slice(&r->details));
     if (r->err != SL_OK)
         sl_jsonw_member_str(&w, "message", r->cause.text);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     sl_buf_append_u8(out, '\n');
+}
+
+void
+sl_intake_report_deinit(struct sl_intake_report *report)
+{
+    sl_buf_deinit(&report->details);
 }
 
 static bool
@@ -117,6 +125,9 @@ sl_intake_report_parse(struct sl_slice text, struct sl_intake_report *ret_report
     if (is_sound && r.err != SL_OK)
         (void)sl_cause_set(&r.cause, r.err, "%s", message == NULL ? sl_err_text(r.err) : message);
     sl_free(message);
+    struct sl_json details = sl_json_member(root, "details");
+    if (is_sound && sl_json_kind(details) == SL_JSON_OBJECT)
+        sl_buf_append(&r.details, sl_json_raw(details).data, sl_json_raw(details).size);
     sl_json_destroy(&doc);
     if (is_sound)
         *ret_report = r;

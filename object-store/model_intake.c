@@ -436,3 +436,9 @@ sl_model_intake_finish(struct sl_model_intake *in, struct sl_model_facts *ret_fa
         sl_chunks_deinit(&chunks);
     return SL_OK;
 }
+
+struct sl_slice
+sl_model_intake_details(const struct sl_model_intake *in)
+{
+    return sl_buf_slice(&in->files.details);
+}

@@ -66,4 +66,7 @@ SL_MUST_CHECK enum sl_err sl_model_intake_finish(struct sl_model_intake *in,
                                                  struct sl_model_facts *ret_facts,
                                                  struct sl_chunks *ret_chunks);
 
+/* JSON of what the weights' format says of the model; empty: nothing. Until destroy. */
+struct sl_slice sl_model_intake_details(const struct sl_model_intake *in);
+
 #endif

@@ -9,6 +9,8 @@
 #include "object-store/model.h"
 #include "runtime/alloc.h"
 #include "runtime/buf.h"
+#include "tests/object-store/onnx_writer.h"
+#include "tests/object-store/torch_file.h"
 
 static struct sl_cause cause;
 static struct sl_model_facts facts;
@@ -247,6 +249,126 @@ Test(model_intake, a_header_of_100_mb)
     cr_assert_eq(sl_model_intake_file(intake, "model.safetensors", 200000000), SL_OK);
     cr_assert_eq(sl_model_intake_data(intake, file.data, file.size), SL_EINVAL);
     cr_assert(strstr(cause.text, "header") != NULL, "%s", cause.text);
+    sl_buf_deinit(&file);
+    end();
+}
+
+/* ---- formats that are kept aside until all has come ---------------------------------------- */
+
+/* {"plain": t, "turned": its transpose, "tied": t}; over one storage of bytes 0, 0, 0... */
+static void
+make_torch(struct sl_buf *file)
+{
+    struct torch_tensor t = {.storage = "ByteStorage",
+                             .key = "0",
+                             .storage_count = 128,
+                             .offset = 0,
+                             .dims_count = 2,
+                             .shape = {16, 8},
+                             .strides = {8, 1}};
+    struct torch_tensor turned = t;
+    turned.shape[0] = 8;
+    turned.shape[1] = 16;
+    turned.strides[0] = 1;
+    turned.strides[1] = 8;
+    const struct {
+        const char *name;
+        const struct torch_tensor *tensor;
+    } all[] = {{"plain", &t}, {"turned", &turned}, {"tied", &t}};
+    struct sl_buf pickle = {0};
+    torch_pickle_begin(&pickle);
+    sl_buf_append_str(&pickle, "}");
+    for (size_t i = 0; i < SL_COUNT_OF(all); i++) {
+        torch_pickle_text(&pickle, all[i].name);
+        torch_pickle_tensor(&pickle, all[i].tensor);
+        sl_buf_append_str(&pickle, "s");
+    }
+    sl_buf_append_str(&pickle, ".");
+    torch_file_append(file, sl_buf_slice(&pickle), 1, 128);
+    /* The storage's bytes tell their places. */
+    for (size_t i = 0; i + 128 <= file->size; i++) {
+        size_t n = 0;
+        while (n < 128 && file->data[i + n] == 0)
+            n++;
+        if (n < 128)
+            continue;
+        for (n = 0; n < 128; n++)
+            file->data[i + n] = (uint8_t)n;
+        break;
+    }
+    sl_buf_deinit(&pickle);
+}
+
+static const uint8_t *
+tensor_of(const struct sl_model *model, const char *name, uint64_t rows, uint64_t columns)
+{
+    struct sl_tensor t = {0};
+    cr_assert(sl_model_tensor_lookup(model, name, &t), "%s", name);
+    cr_assert_eq(t.dims_count, 2);
+    cr_assert_eq(t.shape[0], rows);
+    cr_assert_eq(t.shape[1], columns);
+    return t.data;
+}
+
+Test(model_intake, lays_views_of_pytorch_out_row_by_row_and_ties_once)
+{
+    struct sl_buf file = {0};
+    struct sl_model *model = NULL;
+    make_torch(&file);
+    begin("pytorch");
+    cr_assert_eq(give("my_model/model.pt", sl_buf_slice(&file), 100), SL_OK, "%s", cause.text);
+    finished();
+    cr_assert_str_eq(facts.format, "pytorch");
+    cr_assert_eq(facts.tensors_count, 3);
+    cr_assert_eq(sl_model_open(image_fd, &model, &cause), SL_OK, "%s", cause.text);
+    const uint8_t *plain = tensor_of(model, "plain", 16, 8);
+    const uint8_t *turned = tensor_of(model, "turned", 8, 16);
+    for (int i = 0; i < 128; i++) {
+        cr_assert_eq(plain[i], i);
+        cr_assert_eq(turned[i], i % 16 * 8 + i / 16);
+    }
+    cr_assert_eq(tensor_of(model, "tied", 16, 8), plain);
+    sl_model_destroy(&model);
+    sl_buf_deinit(&file);
+    end();
+}
+
+Test(model_intake, reads_onnx_with_its_data_beside_it)
+{
+    static const int64_t dims[] = {4, 2};
+    uint8_t beside[64];
+    struct sl_model *model = NULL;
+    struct sl_buf graph = make_linear();
+    struct sl_buf tensor = make_tensor(&(struct tensor_spec){.name = "far",
+                                                             .type = 2,
+                                                             .dims = dims,
+                                                             .dims_count = 2,
+                                                             .location = "weights.data",
+                                                             .offset = "8",
+                                                             .length = "8"});
+    put_message(&graph, 5, &tensor);
+    struct sl_buf file = make_model(&graph);
+    for (size_t i = 0; i < sizeof(beside); i++)
+        beside[i] = (uint8_t)i;
+    begin("onnx");
+    cr_assert_eq(give("m/model.onnx", sl_buf_slice(&file), 9), SL_OK, "%s", cause.text);
+    cr_assert_eq(give("m/weights.data", sl_slice(beside, sizeof(beside)), 64), SL_OK);
+    finished();
+    cr_assert_str_eq(facts.format, "onnx");
+    cr_assert_eq(sl_model_open(image_fd, &model, &cause), SL_OK, "%s", cause.text);
+    cr_assert_eq(tensor_of(model, "far", 4, 2)[7], 15);
+    struct sl_buf details = {0};
+    struct sl_slice text = sl_model_intake_details(intake);
+    sl_buf_append(&details, text.data, text.size);
+    sl_buf_append_u8(&details, 0);
+    cr_assert(strstr((const char *)details.data, "{\"operator\":\"MatMul\",\"count\":1}") != NULL,
+              "%s", (const char *)details.data);
+    sl_buf_deinit(&details);
+    sl_model_destroy(&model);
+    end();
+    begin("onnx"); /* The same without what it refers to. */
+    cr_assert_eq(give("m/model.onnx", sl_buf_slice(&file), 9), SL_OK, "%s", cause.text);
+    refused("weights.data");
     sl_buf_deinit(&file);
     end();
 }

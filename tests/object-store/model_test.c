@@ -202,10 +202,10 @@ Test(model, descends_into_the_directory_that_wraps_it)
 Test(model, says_what_to_do_with_other_formats)
 {
     put_file("pytorch_model.bin", "x", 1);
-    build_refused(NULL, SL_EUNAVAIL, "safetensors");
+    build_refused(NULL, SL_EINVAL, "pytorch_model.bin");
     remove_file("pytorch_model.bin");
     put_file("model.onnx", "x", 1);
-    build_refused(NULL, SL_EUNAVAIL, "ONNX");
+    build_refused(NULL, SL_EINVAL, "model.onnx");
     remove_file("model.onnx");
     cr_assert_eq(tiny_model_write(directory, NULL), 0);
     build_refused(&(struct sl_model_options){.format = "pytorch"}, SL_EINVAL,
