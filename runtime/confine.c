@@ -2,6 +2,7 @@
 #include "runtime/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
@@ -110,48 +111,23 @@ restrict_paths(int directory_fd)
 
 /* What reading, parsing and writing take, and what the C library does behind them. */
 static const int allowed[] = {
-    SYS_read,
-    SYS_pread64,
-    SYS_readv,
-    SYS_write,
-    SYS_pwrite64,
-    SYS_writev,
-    SYS_lseek,
-    SYS_close,
-    SYS_openat,
-    SYS_unlinkat,
-    SYS_fstat,
-    SYS_newfstatat,
-    SYS_ftruncate,
-    SYS_fallocate,
-    SYS_fsync,
-    SYS_fdatasync,
-    SYS_sync_file_range,
-    SYS_fadvise64,
-    SYS_fcntl,
-    SYS_memfd_create,
-    SYS_munmap,
-    SYS_mremap,
-    SYS_madvise,
-    SYS_brk,
-    SYS_futex,
-    SYS_sched_yield,
-    SYS_clock_gettime,
-    SYS_clock_nanosleep,
-    SYS_getrandom,
-    SYS_getpid,
-    SYS_gettid,
-    SYS_getrusage,
-    SYS_sysinfo,
-    SYS_rt_sigaction,
-    SYS_rt_sigprocmask,
-    SYS_rt_sigreturn,
-    SYS_sigaltstack,
-    SYS_tgkill, /* abort */
-    SYS_restart_syscall,
-    SYS_exit,
-    SYS_exit_group,
+    SYS_read,          SYS_pread64,         SYS_readv,
+    SYS_write,         SYS_pwrite64,        SYS_writev,
+    SYS_lseek,         SYS_close,           SYS_openat,
+    SYS_unlinkat,      SYS_fstat,           SYS_newfstatat,
+    SYS_ftruncate,     SYS_fallocate,       SYS_fsync,
+    SYS_fdatasync,     SYS_sync_file_range, SYS_fadvise64,
+    SYS_munmap,        SYS_mremap,          SYS_madvise,
+    SYS_brk,           SYS_futex,           SYS_sched_yield,
+    SYS_clock_gettime, SYS_clock_nanosleep, SYS_getrandom,
+    SYS_getpid,        SYS_gettid,          SYS_getrusage,
+    SYS_sysinfo,       SYS_rt_sigaction,    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,  SYS_sigaltstack,     SYS_restart_syscall,
+    SYS_exit,          SYS_exit_group,
 };
+
+/* Of fcntl: not those that have signals sent. */
+static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC};
 
 #define CALL_OF(field) offsetof(struct seccomp_data, field)
 #define LOAD(field)    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, CALL_OF(field))
@@ -167,7 +143,7 @@ restrict_calls(void)
 #ifndef AUDIT_ARCH_OURS
     return ENOSYS;
 #else
-    struct sock_filter filter[16 + 2 * SL_COUNT_OF(allowed)];
+    struct sock_filter filter[32 + 2 * SL_COUNT_OF(allowed) + 2 * SL_COUNT_OF(commands)];
     unsigned short n = 0;
     filter[n++] = (struct sock_filter)LOAD(arch);
     filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_OURS, 1, 0);
@@ -177,6 +153,19 @@ restrict_calls(void)
         filter[n++] = (struct sock_filter)UNLESS((unsigned)allowed[i], 1);
         filter[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
     }
+    /* abort sends itself a signal. Each of these blocks returns, so the number stays loaded. */
+    filter[n++] = (struct sock_filter)UNLESS(SYS_tgkill, 4);
+    filter[n++] = (struct sock_filter)LOAD(args[0]);
+    filter[n++] = (struct sock_filter)UNLESS((unsigned)getpid(), 1);
+    filter[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    filter[n++] = (struct sock_filter)RETURN(REFUSED);
+    filter[n++] = (struct sock_filter)UNLESS(SYS_fcntl, 2 + 2 * SL_COUNT_OF(commands));
+    filter[n++] = (struct sock_filter)LOAD(args[1]);
+    for (size_t i = 0; i < SL_COUNT_OF(commands); i++) {
+        filter[n++] = (struct sock_filter)UNLESS((unsigned)commands[i], 1);
+        filter[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    }
+    filter[n++] = (struct sock_filter)RETURN(REFUSED);
     /* Mappings, as long as none can be executed. */
     filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 2, 0);
     filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 1, 0);

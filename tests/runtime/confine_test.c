@@ -5,10 +5,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +99,10 @@ reach_out(int directory_fd)
         return 4;
     if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
         return 5;
+    if (kill(getppid(), 0) == 0 || syscall(SYS_tgkill, getppid(), getppid(), 0) == 0)
+        return 7;
+    if (fcntl(0, F_SETOWN, getppid()) == 0)
+        return 8;
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED || mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0)
         return 6;
@@ -126,4 +132,22 @@ use_too_much(int directory_fd)
 Test(confine, bounds_memory_and_files)
 {
     in_a_child(use_too_much);
+}
+
+static int
+abort_itself(int directory_fd)
+{
+    (void)confine(directory_fd);
+    abort();
+}
+
+Test(confine, lets_an_abort_be_one)
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(abort_itself(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFSIGNALED(status));
+    cr_assert_eq(WTERMSIG(status), SIGABRT);
 }
