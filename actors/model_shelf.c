@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/model_shelf.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -96,6 +97,14 @@ sl_model_shelf_deinit(struct sl_model_shelf *shelf)
 
 /* ---- building ------------------------------------------------------------------------------ */
 
+/* Since there are images, '.' and the image's digest end the directory's name. */
+static bool
+is_of_older_kind(const char *directory)
+{
+    const char *name = strrchr(directory, '/');
+    return strchr(name == NULL ? directory : name, '.') == NULL;
+}
+
 static void
 build_model(void *argument)
 {
@@ -116,8 +125,11 @@ build_model(void *argument)
     int image = openat(directory, SL_INTAKE_IMAGE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (image >= 0)
         b->err = sl_model_load(image, &b->fd, &b->cause);
-    else /* As older data directories keep it. */
+    else if (is_of_older_kind(b->directory))
         b->err = sl_model_build(directory, NULL, &b->fd, &b->cause);
+    else
+        b->err =
+            sl_cause_set(&b->cause, sl_err_from_errno(errno), "its image: %s", strerror(errno));
     if (image >= 0)
         close(image);
     close(directory);
@@ -172,7 +184,10 @@ take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_m
         tell_loaded(ctx, m, call, false);
         sl_msg_destroy(&call);
     }
+    bool is_told = m->calls != NULL;
     m->calls = NULL;
+    if (m->state == MODEL_FAILED && is_told)
+        clear(m); /* The place is others'. */
 }
 
 bool

@@ -76,8 +76,10 @@ check_kind(struct unpacker *u, struct archive_entry *entry, const char *path)
     switch (archive_entry_filetype(entry)) {
     case AE_IFREG:
         break;
-    case AE_IFDIR:
-        return SL_OK;
+    case AE_IFDIR: /* Whose data nobody would count. */
+        return archive_entry_size(entry) <= 0
+                   ? SL_OK
+                   : sl_cause_set(u->cause, SL_EINVAL, "'%s' is a directory with data", path);
     case AE_IFLNK:
         return sl_cause_set(u->cause, SL_EINVAL,
                             "'%s' is a symbolic link: pack the file itself with tar -h", path);

@@ -233,8 +233,10 @@ read_labels(const struct sl_huggingface_read *h, struct sl_json labels)
     if (sl_json_kind(labels) != SL_JSON_OBJECT || count > SL_HUGGINGFACE_LABELS_MAX)
         return sl_cause_set(h->cause, SL_EINVAL, "%s: id2label is not an object of up to %u",
                             h->path, SL_HUGGINGFACE_LABELS_MAX);
-    facts->labels = sl_zalloc(sizeof(facts->labels[0]) * SL_MAX(count, 1u));
     facts->labels_count = count;
+    if (count == 0) /* As good as unsaid: what the architecture implies may be counted instead. */
+        return SL_OK;
+    facts->labels = sl_zalloc(sizeof(facts->labels[0]) * count);
     for (struct sl_json_iter i = sl_json_iter(labels); sl_json_next(&i);) {
         /* Each of 0 to count - 1 once, since names are unique and none has a leading zero. */
         if (!label_index(i.name, count, &index) || facts->labels[index] != NULL)

@@ -21,7 +21,6 @@
 struct item {
     char *name;
     struct sl_model_entry entry;
-    bool is_dropped;
 };
 
 struct sl_image_writer {
@@ -311,13 +310,6 @@ sl_image_rename(struct sl_image_writer *w, uint32_t item, const char *name)
     w->items[item].name = copy;
 }
 
-void
-sl_image_drop(struct sl_image_writer *w, uint32_t item)
-{
-    sl_assert(item < w->items_count);
-    w->items[item].is_dropped = true;
-}
-
 static enum sl_err
 read_at(struct sl_image_writer *w, uint64_t offset, uint8_t *data, size_t size)
 {
@@ -355,20 +347,18 @@ static int
 by_kind_and_name(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
-    if (x->is_dropped != y->is_dropped)
-        return x->is_dropped ? 1 : -1;
     if (x->entry.kind != y->entry.kind)
         return x->entry.kind < y->entry.kind ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
-/* Sort them, those that are dropped last, and count the others. */
+/* Sort them and count each kind. */
 static enum sl_err
 sort_items(struct sl_image_writer *w, struct sl_model_header *h)
 {
     if (w->items_count > 0)
         qsort(w->items, w->items_count, sizeof(*w->items), by_kind_and_name);
-    for (uint32_t i = 0; i < w->items_count && !w->items[i].is_dropped; i++) {
+    for (uint32_t i = 0; i < w->items_count; i++) {
         const struct item *item = &w->items[i];
         if (i > 0 && by_kind_and_name(item - 1, item) == 0)
             return sl_cause_set(w->cause, SL_EINVAL, "%s '%.256s' is there twice",

@@ -2,7 +2,7 @@
 /*
  * image_writer.h - write a model's image, front to back, while its parts arrive.
  *
- *   create --> (begin --> append... --> end)* --> rename, drop --> finish
+ *   create --> (begin --> append... --> end)* --> rename --> finish
  *                                        any time: destroy
  *
  * An item whose bytes are there already, under whatever name, is not stored again. Names may be
@@ -54,8 +54,6 @@ uint32_t sl_image_items_count(const struct sl_image_writer *w);
 const char *sl_image_item_name(const struct sl_image_writer *w, uint32_t item);
 enum sl_model_kind sl_image_item_kind(const struct sl_image_writer *w, uint32_t item);
 void sl_image_rename(struct sl_image_writer *w, uint32_t item, const char *name);
-/* It will not be in the image's table; its bytes stay where they are. */
-void sl_image_drop(struct sl_image_writer *w, uint32_t item);
 /* An ended item's bytes into `out`. SL_EIO. */
 SL_MUST_CHECK enum sl_err sl_image_read(struct sl_image_writer *w, uint32_t item,
                                         struct sl_buf *out);

@@ -155,6 +155,8 @@ sl_intake_child_main(const struct sl_intake_child *child)
     sl_assert(child->directory != NULL && child->format != NULL);
     struct sl_intake_report report = {.confined = {.landlock = EAGAIN, .seccomp = EAGAIN}};
     report.err = run(child, &report);
+    if (report.err == SL_ENOMEM) /* Of what this process may have: another try ends like this. */
+        report.err = SL_ETOOBIG;
     bool is_written = send_report(child->report_fd, &report);
     sl_intake_report_deinit(&report);
     return is_written ? 0 : 1;

@@ -4,6 +4,8 @@
 #include "runtime/json.h"
 
 #define TEXT_MAX 96 /* Bytes of one text; what is longer is cut at a character. */
+/* No element is begun with less left. One of 9 texts, each byte escaped, takes as much. */
+#define ELEMENT_MAX (6 * SL_KIB)
 
 static void
 write_text(struct sl_jsonw *w, const char *text)
@@ -12,6 +14,13 @@ write_text(struct sl_jsonw *w, const char *text)
     while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
         size--;
     sl_jsonw_slice(w, sl_slice(text, size));
+}
+
+/* Lists end where the whole would grow over its limit. */
+static bool
+has_room(const struct sl_buf *out)
+{
+    return out->size + ELEMENT_MAX <= SL_DETAILS_SIZE_MAX;
 }
 
 static void
@@ -31,12 +40,12 @@ member_number(struct sl_jsonw *w, const char *name, uint64_t value)
 }
 
 static void
-write_values(struct sl_jsonw *w, const char *name, const struct sl_onnx_value *values,
-             uint32_t count)
+write_values(struct sl_jsonw *w, const struct sl_buf *out, const char *name,
+             const struct sl_onnx_value *values, uint32_t count)
 {
     sl_jsonw_name(w, name);
     sl_jsonw_array(w);
-    for (uint32_t i = 0; i < SL_MIN(count, SL_DETAILS_LIST_MAX / 2u); i++) {
+    for (uint32_t i = 0; i < SL_MIN(count, SL_DETAILS_LIST_MAX / 2u) && has_room(out); i++) {
         const struct sl_onnx_value *v = &values[i];
         sl_jsonw_object(w);
         member_text(w, "name", v->name);
@@ -70,7 +79,7 @@ sl_details_of_onnx(const struct sl_onnx *onnx, struct sl_buf *out)
     member_text(&w, "producer_version", onnx->producer_version);
     sl_jsonw_name(&w, "opsets");
     sl_jsonw_array(&w);
-    for (uint32_t i = 0; i < onnx->opsets_count; i++) {
+    for (uint32_t i = 0; i < onnx->opsets_count && has_room(out); i++) {
         sl_jsonw_object(&w);
         sl_jsonw_name(&w, "domain");
         write_text(&w, onnx->opsets[i].domain);
@@ -82,15 +91,16 @@ sl_details_of_onnx(const struct sl_onnx *onnx, struct sl_buf *out)
     sl_jsonw_member_u64(&w, "operators", onnx->ops_count);
     sl_jsonw_name(&w, "uses");
     sl_jsonw_array(&w);
-    for (uint32_t i = 0; i < SL_MIN(onnx->ops_count, (uint32_t)SL_DETAILS_LIST_MAX); i++) {
+    for (uint32_t i = 0; i < SL_MIN(onnx->ops_count, SL_DETAILS_LIST_MAX + 0u) && has_room(out);
+         i++) {
         sl_jsonw_object(&w);
         member_text(&w, "operator", onnx->ops[i].name);
         sl_jsonw_member_u64(&w, "count", onnx->ops[i].count);
         sl_jsonw_end(&w);
     }
     sl_jsonw_end(&w);
-    write_values(&w, "inputs", onnx->inputs, onnx->inputs_count);
-    write_values(&w, "outputs", onnx->outputs, onnx->outputs_count);
+    write_values(&w, out, "inputs", onnx->inputs, onnx->inputs_count);
+    write_values(&w, out, "outputs", onnx->outputs, onnx->outputs_count);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }

@@ -87,6 +87,21 @@ may_hold(const char *format, enum sl_intake_family family)
     return family != SL_INTAKE_OF_SAFETENSORS;
 }
 
+static const char *
+base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* What training leaves beside a directory's weights: optimizer.pt, training_args.bin. */
+static bool
+is_leftover(const char *path, const char *format, enum sl_intake_family family)
+{
+    return format != NULL && strcmp(format, "huggingface") == 0 && family == SL_INTAKE_OF_PYTORCH &&
+           strncmp(base_of(path), "pytorch_model", strlen("pytorch_model")) != 0;
+}
+
 static void
 classify(struct sl_intake_file *f, const char *format)
 {
@@ -94,6 +109,8 @@ classify(struct sl_intake_file *f, const char *format)
     if (is_litter(f->path))
         return;
     f->family = family_of(f->path);
+    if (is_leftover(f->path, format, f->family))
+        f->family = SL_INTAKE_NONE;
     if (is_side(f->path))
         f->kind = SL_INTAKE_SIDE;
     else if (!may_hold(format, f->family) || has_suffix(f->path, ".py"))
@@ -330,6 +347,28 @@ sl_intake_is_chosen(const struct sl_intake_files *files, const struct sl_intake_
                     const struct sl_intake_choice *choice)
 {
     return f->kind != SL_INTAKE_IGNORED && f->family == choice->family && is_top(files, f);
+}
+
+/* Whether the directory of `f` has weights in safetensors as well: then they are the module's. */
+static bool
+has_safetensors_beside(const struct sl_intake_files *files, const struct sl_intake_file *f)
+{
+    size_t size = (size_t)(base_of(f->path) - f->path);
+    for (uint32_t i = 0; i < files->count; i++) {
+        const struct sl_intake_file *other = &files->items[i];
+        if (other->kind == SL_INTAKE_SAFETENSORS && strncmp(other->path, f->path, size) == 0 &&
+            strchr(other->path + size, '/') == NULL)
+            return true;
+    }
+    return false;
+}
+
+bool
+sl_intake_is_module(const struct sl_intake_files *files, const struct sl_intake_file *f)
+{
+    const char *name = sl_intake_file_name(files, f);
+    return f->kind == SL_INTAKE_SPOOLED && strchr(name, '/') != NULL &&
+           strcmp(base_of(name), "pytorch_model.bin") == 0 && !has_safetensors_beside(files, f);
 }
 
 /* ---- reading what was kept aside ----------------------------------------------------------- */

@@ -80,6 +80,9 @@ SL_MUST_CHECK enum sl_err sl_intake_choose(const struct sl_intake_files *files, 
 bool sl_intake_is_chosen(const struct sl_intake_files *files, const struct sl_intake_file *file,
                          const struct sl_intake_choice *choice);
 
+/* Weights of a module in a directory of its own, "2_Dense/pytorch_model.bin". */
+bool sl_intake_is_module(const struct sl_intake_files *files, const struct sl_intake_file *file);
+
 /* Read a spooled file's weights and write them row-major into the image. */
 SL_MUST_CHECK enum sl_err sl_intake_write_weights(struct sl_intake_files *files,
                                                   struct sl_intake_file *file,

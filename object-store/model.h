@@ -7,8 +7,8 @@
  * Once sealed it never changes and cannot shrink, so no reader can fault. The same bytes as on the
  * disk (model_image.h), copied once, by the kernel.
  *
- * Threading: build blocks on disk (call it on an I/O thread); an attached model is read only and
- * may be read by any thread.
+ * Threading: build and load block on the disk (call them on an I/O thread); an attached model is
+ * read only and may be read by any thread.
  */
 #ifndef SL_OBJECT_STORE_MODEL_H
 #define SL_OBJECT_STORE_MODEL_H
@@ -82,7 +82,7 @@ uint64_t sl_model_size_bytes(const struct sl_model *m); /* Of the whole memory f
 
 /*
  * Check the layout of bytes that would be a memory file, without the seals: what attach runs after
- * it has mapped, and what a node runs on a copy it pulled from a peer before it seals it.
+ * it has mapped.
  */
 SL_MUST_CHECK
 enum sl_err sl_model_image_check(struct sl_slice image, struct sl_cause *ret_cause);

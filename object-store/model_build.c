@@ -51,12 +51,15 @@ copy_through_buffer(int from, int to, uint64_t at, uint64_t size)
         ssize_t n = pread(from, buffer, SL_MIN(size - at, READ_BYTES), (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n <= 0) {
             err = n < 0 ? sl_err_from_errno(errno) : SL_ECORRUPT;
-        else if (pwrite(to, buffer, (size_t)n, (off_t)at) != n)
-            err = errno == ENOSPC ? SL_ENOMEM : SL_EIO;
-        else
-            at += (uint64_t)n;
+            break;
+        }
+        ssize_t written = pwrite(to, buffer, (size_t)n, (off_t)at);
+        if (written > 0)
+            at += (uint64_t)written; /* What is left of a short one is read again. */
+        else if (written == 0 || errno != EINTR)
+            err = written < 0 && errno == ENOSPC ? SL_ENOMEM : SL_EIO;
     }
     sl_free(buffer);
     return err;

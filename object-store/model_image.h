@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * model_image.h - the bytes of a model's image, on the disk and in memory alike; for model.c and
- * image_writer.c only.
+ * those that write images only.
  *
  *   header | data, each item 64-byte aligned | entries | names, each with its NUL
  *

@@ -14,8 +14,9 @@
 #include "runtime/buf.h"
 #include "runtime/json.h"
 
-#define SIZE_BYTES_MAX (16 * SL_GIB)
-#define FILES_MAX      8192
+#define SIZE_BYTES_MAX  (16 * SL_GIB)
+#define FILES_MAX       8192
+#define INDEX_BYTES_MAX (8 * SL_MIB) /* 65,536 lines take less. */
 
 /* A .safetensors file on its way: first its header, then tensor after tensor. */
 struct stream {
@@ -291,60 +292,56 @@ by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The tensors of a file, sorted by name; NULL: it is not there. The caller frees. */
-static const char **
-names_of(struct sl_model_intake *in, const char *file, uint32_t *ret_count)
-{
-    const struct sl_intake_file *f = sl_intake_files_find(&in->files, file);
-    if (f == NULL || f->kind == SL_INTAKE_SIDE || f->items_count == 0)
-        return NULL;
-    const char **names = sl_alloc(f->items_count * sizeof(*names));
-    for (uint32_t i = 0; i < f->items_count; i++)
-        names[i] = sl_image_item_name(in->writer, f->first_item + i);
-    qsort(names, f->items_count, sizeof(*names), by_text);
-    *ret_count = f->items_count;
-    return names;
-}
-
-struct shard { /* The file that the last line named: as a rule the next one names it too. */
-    char *file;
-    const char **names;
-    uint32_t count;
+struct names { /* The tensors of a file, sorted; made when a line first names the file. */
+    const char **items;
+    bool is_made;
 };
 
-static bool
-is_in_shard(struct sl_model_intake *in, struct shard *s, const char *file, const char *tensor)
+static void
+make_names(struct sl_model_intake *in, const struct sl_intake_file *f, struct names *names)
 {
-    if (s->file == NULL || strcmp(s->file, file) != 0) {
-        sl_free(s->file);
-        sl_free(s->names);
-        s->file = sl_strdup(file);
-        s->count = 0;
-        s->names = names_of(in, file, &s->count);
-    }
-    return s->names != NULL &&
-           bsearch(&tensor, s->names, s->count, sizeof(*s->names), by_text) != NULL;
+    names->is_made = true;
+    if (f->kind == SL_INTAKE_SIDE || f->items_count == 0)
+        return;
+    names->items = sl_alloc(f->items_count * sizeof(*names->items));
+    for (uint32_t i = 0; i < f->items_count; i++)
+        names->items[i] = sl_image_item_name(in->writer, f->first_item + i);
+    qsort(names->items, f->items_count, sizeof(*names->items), by_text);
+}
+
+static bool
+is_in_file(struct sl_model_intake *in, struct names *all, const char *file, const char *tensor)
+{
+    const struct sl_intake_file *f = sl_intake_files_find(&in->files, file);
+    if (f == NULL)
+        return false;
+    struct names *names = &all[f - in->files.items];
+    if (!names->is_made)
+        make_names(in, f, names);
+    return names->items != NULL &&
+           bsearch(&tensor, names->items, f->items_count, sizeof(*names->items), by_text) != NULL;
 }
 
 /* Each tensor that the index names is in the file that it names. */
 static enum sl_err
 check_lines(struct sl_model_intake *in, const char *index, struct sl_json map)
 {
-    struct shard shard = {0};
+    struct names *all = sl_zalloc(in->files.count * sizeof(*all));
     enum sl_err err = SL_OK;
     for (struct sl_json_iter i = sl_json_iter(map); err == SL_OK && sl_json_next(&i);) {
         char *tensor = sl_json_strdup(i.name), *file = sl_json_strdup(i.value);
         if (tensor == NULL || file == NULL)
             err = sl_cause_set(in->cause, SL_EINVAL, "%s: weight_map is not names of files", index);
-        else if (!is_in_shard(in, &shard, file, tensor))
+        else if (!is_in_file(in, all, file, tensor))
             err = sl_cause_set(in->cause, SL_EINVAL,
                                "%s: tensor '%.128s' should be in %.80s, and is not", index, tensor,
                                file);
         sl_free(tensor);
         sl_free(file);
     }
-    sl_free(shard.file);
-    sl_free(shard.names);
+    for (uint32_t i = 0; i < in->files.count; i++)
+        sl_free(all[i].items);
+    sl_free(all);
     return err;
 }
 
@@ -371,6 +368,10 @@ check_index(struct sl_model_intake *in, const struct sl_intake_choice *choice)
 {
     struct sl_buf text = {0};
     struct sl_json_doc *doc = NULL;
+    if (choice->index->size_bytes > INDEX_BYTES_MAX)
+        return sl_cause_set(in->cause, SL_ETOOBIG, "%s has over %" PRIu64 " bytes",
+                            sl_intake_file_name(&in->files, choice->index),
+                            (uint64_t)INDEX_BYTES_MAX);
     enum sl_err err = sl_image_read(in->writer, choice->index->first_item, &text);
     if (err == SL_OK && sl_json_parse(sl_buf_slice(&text), &doc, NULL) != SL_OK)
         err = sl_cause_set(in->cause, SL_EINVAL, "%s is not JSON",
@@ -390,7 +391,9 @@ write_kept(struct sl_model_intake *in, const struct sl_intake_choice *choice)
     for (uint32_t i = 0; i < in->files.count; i++) {
         struct sl_intake_file *f = &in->files.items[i];
         enum sl_err err = SL_OK;
-        if (f->kind == SL_INTAKE_SPOOLED && sl_intake_is_chosen(&in->files, f, choice))
+        bool is_kept = sl_intake_is_chosen(&in->files, f, choice) ||
+                       (choice->family != SL_INTAKE_OF_ONNX && sl_intake_is_module(&in->files, f));
+        if (f->kind == SL_INTAKE_SPOOLED && is_kept)
             err = sl_intake_write_weights(&in->files, f, in->writer, in->cause);
         if (err == SL_OK && f->kind != SL_INTAKE_IGNORED)
             err = name_items(in, f);

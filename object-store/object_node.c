@@ -122,7 +122,11 @@ take_grants(struct sl_object_node *n, struct sl_object_packet *packet)
 {
     enum sl_err err;
     n->is_idle = false;
-    while ((err = sl_object_packet_receive(n->theirs, packet)) == SL_OK) {
+    while ((err = sl_object_packet_receive(n->theirs, packet)) == SL_OK || err == SL_ETOOBIG) {
+        if (err == SL_ETOOBIG) { /* No descriptor was free: the process finds its socket closed. */
+            sl_report_warn("objects-refused", "err=%s", sl_err_name(SL_EFULL));
+            continue;
+        }
         struct sl_reader in = sl_reader(sl_buf_slice(&packet->bytes));
         struct sl_object_peer peer = {.tenant = sl_read_u64(&in)};
         peer.tag = sl_read_u64(&in);

@@ -621,11 +621,12 @@ sl_objects_adopt(struct sl_objects *o, const struct sl_object_id *id, int fd, ui
     enum sl_err err = sl_large_attach(fd, &memory);
     if (err != SL_OK)
         return err;
-    if (t == NULL || !fits_quota(o, t, memory.size_bytes) || !make_room(o, memory.size_bytes) ||
-        o->free == NONE)
-        err = SL_EFULL;
-    else if (!is_digest(id, &memory))
+    /* First, so that nobody's objects go for what is refused. */
+    if (!is_digest(id, &memory))
         err = SL_EINVAL;
+    else if (t == NULL || !fits_quota(o, t, memory.size_bytes) ||
+             !make_room(o, memory.size_bytes) || o->free == NONE)
+        err = SL_EFULL;
     else
         err = sl_shared_keep(fd, &memory);
     if (err == SL_OK)

@@ -49,7 +49,7 @@ Test(simulate_image, holds_under_faults_and_equal_seeds_give_equal_runs)
         failed += r.failed;
         bad += r.bad;
         resumed += r.resumed;
-        if (seed == 7)
+        if (seed == 3)
             cr_assert_eq(run(seed, false).hash, r.hash);
     }
     cr_assert_gt(faults, 60);

@@ -487,3 +487,15 @@ Test(huggingface, refuses_every_cut_of_a_good_config)
         config_refused(text, "config.json is not JSON");
     }
 }
+
+/* The architecture implies two labels, and there is no list of them to be freed. */
+Test(huggingface, an_empty_id2label_of_a_classifier)
+{
+    struct directory d = {0};
+    struct sl_huggingface f = {0};
+    add(&d, "config.json",
+        "{\"architectures\":[\"BertForSequenceClassification\"],\"id2label\":{}}");
+    cr_assert_eq(check(&d, &f), SL_OK, "%s", cause.text);
+    cr_assert_null(f.labels);
+    sl_huggingface_deinit(&f);
+}

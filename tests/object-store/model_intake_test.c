@@ -94,6 +94,61 @@ refused(const char *says)
     cr_expect(strstr(cause.text, says) != NULL, "'%s' does not say '%s'", cause.text, says);
 }
 
+/* {"plain": t, "turned": its transpose, "tied": t}; over one storage of bytes 0, 0, 0... */
+static void
+make_torch(struct sl_buf *file)
+{
+    struct torch_tensor t = {.storage = "ByteStorage",
+                             .key = "0",
+                             .storage_count = 128,
+                             .offset = 0,
+                             .dims_count = 2,
+                             .shape = {16, 8},
+                             .strides = {8, 1}};
+    struct torch_tensor turned = t;
+    turned.shape[0] = 8;
+    turned.shape[1] = 16;
+    turned.strides[0] = 1;
+    turned.strides[1] = 8;
+    const struct {
+        const char *name;
+        const struct torch_tensor *tensor;
+    } all[] = {{"plain", &t}, {"turned", &turned}, {"tied", &t}};
+    struct sl_buf pickle = {0};
+    torch_pickle_begin(&pickle);
+    sl_buf_append_str(&pickle, "}");
+    for (size_t i = 0; i < SL_COUNT_OF(all); i++) {
+        torch_pickle_text(&pickle, all[i].name);
+        torch_pickle_tensor(&pickle, all[i].tensor);
+        sl_buf_append_str(&pickle, "s");
+    }
+    sl_buf_append_str(&pickle, ".");
+    torch_file_append(file, sl_buf_slice(&pickle), 1, 128);
+    /* The storage's bytes tell their places. */
+    for (size_t i = 0; i + 128 <= file->size; i++) {
+        size_t n = 0;
+        while (n < 128 && file->data[i + n] == 0)
+            n++;
+        if (n < 128)
+            continue;
+        for (n = 0; n < 128; n++)
+            file->data[i + n] = (uint8_t)n;
+        break;
+    }
+    sl_buf_deinit(&pickle);
+}
+
+static const uint8_t *
+tensor_of(const struct sl_model *model, const char *name, uint64_t rows, uint64_t columns)
+{
+    struct sl_tensor t = {0};
+    cr_assert(sl_model_tensor_lookup(model, name, &t), "%s", name);
+    cr_assert_eq(t.dims_count, 2);
+    cr_assert_eq(t.shape[0], rows);
+    cr_assert_eq(t.shape[1], columns);
+    return t.data;
+}
+
 static const char *const ab[] = {"a", "b"};
 
 Test(model_intake, makes_the_same_image_of_any_pieces)
@@ -186,6 +241,26 @@ Test(model_intake, names_tensors_of_modules_by_their_directory)
     end();
 }
 
+Test(model_intake, takes_pytorch_of_a_directory_and_its_modules_and_not_what_training_left)
+{
+    struct sl_buf file = {0};
+    struct sl_model *model = NULL;
+    make_torch(&file);
+    begin("huggingface");
+    given("repo/config.json", "{}");
+    given("repo/training_args.bin", "no weights");
+    given("repo/optimizer.pt", "nor these");
+    cr_assert_eq(give("repo/pytorch_model.bin", sl_buf_slice(&file), 100), SL_OK, "%s", cause.text);
+    cr_assert_eq(give("repo/2_Dense/pytorch_model.bin", sl_buf_slice(&file), 100), SL_OK);
+    finished();
+    cr_assert_eq(facts.tensors_count, 6);
+    cr_assert_eq(sl_model_open(image_fd, &model, &cause), SL_OK, "%s", cause.text);
+    cr_assert_eq(tensor_of(model, "2_Dense/plain", 16, 8), tensor_of(model, "plain", 16, 8));
+    sl_model_destroy(&model);
+    sl_buf_deinit(&file);
+    end();
+}
+
 Test(model_intake, refuses_a_file_that_is_there_twice)
 {
     begin(NULL);
@@ -254,61 +329,6 @@ Test(model_intake, a_header_of_100_mb)
 }
 
 /* ---- formats that are kept aside until all has come ---------------------------------------- */
-
-/* {"plain": t, "turned": its transpose, "tied": t}; over one storage of bytes 0, 0, 0... */
-static void
-make_torch(struct sl_buf *file)
-{
-    struct torch_tensor t = {.storage = "ByteStorage",
-                             .key = "0",
-                             .storage_count = 128,
-                             .offset = 0,
-                             .dims_count = 2,
-                             .shape = {16, 8},
-                             .strides = {8, 1}};
-    struct torch_tensor turned = t;
-    turned.shape[0] = 8;
-    turned.shape[1] = 16;
-    turned.strides[0] = 1;
-    turned.strides[1] = 8;
-    const struct {
-        const char *name;
-        const struct torch_tensor *tensor;
-    } all[] = {{"plain", &t}, {"turned", &turned}, {"tied", &t}};
-    struct sl_buf pickle = {0};
-    torch_pickle_begin(&pickle);
-    sl_buf_append_str(&pickle, "}");
-    for (size_t i = 0; i < SL_COUNT_OF(all); i++) {
-        torch_pickle_text(&pickle, all[i].name);
-        torch_pickle_tensor(&pickle, all[i].tensor);
-        sl_buf_append_str(&pickle, "s");
-    }
-    sl_buf_append_str(&pickle, ".");
-    torch_file_append(file, sl_buf_slice(&pickle), 1, 128);
-    /* The storage's bytes tell their places. */
-    for (size_t i = 0; i + 128 <= file->size; i++) {
-        size_t n = 0;
-        while (n < 128 && file->data[i + n] == 0)
-            n++;
-        if (n < 128)
-            continue;
-        for (n = 0; n < 128; n++)
-            file->data[i + n] = (uint8_t)n;
-        break;
-    }
-    sl_buf_deinit(&pickle);
-}
-
-static const uint8_t *
-tensor_of(const struct sl_model *model, const char *name, uint64_t rows, uint64_t columns)
-{
-    struct sl_tensor t = {0};
-    cr_assert(sl_model_tensor_lookup(model, name, &t), "%s", name);
-    cr_assert_eq(t.dims_count, 2);
-    cr_assert_eq(t.shape[0], rows);
-    cr_assert_eq(t.shape[1], columns);
-    return t.data;
-}
 
 Test(model_intake, lays_views_of_pytorch_out_row_by_row_and_ties_once)
 {

@@ -46,7 +46,7 @@ struct sluice_tensor {
     uint32_t dtype; /* enum sluice_dtype; a plugin refuses what it does not know. */
     uint32_t rank;
     uint64_t shape[SLUICE_TENSOR_RANK_MAX];
-    const char *name; /* NUL-terminated, as in the archive. */
+    const char *name; /* NUL-terminated, as in its file; "2_Dense/x" of a module in a directory. */
     const void *data;
     uint64_t data_bytes;
 };
@@ -54,7 +54,7 @@ struct sluice_tensor {
 /* A small file that came with the model (vocabulary, configuration). Same lifetime. */
 struct sluice_model_file {
     uint32_t size;
-    const char *name; /* Base path inside the archive, NUL-terminated. */
+    const char *name; /* Path below what wraps the archive, NUL-terminated. */
     const void *data;
     uint64_t data_bytes;
 };
