@@ -224,9 +224,8 @@ sl_api_deploy_model(struct sl_call *call)
 
 /* ---- evict --------------------------------------------------------------------------------- */
 
-/* Another namespace has the same files deployed. */
-static bool
-is_kept_by_another(struct sl_call *call, const char *namespace_id, const char *directory)
+bool
+sl_model_is_kept_elsewhere(struct sl_call *call, const char *namespace_id, const char *directory)
 {
     struct sl_scan scan = {0};
     bool is_found = false;
@@ -258,7 +257,7 @@ sl_api_evict_model(struct sl_call *call)
                                            why[0] == '\0' ? NULL : why};
     if (sl_model_state(call, model.row) != SL_MODEL_EVICTED)
         sl_model_status_put(call, namespace.id, &model, &change);
-    bool is_kept = is_kept_by_another(call, namespace.id, directory);
+    bool is_kept = sl_model_is_kept_elsewhere(call, namespace.id, directory);
     if (!is_kept)
         sl_call_model_evict(call, directory);
     write_reply(call, namespace.id, model.id, "not_deployed");

@@ -215,10 +215,13 @@ fail_unpack(struct sl_call *call, const struct confirming *c)
     case SL_ETOOBIG:
     case SL_ETIMEOUT:
     case SL_ECRASHED:
+    case SL_ECORRUPT:
+    case SL_EVERSION:
         write_reply(call, c->id, NULL, c->cause.text);
         break;
     case SL_ENOSPC:
     case SL_ENOMEM:
+    case SL_EFULL:
         sl_call_fail(call, SL_API_UNAVAILABLE, "%s", c->cause.text);
         break;
     default:

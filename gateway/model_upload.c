@@ -135,6 +135,7 @@ fail_unpack(struct sl_call *call, const struct upload *u)
         break;
     case SL_ENOSPC:
     case SL_ENOMEM:
+    case SL_EFULL:
         sl_call_fail(call, SL_API_UNAVAILABLE, "%s", u->cause.text);
         break;
     case SL_EIO:
@@ -155,8 +156,11 @@ store(struct sl_call *call)
 {
     struct upload *u = call->state;
     struct sl_model_new *m = &u->model;
+    struct sl_resource namespace;
     if (!u->is_refused && u->err == SL_OK) {
-        if (!check_room(call, u)) /* Another upload of it was quicker. */
+        if (!sl_resource_lookup(call, &sl_kind_namespace, "", call->params[0], &namespace))
+            refuse(u, SL_API_NOT_FOUND, NULL, NULL); /* Deleted meanwhile. */
+        if (u->is_refused || !check_room(call, u))   /* Or another upload of it was quicker. */
             sl_tree_remove(m->request.temporary);
         else
             u->err = sl_model_keep(call, m, &u->report);

@@ -282,12 +282,27 @@ remove_files(struct sl_call *call, void *arg)
     sl_tree_remove(arg);
 }
 
+void
+sl_model_let_go(struct sl_call *call, const char *namespace_id, struct sl_json row)
+{
+    const char *directory = sl_member_str(call, row, "directory");
+    if (directory[0] == '\0')
+        return;
+    if (sl_json_bool(sl_json_member(row, "is_of_organization"), false)) {
+        if (!sl_model_is_kept_elsewhere(call, namespace_id, directory))
+            sl_call_model_evict(call, directory);
+        return;
+    }
+    /* Nobody asks for its place again, which the image's digest names: no node keeps it. */
+    sl_call_model_drop(call, directory);
+    sl_call_after_commit(call, remove_files,
+                         sl_call_format(call, "%s/%s", sl_call_data_directory(call), directory));
+}
+
 bool
 sl_model_delete(struct sl_call *call, const char *namespace_id, const struct sl_resource *model)
 {
     struct sl_buf key = {0};
-    bool is_shared = sl_json_bool(sl_json_member(model->row, "is_of_organization"), false);
-    const char *directory = sl_member_str(call, model->row, "directory");
     if (sl_model_is_used(call, namespace_id, model->id)) {
         sl_call_fail(call, SL_API_CONFLICT, "a collection makes its vectors with %s", model->id);
         return false;
@@ -295,14 +310,32 @@ sl_model_delete(struct sl_call *call, const char *namespace_id, const struct sl_
     sl_txn_del(call->txn, call->who.scope, SL_TABLE_MODEL,
                sl_key(&key, 2, namespace_id, model->id));
     sl_buf_deinit(&key);
-    if (directory != NULL && !is_shared) {
-        /* A later model of the same name lies in the same place: no node may know this one then. */
-        sl_call_model_drop(call, directory);
-        sl_call_after_commit(
-            call, remove_files,
-            sl_call_format(call, "%s/%s", sl_call_data_directory(call), directory));
-    }
+    sl_model_let_go(call, namespace_id, model->row);
     return true;
+}
+
+struct model_row {
+    struct sl_json row;
+    struct model_row *next;
+};
+
+void
+sl_models_let_go(struct sl_call *call, const char *namespace_id)
+{
+    struct model_row *rows = NULL;
+    struct sl_buf prefix = {0};
+    struct sl_scan scan = {0};
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_MODEL, sl_key_prefix(&prefix, 1, namespace_id),
+                (struct sl_slice){0}, false, &scan);
+    while (sl_scan_next(&scan)) {
+        struct model_row *r = sl_call_alloc(call, sizeof(*r));
+        *r = (struct model_row){.row = sl_call_parse(call, scan.value), .next = rows};
+        rows = r;
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    for (const struct model_row *r = rows; r != NULL; r = r->next)
+        sl_model_let_go(call, namespace_id, r->row);
 }
 
 static void

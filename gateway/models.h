@@ -56,8 +56,14 @@ struct sl_json sl_model_put(struct sl_call *call, const struct sl_model_new *m,
 void sl_model_write(struct sl_call *call, struct sl_json row);
 /* Does some collection of the namespace make its vectors with this model? */
 bool sl_model_is_used(struct sl_call *call, const char *namespace_id, const char *model_id);
-/* Delete the row; its files too, unless they are the organization's. 409 on the call: it is used.
- */
+/* Does another namespace have the same files deployed? */
+bool sl_model_is_kept_elsewhere(struct sl_call *call, const char *namespace_id,
+                                const char *directory);
+/* After the commit, which takes its row away: no node has it any more, and its files go; those of
+ * the organization's stay, and so does their memory while another namespace has it deployed. */
+void sl_model_let_go(struct sl_call *call, const char *namespace_id, struct sl_json row);
+void sl_models_let_go(struct sl_call *call, const char *namespace_id); /* All of a namespace. */
+/* Delete the row and let it go. 409 on the call: it is used. */
 bool sl_model_delete(struct sl_call *call, const char *namespace_id,
                      const struct sl_resource *model);
 /* Have the weights loaded, then run `then`, which calls sl_model_deployed; the call's state is ours

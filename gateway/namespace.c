@@ -4,6 +4,7 @@
 #include "gateway/bucket.h"
 #include "gateway/extractor_info.h"
 #include "gateway/list.h"
+#include "gateway/models.h"
 #include "gateway/namespace.h"
 #include "runtime/time.h"
 
@@ -280,6 +281,7 @@ delete_namespace(struct sl_call *call, const struct sl_resource *ns, struct sl_p
     static const char *const counts[] = {SL_COUNT_BUCKETS, SL_COUNT_COLLECTIONS, SL_COUNT_SOURCES};
     struct sl_buf prefix = {0};
     delete_children(call, ns->id, purge);
+    sl_models_let_go(call, ns->id);
     sl_rows_delete(call, SL_TABLE_MODEL, sl_key_prefix(&prefix, 1, ns->id), purge);
     sl_buf_deinit(&prefix);
     for (size_t i = 0; i < SL_COUNT_OF(counts); i++)

@@ -2,7 +2,9 @@
 #include "gateway/sweep.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "actors/rows.h"
 #include "gateway/unpack.h"
@@ -188,6 +190,15 @@ sweep_incoming(struct sl_gateway *g)
 
 /* ---- models -------------------------------------------------------------------------------- */
 
+static bool
+is_directory(DIR *in, const struct dirent *entry)
+{
+    struct stat st;
+    if (entry->d_type != DT_UNKNOWN) /* Which some file systems say of all. */
+        return entry->d_type == DT_DIR;
+    return fstatat(dirfd(in), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* Call `then` for each directory in `path`, with its path and name. */
 static void
 each_directory(const char *path, void (*then)(void *arg, const char *path, const char *name),
@@ -198,7 +209,7 @@ each_directory(const char *path, void (*then)(void *arg, const char *path, const
         return;
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         char *below = sl_format("%s/%s", path, entry->d_name);
-        if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
+        if (entry->d_name[0] != '.' && is_directory(directory, entry))
             then(arg, below, entry->d_name);
         sl_free(below);
     }

@@ -33,6 +33,23 @@ sl_tree_remove(const char *path)
     (void)nftw(path, remove_one, TREE_DEPTH_MAX, FTW_DEPTH | FTW_PHYS);
 }
 
+static enum sl_err
+sync_parent(const char *path)
+{
+    char *parent = sl_strdup(path);
+    char *slash = strrchr(parent, '/');
+    enum sl_err err = SL_OK;
+    if (slash != NULL && slash != parent)
+        *slash = '\0';
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        err = sl_err_from_errno(errno);
+    if (fd >= 0)
+        (void)close(fd);
+    sl_free(parent);
+    return err;
+}
+
 /* Make the parents of `path`. */
 static enum sl_err
 make_parents(const char *path)
@@ -43,7 +60,9 @@ make_parents(const char *path)
         if (*at != '/')
             continue;
         *at = '\0';
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST)
+        if (mkdir(copy, 0700) == 0)
+            err = sync_parent(copy); /* What lies below is as durable as its name. */
+        else if (errno != EEXIST)
             err = sl_err_from_errno(errno);
         *at = '/';
     }
@@ -86,14 +105,14 @@ take_in(const struct sl_unpack_request *q, struct sl_unpack_report *ret_report,
     sl_buf_deinit(&text);
     if (err != SL_OK)
         return explain(err, cause);
+    if (report.confined.landlock != 0 || report.confined.seccomp != 0)
+        sl_report_warn("intake-not-confined", "landlock=%d seccomp=%d", report.confined.landlock,
+                       report.confined.seccomp);
     if (report.err != SL_OK) {
         *cause = report.cause;
         sl_intake_report_deinit(&report);
         return report.err;
     }
-    if (report.confined.landlock != 0 || report.confined.seccomp != 0)
-        sl_report_warn("intake-not-confined", "landlock=%d seccomp=%d", report.confined.landlock,
-                       report.confined.seccomp);
     *ret_report = (struct sl_unpack_report){
         .model = report.model, .details = report.details, .dimensions = report.dimensions};
     return SL_OK;
@@ -103,23 +122,6 @@ void
 sl_unpack_report_deinit(struct sl_unpack_report *report)
 {
     sl_buf_deinit(&report->details);
-}
-
-static enum sl_err
-sync_parent(const char *path)
-{
-    char *parent = sl_strdup(path);
-    char *slash = strrchr(parent, '/');
-    enum sl_err err = SL_OK;
-    if (slash != NULL && slash != parent)
-        *slash = '\0';
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        err = sl_err_from_errno(errno);
-    if (fd >= 0)
-        (void)close(fd);
-    sl_free(parent);
-    return err;
 }
 
 enum sl_err
@@ -141,6 +143,17 @@ sl_unpack_keep(const char *temporary, const char *directory)
     return err;
 }
 
+/* The child's word alone is not enough: what it read may have got hold of it. */
+static bool
+is_whole(const char *directory, uint64_t size)
+{
+    struct stat st;
+    char *path = sl_format("%s/" SL_INTAKE_IMAGE, directory);
+    bool is_there = lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+    sl_free(path);
+    return is_there;
+}
+
 enum sl_err
 sl_unpack_model(const struct sl_unpack_request *q, struct sl_unpack_report *ret_report,
                 struct sl_cause *ret_cause)
@@ -152,6 +165,8 @@ sl_unpack_model(const struct sl_unpack_request *q, struct sl_unpack_report *ret_
     if (err != SL_OK)
         return sl_cause_set(ret_cause, err, "no room to unpack in: %s", sl_err_text(err));
     err = take_in(q, &report, ret_cause);
+    if (err == SL_OK && !is_whole(q->temporary, report.model.size_bytes))
+        err = explain(SL_ECRASHED, ret_cause);
     if (err == SL_OK)
         *ret_report = report;
     else

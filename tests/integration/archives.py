@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import math
 import pickle
 import random
 import struct
@@ -78,7 +79,7 @@ def bert(hidden):
                    member("model.safetensors", safetensors(tensors)))
 
 
-def encoder(seed=0, hidden=8):
+def encoder(seed=0, hidden=8, is_torch=False):
     """A Hugging Face directory that makes vectors of `hidden` numbers, others for other seeds."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz",
              *("##" + letter for letter in "abcdefghijklmnopqrstuvwxyz")]
@@ -100,7 +101,7 @@ def encoder(seed=0, hidden=8):
         for part in ("weight", "bias"):
             shapes[f"{name}LayerNorm.{part}"] = [hidden]
     values = random.Random(seed)
-    header, data = {}, b""
+    header, data, tensors = {}, b"", {}
     for name, shape in shapes.items():
         count = shape[0] * (shape[1] if len(shape) == 2 else 1)
         base = 1.0 if name.endswith("LayerNorm.weight") else 0.0
@@ -109,10 +110,12 @@ def encoder(seed=0, hidden=8):
         header[name] = {"dtype": "F32", "shape": shape,
                         "data_offsets": [len(data), len(data) + len(numbers)]}
         data += numbers
+        tensors[name] = (shape, struct.unpack(f"<{count}f", numbers))
     text = json.dumps(header).encode()
-    return archive(member("config.json", json.dumps(config).encode()),
-                   member("vocab.txt", "".join(word + "\n" for word in words).encode()),
-                   member("model.safetensors", struct.pack("<Q", len(text)) + text + data))
+    weights = (member("pytorch_model.bin", pytorch(tensors)) if is_torch else
+               member("model.safetensors", struct.pack("<Q", len(text)) + text + data))
+    return archive(member("config.json", json.dumps(config).encode()), weights,
+                   member("vocab.txt", "".join(word + "\n" for word in words).encode()))
 
 
 HUGE = 1 << 63
@@ -164,7 +167,7 @@ def _torch_names():
 
 
 def pytorch(tensors, evil=None):
-    """{name: floats} as torch.save writes them; `evil` is pickled beside them."""
+    """{name: (shape, floats)} as torch.save writes them; `evil` is pickled beside them."""
     modules, storage, rebuild = _torch_names()
 
     class Key:
@@ -172,18 +175,19 @@ def pytorch(tensors, evil=None):
             self.id = ("storage", storage, str(number), "cpu", count)
 
     class Tensor:
-        def __init__(self, number, values):
-            self.key, self.count = Key(number, len(values)), len(values)
+        def __init__(self, number, shape, values):
+            self.key, self.shape = Key(number, len(values)), tuple(shape)
+            self.strides = tuple(math.prod(shape[i + 1:]) for i in range(len(shape)))
 
         def __reduce__(self):
-            return rebuild, (self.key, 0, (self.count,), (1,), False, {})
+            return rebuild, (self.key, 0, self.shape, self.strides, False, {})
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, obj):
             return obj.id if isinstance(obj, Key) else None
 
     out = io.BytesIO()
-    state = {name: Tensor(i, values) for i, (name, values) in enumerate(tensors.items())}
+    state = {name: Tensor(i, *each) for i, (name, each) in enumerate(tensors.items())}
     if evil is not None:
         state["evil"] = evil
     saved = {name: sys.modules.get(name) for name in modules}
@@ -200,7 +204,7 @@ def pytorch(tensors, evil=None):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
         packed.writestr("model/data.pkl", out.getvalue())
         packed.writestr("model/byteorder", "little")
-        for i, values in enumerate(tensors.values()):
+        for i, (_, values) in enumerate(tensors.values()):
             packed.writestr(f"model/data/{i}", struct.pack(f"<{len(values)}f", *values))
         packed.writestr("model/version", "3\n")
     return file.getvalue()

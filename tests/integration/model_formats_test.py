@@ -6,13 +6,14 @@ import os
 import archives
 import sluice_testlib as lib
 
-TENSORS = {"layer.weight": [1.0, 2.0, 3.0, 4.0], "layer.bias": [0.5]}
+TENSORS = {"layer.weight": ([2, 2], [1.0, 2.0, 3.0, 4.0]), "layer.bias": ([1], [0.5])}
 
 
 class Case:
     def __init__(self, server):
         self.client = server.tenant("formats", "scale")
         space = self.client.make("namespace", "formats", feature_extractors=lib.BOTH)
+        self.client.namespace = space
         self.path = f"/v1/namespaces/{space}/models"
 
     def upload(self, name, declared, *members):
@@ -90,6 +91,20 @@ def check_huggingface(case):
                      ("pytorch_model.bin", archives.pytorch(TENSORS)))
 
 
+def check_encoder(case):
+    with lib.check("an encoder in pytorch_model.bin makes the vectors of safetensors"):
+        vectors = []
+        for name, is_torch in (("plain", False), ("pickled", True)):
+            model = case.client.upload(
+                case.path, archives.encoder(3, is_torch=is_torch), name=name, version="1.0.0",
+                model_format="huggingface", task_type="embedding").expect(200)["model_id"]
+            case.client.post(f"{case.path}/{model}/deploy").expect(200)
+            vectors.append(case.client.post("/v1/inference", {
+                "inference_name": model, "inputs": {"text": "abc"}}).expect(200)["data"])
+        assert vectors[0], "a vector"
+        lib.equal(vectors[0], vectors[1])
+
+
 def check_declared(case):
     with lib.check("a format that was declared wrongly is refused with the one that it is"):
         for declared, real, member in (
@@ -101,7 +116,7 @@ def check_declared(case):
     with lib.check("nothing that was refused is listed"):
         listed = case.client.get(case.path).expect(200)["models"]
         lib.equal(sorted(item["name"] for item in listed),
-                  ["beside", "directory", "graph", "torch"])
+                  ["beside", "directory", "graph", "pickled", "plain", "torch"])
 
 
 def main():
@@ -110,6 +125,7 @@ def main():
     check_pytorch(case)
     check_onnx(case)
     check_huggingface(case)
+    check_encoder(case)
     check_declared(case)
     lib.equal(server.stop(), 0, "the exit status")
     lib.finish()

@@ -217,6 +217,22 @@ def collection(case, name, model):
                               "parameters": {"embedding_model": model}}})
 
 
+def check_namespace(case):
+    with lib.check("a namespace takes its models' files and memory with it"):
+        other = Case(case.server, "leaving")
+        before = memory_files(case.server)
+        other.upload().expect(200)
+        other.verb("probe_1_0_0", "deploy").expect(200)
+        files = other.directory("probe_1_0_0")
+        assert memory_files(case.server) > before, "the weights are in memory"
+        other.client.call("DELETE", f"/v1/namespaces/{other.space}?force=true").expect(200)
+        deadline = time.monotonic() + 10
+        while (os.path.exists(files) or memory_files(case.server) > before) \
+                and time.monotonic() < deadline:
+            time.sleep(0.02)
+        lib.equal((os.path.exists(files), memory_files(case.server)), (False, before))
+
+
 def check_rollout(case):
     versions = {"1_0_0": 10, "1_1_0": 11, "2_0_0": 20}
     with lib.check("three versions of a model are live at once, each with its own vectors"):
@@ -299,6 +315,7 @@ def main():
         check_evict_in_use(case)
         check_failed(case)
         check_delete(case)
+        check_namespace(case)
         check_rollout(case)
         check_shared(case)
         check_restart(case)

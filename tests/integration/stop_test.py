@@ -62,7 +62,7 @@ def main():
     client = server.tenant("stop-test")
     client.namespace = client.make("namespace", "stopped", feature_extractors=lib.BOTH)
     client.make("bucket", "kept", bucket_schema={"properties": {"content": {"type": "text"}}})
-    archive = archives.weights(size=1 << 27)
+    archive = archives.weights({"zeros": ("U8", [1 << 27], 0, 1 << 27)})
     uploads = [threading.Thread(target=upload, args=(client, archive, n), daemon=True)
                for n in range(UNPACKS)]
     for thread in uploads:
