@@ -44,23 +44,6 @@ struct build {
     uint64_t size_bytes; /* At first what is expected; 0: not known. */
 };
 
-static struct sl_shelved_model *
-model_of(struct sl_model_shelf *shelf, struct sl_slice directory)
-{
-    struct sl_shelved_model *free_model = NULL;
-    for (uint32_t i = 0; i < SL_SHELF_MODELS_MAX; i++) {
-        struct sl_shelved_model *m = &shelf->models[i];
-        if (m->directory == NULL)
-            free_model = free_model == NULL ? m : free_model;
-        else if (sl_slice_is(directory, m->directory))
-            return m;
-    }
-    if (free_model != NULL)
-        *free_model = (struct sl_shelved_model){
-            .directory = sl_strndup(directory.data, directory.size), .fd = -1};
-    return free_model;
-}
-
 static void
 clear(struct sl_shelved_model *m)
 {
@@ -69,6 +52,30 @@ clear(struct sl_shelved_model *m)
     sl_free(m->directory);
     sl_free(m->error);
     *m = (struct sl_shelved_model){.fd = -1};
+}
+
+/* Its place, new if need be; NULL: all are taken. That of one that failed is given to another. */
+static struct sl_shelved_model *
+model_of(struct sl_model_shelf *shelf, struct sl_slice directory)
+{
+    struct sl_shelved_model *free_model = NULL, *failed = NULL;
+    for (uint32_t i = 0; i < SL_SHELF_MODELS_MAX; i++) {
+        struct sl_shelved_model *m = &shelf->models[i];
+        if (m->directory == NULL)
+            free_model = free_model == NULL ? m : free_model;
+        else if (sl_slice_is(directory, m->directory))
+            return m;
+        else if (m->state == MODEL_FAILED)
+            failed = m;
+    }
+    if (free_model == NULL && failed != NULL) {
+        clear(failed);
+        free_model = failed;
+    }
+    if (free_model != NULL)
+        *free_model = (struct sl_shelved_model){
+            .directory = sl_strndup(directory.data, directory.size), .fd = -1};
+    return free_model;
 }
 
 void
@@ -184,10 +191,7 @@ take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_m
         tell_loaded(ctx, m, call, false);
         sl_msg_destroy(&call);
     }
-    bool is_told = m->calls != NULL;
     m->calls = NULL;
-    if (m->state == MODEL_FAILED && is_told)
-        clear(m); /* The place is others'. */
 }
 
 bool

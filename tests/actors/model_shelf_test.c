@@ -2,6 +2,8 @@
 /* The shelf as its agent uses it. */
 #include <fcntl.h>
 
+#include "actors/model_shelf.h"
+#include "runtime/alloc.h"
 #include "tests/actors/agent_answer.h"
 #include "tests/object-store/tiny_model.h"
 
@@ -80,6 +82,25 @@ Test(model_shelf, a_model_that_cannot_be_loaded_fails_its_calls_and_tasks_with_a
     recorder_do_work(&r);
     (void)expect_failed(2, SL_FAIL_TRANSIENT, false, "replica_start_failed");
     cr_assert_eq(spawned(), 0);
+}
+
+Test(model_shelf, those_that_failed_take_no_place_from_others)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    for (int i = 0; i < SL_SHELF_MODELS_MAX; i++) {
+        char *lost = sl_format("/nowhere/%d", i);
+        load(lost);
+        recorder_do_work(&r);
+        cr_assert_eq(loaded(), SL_ENOTFOUND);
+        sl_free(lost);
+    }
+    load(directory);
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    tiny_directory_remove(directory);
 }
 
 Test(model_shelf, what_was_built_of_a_model_dropped_meanwhile_is_not_used)
