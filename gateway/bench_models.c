@@ -204,7 +204,7 @@ run_gib(const struct sl_bench *bench, const char *directory)
     int fd = sl_bench_model_deploy(directory, &build_ms);
     if (fd < 0)
         return false;
-    sl_bench_show(bench, &(struct sl_bench_figure){.name = "model.deploy_1g",
+    sl_bench_show(bench, &(struct sl_bench_figure){.name = "model.build_1g",
                                                    .unit = "ms",
                                                    .value = build_ms,
                                                    .note = "from files in the page cache"});
