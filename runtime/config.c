@@ -13,6 +13,7 @@
 #define CONFIG_MAGIC  0x636f6e66u
 #define FILE_SIZE_MAX SL_MIB
 #define DEPTH_MAX     8
+#define MEMBER_MAX    128 /* Bytes of a name: escaped, still less than YAML's 1,024 for a key. */
 
 struct sl_config {
     uint32_t magic;
@@ -29,6 +30,7 @@ struct reading {
     yaml_event_t event;
     struct sl_buf path;     /* Of the mapping at hand: "a.b." */
     struct sl_buf sections; /* Paths of all mappings and keys so far, each between newlines. */
+    size_t first_line;      /* Of the text within the file. */
     uint32_t depth;
     char **ret_error;
 };
@@ -54,10 +56,10 @@ find_key(const struct sl_config *config, const char *path)
 static bool
 fail(struct reading *r, size_t line, const char *key, const char *what)
 {
+    line += r->first_line + 1;
     if (*r->ret_error == NULL)
-        *r->ret_error = key == NULL
-                            ? sl_format("%s:%zu: %s", r->name, line + 1, what)
-                            : sl_format("%s:%zu: key %.200s: %s", r->name, line + 1, key, what);
+        *r->ret_error = key == NULL ? sl_format("%s:%zu: %s", r->name, line, what)
+                                    : sl_format("%s:%zu: key %.200s: %s", r->name, line, key, what);
     return false;
 }
 
@@ -97,26 +99,6 @@ is_section(const struct sl_config *config, const char *path)
     return false;
 }
 
-static bool
-read_scalar(struct reading *r, uint32_t index, const char *path)
-{
-    const struct sl_config_key *key = &r->config->table[index];
-    struct sl_buf why = {0};
-    const char *text = (const char *)r->event.data.scalar.value;
-    bool is_quoted = r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    bool is_good = false;
-    if (strlen(text) != r->event.data.scalar.length)
-        sl_buf_append_str(&why, "a text with a NUL");
-    else if (is_quoted && key->type != SL_CONFIG_STRING && key->type != SL_CONFIG_MAP)
-        sl_buf_append_str(&why, "a quoted text where none is expected");
-    else
-        is_good = sl_config_value_read(key, text, &r->config->values[index], &why);
-    if (!is_good)
-        fail(r, r->event.start_mark.line, path, sl_buf_text(&why));
-    sl_buf_deinit(&why);
-    return is_good;
-}
-
 /* A name below a MAP: a key met once; the object's member of that name is begun. */
 static bool
 begin_member(struct reading *r, const char *path, struct sl_jsonw *w, char **ret_path)
@@ -125,8 +107,9 @@ begin_member(struct reading *r, const char *path, struct sl_jsonw *w, char **ret
     const char *name = (const char *)r->event.data.scalar.value;
     if (r->event.type != YAML_SCALAR_EVENT || strlen(name) != r->event.data.scalar.length)
         return fail(r, line, path, "expected a key");
-    if (name[0] == '\0' || strchr(name, '\n') != NULL)
-        return fail(r, line, path, "a key that is empty or of several lines");
+    if (name[0] == '\0' || strlen(name) > MEMBER_MAX || strchr(name, '\n') != NULL)
+        return fail(r, line, path,
+                    "a key that is empty, longer than 128 bytes or of several lines");
     *ret_path = sl_format("%s.%s", path, name);
     if (!meet(r, *ret_path))
         return fail(r, line, *ret_path, "given twice");
@@ -175,6 +158,51 @@ read_map(struct reading *r, uint32_t index, const char *path, size_t line)
             (void)fail(r, line, path, sl_buf_text(&why));
     }
     sl_buf_deinit(&text);
+    sl_buf_deinit(&why);
+    return is_good;
+}
+
+/* A text in braces is keys as well: there is one form of a map, whoever wrote it. `outer` is what
+ * the text was in. */
+static bool
+read_inner_map(const struct reading *outer, uint32_t index, const char *path, const char *text)
+{
+    struct reading r = {.config = outer->config,
+                        .name = outer->name,
+                        .depth = 1, /* As below a dotted path, which is how it is printed. */
+                        .ret_error = outer->ret_error,
+                        .first_line = outer->first_line + outer->event.start_mark.line};
+    if (!yaml_parser_initialize(&r.yaml))
+        return fail(&r, 0, path, "out of memory");
+    yaml_parser_set_input_string(&r.yaml, (const uint8_t *)text, strlen(text));
+    bool is_good = next(&r) && next(&r) && next(&r); /* Stream, document and mapping start. */
+    is_good = is_good && read_map(&r, index, path, 0) && next(&r) && next(&r);
+    if (is_good && r.event.type != YAML_STREAM_END_EVENT)
+        is_good = fail(&r, r.event.start_mark.line, path, "more behind the closing brace");
+    yaml_event_delete(&r.event);
+    yaml_parser_delete(&r.yaml);
+    sl_buf_deinit(&r.sections);
+    return is_good;
+}
+
+static bool
+read_scalar(struct reading *r, uint32_t index, const char *path)
+{
+    const struct sl_config_key *key = &r->config->table[index];
+    struct sl_buf why = {0};
+    const char *text = (const char *)r->event.data.scalar.value;
+    bool is_quoted = r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    bool is_good = false;
+    if (strlen(text) != r->event.data.scalar.length)
+        sl_buf_append_str(&why, "a text with a NUL");
+    else if (is_quoted && key->type != SL_CONFIG_STRING && key->type != SL_CONFIG_MAP)
+        sl_buf_append_str(&why, "a quoted text where none is expected");
+    else if (key->type == SL_CONFIG_MAP && text[0] == '{')
+        return read_inner_map(r, index, path, text);
+    else
+        is_good = sl_config_value_read(key, text, &r->config->values[index], &why);
+    if (!is_good)
+        (void)fail(r, r->event.start_mark.line, path, sl_buf_text(&why));
     sl_buf_deinit(&why);
     return is_good;
 }
@@ -369,6 +397,10 @@ sl_config_set(struct sl_config *config, const char *path, const char *value, cha
     if (index == config->count) {
         *ret_error = sl_format("key %.200s: no such key", path);
         return SL_ENOTFOUND;
+    }
+    if (config->table[index].type == SL_CONFIG_MAP && value[0] == '{') {
+        struct reading r = {.config = config, .name = path, .ret_error = ret_error};
+        return read_inner_map(&r, index, path, value) ? SL_OK : SL_EINVAL;
     }
     bool is_good = sl_config_value_read(&config->table[index], value, &config->values[index], &why);
     if (!is_good)

@@ -22,8 +22,8 @@ enum sl_config_type {
     SL_CONFIG_DURATION, /* Kept in nanoseconds; min and max too. */
     SL_CONFIG_STRING,   /* min and max bound its length in bytes. */
     SL_CONFIG_FLOAT,
-    SL_CONFIG_MAP /* A mapping of the file's own keys, kept as a JSON object whose values are texts
-                     or objects; or a text, as STRING. */
+    SL_CONFIG_MAP /* A mapping of the file's own keys, or a text in braces that is one, kept as a
+                     JSON object whose values are texts or objects; or a text, as STRING. */
 };
 
 /* One row of the table; lives as long as every configuration that was loaded with it. */

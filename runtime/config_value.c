@@ -8,6 +8,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/json.h"
+#include "runtime/utf8.h"
 
 struct unit {
     const char *name;
@@ -115,13 +116,11 @@ read_typed(const struct sl_config_key *key, const char *text, struct sl_config_v
     case SL_CONFIG_FLOAT:
         return read_float(text, &value->real);
     case SL_CONFIG_MAP:
-        if (text[0] == '{' && !is_object(text))
-            return false;
         value->number = (int64_t)strlen(text);
-        return true;
+        return text[0] == '{' ? is_object(text) : sl_utf8_is_valid(sl_slice_str(text));
     case SL_CONFIG_STRING:
         value->number = (int64_t)strlen(text);
-        return true;
+        return sl_utf8_is_valid(sl_slice_str(text));
     }
     return false;
 }
@@ -199,17 +198,60 @@ sl_config_number_write(enum sl_config_type type, int64_t number, struct sl_buf *
     }
 }
 
-/* In single quotes, as YAML has them. */
+/* The character at *at, behind which *at is left. The text is UTF-8. */
+static uint32_t
+next_code(const uint8_t **at)
+{
+    size_t size = sl_utf8_size(*at, *at + strnlen((const char *)*at, 4));
+    uint32_t code = size == 1 ? (*at)[0] : (*at)[0] & (0x7fu >> size);
+    for (size_t i = 1; i < size; i++)
+        code = code << 6 | ((*at)[i] & 0x3fu);
+    *at += size;
+    return code;
+}
+
+/* Whether YAML keeps a character as it is within quotes: not a control, not a break of lines (which
+ * it folds), not what it takes for an encoding's mark or for no character. */
+static bool
+is_kept(uint32_t code)
+{
+    bool is_control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+    bool is_break = code == 0x2028 || code == 0x2029;
+    return !is_control && !is_break && code != 0xfeff && code != 0xfffe && code != 0xffff;
+}
+
+/* `text` in which what is_kept refuses is an escape that JSON and YAML share. */
+static void
+write_escaped(const char *text, struct sl_buf *out)
+{
+    for (const uint8_t *at = (const uint8_t *)text; *at != '\0';) {
+        const uint8_t *start = at;
+        uint32_t code = next_code(&at);
+        if (is_kept(code))
+            sl_buf_append(out, start, (size_t)(at - start));
+        else
+            sl_buf_printf(out, "\\u%04x", code);
+    }
+}
+
+/* In single quotes, which escape nothing but themselves; in double ones where that is not enough.
+ */
 static void
 write_text(const char *text, struct sl_buf *out)
 {
-    sl_buf_append_u8(out, '\'');
-    for (; *text != '\0'; text++) {
-        sl_buf_append_u8(out, (uint8_t)*text);
-        if (*text == '\'')
-            sl_buf_append_u8(out, '\'');
+    bool is_plain = true;
+    for (const uint8_t *at = (const uint8_t *)text; *at != '\0' && is_plain;)
+        is_plain = is_kept(next_code(&at));
+    struct sl_buf quoted = {0};
+    for (const char *c = text; *c != '\0'; c++) {
+        if (is_plain ? *c == '\'' : *c == '"' || *c == '\\')
+            sl_buf_append_u8(&quoted, is_plain ? '\'' : '\\');
+        sl_buf_append_u8(&quoted, (uint8_t)*c);
     }
-    sl_buf_append_u8(out, '\'');
+    sl_buf_append_u8(out, is_plain ? '\'' : '"');
+    write_escaped(sl_buf_text(&quoted), out);
+    sl_buf_append_u8(out, is_plain ? '\'' : '"');
+    sl_buf_deinit(&quoted);
 }
 
 void
@@ -217,7 +259,7 @@ sl_config_value_write(const struct sl_config_key *key, const struct sl_config_va
                       struct sl_buf *out)
 {
     if (key->type == SL_CONFIG_MAP && value->text[0] == '{')
-        sl_buf_append_str(out, value->text); /* JSON is YAML. */
+        write_escaped(value->text, out); /* JSON is YAML. */
     else if (is_text(key))
         write_text(value->text, out);
     else if (key->type == SL_CONFIG_FLOAT)

@@ -85,7 +85,11 @@ Test(config, keeps_a_mapping_of_the_users_own_names)
         {"http.groups: {a: {b: [1]}}", "f:1: key http.groups.a.b: a list"},
         {"http.groups: {[a]: 1}", "expected a key"},
         {"http.groups: {'': 1}", "empty"},
-        {"http.groups: '{no'", "expected keys or a text"},
+        {"\nhttp.groups: '{no'", "did not find expected"},
+        {"http.groups: '{a: b} c'", "did not find expected"},
+        {"http.groups: '{a: b}\n\n --- c'", "f:"},
+        {"http.groups: '{a: {b: {c: {d: {e: {f: {g: {h: 1}}}}}}}}'", "too deeply"},
+        {"http.groups: '{a: [b]}'", "f:1: key http.groups.a: a list"},
         {"http.groups: {a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}}", "too deeply"},
     };
     for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
@@ -175,6 +179,51 @@ Test(config, sets_one_key)
     cr_assert_eq(sl_config_set(config, "http", "0", &error), SL_ENOTFOUND);
     sl_free(error);
     cr_assert_eq(sl_config_int(config, KEY_INT), 81);
+    sl_config_destroy(&config);
+}
+
+Test(config, takes_a_text_in_braces_for_keys)
+{
+    struct sl_config *config = defaults();
+    char *error;
+    cr_assert_eq(sl_config_set(config, "http.groups", "{cpu: {min: 1}}", &error), SL_OK);
+    cr_assert_str_eq(sl_config_string(config, KEY_MAP), "{\"cpu\":{\"min\":\"1\"}}");
+    cr_assert_eq(sl_config_set(config, "http.groups", "{cpu: [1]}", &error), SL_EINVAL);
+    cr_assert_not_null(strstr(error, "key http.groups.cpu: a list"), "%s", error);
+    sl_free(error);
+    cr_assert_eq(parse(config, "http.groups: '{\r\t\"a\\u0085b\":\r c}'", &error), SL_OK, "%s",
+                 error);
+    cr_assert_str_eq(sl_config_string(config, KEY_MAP), "{\"a\xc2\x85"
+                                                        "b\":\"c\"}");
+    sl_config_destroy(&config);
+}
+
+Test(config, prints_what_it_can_read_again_whatever_the_text)
+{
+    static const char *const names[] = {"two\nlines",
+                                        "\"\\'",
+                                        "a\xc2\x85 b",
+                                        "\xe2\x80\xa8",
+                                        "\xef\xbb\xbf"
+                                        "a",
+                                        "\x7f\x1b[0m",
+                                        "\xf0\x9f\x98\x80 ' "};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        struct sl_config *config = defaults(), *again = defaults();
+        struct sl_buf text = {0};
+        char *error;
+        cr_assert_eq(sl_config_set(config, "name", names[i], &error), SL_OK);
+        sl_config_print(config, &text);
+        cr_assert_eq(sl_config_parse(again, "f", sl_buf_slice(&text), &error), SL_OK, "%s", error);
+        cr_expect_str_eq(sl_config_string(again, KEY_STRING), names[i]);
+        sl_buf_deinit(&text);
+        sl_config_destroy(&config);
+        sl_config_destroy(&again);
+    }
+    struct sl_config *config = defaults();
+    char *error;
+    cr_assert_eq(sl_config_set(config, "name", "\xff", &error), SL_EINVAL); /* No text at all. */
+    sl_free(error);
     sl_config_destroy(&config);
 }
 
