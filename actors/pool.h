@@ -19,7 +19,7 @@
 #include "runtime/json.h"
 
 #define SL_POOLS_MAX    32
-#define SL_REPLICAS_MAX 8
+#define SL_REPLICAS_MAX 16
 
 /* What a number in run_task and embed_run stands for. */
 struct sl_work_spec {
