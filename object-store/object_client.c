@@ -200,11 +200,9 @@ static enum sl_err
 map_large(const struct sl_object_packet *in, const struct sl_object_reply *reply,
           struct sl_object_ref *ref)
 {
-    enum sl_err err = in->fds_count == 1 ? sl_large_attach(in->fds[0], &ref->large) : SL_ECORRUPT;
-    if (err == SL_OK && ref->large.size_bytes != reply->size_bytes) {
-        sl_shared_destroy(&ref->large);
-        err = SL_ECORRUPT;
-    }
+    enum sl_err err = SL_ECORRUPT;
+    if (in->fds_count == 1)
+        err = sl_large_map(in->fds[0], reply->size_bytes, &ref->large);
     ref->bytes = sl_slice(ref->large.base, ref->large.size_bytes);
     ref->hold = reply->number;
     return err;

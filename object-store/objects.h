@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * objects.h - all objects of a node: an arena for each tenant, made at its first object; large ones
- * in sealed memory files of their own; what memory has no room for on the disk. Quotas of tenants
- * and the limit of the node are kept here.
+ * in memory files of their own, which are used again; what memory has no room for on the disk.
+ * Quotas of tenants and the limit of the node are kept here.
  *
  *              begin            seal                      evict (can be made again), delete
  *   (absent) --------> draft ---------> in memory ------------------------------------> (absent)
@@ -12,9 +12,9 @@
  *                                      on the disk
  *
  * A put that finds no room first drops objects of that tenant that can be made again, if its quota
- * is used up, then, where the node is full, empty segments and large objects of anybody that no
- * process holds; what cannot be made again is spilled rather than dropped; in the end it is
- * refused.
+ * is used up, then, where the node is full, memory that waits to be used again, empty segments and
+ * large objects of anybody that no process holds; what cannot be made again is spilled rather than
+ * dropped; in the end it is refused.
  *
  * Threading: one owner. Puts may block on the disk while they spill, finds while they read back.
  */
@@ -45,15 +45,26 @@ void sl_objects_destroy(struct sl_objects **objects); /* NULL inside is fine. */
 SL_MUST_CHECK enum sl_err sl_objects_quota(struct sl_objects *o, uint64_t tenant, uint64_t bytes);
 
 struct sl_objects_draft {
-    uint8_t *data; /* To be filled. */
+    uint8_t *data; /* To be filled. What was there is old bytes of the same tenant's, or zero. */
     uint64_t size_bytes;
     uint64_t tenant;
+    uint64_t added_bytes;
+    bool is_large, is_recycled; /* Recycled: in memory of an object that is gone. */
     struct sl_object_arena_draft small;
-    struct sl_shared large; /* base NULL: it is a small one. */
+    struct sl_shared large;
+    struct sl_shared_taking taking;
 };
 /* SL_EINVAL: no bytes. SL_EFULL: the quota, or the node. SL_ENOMEM: the machine has none. */
 SL_MUST_CHECK enum sl_err sl_objects_begin(struct sl_objects *o, uint64_t tenant,
                                            uint64_t size_bytes, struct sl_objects_draft *ret_draft);
+/* The same for bytes that come in parts, each added behind the others: so new memory is taken in
+ * parts, too, and none of it takes long. `data` is not for the caller. */
+SL_MUST_CHECK enum sl_err sl_objects_begin_parts(struct sl_objects *o, uint64_t tenant,
+                                                 uint64_t size_bytes,
+                                                 struct sl_objects_draft *ret_draft);
+/* No more than are missing. SL_ENOMEM: none was added, and it is to be aborted. */
+SL_MUST_CHECK enum sl_err sl_objects_add(struct sl_objects *o, struct sl_objects_draft *draft,
+                                         struct sl_slice bytes);
 void sl_objects_abort(struct sl_objects *o, struct sl_objects_draft *draft);
 /* SL_EEXIST, SL_EFULL, SL_ENOMEM: it is a draft still. SL_EINVAL: the id. */
 SL_MUST_CHECK enum sl_err sl_objects_seal(struct sl_objects *o, struct sl_objects_draft *draft,
@@ -87,13 +98,16 @@ bool sl_objects_arena_lookup(const struct sl_objects *o, uint64_t tenant,
                              struct sl_object_arena **ret_arena);
 /* Give empty segments back and free what is deleted and unpinned, now and then. What came free. */
 uint64_t sl_objects_tidy(struct sl_objects *o);
+/* Once a second: give back memory of large objects that no new one has wanted for some time
+ * (large_pool.h). What is kept still. */
+uint64_t sl_objects_cool(struct sl_objects *o);
 
 struct sl_objects_stats {
     uint64_t memory_bytes, spilled_bytes;
     uint32_t tenants, large, spilled, holds;
-    uint64_t evicted; /* Large ones, ever; those of arenas count for themselves. */
-    uint64_t large_bytes;
-    uint64_t spills;                     /* Large ones, ever; the same. */
+    uint64_t evicted;                 /* Large ones, ever; those of arenas count for themselves. */
+    uint64_t large_bytes, pool_bytes; /* Pool: of large ones that are gone, for the next. */
+    uint64_t spills;                  /* Large ones, ever; the same. */
     struct sl_object_arena_stats arenas; /* Of all of them together. */
 };
 void sl_objects_measure(const struct sl_objects *o, struct sl_objects_stats *ret_stats);

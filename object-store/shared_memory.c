@@ -70,26 +70,18 @@ make_file(const char *name, uint64_t size_bytes, int *ret_fd)
  * page already. When it refuses one, or has to clear up for them for long, the rest are small.
  */
 static void
-take_huge_pages(const struct sl_shared *s)
+take_huge_pages(const struct sl_shared *s, struct sl_shared_taking *t, uint64_t until)
 {
-    uint64_t until_ns = sl_time_mono_ns() + HUGE_MORE_NS;
-    for (uint64_t at = 0; at + HUGE_BYTES <= s->size_bytes; at += HUGE_BYTES) {
-        if (fallocate(s->fd, 0, (off_t)at, 1) != 0 ||
-            madvise(s->base + at, HUGE_BYTES, MADV_COLLAPSE) != 0 || sl_time_mono_ns() > until_ns)
-            return;
-        until_ns += HUGE_NS;
+    uint64_t start_ns = sl_time_mono_ns();
+    for (uint64_t at = t->bytes; !t->is_small && at + HUGE_BYTES <= until; at += HUGE_BYTES) {
+        t->is_small = fallocate(s->fd, 0, (off_t)at, 1) != 0 ||
+                      madvise(s->base + at, HUGE_BYTES, MADV_COLLAPSE) != 0;
+        uint64_t now_ns = sl_time_mono_ns();
+        t->late_ns += now_ns - start_ns;
+        t->late_ns -= SL_MIN(t->late_ns, HUGE_NS);
+        t->is_small |= t->late_ns > HUGE_MORE_NS;
+        start_ns = now_ns;
     }
-}
-
-/* All of its memory, which fallocate either gives or refuses. */
-static enum sl_err
-take_memory(const struct sl_shared *s)
-{
-    take_huge_pages(s);
-    if (fallocate(s->fd, 0, 0, (off_t)s->size_bytes) != 0 ||
-        fcntl(s->fd, F_ADD_SEALS, SEALS_SIZE) != 0)
-        return error_of(errno);
-    return SL_OK;
 }
 
 /* Make page tables before the first use rather than at it; that it could not be done is no error.
@@ -98,6 +90,21 @@ static void
 populate(void *base, uint64_t size_bytes, bool is_writable)
 {
     (void)madvise(base, size_bytes, is_writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
+
+enum sl_err
+sl_shared_take(const struct sl_shared *shared, uint64_t until, struct sl_shared_taking *t)
+{
+    sl_assert(shared->base != NULL && until <= shared->size_bytes);
+    until = SL_MIN((until + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES, shared->size_bytes);
+    if (until <= t->bytes)
+        return SL_OK;
+    take_huge_pages(shared, t, until);
+    if (fallocate(shared->fd, 0, (off_t)t->bytes, (off_t)(until - t->bytes)) != 0)
+        return error_of(errno);
+    populate(shared->base + t->bytes, until - t->bytes, true);
+    t->bytes = until;
+    return SL_OK;
 }
 
 /* An address for it that a huge page may have; NULL: any. Reserved, to be mapped over. */
@@ -136,23 +143,45 @@ map(int fd, uint64_t size_bytes, bool is_writable, uint8_t **ret_base)
     return SL_OK;
 }
 
-static enum sl_err
-create(const char *name, uint64_t size_bytes, struct sl_shared *ret_shared)
+enum sl_err
+sl_shared_reserve(const char *name, uint64_t size_bytes, struct sl_shared *ret_shared)
 {
     sl_assert(ret_shared != NULL && size_bytes > 0);
     struct sl_shared s = {.fd = -1, .size_bytes = size_bytes};
     enum sl_err err = make_file(name, size_bytes, &s.fd);
     if (err == SL_OK)
         err = map(s.fd, size_bytes, true, &s.base);
+    if (err == SL_OK && fcntl(s.fd, F_ADD_SEALS, SEALS_SIZE) != 0)
+        err = error_of(errno);
     if (err == SL_OK)
-        err = take_memory(&s);
-    if (err != SL_OK) {
+        *ret_shared = s;
+    else
         sl_shared_destroy(&s);
+    return err;
+}
+
+static enum sl_err
+create(const char *name, uint64_t size_bytes, struct sl_shared *ret_shared)
+{
+    struct sl_shared s;
+    struct sl_shared_taking all = {0};
+    enum sl_err err = sl_shared_reserve(name, size_bytes, &s);
+    if (err != SL_OK)
         return err;
-    }
-    populate(s.base, size_bytes, true);
-    *ret_shared = s;
-    return SL_OK;
+    err = sl_shared_take(&s, size_bytes, &all);
+    if (err == SL_OK)
+        *ret_shared = s;
+    else
+        sl_shared_destroy(&s);
+    return err;
+}
+
+enum sl_err
+sl_shared_settle(const struct sl_shared *shared, enum sl_shared_kind kind)
+{
+    /* A read-only descriptor would not do: it can be opened again for writing through /proc. */
+    int seals = F_SEAL_SEAL | (kind == SL_SHARED_OURS ? F_SEAL_FUTURE_WRITE : 0);
+    return fcntl(shared->fd, F_ADD_SEALS, seals) == 0 ? SL_OK : error_of(errno);
 }
 
 enum sl_err
@@ -163,15 +192,12 @@ sl_shared_create(const char *name, uint64_t size_bytes, enum sl_shared_kind kind
     enum sl_err err = create(name, size_bytes, &s);
     if (err != SL_OK)
         return err;
-    /* A read-only descriptor would not do: it can be opened again for writing through /proc. */
-    int seals = F_SEAL_SEAL | (kind == SL_SHARED_OURS ? F_SEAL_FUTURE_WRITE : 0);
-    if (fcntl(s.fd, F_ADD_SEALS, seals) != 0) {
-        err = error_of(errno);
+    err = sl_shared_settle(&s, kind);
+    if (err == SL_OK)
+        *ret_shared = s;
+    else
         sl_shared_destroy(&s);
-        return err;
-    }
-    *ret_shared = s;
-    return SL_OK;
+    return err;
 }
 
 /* The seals come first: from then on the size cannot fall. */
@@ -261,6 +287,22 @@ sl_large_attach(int fd, struct sl_shared *ret_shared)
     enum sl_err err = check_file(fd, SEALS_LARGE, &s.size_bytes);
     if (err == SL_OK)
         err = map(fd, s.size_bytes, false, &s.base);
+    if (err == SL_OK)
+        *ret_shared = s;
+    return err;
+}
+
+enum sl_err
+sl_large_map(int fd, uint64_t size_bytes, struct sl_shared *ret_shared)
+{
+    sl_assert(ret_shared != NULL);
+    struct sl_shared s = {.fd = -1, .size_bytes = size_bytes};
+    uint64_t file_bytes;
+    enum sl_err err = check_file(fd, F_SEAL_SHRINK, &file_bytes);
+    if (err == SL_OK && (size_bytes == 0 || file_bytes < size_bytes))
+        err = SL_EINVAL;
+    if (err == SL_OK)
+        err = map(fd, size_bytes, false, &s.base);
     if (err == SL_OK)
         *ret_shared = s;
     return err;

@@ -34,6 +34,22 @@ bool sl_shared_has_memory(uint64_t size_bytes);
 SL_MUST_CHECK enum sl_err sl_shared_create(const char *name, uint64_t size_bytes,
                                            enum sl_shared_kind kind, struct sl_shared *ret_shared);
 /*
+ * The same in steps, so that who makes a large one need not wait for all of its memory: reserve,
+ * take and fill, a part after the other, then settle, before its descriptor is sent to anybody.
+ */
+SL_MUST_CHECK enum sl_err sl_shared_reserve(const char *name, uint64_t size_bytes,
+                                            struct sl_shared *ret_shared);
+struct sl_shared_taking { /* At first zero. */
+    uint64_t bytes;       /* What has memory. */
+    uint64_t late_ns;     /* Of huge pages: over what they may take. */
+    bool is_small;        /* No huge ones any more. */
+};
+/* Memory up to `until` at least, of what follows t->bytes. SL_ENOMEM: there is none. */
+SL_MUST_CHECK enum sl_err sl_shared_take(const struct sl_shared *shared, uint64_t until,
+                                         struct sl_shared_taking *t);
+SL_MUST_CHECK enum sl_err sl_shared_settle(const struct sl_shared *shared,
+                                           enum sl_shared_kind kind);
+/*
  * Map what another process made and sent; `fd` is borrowed, the mapping has none. What is at least
  * as large as `size_bytes_min` and cannot shrink. SL_EINVAL: it is no such file. SL_ENOMEM.
  */
@@ -49,12 +65,18 @@ SL_MUST_CHECK enum sl_err sl_shared_keep(int fd, struct sl_shared *shared);
 SL_MUST_CHECK enum sl_err sl_shared_seal(int fd);
 void sl_shared_destroy(struct sl_shared *shared); /* Unmap and close; again is fine. */
 
-/* ---- large objects: a file each, which its maker too can only read once it is sealed ------- */
+/* ---- large objects --------------------------------------------------------------------------
+ * Either a client made its file, which then nobody can write any more once it is sealed; or it is
+ * the store's, which alone can write it and does so again once nobody holds it.
+ */
 /* SL_ENOMEM, SL_EFULL. */
 SL_MUST_CHECK enum sl_err sl_large_create(uint64_t size_bytes, struct sl_shared *ret_shared);
 /* As sl_shared_seal; the mapping is read only from here on. SL_ENOMEM: there is none. */
 SL_MUST_CHECK enum sl_err sl_large_seal(struct sl_shared *shared);
 /* Map one that is sealed so; `fd` is borrowed. SL_EINVAL: it is not. SL_ENOMEM. */
 SL_MUST_CHECK enum sl_err sl_large_attach(int fd, struct sl_shared *ret_shared);
+/* Map the first `size_bytes` of one of either kind, as the store sent it, to be read; the rest as
+ * above. SL_EINVAL: it is smaller, or may shrink. */
+SL_MUST_CHECK enum sl_err sl_large_map(int fd, uint64_t size_bytes, struct sl_shared *ret_shared);
 
 #endif

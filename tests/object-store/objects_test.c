@@ -3,16 +3,20 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "object-store/large_pool.h"
 #include "object-store/objects.h"
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 #include "tests/object-store/arena_scene.h"
 #include "tests/runtime/descriptors.h"
 
-#define A SCENE_TENANT
-#define B (SCENE_TENANT + 1)
+#define FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE */
+#define A            SCENE_TENANT
+#define B            (SCENE_TENANT + 1)
 #define LARGE                                                                                      \
     SL_MIB /* Arenas have segments of a MiB here, so objects over half of one are large. */
 
@@ -86,7 +90,7 @@ measure(const struct sl_objects *o)
     return stats;
 }
 
-Test(objects, small_ones_lie_in_the_tenants_arena_and_large_ones_in_sealed_files)
+Test(objects, small_ones_lie_in_the_tenants_arena_and_large_ones_in_files_that_we_alone_write)
 {
     struct sl_objects *o = new_objects(64, 32 * SL_MIB, false);
     struct sl_objects_found found;
@@ -100,8 +104,13 @@ Test(objects, small_ones_lie_in_the_tenants_arena_and_large_ones_in_sealed_files
     cr_assert_eq(look(o, A, 2, &found), SL_OK);
     cr_assert_geq(found.fd, 0);
     cr_assert_eq(fcntl(found.fd, F_GET_SEALS),
-                 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
-    cr_assert_eq(sl_large_attach(found.fd, &here), SL_OK);
+                 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | FUTURE_WRITE);
+    cr_assert_eq(mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, found.fd, 0), MAP_FAILED);
+    cr_assert_eq(pwrite(found.fd, "x", 1, 0), -1);
+    cr_assert_eq(fallocate(found.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
+    cr_assert_eq(sl_large_attach(found.fd, &here), SL_EINVAL, "nobody takes it for a client's");
+    cr_assert_eq(sl_large_map(found.fd, LARGE + 1, &here), SL_EINVAL);
+    cr_assert_eq(sl_large_map(found.fd, LARGE, &here), SL_OK);
     cr_assert_eq(look(o, B, 2, &found), SL_ENOTFOUND, "another tenant's");
     struct sl_object_id id = id_of(A, 2);
     cr_assert_eq(sl_objects_delete(o, &id), SL_OK);
@@ -178,11 +187,12 @@ Test(objects, what_a_process_holds_is_neither_evicted_nor_spilled)
     cr_assert_eq(put(o, A, 20, 4 * SL_MIB, 5), SL_EFULL);
     cr_assert_eq(sl_objects_delete(o, &first), SL_OK);
     cr_assert_eq(look(o, A, 1, &found), SL_ENOTFOUND);
-    uint64_t memory = measure(o).memory_bytes;
+    uint64_t memory = measure(o).memory_bytes, pool = measure(o).pool_bytes;
     sl_objects_let_go(o, hold);
     cr_assert_eq(measure(o).memory_bytes, memory, "it counts as long as somebody maps it");
     sl_objects_let_go(o, again);
-    cr_assert_eq(measure(o).memory_bytes, memory - LARGE);
+    cr_assert_eq(measure(o).memory_bytes, memory, "and then it waits for the next");
+    cr_assert_eq(measure(o).pool_bytes, pool + LARGE);
     cr_assert_eq(measure(o).holds, 0);
     sl_objects_destroy(&o);
 }
@@ -250,6 +260,157 @@ Test(objects, drafts_are_filled_in_place_and_given_up)
     sl_objects_destroy(&o);
 }
 
+/* ---- memory that is used again ------------------------------------------------------------- */
+
+static void
+cool(struct sl_objects *o)
+{
+    for (uint32_t i = 0; i < SL_LARGE_POOL_COOL; i++)
+        (void)sl_objects_cool(o);
+    cr_assert_eq(measure(o).pool_bytes, 0);
+}
+
+static ino_t
+file_of(struct sl_objects *o, uint64_t tenant, uint64_t number)
+{
+    struct sl_objects_found found;
+    struct stat about;
+    uint64_t mark;
+    cr_assert_eq(look(o, tenant, number, &found), SL_OK);
+    cr_assert(scene_is_whole(found.bytes, &mark) && mark == number);
+    cr_assert_eq(fstat(found.fd, &about), 0);
+    return about.st_ino;
+}
+
+static void
+forget(struct sl_objects *o, uint64_t tenant, uint64_t number)
+{
+    struct sl_object_id id = id_of(tenant, number);
+    cr_assert_eq(sl_objects_delete(o, &id), SL_OK);
+}
+
+Test(objects, a_large_one_lies_where_another_of_its_tenant_lay)
+{
+    struct sl_objects *o = new_objects(64, 32 * SL_MIB, false);
+    cr_assert_eq(put(o, A, 1, LARGE, 1), SL_OK);
+    ino_t first = file_of(o, A, 1);
+    forget(o, A, 1);
+    cr_assert_eq(put(o, B, 2, LARGE, 1), SL_OK);
+    cr_assert_neq(file_of(o, B, 2), first, "never one of another tenant's");
+    cr_assert_eq(put(o, A, 3, LARGE - 1000, 1), SL_OK);
+    cr_assert_eq(file_of(o, A, 3), first, "a little smaller will do");
+    uint64_t memory = measure(o).memory_bytes;
+    forget(o, A, 3);
+    cr_assert_eq(measure(o).memory_bytes, memory);
+    cr_assert_eq(sl_objects_used(o, A), 0, "no object, so nothing of the quota");
+    cool(o);
+    cr_assert_eq(measure(o).memory_bytes, memory - LARGE);
+    sl_objects_destroy(&o);
+}
+
+Test(objects, memory_is_not_used_again_while_somebody_holds_what_is_in_it)
+{
+    struct sl_objects *o = new_objects(64, 32 * SL_MIB, false);
+    struct sl_object_id id = id_of(A, 1);
+    struct sl_objects_found found;
+    struct sl_shared here;
+    uint32_t hold;
+    uint64_t mark;
+    cr_assert_eq(put(o, A, 1, LARGE, 1), SL_OK);
+    cr_assert_eq(sl_objects_hold(o, &id, &hold), SL_OK);
+    cr_assert_eq(look(o, A, 1, &found), SL_OK);
+    cr_assert_eq(sl_large_map(found.fd, LARGE, &here), SL_OK);
+    forget(o, A, 1);
+    for (uint64_t i = 2; i < 8; i++)
+        cr_assert_eq(put(o, A, i, LARGE, 1), SL_OK);
+    cr_assert(scene_is_whole(sl_slice(here.base, LARGE), &mark) && mark == 1);
+    sl_objects_let_go(o, hold);
+    cr_assert_eq(put(o, A, 8, LARGE, 1), SL_OK);
+    cr_assert(scene_is_whole(sl_slice(here.base, LARGE), &mark) && mark == 8, "now it is");
+    sl_shared_destroy(&here);
+    sl_objects_destroy(&o);
+}
+
+Test(objects, memory_that_waits_makes_way_before_any_object_does)
+{
+    struct sl_objects *o = new_objects(6, 5 * SL_MIB, false);
+    struct sl_objects_found found;
+    for (uint64_t i = 1; i <= 4; i++)
+        cr_assert_eq(put(o, A, i, LARGE, 1), SL_OK);
+    forget(o, A, 2);
+    forget(o, A, 3);
+    cr_assert_eq(measure(o).pool_bytes, 2 * LARGE);
+    cr_assert_eq(put(o, B, 5, 3 * LARGE, 1), SL_OK);
+    cr_assert_lt(measure(o).pool_bytes, 2 * LARGE);
+    cr_assert_eq(measure(o).evicted, 0);
+    cr_assert_eq(look(o, A, 1, &found), SL_OK);
+    cr_assert_eq(look(o, A, 4, &found), SL_OK);
+    cr_assert_leq(measure(o).memory_bytes, 6 * SL_MIB);
+    sl_objects_destroy(&o);
+}
+
+Test(objects, what_waits_and_what_is_used_are_within_the_quota_together)
+{
+    struct sl_objects *o = new_objects(64, 3 * SL_MIB, false);
+    cr_assert_eq(put(o, A, 1, LARGE, 1), SL_OK);
+    cr_assert_eq(put(o, A, 2, LARGE, 1), SL_OK);
+    forget(o, A, 1);
+    forget(o, A, 2);
+    cr_assert_eq(measure(o).pool_bytes, 2 * LARGE);
+    cr_assert_eq(put(o, A, 3, 2 * LARGE, 1), SL_OK);
+    cr_assert_leq(measure(o).pool_bytes, 3 * SL_MIB - 2 * LARGE);
+    cr_assert_eq(sl_objects_quota(o, A, 2 * LARGE), SL_OK);
+    cr_assert_eq(put(o, A, 4, 1000, 1), SL_OK, "and the large one goes");
+    cr_assert_leq(measure(o).pool_bytes, 2 * LARGE - 1000);
+    sl_objects_destroy(&o);
+}
+
+Test(objects, a_full_node_puts_one_where_the_one_that_goes_for_it_lay)
+{
+    struct sl_objects *o = new_objects(4, 100 * SL_MIB, false);
+    for (uint64_t i = 1; i < 4; i++)
+        cr_assert_eq(put(o, A, i, LARGE, 1), SL_OK);
+    ino_t files[] = {file_of(o, A, 1), file_of(o, A, 2), file_of(o, A, 3)};
+    for (uint64_t i = 4; i < 20; i++) {
+        cr_assert_eq(put(o, A, i, LARGE, 1), SL_OK);
+        ino_t file = file_of(o, A, i);
+        if (measure(o).evicted > 0)
+            cr_assert(file == files[0] || file == files[1] || file == files[2]);
+        cr_assert_leq(measure(o).memory_bytes, 4 * SL_MIB);
+    }
+    sl_objects_destroy(&o);
+}
+
+Test(objects, are_put_in_parts_of_any_size)
+{
+    struct sl_objects *o = new_objects(64, 32 * SL_MIB, false);
+    static uint8_t bytes[3 * SL_MIB + 8];
+    struct sl_random r;
+    uint64_t size = sizeof(bytes), memory = 0;
+    sl_random_seed(&r, 1);
+    for (uint64_t i = 1; i < 12; i++) {
+        struct sl_objects_draft draft;
+        struct sl_object_id id = id_of(A, i);
+        scene_fill(bytes, size, i);
+        cr_assert_eq(sl_objects_begin_parts(o, A, size, &draft), SL_OK);
+        for (uint64_t at = 0, part; at < size; at += part) {
+            part = 1 + sl_random_below(&r, SL_MIN(300000, size - at));
+            cr_assert_eq(sl_objects_add(o, &draft, sl_slice(bytes + at, part)), SL_OK);
+        }
+        if (i % 3 == 0) {
+            sl_objects_abort(o, &draft);
+            cr_assert_eq(sl_objects_used(o, A), 0);
+            continue;
+        }
+        cr_assert_eq(sl_objects_seal(o, &draft, &id, 1), SL_OK);
+        (void)file_of(o, A, i);
+        memory = i == 1 ? measure(o).memory_bytes : memory;
+        forget(o, A, i);
+    }
+    cr_assert_eq(measure(o).memory_bytes, memory, "all in the same file");
+    sl_objects_destroy(&o);
+}
+
 /* Seeds: never over a limit, and what must not be lost is there as it was put. */
 static void
 check_seed(uint64_t seed)
@@ -299,6 +460,7 @@ check_seed(uint64_t seed)
         cr_assert(err == SL_OK || !is_kept[i % 2][i / 2]);
     }
     (void)sl_objects_tidy(o);
+    cool(o);
     struct sl_objects_stats stats = measure(o);
     cr_assert_eq(sl_objects_used(o, A) + sl_objects_used(o, B), 0, "seed %" PRIu64 " leaks", seed);
     cr_assert_eq(stats.spilled_bytes + stats.large + stats.spilled, 0);
