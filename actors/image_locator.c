@@ -4,9 +4,21 @@
 #include "actors/image_message.h"
 #include "runtime/report.h"
 
+/* The oldest gives way to one more: whoever was not answered asks again. */
+#define ASKS_MAX 256
+
+struct ask {
+    uint64_t serial; /* 0: free. */
+    struct sl_addr from;
+    struct sl_image_name name;
+};
+
 struct locator {
+    struct sl_image_locator_options options;
     struct sl_image_directory *directory;
     bool has_told_full;
+    struct ask asks[ASKS_MAX]; /* Of a star: what our own images are asked for. */
+    uint64_t serial_last;
 };
 
 static void
@@ -42,6 +54,36 @@ on_gone(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+ask_head(struct locator *l, struct sl_ctx *ctx, struct sl_addr from,
+         const struct sl_image_name *name)
+{
+    struct sl_m_image_fetch m = {.name = sl_image_name_bytes(name)};
+    uint64_t serial = ++l->serial_last;
+    l->asks[serial % ASKS_MAX] = (struct ask){.serial = serial, .from = from, .name = *name};
+    sl_request(ctx, sl_at(0, SL_ACTOR_IMAGES), serial, SL_M_image_fetch, &m);
+}
+
+static void
+on_fetched(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct locator *l = self;
+    struct ask *ask = &l->asks[msg->request % ASKS_MAX];
+    struct sl_buf holders = {0};
+    if (msg->request == 0 || ask->serial != msg->request)
+        return;
+    bool is_known = SL_BODY(msg, image_fetched)->err == SL_OK;
+    if (is_known)
+        sl_buf_append_u32(&holders, SL_NODE_HEAD);
+    struct sl_m_image_located m = {.name = sl_image_name_bytes(&ask->name),
+                                   .is_known = is_known,
+                                   .holders = sl_buf_slice(&holders),
+                                   .is_final = true};
+    sl_send(ctx, ask->from, SL_M_image_located, &m);
+    sl_buf_deinit(&holders);
+    *ask = (struct ask){0};
+}
+
+static void
 on_locate(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct locator *l = self;
@@ -50,6 +92,10 @@ on_locate(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_buf holders = {0};
     if (!sl_image_name_of(SL_BODY(msg, image_locate)->name, &name))
         return;
+    if (l->options.is_star) {
+        ask_head(l, ctx, msg->from, &name);
+        return;
+    }
     check_full(l, sl_image_directory_locate(l->directory, msg->from.node, &name, &located));
     for (uint32_t i = 0; i < located.count; i++)
         sl_buf_append_u32(&holders, located.nodes[i]);
@@ -69,10 +115,8 @@ on_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_image_has, on_has},
-    {SL_M_image_gone, on_gone},
-    {SL_M_image_locate, on_locate},
-    {SL_M_node_lost, on_lost},
+    {SL_M_image_has, on_has},         {SL_M_image_gone, on_gone}, {SL_M_image_locate, on_locate},
+    {SL_M_image_fetched, on_fetched}, {SL_M_node_lost, on_lost},
 };
 
 static void
@@ -86,7 +130,9 @@ static void
 init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct locator *l = self;
-    (void)ctx, (void)argument;
+    (void)ctx;
+    if (argument != NULL)
+        l->options = *(const struct sl_image_locator_options *)argument;
     l->directory = sl_image_directory_create(0);
 }
 

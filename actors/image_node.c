@@ -3,81 +3,58 @@
 
 #include <inttypes.h>
 
-#include "actors/image_message.h"
+#include "actors/image_fetch.h"
+#include "actors/image_room.h"
 #include "actors/image_serve.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
-#define TOKEN_WORK     1
 #define TOKEN_TICK     2
 #define TOKEN_ANNOUNCE 3
+#define TOKEN_SWEEP    4
 #define TICK_NS        (100 * SL_MILLI_NS)
 #define ANNOUNCE_NS    (30 * SL_SECOND_NS)
-#define LOCATE_NS      (250 * SL_MILLI_NS) /* Doubled as long as it does not help, up to: */
-#define LOCATE_MAX_NS  (5 * SL_SECOND_NS)
+#define SWEEP_NS       (3600 * SL_SECOND_NS)
 #define UNKNOWN_MAX    8 /* Answers that nobody has it, in a row. */
-
-struct fetch {
-    struct fetch *next;
-    struct sl_image_name name;
-    struct sl_pull *pull; /* NULL: not begun. */
-    struct sl_image_part *part;
-    struct sl_image_work *busy;      /* Its work on the pool; one at a time. */
-    struct sl_image_work *gathering; /* Chunks for the next. */
-    struct sl_msg *calls;            /* Who waits for it. */
-    bool has_looked;                 /* Whether it is here, or a part of it. */
-    bool is_dropped;
-    bool is_finishing;
-    uint32_t unknown;
-    uint64_t locate_ns, locate_pause_ns, taken_bytes;
-};
 
 struct images {
     struct sl_image_node_options options;
-    struct fetch *fetches;
+    struct sl_image_fetch *fetches;
     struct sl_image_serve serve;
-    struct sl_image_work *others; /* EACH and REMOVE under way. */
+    struct sl_image_work *others; /* EACH, REMOVE, SWEEP and LOOK under way. */
+    struct sl_image_room room;
     struct sl_image_node_counts counts;
+    bool has_listed; /* The room knows what was here before. */
     bool is_ticking;
 };
 
-static struct sl_addr
-locator(void)
+static void
+start_other(struct images *s, struct sl_ctx *ctx, struct sl_image_work *w)
 {
-    return sl_at(SL_NODE_HEAD, SL_ACTOR_LOCATOR);
-}
-
-static struct fetch *
-fetch_of(const struct images *s, const struct sl_image_name *name)
-{
-    struct fetch *f = s->fetches;
-    while (f != NULL && memcmp(&f->name, name, sizeof(*name)) != 0)
-        f = f->next;
-    return f;
+    w->next = s->others;
+    s->others = w;
+    sl_work(ctx, sl_image_work_run, w, SL_IMAGE_WORK_TOKEN);
 }
 
 static void
 run_other(struct images *s, struct sl_ctx *ctx, enum sl_image_work_kind kind,
           const struct sl_image_name *name)
 {
-    struct sl_image_work *w = sl_image_work_create(s->options.images, kind, name);
-    w->next = s->others;
-    s->others = w;
-    sl_work(ctx, sl_image_work_run, w, TOKEN_WORK);
+    start_other(s, ctx, sl_image_work_create(s->options.images, kind, name));
 }
 
 static void
 tell_has(struct sl_ctx *ctx, const struct sl_image_name *name, uint64_t size_bytes)
 {
     struct sl_m_image_has m = {.name = sl_image_name_bytes(name), .size_bytes = size_bytes};
-    sl_send(ctx, locator(), SL_M_image_has, &m);
+    sl_send(ctx, sl_image_locator(), SL_M_image_has, &m);
 }
 
 static void
 tell_gone(struct sl_ctx *ctx, const struct sl_image_name *name)
 {
     struct sl_m_image_gone m = {.name = sl_image_name_bytes(name)};
-    sl_send(ctx, locator(), SL_M_image_gone, &m);
+    sl_send(ctx, sl_image_locator(), SL_M_image_gone, &m);
 }
 
 /* ---- the end of a fetch -------------------------------------------------------------------- */
@@ -88,23 +65,9 @@ struct end {
     uint64_t size_bytes;
 };
 
-static void
-free_fetch(struct fetch *f)
-{
-    for (struct sl_msg *call = f->calls, *next; call != NULL; call = next) {
-        next = call->next;
-        sl_msg_destroy(&call);
-    }
-    sl_image_work_destroy(&f->busy);
-    sl_image_work_destroy(&f->gathering);
-    sl_image_part_close(&f->part);
-    sl_pull_destroy(&f->pull);
-    sl_free(f);
-}
-
 /* What it has written is counted as it comes. */
 static void
-count(struct images *s, struct fetch *f)
+count(struct images *s, struct sl_image_fetch *f)
 {
     struct sl_pull_counts counts;
     sl_pull_counts(f->pull, &counts);
@@ -113,7 +76,7 @@ count(struct images *s, struct fetch *f)
 }
 
 static void
-end_fetch(struct images *s, struct sl_ctx *ctx, struct fetch *f, const struct end *how)
+end_fetch(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f, const struct end *how)
 {
     static const struct end dropped = {.err = SL_ECANCELED, .why = "it was removed meanwhile"};
     const struct end *end = f->is_dropped ? &dropped : how;
@@ -128,10 +91,14 @@ end_fetch(struct images *s, struct sl_ctx *ctx, struct fetch *f, const struct en
     s->counts.resumed += counts.stocked;
     s->counts.fetched += end->err == SL_OK;
     s->counts.failed += end->err != SL_OK;
-    if (end->err == SL_OK)
+    if (end->err == SL_OK) {
+        sl_image_room_here(&s->room, &f->name, end->size_bytes, ctx->now_ns);
         tell_has(ctx, &f->name, end->size_bytes);
-    else
+    } else {
+        if (f->has_room)
+            sl_image_room_drop(&s->room, &f->name);
         tell_gone(ctx, &f->name);
+    }
     sl_report(end->err == SL_OK ? SL_REPORT_INFO : SL_REPORT_WARN, "image-fetched",
               "image=%s err=%s bytes=%" PRIu64 " here_before=%u bad=%u overdue=%u why=\"%s\"", text,
               sl_err_name(end->err), counts.taken_bytes, counts.stocked, counts.bad, counts.overdue,
@@ -141,81 +108,94 @@ end_fetch(struct images *s, struct sl_ctx *ctx, struct fetch *f, const struct en
     sl_image_part_close(&f->part); /* Before its files may be removed. */
     if (f->is_dropped)
         run_other(s, ctx, SL_IMAGE_REMOVE, &f->name);
-    struct fetch **at = &s->fetches;
+    struct sl_image_fetch **at = &s->fetches;
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    free_fetch(f);
+    sl_image_fetch_destroy(&f);
+}
+
+/* ---- room ---------------------------------------------------------------------------------- */
+
+static void
+remove_image(struct images *s, struct sl_ctx *ctx, const struct sl_image_name *name)
+{
+    tell_gone(ctx, name);
+    run_other(s, ctx, SL_IMAGE_REMOVE, name);
+}
+
+/* Until so many bytes more have room. False: they never will. */
+static bool
+evict(struct images *s, struct sl_ctx *ctx, uint64_t size_bytes)
+{
+    struct sl_image_name name;
+    enum sl_image_fit fit;
+    while ((fit = sl_image_room_make(&s->room, size_bytes, &name)) == SL_IMAGE_EVICT) {
+        char text[SL_IMAGE_NAME_SIZE];
+        sl_image_name_text(&name, text);
+        sl_report_info("image-evicted", "image=%s", text);
+        s->counts.evicted++;
+        remove_image(s, ctx, &name);
+    }
+    return fit == SL_IMAGE_FITS;
+}
+
+static void
+take_room(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f)
+{
+    uint64_t size_bytes = sl_pull_chunks(f->pull)->size_bytes;
+    if (f->has_room)
+        return;
+    f->has_room = evict(s, ctx, size_bytes);
+    if (f->has_room)
+        sl_image_room_coming(&s->room, &f->name, size_bytes);
+    else
+        sl_pull_fail(f->pull, SL_ENOSPC,
+                     "it is larger than the room that this node has for models: start the worker "
+                     "with a larger --models-size");
+}
+
+/* Files are taken away on another thread. NULL: of any image. */
+static bool
+is_being_removed(const struct images *s, const struct sl_image_name *name)
+{
+    for (const struct sl_image_work *w = s->others; w != NULL; w = w->next) {
+        if (w->kind == SL_IMAGE_SWEEP)
+            return true;
+        if (w->kind == SL_IMAGE_REMOVE &&
+            (name == NULL || memcmp(&w->name, name, sizeof(*name)) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* Parts of what is not fetched any more, and lists without an image. */
+static void
+sweep(struct images *s, struct sl_ctx *ctx)
+{
+    static const struct sl_image_name none;
+    if (!s->has_listed)
+        return;
+    struct sl_image_work *w = sl_image_work_create(s->options.images, SL_IMAGE_SWEEP, &none);
+    for (uint32_t i = 0; i < s->room.count; i++)
+        sl_image_work_keep(w, sl_image_room_name(&s->room, i));
+    for (const struct sl_image_fetch *f = s->fetches; f != NULL; f = f->next)
+        sl_image_work_keep(w, &f->name);
+    start_other(s, ctx, w);
 }
 
 /* ---- a fetch under way --------------------------------------------------------------------- */
 
-static void
-run(struct fetch *f, struct sl_ctx *ctx, struct sl_image_work *work)
-{
-    sl_assert(f->busy == NULL);
-    f->busy = work;
-    sl_work(ctx, sl_image_work_run, work, TOKEN_WORK);
-}
-
-static void
-run_begin(struct images *s, struct sl_ctx *ctx, struct fetch *f)
-{
-    struct sl_image_work *w = sl_image_work_create(s->options.images, SL_IMAGE_BEGIN, &f->name);
-    const struct sl_chunks *chunks = sl_pull_chunks(f->pull);
-    if (chunks->digests != NULL) {
-        size_t size = SL_MAX((size_t)chunks->count * SL_SHA256_SIZE, (size_t)1);
-        w->chunks = *chunks;
-        w->chunks.digests = sl_alloc(size);
-        memcpy(w->chunks.digests, chunks->digests, (size_t)chunks->count * SL_SHA256_SIZE);
-    }
-    run(f, ctx, w);
-}
-
-static void
-run_finish(struct images *s, struct sl_ctx *ctx, struct fetch *f)
-{
-    struct sl_image_work *w = sl_image_work_create(s->options.images, SL_IMAGE_FINISH, &f->name);
-    w->part = f->part;
-    f->part = NULL;
-    f->is_finishing = true;
-    run(f, ctx, w);
-}
-
-static void
-locate(struct sl_ctx *ctx, struct fetch *f)
-{
-    if (ctx->now_ns < f->locate_ns || !sl_pull_needs_holders(f->pull, ctx->now_ns))
-        return;
-    struct sl_m_image_locate m = {.name = sl_image_name_bytes(&f->name)};
-    f->locate_ns = ctx->now_ns + f->locate_pause_ns;
-    f->locate_pause_ns = SL_MIN(2 * f->locate_pause_ns, LOCATE_MAX_NS);
-    sl_send(ctx, locator(), SL_M_image_locate, &m);
-}
-
-static void
-ask_all(struct sl_ctx *ctx, struct fetch *f)
-{
-    struct sl_pull_ask ask;
-    while (sl_pull_next(f->pull, ctx->now_ns, &ask)) {
-        struct sl_addr to = sl_at(ask.node, SL_ACTOR_IMAGES);
-        struct sl_slice name = sl_image_name_bytes(&f->name);
-        if (ask.index == SL_PULL_LIST)
-            sl_send(ctx, to, SL_M_image_list_want, &(struct sl_m_image_list_want){.name = name});
-        else
-            sl_send(ctx, to, SL_M_image_chunk_want,
-                    &(struct sl_m_image_chunk_want){.name = name, .index = ask.index});
-    }
-}
-
 /* Do what can be done now. The fetch may be gone afterwards. */
 static void
-advance(struct images *s, struct sl_ctx *ctx, struct fetch *f)
+advance(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f)
 {
     const char *why = NULL;
     count(s, f);
     if (f->is_dropped)
         sl_pull_fail(f->pull, SL_ECANCELED, "");
+    if (sl_pull_state(f->pull) == SL_PULL_STOCKING)
+        take_room(s, ctx, f);
     if (sl_pull_state(f->pull) == SL_PULL_FAILED) {
         if (f->busy != NULL)
             return;
@@ -225,51 +205,42 @@ advance(struct images *s, struct sl_ctx *ctx, struct fetch *f)
     }
     if (!f->has_looked || f->is_finishing)
         return;
-    ask_all(ctx, f);
-    locate(ctx, f);
+    sl_image_fetch_ask(f, ctx);
+    sl_image_fetch_locate(f, ctx);
     if (f->busy != NULL)
         return;
     if (sl_pull_state(f->pull) == SL_PULL_STOCKING) {
-        run_begin(s, ctx, f);
+        if (!is_being_removed(s, NULL)) /* Or with the next tick. */
+            sl_image_fetch_run_begin(f, ctx, s->options.images);
     } else if (f->gathering != NULL) {
         struct sl_image_work *w = f->gathering;
         f->gathering = NULL;
         w->part = f->part;
-        run(f, ctx, w);
+        sl_image_fetch_run(f, ctx, w);
     } else if (sl_pull_state(f->pull) == SL_PULL_DONE) {
-        run_finish(s, ctx, f);
+        sl_image_fetch_run_finish(f, ctx, s->options.images);
     }
 }
 
 static void
-begin(struct images *s, struct sl_ctx *ctx, struct fetch *f)
+begin(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f)
 {
     struct sl_pull_options options = s->options.pull;
     options.name = f->name;
     options.first = (uint32_t)sl_random_u64(ctx->random);
     f->pull = sl_pull_create(&options, ctx->now_ns);
-    f->locate_pause_ns = LOCATE_NS;
-    run_begin(s, ctx, f);
-}
-
-/* Its files are taken away on another thread. */
-static bool
-is_being_removed(const struct images *s, const struct sl_image_name *name)
-{
-    for (const struct sl_image_work *w = s->others; w != NULL; w = w->next) {
-        if (w->kind == SL_IMAGE_REMOVE && memcmp(&w->name, name, sizeof(*name)) == 0)
-            return true;
-    }
-    return false;
+    f->locate_pause_ns = SL_IMAGE_LOCATE_NS;
+    sl_image_fetch_run_begin(f, ctx, s->options.images);
 }
 
 static void
 begin_waiting(struct images *s, struct sl_ctx *ctx)
 {
     uint32_t running = 0;
-    for (struct fetch *f = s->fetches; f != NULL; f = f->next)
+    for (struct sl_image_fetch *f = s->fetches; f != NULL; f = f->next)
         running += f->pull != NULL;
-    for (struct fetch *f = s->fetches; f != NULL && running < SL_FETCHES_RUNNING_MAX; f = f->next) {
+    for (struct sl_image_fetch *f = s->fetches; f != NULL && running < SL_FETCHES_RUNNING_MAX;
+         f = f->next) {
         if (f->pull != NULL || is_being_removed(s, &f->name))
             continue;
         begin(s, ctx, f);
@@ -279,6 +250,26 @@ begin_waiting(struct images *s, struct sl_ctx *ctx)
         s->is_ticking = true;
         sl_after(ctx, TICK_NS, TOKEN_TICK);
     }
+}
+
+/* The origin: it is here, or nowhere. */
+static void
+look(struct images *s, struct sl_ctx *ctx, const struct sl_msg *msg,
+     const struct sl_image_name *name)
+{
+    struct sl_image_work *w = sl_image_work_create(s->options.images, SL_IMAGE_LOOK, name);
+    w->call = sl_image_call_copy(msg);
+    start_other(s, ctx, w);
+}
+
+static void
+reply_looked(struct sl_ctx *ctx, const struct sl_image_work *w)
+{
+    struct sl_m_image_fetched m = {
+        .err = w->err,
+        .message = sl_slice_str(w->err == SL_OK ? "" : "no model of this head has that image"),
+        .size_bytes = w->size_bytes};
+    sl_reply(ctx, w->call, SL_M_image_fetched, &m);
 }
 
 static void
@@ -292,10 +283,14 @@ on_fetch(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_reply(ctx, msg, SL_M_image_fetched, &no);
         return;
     }
+    if (s->options.is_origin) {
+        look(s, ctx, msg, &name);
+        return;
+    }
     uint32_t count_all = 0;
-    for (struct fetch *f = s->fetches; f != NULL; f = f->next)
+    for (struct sl_image_fetch *f = s->fetches; f != NULL; f = f->next)
         count_all++;
-    struct fetch *f = fetch_of(s, &name);
+    struct sl_image_fetch *f = sl_image_fetch_lookup(s->fetches, &name);
     if (f == NULL && count_all == SL_FETCHES_MAX) {
         no.err = SL_EFULL;
         no.message = sl_slice_str("this node fetches as many images as it may; try again later");
@@ -305,23 +300,19 @@ on_fetch(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (f == NULL) {
         f = sl_zalloc(sizeof(*f));
         f->name = name;
-        struct fetch **at = &s->fetches; /* First come, first served. */
+        struct sl_image_fetch **at = &s->fetches; /* First come, first served. */
         while (*at != NULL)
             at = &(*at)->next;
         *at = f;
     }
-    struct sl_msg *call = sl_msg_create(msg->id, msg->body);
-    call->from = msg->from;
-    call->request = msg->request;
-    call->next = f->calls;
-    f->calls = call;
+    sl_image_fetch_wait(f, msg);
     begin_waiting(s, ctx);
 }
 
 /* ---- work that is done --------------------------------------------------------------------- */
 
 static void
-take_begun(struct images *s, struct sl_ctx *ctx, struct fetch *f, struct sl_image_work *w)
+take_begun(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f, struct sl_image_work *w)
 {
     if (w->err == SL_EEXIST) {
         end_fetch(s, ctx, f, &(struct end){.size_bytes = w->size_bytes});
@@ -333,6 +324,7 @@ take_begun(struct images *s, struct sl_ctx *ctx, struct fetch *f, struct sl_imag
         f->part = w->part;
         w->part = NULL;
         sl_pull_stocked(f->pull, ctx->now_ns, sl_image_part_chunks(f->part), w->has);
+        take_room(s, ctx, f); /* A part's list may have been here. */
     } else if (w->err != SL_ENOTFOUND || !is_first) {
         sl_pull_fail(f->pull, w->err,
                      w->err == SL_ENOSPC ? "the disk has no room for it"
@@ -342,7 +334,8 @@ take_begun(struct images *s, struct sl_ctx *ctx, struct fetch *f, struct sl_imag
 }
 
 static void
-take_written(struct images *s, struct sl_ctx *ctx, struct fetch *f, const struct sl_image_work *w)
+take_written(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f,
+             const struct sl_image_work *w)
 {
     for (uint32_t i = 0; i < w->writes_count; i++) {
         const struct sl_image_write *write = &w->writes[i];
@@ -352,12 +345,13 @@ take_written(struct images *s, struct sl_ctx *ctx, struct fetch *f, const struct
                            write->node, write->index);
         sl_pull_wrote(f->pull, ctx->now_ns, &from, write->err);
     }
-    f->locate_pause_ns = LOCATE_NS;
+    f->locate_pause_ns = SL_IMAGE_LOCATE_NS;
     advance(s, ctx, f);
 }
 
 static void
-take_fetch_work(struct images *s, struct sl_ctx *ctx, struct fetch *f, struct sl_image_work *w)
+take_fetch_work(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f,
+                struct sl_image_work *w)
 {
     f->busy = NULL;
     if (w->kind == SL_IMAGE_BEGIN) {
@@ -372,54 +366,34 @@ take_fetch_work(struct images *s, struct sl_ctx *ctx, struct fetch *f, struct sl
 }
 
 static void
-reply_list(struct sl_ctx *ctx, struct sl_addr to, const struct sl_image_name *name,
-           struct sl_m_image_list *m, const struct sl_chunks *chunks)
-{
-    m->name = sl_image_name_bytes(name);
-    m->size_bytes = chunks->size_bytes;
-    m->digests = sl_slice(chunks->digests, (size_t)chunks->count * SL_SHA256_SIZE);
-    sl_send(ctx, to, SL_M_image_list, m);
-}
-
-/* What we have of an image that we fetch ourselves; a byte at least, for nothing means all. */
-static void
-have_of(const struct fetch *f, struct sl_buf *out)
-{
-    if (f->pull != NULL)
-        sl_pull_have(f->pull, out);
-    if (out->size == 0)
-        sl_buf_append_u8(out, 0);
-}
-
-static void
 reply_served(struct images *s, struct sl_ctx *ctx, const struct sl_image_work *w)
 {
-    const struct fetch *f = fetch_of(s, &w->name);
+    const struct sl_image_fetch *f = sl_image_fetch_lookup(s->fetches, &w->name);
     struct sl_buf have = {0};
     if (f != NULL && f->pull != NULL)
-        have_of(f, &have);
-    if (w->kind == SL_IMAGE_LIST) {
-        struct sl_m_image_list m = {.err = w->err};
-        reply_list(ctx, w->from, &w->name, &m, &w->chunks);
-    } else {
-        struct sl_m_image_chunk m = {.name = sl_image_name_bytes(&w->name),
-                                     .index = w->index,
-                                     .err = w->err,
-                                     .have = sl_buf_slice(&have),
-                                     .bytes = sl_buf_slice(&w->bytes)};
-        s->counts.served_bytes += w->bytes.size;
-        sl_send(ctx, w->from, SL_M_image_chunk, &m);
-    }
+        sl_image_fetch_have(f, &have);
+    s->counts.served_bytes += w->bytes.size;
+    sl_image_serve_reply(ctx, w, sl_buf_slice(&have));
     if ((w->err == SL_ENOTFOUND || w->err == SL_ECORRUPT) && f == NULL)
         tell_gone(ctx, &w->name); /* The locator thinks that we have it. */
     sl_buf_deinit(&have);
 }
 
 static void
-run_serves(struct images *s, struct sl_ctx *ctx)
+take_each(struct images *s, struct sl_ctx *ctx, const struct sl_image_work *w)
 {
-    for (struct sl_image_work *w; (w = sl_image_serve_next(&s->serve)) != NULL;)
-        sl_work(ctx, sl_image_work_run, w, TOKEN_WORK);
+    struct sl_reader in = sl_reader(sl_buf_slice(&w->bytes));
+    while (!sl_reader_is_done(&in) && !in.is_bad) {
+        struct sl_image_name name;
+        bool is_name = sl_image_name_of(sl_read_bytes(&in, sizeof(name.digest)), &name);
+        uint64_t size = sl_read_u64(&in);
+        if (!is_name || in.is_bad)
+            continue;
+        sl_image_room_here(&s->room, &name, size, 0);
+        tell_has(ctx, &name, size);
+    }
+    s->has_listed = s->has_listed || w->err == SL_OK;
+    (void)evict(s, ctx, 0); /* The limit may be lower than it was. */
 }
 
 static void
@@ -431,16 +405,14 @@ take_other(struct images *s, struct sl_ctx *ctx, struct sl_image_work *w)
     if (SL_BUG(*at == NULL))
         return;
     *at = w->next;
-    struct sl_reader in = sl_reader(sl_buf_slice(&w->bytes));
-    while (w->kind == SL_IMAGE_EACH && !sl_reader_is_done(&in) && !in.is_bad) {
-        struct sl_image_name name;
-        bool is_name = sl_image_name_of(sl_read_bytes(&in, sizeof(name.digest)), &name);
-        uint64_t size = sl_read_u64(&in);
-        if (is_name && !in.is_bad)
-            tell_has(ctx, &name, size);
-    }
-    if (w->err != SL_OK)
+    if (w->kind == SL_IMAGE_LOOK)
+        reply_looked(ctx, w);
+    else if (w->err != SL_OK)
         sl_report_warn("images-unread", "err=%s", sl_err_name(w->err));
+    if (w->kind == SL_IMAGE_SWEEP)
+        s->counts.swept += w->index;
+    if (w->kind == SL_IMAGE_EACH)
+        take_each(s, ctx, w);
     sl_image_work_destroy(&w);
     begin_waiting(s, ctx);
 }
@@ -453,10 +425,10 @@ on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (sl_image_serve_end(&s->serve, w)) {
         reply_served(s, ctx, w);
         sl_image_work_destroy(&w);
-        run_serves(s, ctx);
+        sl_image_serve_run(&s->serve, ctx);
         return;
     }
-    for (struct fetch *f = s->fetches; f != NULL; f = f->next) {
+    for (struct sl_image_fetch *f = s->fetches; f != NULL; f = f->next) {
         if (f->busy != w)
             continue;
         take_fetch_work(s, ctx, f, w);
@@ -469,15 +441,6 @@ on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 /* ---- serving ------------------------------------------------------------------------------- */
 
 static void
-refuse_chunk(struct sl_ctx *ctx, const struct sl_msg *msg, enum sl_err err, struct sl_slice have)
-{
-    const struct sl_m_image_chunk_want *want = SL_BODY(msg, image_chunk_want);
-    struct sl_m_image_chunk m = {
-        .name = want->name, .index = want->index, .err = err, .have = have};
-    sl_send(ctx, msg->from, SL_M_image_chunk, &m);
-}
-
-static void
 on_chunk_want(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct images *s = self;
@@ -485,22 +448,15 @@ on_chunk_want(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_image_name name;
     if (!sl_image_name_of(m->name, &name) || m->index >= SL_CHUNKS_COUNT_MAX)
         return;
-    const struct fetch *f = fetch_of(s, &name);
+    const struct sl_image_fetch *f = sl_image_fetch_lookup(s->fetches, &name);
     if (f != NULL && f->pull != NULL && !sl_pull_has(f->pull, (uint32_t)m->index)) {
         struct sl_buf have = {0};
-        have_of(f, &have);
-        refuse_chunk(ctx, msg, SL_ENOTFOUND, sl_buf_slice(&have));
+        sl_image_fetch_have(f, &have);
+        sl_image_serve_refuse(ctx, msg, SL_ENOTFOUND, sl_buf_slice(&have));
         sl_buf_deinit(&have);
         return;
     }
-    struct sl_image_work *w = sl_image_work_create(s->options.images, SL_IMAGE_READ, &name);
-    w->index = (uint32_t)m->index;
-    w->from = msg->from;
-    if (!sl_image_serve_add(&s->serve, w)) {
-        sl_image_work_destroy(&w);
-        refuse_chunk(ctx, msg, SL_EBUSY, (struct sl_slice){0});
-    }
-    run_serves(s, ctx);
+    sl_image_serve_want(&s->serve, ctx, s->options.images, msg);
 }
 
 static void
@@ -508,37 +464,30 @@ on_list_want(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct images *s = self;
     struct sl_image_name name;
-    static const struct sl_chunks none;
     if (!sl_image_name_of(SL_BODY(msg, image_list_want)->name, &name))
         return;
-    const struct fetch *f = fetch_of(s, &name);
+    const struct sl_image_fetch *f = sl_image_fetch_lookup(s->fetches, &name);
     if (f != NULL && f->pull != NULL) {
         const struct sl_chunks *chunks = sl_pull_chunks(f->pull);
         struct sl_buf have = {0};
-        have_of(f, &have);
+        sl_image_fetch_have(f, &have);
         struct sl_m_image_list m = {.err = chunks->digests == NULL ? SL_ENOTFOUND : SL_OK,
                                     .have = sl_buf_slice(&have)};
-        reply_list(ctx, msg->from, &name, &m, chunks);
+        sl_image_serve_list(ctx, msg->from, &name, &m, chunks);
         sl_buf_deinit(&have);
         return;
     }
-    struct sl_image_work *w = sl_image_work_create(s->options.images, SL_IMAGE_LIST, &name);
-    w->from = msg->from;
-    if (!sl_image_serve_add(&s->serve, w)) {
-        struct sl_m_image_list m = {.err = SL_EBUSY};
-        sl_image_work_destroy(&w);
-        reply_list(ctx, msg->from, &name, &m, &none);
-    }
-    run_serves(s, ctx);
+    sl_image_serve_want(&s->serve, ctx, s->options.images, msg);
 }
 
 /* ---- what comes for our fetches ------------------------------------------------------------ */
 
-static struct fetch *
+static struct sl_image_fetch *
 running_of(const struct images *s, struct sl_slice bytes)
 {
     struct sl_image_name name;
-    struct fetch *f = sl_image_name_of(bytes, &name) ? fetch_of(s, &name) : NULL;
+    struct sl_image_fetch *f =
+        sl_image_name_of(bytes, &name) ? sl_image_fetch_lookup(s->fetches, &name) : NULL;
     return f == NULL || f->pull == NULL || !f->has_looked ? NULL : f;
 }
 
@@ -553,7 +502,7 @@ on_located(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct images *s = self;
     const struct sl_m_image_located *m = SL_BODY(msg, image_located);
-    struct fetch *f = running_of(s, m->name);
+    struct sl_image_fetch *f = running_of(s, m->name);
     if (f == NULL)
         return;
     struct sl_reader in = sl_reader(m->holders);
@@ -563,8 +512,13 @@ on_located(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             (void)sl_pull_add(f->pull, node); /* Full, or known as bad: the others do. */
     }
     f->unknown = m->is_known != 0 ? 0 : f->unknown + 1;
-    if (f->unknown >= UNKNOWN_MAX && sl_pull_holders(f->pull) == 0)
+    bool has_none = sl_pull_holders(f->pull) == 0;
+    if ((m->is_final != 0 && m->is_known == 0) || (f->unknown >= UNKNOWN_MAX && has_none))
         sl_pull_fail(f->pull, SL_ENOTFOUND, "no node of the cluster has it");
+    else if (m->is_final != 0 && has_none)
+        sl_pull_fail(f->pull, SL_ECORRUPT,
+                     "what its only holder has is not what its digest says: the disk of the head "
+                     "has damaged it");
     advance(s, ctx, f);
     begin_waiting(s, ctx);
 }
@@ -574,7 +528,7 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct images *s = self;
     const struct sl_m_image_list *m = SL_BODY(msg, image_list);
-    struct fetch *f = running_of(s, m->name);
+    struct sl_image_fetch *f = running_of(s, m->name);
     if (f == NULL)
         return;
     struct sl_pull_answer answer = {.node = msg->from.node,
@@ -592,7 +546,7 @@ on_chunk(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct images *s = self;
     const struct sl_m_image_chunk *m = SL_BODY(msg, image_chunk);
-    struct fetch *f = running_of(s, m->name);
+    struct sl_image_fetch *f = running_of(s, m->name);
     if (f == NULL || m->index >= SL_CHUNKS_COUNT_MAX)
         return;
     struct sl_pull_answer answer = {.node = msg->from.node,
@@ -614,12 +568,12 @@ on_chunk(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 lose(struct images *s, struct sl_ctx *ctx, uint32_t node)
 {
-    for (struct fetch *f = s->fetches, *next; f != NULL; f = next) {
+    for (struct sl_image_fetch *f = s->fetches, *next; f != NULL; f = next) {
         next = f->next;
         if (f->pull == NULL)
             continue;
         sl_pull_lose(f->pull, node);
-        f->locate_ns = SL_MIN(f->locate_ns, ctx->now_ns + LOCATE_NS);
+        f->locate_ns = SL_MIN(f->locate_ns, ctx->now_ns + SL_IMAGE_LOCATE_NS);
         advance(s, ctx, f);
     }
 }
@@ -646,10 +600,10 @@ on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_image_name name;
     if (!sl_image_name_of(SL_BODY(msg, image_drop)->name, &name))
         return;
-    struct fetch *f = fetch_of(s, &name);
+    struct sl_image_fetch *f = sl_image_fetch_lookup(s->fetches, &name);
     if (f == NULL) {
-        tell_gone(ctx, &name);
-        run_other(s, ctx, SL_IMAGE_REMOVE, &name);
+        sl_image_room_drop(&s->room, &name);
+        remove_image(s, ctx, &name);
         return;
     }
     if (f->pull == NULL) /* It waits for its turn, and will find nothing. */
@@ -668,6 +622,8 @@ announce(struct images *s, struct sl_ctx *ctx)
         if (w->kind == SL_IMAGE_EACH)
             return;
     }
+    if (s->options.is_origin) /* It is asked. */
+        return;
     run_other(s, ctx, SL_IMAGE_EACH, &none);
 }
 
@@ -684,7 +640,7 @@ tick(struct images *s, struct sl_ctx *ctx)
     s->is_ticking = s->fetches != NULL;
     if (s->is_ticking)
         sl_after(ctx, TICK_NS, TOKEN_TICK);
-    for (struct fetch *f = s->fetches, *next; f != NULL; f = next) {
+    for (struct sl_image_fetch *f = s->fetches, *next; f != NULL; f = next) {
         next = f->next;
         if (f->pull == NULL)
             continue;
@@ -700,6 +656,11 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct images *s = self;
     if (SL_BODY(msg, timer)->token == TOKEN_TICK) {
         tick(s, ctx);
+        return;
+    }
+    if (SL_BODY(msg, timer)->token == TOKEN_SWEEP) {
+        sl_after(ctx, s->options.sweep_ns, TOKEN_SWEEP);
+        sweep(s, ctx);
         return;
     }
     sl_after(ctx, s->options.announce_ns, TOKEN_ANNOUNCE);
@@ -728,24 +689,30 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct images *s = self;
     s->options = *(const struct sl_image_node_options *)argument;
     s->options.announce_ns = s->options.announce_ns == 0 ? ANNOUNCE_NS : s->options.announce_ns;
+    s->options.sweep_ns = s->options.sweep_ns == 0 ? SWEEP_NS : s->options.sweep_ns;
+    s->room.bytes_max = s->options.bytes_max;
     sl_image_serve_init(&s->serve);
+    if (s->options.is_origin)
+        return;
     announce(s, ctx);
     sl_after(ctx, s->options.announce_ns, TOKEN_ANNOUNCE);
+    sl_after(ctx, s->options.sweep_ns, TOKEN_SWEEP);
 }
 
 static void
 deinit(void *self)
 {
     struct images *s = self;
-    for (struct fetch *f = s->fetches, *next; f != NULL; f = next) {
+    for (struct sl_image_fetch *f = s->fetches, *next; f != NULL; f = next) {
         next = f->next;
-        free_fetch(f);
+        sl_image_fetch_destroy(&f);
     }
     for (struct sl_image_work *w = s->others, *next; w != NULL; w = next) {
         next = w->next;
         sl_image_work_destroy(&w);
     }
     sl_image_serve_deinit(&s->serve);
+    sl_image_room_deinit(&s->room);
 }
 
 const struct sl_actor_class sl_image_node_class = {
@@ -761,6 +728,28 @@ sl_image_node_counts(const void *node, struct sl_image_node_counts *ret_counts)
 {
     const struct images *s = node;
     *ret_counts = s->counts;
-    for (const struct fetch *f = s->fetches; f != NULL; f = f->next)
+    ret_counts->kept = s->room.whole;
+    ret_counts->kept_bytes = s->room.bytes;
+    for (const struct sl_image_fetch *f = s->fetches; f != NULL; f = f->next)
         ret_counts->fetching++;
+}
+
+void
+sl_image_node_write(const void *node, struct sl_jsonw *w)
+{
+    struct sl_image_node_counts c;
+    sl_image_node_counts(node, &c);
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "images", c.kept);
+    sl_jsonw_member_u64(w, "bytes", c.kept_bytes);
+    sl_jsonw_member_u64(w, "fetching", c.fetching);
+    sl_jsonw_member_u64(w, "fetched", c.fetched);
+    sl_jsonw_member_u64(w, "failed", c.failed);
+    sl_jsonw_member_u64(w, "fetched_bytes", c.fetched_bytes);
+    sl_jsonw_member_u64(w, "served_bytes", c.served_bytes);
+    sl_jsonw_member_u64(w, "resumed_chunks", c.resumed);
+    sl_jsonw_member_u64(w, "bad_chunks", c.bad);
+    sl_jsonw_member_u64(w, "evicted", c.evicted);
+    sl_jsonw_member_u64(w, "swept_files", c.swept);
+    sl_jsonw_end(w);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/image_work.h"
 
+#include <stdlib.h>
+
 #include "runtime/alloc.h"
 
 struct sl_image_work *
@@ -24,6 +26,7 @@ sl_image_work_destroy(struct sl_image_work **work)
         sl_free((void *)(uintptr_t)w->writes[i].data.data);
     if (w->kind != SL_IMAGE_WRITE)
         sl_image_part_close(&w->part);
+    sl_msg_destroy(&w->call);
     sl_buf_deinit(&w->bytes);
     sl_chunks_deinit(&w->chunks);
     sl_free(w->has);
@@ -84,6 +87,36 @@ note(void *arg, const struct sl_image_name *name, uint64_t size_bytes)
     sl_buf_append_u64(&w->bytes, size_bytes);
 }
 
+static int
+order_names(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct sl_image_name));
+}
+
+static bool
+is_kept(void *arg, const struct sl_image_name *name)
+{
+    const struct sl_image_work *w = arg;
+    size_t count = w->bytes.size / sizeof(*name);
+    return count > 0 && bsearch(name, w->bytes.data, count, sizeof(*name), order_names) != NULL;
+}
+
+void
+sl_image_work_keep(struct sl_image_work *w, const struct sl_image_name *name)
+{
+    sl_assert(w->kind == SL_IMAGE_SWEEP);
+    sl_buf_append(&w->bytes, name->digest, sizeof(name->digest));
+}
+
+static void
+sweep(struct sl_image_work *w)
+{
+    size_t count = w->bytes.size / sizeof(w->name);
+    if (count > 0)
+        qsort(w->bytes.data, count, sizeof(w->name), order_names);
+    w->index = sl_images_sweep(w->images, is_kept, w);
+}
+
 void
 sl_image_work_run(void *work)
 {
@@ -107,6 +140,12 @@ sl_image_work_run(void *work)
         break;
     case SL_IMAGE_EACH:
         w->err = sl_images_each(w->images, note, w);
+        break;
+    case SL_IMAGE_LOOK:
+        w->err = sl_images_size(w->images, &w->name, &w->size_bytes);
+        break;
+    case SL_IMAGE_SWEEP:
+        sweep(w);
         break;
     case SL_IMAGE_REMOVE:
         w->err = sl_images_remove(w->images, &w->name);

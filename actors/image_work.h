@@ -12,6 +12,7 @@
 #include "runtime/message.h"
 
 #define SL_IMAGE_WRITES_MAX 64
+#define SL_IMAGE_WORK_TOKEN 1
 
 enum sl_image_work_kind {
     SL_IMAGE_BEGIN,  /* chunks, if any -> part, has, or SL_EEXIST and size_bytes */
@@ -20,6 +21,8 @@ enum sl_image_work_kind {
     SL_IMAGE_READ,   /* index -> bytes */
     SL_IMAGE_LIST,   /* -> chunks */
     SL_IMAGE_EACH,   /* -> bytes: names, each with its size (u64) */
+    SL_IMAGE_LOOK,   /* -> size_bytes */
+    SL_IMAGE_SWEEP,  /* bytes: names of what stays -> index: how many files went */
     SL_IMAGE_REMOVE
 };
 
@@ -37,6 +40,7 @@ struct sl_image_work {
     enum sl_err err;
     uint32_t index;
     struct sl_addr from; /* Who asked: of READ and LIST. */
+    struct sl_msg *call; /* Of LOOK: what it answers. The work's; NULL: none. */
     struct sl_buf bytes;
     struct sl_chunks chunks;    /* count 0 and no digests: none. */
     struct sl_image_part *part; /* Of BEGIN and FINISH its own; of WRITE borrowed. */
@@ -53,6 +57,7 @@ void sl_image_work_destroy(struct sl_image_work **work);
 /* Copies the bytes. There is room. */
 void sl_image_work_add(struct sl_image_work *work, uint32_t node, uint32_t index,
                        struct sl_slice bytes);
-void sl_image_work_run(void *work); /* Blocks. */
+void sl_image_work_keep(struct sl_image_work *work, const struct sl_image_name *name); /* SWEEP. */
+void sl_image_work_run(void *work);                                                    /* Blocks. */
 
 #endif

@@ -405,6 +405,10 @@ note_refusal(struct sl_pull *p, struct holder *h, uint64_t now_ns,
              const struct sl_pull_answer *answer)
 {
     bool is_partial = answer->err == SL_ENOTFOUND && answer->have.size > 0;
+    if (answer->err == SL_ECORRUPT) { /* It has looked, and what lies there is something else. */
+        blame(p, h->node);
+        return;
+    }
     if (answer->err == SL_ENOTFOUND && !is_partial && answer->index != SL_PULL_LIST) {
         sl_pull_lose(p, h->node); /* Evicted. */
         return;

@@ -311,3 +311,18 @@ Test(pull, ends_whatever_comes)
         sl_pull_destroy(&p);
     }
 }
+
+Test(pull, one_that_says_that_its_file_is_damaged_is_not_asked_any_more)
+{
+    struct sl_pull_ask ask;
+    begin(2);
+    cr_assert(sl_pull_next(p, now_ns, &ask));
+    struct sl_pull_answer answer = answer_to(ask);
+    answer.err = SL_ECORRUPT;
+    sl_pull_take_list(p, now_ns, &answer);
+    cr_assert_eq(sl_pull_holders(p), 1);
+    cr_assert_eq(sl_pull_add(p, ask.node), SL_EDENIED);
+    uint32_t bad = ask.node;
+    cr_assert(sl_pull_next(p, now_ns, &ask));
+    cr_assert_neq(ask.node, bad);
+}

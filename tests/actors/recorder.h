@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 
 #include "actors/cluster.h"
+#include "actors/image_message.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 
@@ -84,6 +85,7 @@ recorder_start(struct recorder *r, const struct sl_actor_class *class, struct sl
         .send = recorder_send, .after = recorder_after, .work = recorder_work};
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
+    sl_protocol_register(&sl_protocol_image);
     r->driver.ops = &ops;
     r->class = class;
     r->self = self;
