@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "actors/agent_gates.h"
+#include "actors/image_message.h"
 #include "actors/model_shelf.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
@@ -210,10 +211,10 @@ pump_all(struct agent *a, struct sl_ctx *ctx)
 }
 
 static void
-on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+on_model_step(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    if (sl_model_shelf_take_built(&a->models, ctx, SL_BODY(msg, work_done)))
+    if (sl_model_shelf_take_step(&a->models, ctx, msg))
         pump_all(a, ctx);
 }
 
@@ -234,6 +235,7 @@ on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             sl_pool_stop(&a->pools[i], ctx);
     }
     sl_model_shelf_drop(&a->models, ctx, directory);
+    sl_model_shelf_forget(&a->models, ctx, directory);
 }
 
 /* Evicted models go when no pool has a replica of theirs, nor work that waits for one. */
@@ -670,18 +672,20 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
     }
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
-    struct sl_buf objects = {0};
-    if (a->options.objects != NULL)
-        a->options.objects(a->options.shell, &objects);
+    struct sl_buf objects = {0}, images = {0};
+    if (a->options.stores != NULL)
+        a->options.stores(a->options.shell, &objects, &images);
     struct sl_m_node_beat m = {.node = a->options.pool.node,
                                .in_flight = a->in_flight,
                                .replicas = sl_buf_slice(&text),
-                               .objects = sl_buf_slice(&objects)};
+                               .objects = sl_buf_slice(&objects),
+                               .images = sl_buf_slice(&images)};
     if (a->membership == JOINING)
         join(a, ctx); /* The last one may be lost, or the head not there yet. */
     else
         sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
     tell_owed(a, ctx);
+    sl_buf_deinit(&images);
     sl_buf_deinit(&objects);
     sl_buf_deinit(&text);
 }
@@ -732,7 +736,8 @@ static const struct sl_on table[] = {
     {SL_M_model_load, on_model_load},
     {SL_M_model_drop, on_model_drop},
     {SL_M_model_evict, on_model_evict},
-    {SL_M_work_done, on_work_done},
+    {SL_M_work_done, on_model_step},
+    {SL_M_image_fetched, on_model_step},
     {SL_M_node_welcome, on_welcome},
     {SL_M_node_unknown, on_unknown},
     {SL_M_node_refused, on_refused},
@@ -761,7 +766,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
 {
     struct agent *a = self;
     a->options = *(const struct sl_agent_options *)argument;
-    sl_model_shelf_init(&a->models, a->options.data_directory);
+    sl_model_shelf_init(&a->models, a->options.data_directory, a->options.images_directory);
     a->replica_next = SL_NODE_REPLICAS_FIRST;
     join(a, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);

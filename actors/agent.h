@@ -18,10 +18,13 @@
 struct sl_agent_options { /* Strings are borrowed for the actor's life. */
     struct sl_pool_options pool;
     const char *data_directory; /* Models' directories are below it. */
-    uint64_t pid;               /* Of the node's process, for people. */
-    uint32_t room;              /* Tasks that it holds at a time; 0: SL_AGENT_ROOM. */
-    /* Append what the node's store holds, as a JSON object. NULL: it has none. */
-    void (*objects)(void *shell, struct sl_buf *out);
+    /* Of the node's actor of images, which fetches models that are not there. NULL: it has none. */
+    const char *images_directory;
+    uint64_t pid;  /* Of the node's process, for people. */
+    uint32_t room; /* Tasks that it holds at a time; 0: SL_AGENT_ROOM. */
+    /* Append what the node's store holds, and what its actor of images has, as a JSON object each,
+     * or nothing. NULL: it has neither. */
+    void (*stores)(void *shell, struct sl_buf *objects, struct sl_buf *images);
     void *shell;
     /* Of a worker that somebody else started: see node_facts.h. NULL: a child of the head's. */
     const char *name, *facts;

@@ -29,6 +29,7 @@ struct node {
     uint64_t room, in_flight;
     char *replicas; /* JSON array, as the last beat told. */
     char *objects;  /* JSON object, or NULL. */
+    char *images;   /* The same. */
     char *name;     /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
     struct sl_node_facts facts;
     bool is_cordoned; /* By an operator: it keeps what it has, and gets no more. */
@@ -108,6 +109,7 @@ forget_node(struct head *h, struct node *n)
     sl_node_set_remove(&h->nodes, &n->slot);
     h->children -= n->name == NULL;
     sl_free(n->objects);
+    sl_free(n->images);
     sl_free(n->replicas);
     sl_free(n->name);
     sl_node_facts_deinit(&n->facts);
@@ -364,6 +366,8 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->replicas = sl_strndup(m->replicas.data, m->replicas.size);
     sl_free(n->objects);
     n->objects = m->objects.size == 0 ? NULL : sl_strndup(m->objects.data, m->objects.size);
+    sl_free(n->images);
+    n->images = m->images.size == 0 ? NULL : sl_strndup(m->images.data, m->images.size);
     /* Heartbeats carry the leases too. */
     struct sl_m_node_beat beat = *m;
     beat.node = n->slot.number; /* It speaks for itself alone. */
@@ -630,6 +634,7 @@ write_node(struct sl_jsonw *w, const struct node *n)
     sl_jsonw_member_time(w, "started_at", n->started_ms);
     sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
     sl_jsonw_member_raw(w, "objects", sl_slice_str(n->objects == NULL ? "null" : n->objects));
+    sl_jsonw_member_raw(w, "images", sl_slice_str(n->images == NULL ? "null" : n->images));
     sl_jsonw_end(w);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "actors/image_message.h"
 #include "object-store/intake_child.h"
 #include "object-store/memory_room.h"
 #include "object-store/model.h"
@@ -17,6 +18,7 @@
 /* The agent's only work on the I/O pool. */
 #define TOKEN_BUILD 3
 #define TOKEN_CLOSE 4
+#define FETCHES_MAX 3 /* Of one load: an image may be removed for others before it is read. */
 
 static const char no_place[] = "this node holds as many models as it may";
 
@@ -32,12 +34,25 @@ struct sl_shelved_model {
     bool is_dropped;      /* While it was loading: what comes of that is not to be used. */
     bool is_evicted;      /* It goes once nobody uses it. */
     enum sl_err err;      /* FAILED: why. */
+    uint64_t fetch;       /* LOADING: the call that fetches its image; 0: none. */
+    uint32_t fetches;     /* Of this load. */
 };
+
+/* The image that a directory's name tells: what follows its last '.'. */
+static bool
+image_of(const char *directory, struct sl_image_name *ret_name)
+{
+    const char *slash = strrchr(directory, '/');
+    const char *dot = strrchr(slash == NULL ? directory : slash, '.');
+    return dot != NULL && sl_image_name_read(dot + 1, ret_name);
+}
 
 /* A model being built on the I/O pool. */
 struct build {
     char *directory; /* As the messages name it. */
     char *path;
+    char *image;    /* As it was fetched; NULL: look in `path`. */
+    bool is_absent; /* It is not on this machine. */
     int fd;
     enum sl_err err;
     struct sl_cause cause;
@@ -79,10 +94,12 @@ model_of(struct sl_model_shelf *shelf, struct sl_slice directory)
 }
 
 void
-sl_model_shelf_init(struct sl_model_shelf *shelf, const char *data_directory)
+sl_model_shelf_init(struct sl_model_shelf *shelf, const char *data_directory,
+                    const char *images_directory)
 {
     *shelf = (struct sl_model_shelf){
         .data_directory = data_directory,
+        .images_directory = images_directory,
         .models = sl_zalloc(SL_SHELF_MODELS_MAX * sizeof(struct sl_shelved_model))};
 }
 
@@ -113,18 +130,11 @@ is_of_older_kind(const char *directory)
 }
 
 static void
-build_model(void *argument)
+build_local(struct build *b)
 {
-    struct build *b = argument;
-    if (!sl_shared_has_memory(b->size_bytes)) {
-        b->err = sl_cause_set(&b->cause, SL_ENOMEM,
-                              "it takes %" PRIu64 " MiB of memory and %" PRIu64
-                              " MiB are free: evict models, or use a node with more",
-                              b->size_bytes / SL_MIB, sl_memory_available("") / SL_MIB);
-        return;
-    }
     int directory = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) {
+        b->is_absent = errno == ENOENT;
         b->err = SL_ENOTFOUND;
         snprintf(b->cause.text, sizeof(b->cause.text), "its files are not there");
         return;
@@ -140,20 +150,80 @@ build_model(void *argument)
     if (image >= 0)
         close(image);
     close(directory);
+}
+
+static void
+build_fetched(struct build *b)
+{
+    int image = open(b->image, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    b->is_absent = image < 0 && errno == ENOENT;
+    if (image < 0) {
+        b->err = sl_cause_set(&b->cause, sl_err_from_errno(errno),
+                              "its image, as it was fetched: %s", strerror(errno));
+        return;
+    }
+    b->err = sl_model_load(image, &b->fd, &b->cause);
+    close(image);
+}
+
+static void
+build_model(void *argument)
+{
+    struct build *b = argument;
+    if (!sl_shared_has_memory(b->size_bytes)) {
+        b->err = sl_cause_set(&b->cause, SL_ENOMEM,
+                              "it takes %" PRIu64 " MiB of memory and %" PRIu64
+                              " MiB are free: evict models, or use a node with more",
+                              b->size_bytes / SL_MIB, sl_memory_available("") / SL_MIB);
+        return;
+    }
+    if (b->image != NULL)
+        build_fetched(b);
+    else
+        build_local(b);
     if (b->err == SL_OK)
         b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);
 }
 
 static void
-start_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m)
+start_build_of(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m,
+               const struct sl_image_name *fetched)
 {
     struct build *b = sl_zalloc(sizeof(*b));
     b->directory = sl_strdup(m->directory);
     b->path = sl_format("%s/%s", shelf->data_directory, m->directory);
     b->fd = -1;
     b->size_bytes = m->size_bytes;
+    if (fetched != NULL) {
+        char name[SL_IMAGE_NAME_SIZE];
+        sl_image_name_text(fetched, name);
+        b->image = sl_format("%s/%s", shelf->images_directory, name);
+    }
     m->state = MODEL_LOADING;
     sl_work(ctx, build_model, b, TOKEN_BUILD);
+}
+
+static void
+start_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m)
+{
+    m->fetch = 0;
+    m->fetches = 0;
+    start_build_of(shelf, ctx, m, NULL);
+}
+
+/* Fetch what is not on this machine. False: there is no way, or it was tried often enough. */
+static bool
+fetch(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m)
+{
+    struct sl_image_name name;
+    if (shelf->images_directory == NULL || m->fetches == FETCHES_MAX ||
+        !image_of(m->directory, &name))
+        return false;
+    struct sl_m_image_fetch want = {.name = sl_image_name_bytes(&name)};
+    m->fetches++;
+    m->fetch = ++shelf->fetch_last;
+    sl_request(ctx, sl_at(0, SL_ACTOR_IMAGES), m->fetch, SL_M_image_fetch, &want);
+    return true;
 }
 
 static void
@@ -167,7 +237,8 @@ tell_loaded(struct sl_ctx *ctx, const struct sl_shelved_model *m, const struct s
     sl_reply(ctx, call, SL_M_model_loaded, &reply);
 }
 
-static void
+/* False: it goes on. */
+static bool
 take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_model *m,
            struct build *b)
 {
@@ -177,8 +248,10 @@ take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_m
             clear(m);
         else
             start_build(shelf, ctx, m);
-        return;
+        return true;
     }
+    if (b->is_absent && fetch(shelf, ctx, m))
+        return false;
     const char *why = b->cause.text[0] != '\0' ? b->cause.text : sl_err_text(b->err);
     m->state = b->err == SL_OK ? MODEL_READY : MODEL_FAILED;
     m->fd = b->fd;
@@ -192,26 +265,65 @@ take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_m
         sl_msg_destroy(&call);
     }
     m->calls = NULL;
+    return true;
 }
 
-bool
-sl_model_shelf_take_built(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
-                          const struct sl_m_work_done *done)
+static struct sl_shelved_model *
+fetching(const struct sl_model_shelf *shelf, uint64_t request)
+{
+    for (uint32_t i = 0; request != 0 && i < SL_SHELF_MODELS_MAX; i++) {
+        if (shelf->models[i].directory != NULL && shelf->models[i].fetch == request)
+            return &shelf->models[i];
+    }
+    return NULL;
+}
+
+static bool
+take_fetched(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_image_fetched *done = SL_BODY(msg, image_fetched);
+    struct sl_shelved_model *m = fetching(shelf, msg->request);
+    struct sl_image_name name;
+    if (m == NULL || !image_of(m->directory, &name))
+        return false;
+    m->fetch = 0;
+    if (done->err == SL_OK && !m->is_dropped) {
+        start_build_of(shelf, ctx, m, &name);
+        return false;
+    }
+    /* Another model of the same image was deleted meanwhile. */
+    struct build b = {.fd = -1, .is_absent = done->err == SL_ECANCELED};
+    b.err = sl_cause_set(&b.cause, done->err < SL_ERR_COUNT ? (enum sl_err)done->err : SL_EBUG,
+                         "its image cannot be fetched: %.*s", SL_SLICE_FMT(done->message));
+    return take_build(shelf, ctx, m, &b);
+}
+
+static bool
+take_built(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const struct sl_m_work_done *done)
 {
     if (done->token != TOKEN_BUILD)
         return false;
     struct build *b = (struct build *)(uintptr_t)done->argument;
     struct sl_shelved_model *m = model_of(shelf, sl_slice_str(b->directory));
+    bool is_over = true;
     if (m != NULL && m->state == MODEL_LOADING)
-        take_build(shelf, ctx, m, b);
-    sl_report_info("model-built", "directory=%s err=%s bytes=%" PRIu64, b->directory,
-                   sl_err_name(b->err), b->size_bytes);
+        is_over = take_build(shelf, ctx, m, b);
+    sl_report_info(is_over ? "model-built" : "model-fetching", "directory=%s err=%s bytes=%" PRIu64,
+                   b->directory, sl_err_name(b->err), b->size_bytes);
     if (b->fd >= 0)
         close(b->fd);
     sl_free(b->directory);
     sl_free(b->path);
+    sl_free(b->image);
     sl_free(b);
-    return true;
+    return is_over;
+}
+
+bool
+sl_model_shelf_take_step(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    return msg->id == SL_M_image_fetched ? take_fetched(shelf, ctx, msg)
+                                         : take_built(shelf, ctx, SL_BODY(msg, work_done));
 }
 
 /* ---- asking, dropping ---------------------------------------------------------------------- */
@@ -309,4 +421,22 @@ sl_model_shelf_drop(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_
         close_later(ctx, m);
         clear(m);
     }
+}
+
+void
+sl_model_shelf_forget(const struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                      struct sl_slice directory)
+{
+    struct sl_image_name name, other;
+    char *text = sl_strndup(directory.data, directory.size);
+    bool is_wanted = shelf->images_directory != NULL && image_of(text, &name);
+    for (uint32_t i = 0; is_wanted && i < SL_SHELF_MODELS_MAX; i++) {
+        const char *kept = shelf->models[i].directory;
+        if (kept != NULL && strcmp(kept, text) != 0 && image_of(kept, &other))
+            is_wanted = memcmp(&name, &other, sizeof(name)) != 0;
+    }
+    sl_free(text);
+    if (is_wanted)
+        sl_send(ctx, sl_at(0, SL_ACTOR_IMAGES), SL_M_image_drop,
+                &(struct sl_m_image_drop){.name = sl_image_name_bytes(&name)});
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/node.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "actors/agent.h"
+#include "actors/image_message.h"
+#include "actors/image_node.h"
 #include "extractors/replica.h"
 #include "object-store/object_node.h"
 #include "runtime/alloc.h"
@@ -14,12 +19,16 @@
 #include "runtime/spawn_port.h"
 
 #define BAD_START_EXIT 3
+#define NEIGHBOURS_MAX 16 /* Nodes that share a directory, each with one for images in it. */
 
 struct sl_node {
     struct sl_live *live;
     struct sl_spawn_port *spawner;
     struct sl_object_node *objects;
     char *blobs, *endpoint;
+    struct sl_images images;
+    char *images_directory; /* NULL: it fetches none. */
+    int images_lock;
 };
 
 static void
@@ -77,9 +86,8 @@ end_dropped(void *arg)
 }
 
 static void
-write_objects(void *arg, struct sl_buf *out)
+write_objects(const struct sl_node *n, struct sl_buf *out)
 {
-    const struct sl_node *n = arg;
     struct sl_object_node_stats s;
     struct sl_jsonw w;
     sl_object_node_measure(n->objects, &s);
@@ -119,7 +127,89 @@ open_objects(struct sl_node *n, const struct sl_node_options *options)
     return err;
 }
 
+/* ---- images -------------------------------------------------------------------------------- */
+
+static void
+write_stores(void *arg, struct sl_buf *objects, struct sl_buf *images)
+{
+    const struct sl_node *n = arg;
+    struct sl_jsonw w;
+    write_objects(n, objects);
+    if (n->images_directory == NULL)
+        return;
+    sl_jsonw_init(&w, images);
+    sl_image_node_write(sl_live_state(n->live, SL_ACTOR_IMAGES), &w);
+    sl_jsonw_done(&w);
+}
+
+/* SL_EBUSY: another process has it. */
+static enum sl_err
+lock_images(struct sl_node *n, const char *directory)
+{
+    char *path = sl_format("%s/lock", directory);
+    enum sl_err err = sl_disk_open(directory, &n->images.disk);
+    if (err == SL_OK) {
+        n->images_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        err = n->images_lock < 0 ? sl_err_from_errno(errno) : SL_OK;
+    }
+    if (err == SL_OK && flock(n->images_lock, LOCK_EX | LOCK_NB) != 0) {
+        close(n->images_lock);
+        n->images_lock = -1;
+        err = SL_EBUSY;
+    }
+    if (err != SL_OK)
+        sl_disk_close(&n->images.disk);
+    sl_free(path);
+    return err;
+}
+
+static enum sl_err
+open_images(struct sl_node *n, const struct sl_node_options *options)
+{
+    enum sl_err err = options->images_directory == NULL ? SL_OK : SL_EBUSY;
+    for (uint32_t i = 1; err == SL_EBUSY && i <= NEIGHBOURS_MAX; i++) {
+        char *path = i == 1 ? sl_strdup(options->images_directory)
+                            : sl_format("%s-%u", options->images_directory, i);
+        err = lock_images(n, path);
+        if (err == SL_OK)
+            n->images_directory = path;
+        else
+            sl_free(path);
+    }
+    return err;
+}
+
+static void
+close_images(struct sl_node *n)
+{
+    if (n->images_directory == NULL)
+        return;
+    sl_disk_close(&n->images.disk);
+    close(n->images_lock);
+    sl_free(n->images_directory);
+}
+
 /* ---- life ---------------------------------------------------------------------------------- */
+
+static void
+spawn_actors(struct sl_node *n, const struct sl_node_options *options)
+{
+    struct sl_agent_options agent = {.data_directory = options->data,
+                                     .images_directory = n->images_directory,
+                                     .pool = options->pool,
+                                     .pid = (uint64_t)getpid(),
+                                     .stores = write_stores,
+                                     .shell = n,
+                                     .name = options->name,
+                                     .facts = options->facts};
+    struct sl_image_node_options images = {.images = &n->images,
+                                           .bytes_max = options->images_bytes};
+    agent.pool.blob_directory = n->blobs;
+    agent.pool.endpoint = n->endpoint;
+    if (n->images_directory != NULL)
+        sl_live_spawn(n->live, SL_ACTOR_IMAGES, &sl_image_node_class, &images);
+    sl_live_spawn(n->live, SL_ACTOR_AGENT, &sl_agent_class, &agent);
+}
 
 enum sl_err
 sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
@@ -131,6 +221,8 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                      .group = options->group,
                                      .watcher = SL_ACTOR_AGENT,
                                      .takes = sl_cluster_node_takes};
+    enum sl_err err = open_images(n, options);
+    links.watcher_too = n->images_directory == NULL ? 0 : SL_ACTOR_IMAGES;
     n->live =
         sl_live_create(&(struct sl_live_options){.node = options->pool.node, .links = &links});
     struct sl_spawn_port_options port = {.live = n->live,
@@ -141,7 +233,8 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                          .objects = grant_objects,
                                          .arg = n,
                                          .lost = options->program == NULL ? on_spawner_gone : NULL};
-    enum sl_err err = sl_live_listen(n->live, n->endpoint);
+    if (err == SL_OK)
+        err = sl_live_listen(n->live, n->endpoint);
     if (err == SL_OK && options->security != NULL)
         err = sl_live_secure(n->live, options->security);
     if (err == SL_OK)
@@ -154,17 +247,8 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
         sl_node_close(&n);
         return err;
     }
-    struct sl_agent_options agent = {.data_directory = options->data,
-                                     .pool = options->pool,
-                                     .pid = (uint64_t)getpid(),
-                                     .objects = write_objects,
-                                     .shell = n,
-                                     .name = options->name,
-                                     .facts = options->facts};
-    agent.pool.blob_directory = n->blobs;
-    agent.pool.endpoint = n->endpoint;
     sl_live_port(n->live, SL_PORT_GATES, take_gate, n);
-    sl_live_spawn(n->live, SL_ACTOR_AGENT, &sl_agent_class, &agent);
+    spawn_actors(n, options);
     *ret_node = n;
     return SL_OK;
 }
@@ -187,6 +271,7 @@ sl_node_close(struct sl_node **node)
         sl_live_unwatch(n->live, sl_object_node_fd(n->objects));
     sl_live_destroy(&n->live);
     sl_object_node_close(&n->objects);
+    close_images(n);
     unlink(n->endpoint + strlen("ipc://"));
     sl_free(n->blobs);
     sl_free(n->endpoint);
@@ -255,6 +340,7 @@ sl_node_run(const struct sl_child *child)
     signal(SIGPIPE, SIG_IGN);
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
+    sl_protocol_register(&sl_protocol_image);
     if (sl_json_parse(sl_slice_str(child->text), &doc, NULL) != SL_OK)
         return BAD_START_EXIT;
     bool is_ok = run(sl_json_root(doc), child);

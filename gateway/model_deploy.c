@@ -28,6 +28,8 @@ static const struct failure {
     {SL_ENOMEM, SL_API_UNAVAILABLE, "memory_not_free"},
     {SL_EFULL, SL_API_UNAVAILABLE, "node_full"},
     {SL_ETIMEOUT, SL_API_UNAVAILABLE, "timed_out"},
+    {SL_ENOSPC, SL_API_UNAVAILABLE, "disk_full"},
+    {SL_EUNAVAIL, SL_API_UNAVAILABLE, "not_fetched"},
     {SL_OK, SL_API_INTERNAL, "load_failed"}, /* All others. */
 };
 static const struct failure no_gpu = {SL_OK, SL_API_UNAVAILABLE, "gpu_required"};

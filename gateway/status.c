@@ -6,6 +6,7 @@
 #include "actors/count.h"
 #include "actors/dispatcher.h"
 #include "actors/head.h"
+#include "actors/image_node.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "gateway/api.h"
@@ -305,6 +306,14 @@ write_links(struct sl_jsonw *w, const struct sl_live *live)
     sl_jsonw_end(w);
 }
 
+/* What the head's models were fetched by nodes on other hosts. */
+static void
+write_images(struct sl_jsonw *w, struct sl_live *live)
+{
+    sl_jsonw_name(w, "images");
+    sl_image_node_write(sl_live_state(live, SL_ACTOR_IMAGES), w);
+}
+
 static void
 write_main(struct sl_jsonw *w, const struct sl_status *s, uint64_t now_ms)
 {
@@ -345,6 +354,7 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
     write_queues(&w, s->sources.gateway->queue, tenants);
     write_tasks(&w, s->sources.live);
     write_links(&w, s->sources.live);
+    write_images(&w, s->sources.live);
     write_jobs(&w, s->sources.gateway->queue, tenants);
     write_models(&w, txn, tenants);
     write_objects(&w, txn, tenants);

@@ -24,6 +24,9 @@
 #include "actors/dispatcher.h"
 #include "actors/queue_projection.h"
 #include "actors/head.h"
+#include "actors/image_locator.h"
+#include "actors/image_message.h"
+#include "actors/image_node.h"
 #include "actors/node.h"
 #include "actors/router.h"
 #include "actors/rows.h"
@@ -47,6 +50,7 @@
 #include "object-store/blob.h"
 #include "object-store/incoming.h"
 #include "object-store/object_node.h"
+#include "object-store/origin.h"
 #include "runtime/alloc.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
@@ -68,6 +72,7 @@ struct up {
     struct sl_store *store;
     struct sl_blobs *blobs;
     struct sl_incoming *incoming;
+    struct sl_origin *origin;
     struct sl_gateway gateway;
     struct sl_live *live;
     struct sl_spawn_port *spawner;
@@ -239,6 +244,9 @@ open_gateway(struct up *u)
     sl_free(uploads);
     if (err != SL_OK)
         return fail(u, "uploads", err);
+    err = sl_origin_open(u->options.data, &u->origin);
+    if (err != SL_OK)
+        return fail(u, "images", err);
     u->gateway = (struct sl_gateway){.store = u->store,
                                      .queue = u->queue,
                                      .indexes = sl_index_cache_create(),
@@ -366,6 +374,17 @@ spawn_hooks(struct up *u)
     sl_store_watch(u->store, SL_TABLE_DUE, call_hooks, u);
 }
 
+/* Models for nodes on other hosts. These have links to this node alone. */
+static void
+spawn_images(struct up *u)
+{
+    struct sl_image_locator_options locator = {.is_star = true};
+    struct sl_image_node_options images = {.images = sl_origin_images(u->origin),
+                                           .is_origin = true};
+    sl_live_spawn(u->live, SL_ACTOR_LOCATOR, &sl_image_locator_class, &locator);
+    sl_live_spawn(u->live, SL_ACTOR_IMAGES, &sl_image_node_class, &images);
+}
+
 static void
 spawn_actors(struct up *u, const char *endpoint)
 {
@@ -397,6 +416,7 @@ spawn_actors(struct up *u, const char *endpoint)
                                          sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_EDGES, &sl_edges_class, &edges);
     spawn_hooks(u);
+    spawn_images(u);
     uint32_t idle = (uint32_t)sl_config_int(u->options.config, SL_UP_bench_actors);
     if (idle > 0)
         sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
@@ -646,6 +666,7 @@ stop(struct up *u)
     sl_job_events_destroy(&u->gateway.job_events);
     sl_blobs_close(&u->blobs);
     sl_incoming_close(&u->incoming);
+    sl_origin_close(&u->origin);
     sl_store_close(&u->store);
     sl_queue_destroy(&u->queue);
     remove_run_directory(u);
@@ -679,6 +700,7 @@ prepare_process(void)
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
+    sl_protocol_register(&sl_protocol_image);
     sl_protocol_register(&sl_protocol_api);
     sl_protocol_register(&sl_protocol_relay);
     sl_protocol_register(&sl_protocol_queue);

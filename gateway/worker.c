@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "actors/image_message.h"
 #include "actors/node.h"
 #include "actors/node_facts.h"
 #include "extractors/replica.h"
@@ -206,6 +207,7 @@ open_node(struct worker *w)
     struct sl_link_security security = {.cert = sl_config_string(c, KEY_cert),
                                         .server = sl_config_string(c, KEY_head_cert)};
     char *spill = sl_format("%s/spill", sl_config_string(c, KEY_data));
+    char *fetched = sl_format("%s/fetched", sl_config_string(c, KEY_data));
     struct sl_node_options options = {
         .head = sl_config_string(c, KEY_head),
         .security = strncmp(sl_config_string(c, KEY_head), "tcp://", 6) == 0 ? &security : NULL,
@@ -221,6 +223,8 @@ open_node(struct worker *w)
         .objects_tenant_bytes = sl_config_size(c, KEY_objects_tenant),
         .objects_spill_bytes = sl_config_size(c, KEY_objects_spill),
         .spill_directory = spill,
+        .images_directory = fetched,
+        .images_bytes = sl_config_size(c, KEY_models_size),
         .spawner_fd = -1,
         .program = "/proc/self/exe",
         .name = w->name,
@@ -228,6 +232,7 @@ open_node(struct worker *w)
         .group = sl_config_string(c, KEY_group)};
     enum sl_err err = sl_node_open(&options, &w->node);
     sl_free(spill);
+    sl_free(fetched);
     if (err == SL_OK)
         return SL_EXIT_OK;
     bool is_cert = err == SL_EDENIED || err == SL_ENOTFOUND;
@@ -271,6 +276,7 @@ prepare_process(void)
     sl_report_role_set("worker");
     sl_protocol_register(&sl_protocol_replica);
     sl_protocol_register(&sl_protocol_cluster);
+    sl_protocol_register(&sl_protocol_image);
 }
 
 static void

@@ -14,6 +14,7 @@
 #define SPEC   "{\"extractor\":\"echo\",\"params\":{\"k\":1}}"
 
 static struct recorder r;
+static const char *images_directory; /* Of the agent; NULL: it fetches no models. */
 
 static inline void
 start_with(uint32_t replicas_max)
@@ -25,7 +26,8 @@ start_with(uint32_t replicas_max)
                                                 .replicas_max = replicas_max,
                                                 .idle_ns = 60 * SL_SECOND_NS,
                                                 .task_ns = 600 * SL_SECOND_NS},
-                                       .data_directory = ""};
+                                       .data_directory = "",
+                                       .images_directory = images_directory};
     sl_report_level_set(SL_REPORT_ERROR);
     recorder_start(&r, &sl_agent_class, sl_at(NODE, SL_ACTOR_AGENT), &options);
 }
