@@ -71,13 +71,14 @@ on_fetched(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_buf holders = {0};
     if (msg->request == 0 || ask->serial != msg->request)
         return;
-    bool is_known = SL_BODY(msg, image_fetched)->err == SL_OK;
+    uint64_t err = SL_BODY(msg, image_fetched)->err;
+    bool is_known = err == SL_OK;
     if (is_known)
         sl_buf_append_u32(&holders, SL_NODE_HEAD);
     struct sl_m_image_located m = {.name = sl_image_name_bytes(&ask->name),
                                    .is_known = is_known,
                                    .holders = sl_buf_slice(&holders),
-                                   .is_final = true};
+                                   .is_final = is_known || err == SL_ENOTFOUND};
     sl_send(ctx, ask->from, SL_M_image_located, &m);
     sl_buf_deinit(&holders);
     *ask = (struct ask){0};

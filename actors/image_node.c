@@ -124,8 +124,8 @@ remove_image(struct images *s, struct sl_ctx *ctx, const struct sl_image_name *n
     run_other(s, ctx, SL_IMAGE_REMOVE, name);
 }
 
-/* Until so many bytes more have room. False: they never will. */
-static bool
+/* What may go for so many bytes more goes. */
+static enum sl_image_fit
 evict(struct images *s, struct sl_ctx *ctx, uint64_t size_bytes)
 {
     struct sl_image_name name;
@@ -137,22 +137,26 @@ evict(struct images *s, struct sl_ctx *ctx, uint64_t size_bytes)
         s->counts.evicted++;
         remove_image(s, ctx, &name);
     }
-    return fit == SL_IMAGE_FITS;
+    return fit;
 }
 
+/* A part that was here before takes its room already: it does not wait for any. */
 static void
 take_room(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f)
 {
     uint64_t size_bytes = sl_pull_chunks(f->pull)->size_bytes;
     if (f->has_room)
         return;
-    f->has_room = evict(s, ctx, size_bytes);
-    if (f->has_room)
-        sl_image_room_coming(&s->room, &f->name, size_bytes);
-    else
+    enum sl_image_fit fit = evict(s, ctx, size_bytes);
+    if (fit == SL_IMAGE_NEVER) {
         sl_pull_fail(f->pull, SL_ENOSPC,
                      "it is larger than the room that this node has for models: start the worker "
                      "with a larger --models-size");
+        return;
+    }
+    f->has_room = fit == SL_IMAGE_FITS || f->part != NULL;
+    if (f->has_room)
+        sl_image_room_coming(&s->room, &f->name, size_bytes);
 }
 
 /* Files are taken away on another thread. NULL: of any image. */
@@ -210,7 +214,7 @@ advance(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f)
     if (f->busy != NULL)
         return;
     if (sl_pull_state(f->pull) == SL_PULL_STOCKING) {
-        if (!is_being_removed(s, NULL)) /* Or with the next tick. */
+        if (f->has_room && !is_being_removed(s, NULL)) /* Or with a later tick. */
             sl_image_fetch_run_begin(f, ctx, s->options.images);
     } else if (f->gathering != NULL) {
         struct sl_image_work *w = f->gathering;

@@ -104,8 +104,10 @@ sl_image_room_make(struct sl_image_room *room, uint64_t size_bytes, struct sl_im
         else if (oldest == NULL || kept->used_ns < oldest->used_ns)
             oldest = kept;
     }
-    if (size_bytes > room->bytes_max || staying > room->bytes_max - size_bytes)
+    if (size_bytes > room->bytes_max)
         return SL_IMAGE_NEVER;
+    if (staying > room->bytes_max - size_bytes)
+        return SL_IMAGE_WAIT;
     if (room->bytes <= room->bytes_max - size_bytes)
         return SL_IMAGE_FITS;
     sl_assert(oldest != NULL); /* What stays would have room. */

@@ -26,7 +26,8 @@ struct sl_image_room {
 enum sl_image_fit {
     SL_IMAGE_FITS,
     SL_IMAGE_EVICT, /* One has to go first. */
-    SL_IMAGE_NEVER  /* Not even if all that may go went. */
+    SL_IMAGE_WAIT,  /* Not before some that are coming are whole, or have failed. */
+    SL_IMAGE_NEVER  /* It is larger than the limit. */
 };
 
 void sl_image_room_deinit(struct sl_image_room *room); /* Zeroed is fine. */
@@ -41,7 +42,7 @@ void sl_image_room_here(struct sl_image_room *room, const struct sl_image_name *
 void sl_image_room_drop(struct sl_image_room *room, const struct sl_image_name *name);
 
 /* Whether so many bytes more have room. EVICT: *ret_name is to be removed, is forgotten here, and
- * the question is to be asked again. NEVER: nothing has changed. */
+ * the question is to be asked again. WAIT, NEVER: nothing has changed. */
 enum sl_image_fit sl_image_room_make(struct sl_image_room *room, uint64_t size_bytes,
                                      struct sl_image_name *ret_name);
 /* The image at `index` < count, in no order. */

@@ -24,6 +24,8 @@
 #define CHECK_NS      (SL_SECOND_NS / 2)
 #define ASKER         1 /* An actor of each process, which wants images. */
 #define PATIENCE_NS   (20 * SL_SECOND_NS)
+#define STAR_EVERY                                                                                 \
+    5 /* So many runs are one in which nodes reach the head alone, as in the product. */
 
 struct image {
     uint8_t *bytes;
@@ -56,6 +58,7 @@ struct world {
     struct ask asks[(1 + FAULTS_AN_ASK) * ASKS + NODES * IMAGES];
     uint32_t asks_count;
     uint32_t asked_last; /* A machine. */
+    bool is_star;        /* And the last machine has room for little more than the largest image. */
 };
 
 SL_PRINTF(2, 3)
@@ -119,6 +122,20 @@ image_of(const struct world *w, struct sl_slice name)
             return &w->images[k];
     }
     return NULL;
+}
+
+static void
+check_room(struct world *w, const struct machine *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < IMAGES; k++) {
+        size_t size = 0;
+        if (sl_sim_disk_bytes(m->disk, w->images[k].text, &size) != NULL)
+            bytes += size;
+    }
+    if (m->options.bytes_max > 0 && bytes > m->options.bytes_max)
+        fail(w, "a machine keeps %" PRIu64 " bytes, more than its limit of %" PRIu64, bytes,
+             m->options.bytes_max);
 }
 
 /* Nobody asks for what it has. */
@@ -186,7 +203,7 @@ take_fetched(struct world *w, const struct sl_msg *msg)
     w->result->image_bytes += m->size_bytes;
     if (m->size_bytes != w->images[ask->image].size)
         fail(w, "a fetched image has another size");
-    if (!machine->is_flipped[ask->image] && ask->is_calm &&
+    if (!machine->is_flipped[ask->image] && ask->is_calm && machine->options.bytes_max == 0 &&
         !is_right(machine, &w->images[ask->image]))
         fail(w, "a fetched image is not there");
 }
@@ -235,6 +252,13 @@ want_any(void *arg, uint64_t draw)
 
 /* ---- machines ------------------------------------------------------------------------------ */
 
+static bool
+has_link(const struct world *w, const struct machine *a, const struct machine *b)
+{
+    bool is_of_head = a == &w->machines[0] || b == &w->machines[0];
+    return a != b && a->process != 0 && b->process != 0 && (is_of_head || !w->is_star);
+}
+
 /* What a driver tells of links and the head of nodes. */
 static void
 tell_peer(struct world *w, const struct machine *m, const struct machine *of, bool is_up)
@@ -262,13 +286,14 @@ start(void *arg, uint64_t index)
     m->lives++;
     sl_sim_disk_fail_at(m->disk, 0);
     m->process = sl_sim_start(w->sim, m->node, NULL);
+    struct sl_image_locator_options locator = {.is_star = w->is_star};
     if (index == 0)
-        sl_sim_spawn(w->sim, m->process, SL_ACTOR_LOCATOR, &sl_image_locator_class, NULL);
+        sl_sim_spawn(w->sim, m->process, SL_ACTOR_LOCATOR, &sl_image_locator_class, &locator);
     sl_sim_spawn(w->sim, m->process, SL_ACTOR_IMAGES, &sl_image_node_class, &m->options);
     sl_sim_spawn(w->sim, m->process, ASKER, &asker_class, &w);
     for (uint32_t i = 0; i < NODES; i++) {
         struct machine *other = &w->machines[i];
-        if (other == m || other->process == 0)
+        if (!has_link(w, m, other))
             continue;
         sl_sim_link(w->sim, m->process, other->process);
         tell_peer(w, m, other, true);
@@ -287,7 +312,7 @@ stop(struct world *w, struct machine *m, bool is_power_loss)
     w->result->resumed += counts.resumed;
     for (uint32_t i = 0; i < NODES; i++) {
         struct machine *other = &w->machines[i];
-        if (other == m || other->process == 0)
+        if (!has_link(w, m, other))
             continue;
         sl_sim_unlink(w->sim, m->process, other->process);
         tell_peer(w, other, m, false);
@@ -344,7 +369,7 @@ spoil_links(struct world *w, uint64_t kind)
     uint32_t a = (uint32_t)below(w, NODES);
     for (uint32_t i = 0; i < NODES; i++) {
         struct machine *one = &w->machines[a], *other = &w->machines[i];
-        if (one == other || one->process == 0 || other->process == 0 || below(w, 2) == 0)
+        if (!has_link(w, one, other) || below(w, 2) == 0)
             continue;
         if (kind < 2)
             sl_sim_weather(w->sim, one->process, other->process, &weather);
@@ -476,6 +501,9 @@ make_machines(struct world *w)
         for (uint32_t k = 0; k < IMAGES && i == 0; k++)
             put_image(w, m, &w->images[k]);
     }
+    w->machines[0].options.is_origin = w->is_star;
+    if (w->is_star)
+        w->machines[NODES - 1].options.bytes_max = w->images[0].size + SL_CHUNK_BYTES / 2;
     for (uint32_t i = 0; i < NODES; i++)
         start(w, i);
 }
@@ -525,6 +553,8 @@ ask_in_calm(struct world *w)
     check_visible(w);
     if (!is_at_rest(w))
         fail(w, "stuck: a fetch has no end");
+    run_until(w, sl_sim_now_ns(w->sim) + SL_SECOND_NS); /* What was to go is gone. */
+    check_room(w, &w->machines[NODES - 1]);
 }
 
 static void
@@ -552,6 +582,7 @@ sl_simulate_image(const struct sl_simulate_image_options *options,
     *ret_result = (struct sl_simulate_image_result){.is_ok = true};
     w->options = *options;
     w->result = ret_result;
+    w->is_star = options->seed % STAR_EVERY == STAR_EVERY - 1;
     sl_protocol_register(&sl_protocol_cluster);
     sl_protocol_register(&sl_protocol_image);
     w->sim = sl_sim_create(&(struct sl_sim_options){.seed = options->seed,

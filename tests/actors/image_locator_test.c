@@ -53,14 +53,14 @@ answer(uint64_t request, enum sl_err err)
 }
 
 static void
-expect_located(uint32_t node, bool is_known)
+expect_located(uint32_t node, bool is_known, bool is_final)
 {
     struct sl_msg *msg = recorder_take(&r, SL_M_image_located);
     cr_assert_not_null(msg);
     cr_assert_eq(msg->to.node, node);
     const struct sl_m_image_located *m = SL_BODY(msg, image_located);
     cr_assert_eq(m->is_known, is_known);
-    cr_assert_eq(m->is_final, 1);
+    cr_assert_eq(m->is_final, is_final);
     struct sl_reader in = sl_reader(m->holders);
     if (is_known)
         cr_assert_eq(sl_read_u32(&in), SL_NODE_HEAD);
@@ -81,7 +81,7 @@ Test(image_locator, sends_all_of_a_star_to_the_head_if_it_has_the_image)
     cr_assert_eq(recorder_count(&r, SL_M_image_located), 0);
     for (uint32_t i = 5; i-- > 0;) {
         answer(requests[i], SL_OK);
-        expect_located(70001 + i, true);
+        expect_located(70001 + i, true, true);
     }
 }
 
@@ -90,7 +90,7 @@ Test(image_locator, tells_at_once_that_nobody_of_a_star_has_it)
     locate(70001);
     uint64_t request = asked();
     answer(request, SL_ENOTFOUND);
-    expect_located(70001, false);
+    expect_located(70001, false, true);
     answer(request, SL_OK); /* Twice. */
     answer(0, SL_OK);
     cr_assert_eq(recorder_count(&r, SL_M_image_located), 0);
@@ -107,5 +107,12 @@ Test(image_locator, questions_that_nobody_answered_give_way_to_others)
     answer(first, SL_OK);
     cr_assert_eq(recorder_count(&r, SL_M_image_located), 0);
     answer(last, SL_OK);
-    expect_located(71001, true);
+    expect_located(71001, true, true);
+}
+
+Test(image_locator, disk_that_fails_is_no_proof_that_nobody_has_it)
+{
+    locate(70001);
+    answer(asked(), SL_EIO);
+    expect_located(70001, false, false);
 }

@@ -219,6 +219,30 @@ Test(image_node, what_is_larger_than_the_limit_is_refused_and_nothing_goes_for_i
     cr_assert_eq(counts().evicted, 0);
 }
 
+Test(image_node, one_more_waits_for_those_that_are_coming)
+{
+    start((struct sl_image_node_options){.bytes_max = 2 * SIZE - 1});
+    work();
+    fetch(&a);
+    located(&a, true, true);
+    list(&a, SL_OK);
+    fetch(&b);
+    located(&b, true, true);
+    list(&b, SL_OK);
+    cr_assert_eq(recorder_count(&r, SL_M_image_chunk_want), 1);
+    struct sl_m_image_chunk m = {.name = sl_image_name_bytes(&a.name),
+                                 .bytes = sl_slice(a.bytes, SIZE)};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_IMAGES), SL_M_image_chunk, &m);
+    work();
+    cr_assert_eq(fetched(), SL_OK);
+    recorder_wait(&r, SL_SECOND_NS / 5);
+    work(); /* The first goes, */
+    recorder_wait(&r, SL_SECOND_NS / 5);
+    work(); /* and the second is begun. */
+    cr_assert_eq(recorder_count(&r, SL_M_image_chunk_want), 2);
+    cr_assert_eq(counts().evicted, 1);
+}
+
 Test(image_node, lower_limit_than_before_lets_the_surplus_go)
 {
     put(a.text, a.bytes, SIZE);

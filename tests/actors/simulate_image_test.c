@@ -40,8 +40,8 @@ Test(simulate_image, in_fair_weather_every_fetch_succeeds_and_nothing_comes_twic
 Test(simulate_image, holds_under_faults_and_equal_seeds_give_equal_runs)
 {
     uint64_t faults = 0, failed = 0, bad = 0, resumed = 0;
-    /* Among them some in which a fetch is cut and goes on, and some with bad chunks. */
-    static const uint64_t seeds[] = {1, 2, 3, 18, 20, 25, 26};
+    /* Among them some in which a fetch is cut and goes on, some with bad chunks, and stars. */
+    static const uint64_t seeds[] = {1, 2, 3, 18, 20, 25, 26, 4, 9, 14, 19};
     for (size_t i = 0; i < SL_COUNT_OF(seeds); i++) {
         uint64_t seed = seeds[i];
         struct sl_simulate_image_result r = run(seed, false);
