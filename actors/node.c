@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/agent.h"
@@ -163,10 +164,13 @@ lock_images(struct sl_node *n, const char *directory)
     return err;
 }
 
-static enum sl_err
+/* A node goes on without: it may see all models where they are, and have no right to write. */
+static void
 open_images(struct sl_node *n, const struct sl_node_options *options)
 {
     enum sl_err err = options->images_directory == NULL ? SL_OK : SL_EBUSY;
+    if (err != SL_OK)
+        (void)mkdir(options->data, 0700); /* If it was missing, this node has it for itself. */
     for (uint32_t i = 1; err == SL_EBUSY && i <= NEIGHBOURS_MAX; i++) {
         char *path = i == 1 ? sl_strdup(options->images_directory)
                             : sl_format("%s-%u", options->images_directory, i);
@@ -176,7 +180,11 @@ open_images(struct sl_node *n, const struct sl_node_options *options)
         else
             sl_free(path);
     }
-    return err;
+    if (err != SL_OK)
+        sl_report_warn("images-unavailable",
+                       "directory=%s err=%s action=\"models are loaded from where they are, and "
+                       "not fetched\"",
+                       options->images_directory, sl_err_name(err));
 }
 
 static void
@@ -221,7 +229,7 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                      .group = options->group,
                                      .watcher = SL_ACTOR_AGENT,
                                      .takes = sl_cluster_node_takes};
-    enum sl_err err = open_images(n, options);
+    open_images(n, options);
     links.watcher_too = n->images_directory == NULL ? 0 : SL_ACTOR_IMAGES;
     n->live =
         sl_live_create(&(struct sl_live_options){.node = options->pool.node, .links = &links});
@@ -233,8 +241,7 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                          .objects = grant_objects,
                                          .arg = n,
                                          .lost = options->program == NULL ? on_spawner_gone : NULL};
-    if (err == SL_OK)
-        err = sl_live_listen(n->live, n->endpoint);
+    enum sl_err err = sl_live_listen(n->live, n->endpoint);
     if (err == SL_OK && options->security != NULL)
         err = sl_live_secure(n->live, options->security);
     if (err == SL_OK)

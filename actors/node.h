@@ -25,8 +25,8 @@ struct sl_node_options {                     /* Strings are borrowed for the nod
     uint64_t objects_bytes, objects_tenant_bytes, objects_spill_bytes;
     const char *spill_directory; /* NULL: nothing is spilled. Borrowed for the call. */
     /* Where models lie that it fetches, as `data` does not have them, and how many bytes of them at
-     * most (0: any). If another process has the directory, it takes one beside it. NULL: none are
-     * fetched. */
+     * most (0: any). If another process has the directory, it takes one beside it; if it cannot
+     * have any, it fetches none. NULL: neither. */
     const char *images_directory;
     uint64_t images_bytes;
 };

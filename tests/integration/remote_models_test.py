@@ -45,7 +45,6 @@ class Worker:
         self.log_path = os.path.join(cluster.folder, f"{name}.log")
         cert = os.path.join(cluster.folder, name)
         if not os.path.exists(cert):
-            os.mkdir(self.data)
             cluster.allow(links.cert_new(cert, name))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -238,6 +237,21 @@ def check_room(cluster, worker, case):
         small.stop()
 
 
+def check_no_directory(cluster, case):
+    with lib.check("a worker that can keep no models joins, and says why a deploy fails"):
+        lib.wait_until("nobody is there", lambda: links.names(cluster.operator) == set())
+        os.mkdir(os.path.join(cluster.folder, "w3-data"))
+        with open(os.path.join(cluster.folder, "w3-data", "fetched"), "wb"):
+            pass
+        worker = start(cluster, "w3")
+        assert "images-unavailable" in worker.log(), worker.log()
+        case.verb("encoder_2_0_0", "evict").expect(200)
+        error = case.verb("encoder_2_0_0", "deploy").expect(500)["error"]
+        assert "its files are not there" in error["message"], error
+        lib.equal(images(cluster, "w3"), None)
+        worker.stop()
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="sluice-remote-") as folder:
         cluster = links.Cluster(folder)
@@ -251,6 +265,7 @@ def main():
             check_delete(workers[0], case)
             workers.append(check_resume(cluster, workers[0], case))
             check_room(cluster, workers[-1], case)
+            check_no_directory(cluster, case)
             lib.equal(cluster.server.stop(), 0, "the head's exit status")
         finally:
             for worker in workers:
