@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 #include "object-store/object_ring.h"
+#include "object-store/object_stream.h"
 #include "object-store/object_wire.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
 #define CLIENT_MAGIC 0x4f434c49u
-#define SPIN_NS      (20 * SL_MICRO_NS) /* To sleep and be woken takes longer than most answers. */
-#define SEGMENTS_TRY 4                  /* Segments may come and go while we ask for them. */
+#define SPIN_NS      (20 * SL_MICRO_NS)  /* To sleep and be woken takes longer than most answers. */
+#define WAIT_NS      (100 * SL_MILLI_NS) /* At most, before it is seen whether the store is there. */
+#define SEGMENTS_TRY 4                   /* Segments may come and go while we ask for them. */
 
 struct sl_object_client {
     uint32_t magic;
@@ -20,6 +22,7 @@ struct sl_object_client {
     struct sl_object_reader *reader;
     struct sl_object_ring ring;
     bool has_ring, is_ring_refused;
+    struct sl_object_stream stream; /* Zero: there is none. */
     struct sl_buf in, out;
 };
 
@@ -51,6 +54,7 @@ sl_object_client_destroy(struct sl_object_client **client)
     sl_object_reader_detach(&c->reader);
     if (c->has_ring)
         sl_object_ring_deinit(&c->ring);
+    sl_object_stream_deinit(&c->stream);
     (void)close(c->fd);
     sl_buf_deinit(&c->in);
     sl_buf_deinit(&c->out);
@@ -281,6 +285,97 @@ put_file(struct sl_object_client *c, const struct sl_object_id *id, struct sl_sl
     return err;
 }
 
+/* No reply comes, or none is waited for. Where the socket is full of messages, the store is awake.
+ */
+static enum sl_err
+tell(struct sl_object_client *c, struct sl_object_request *request)
+{
+    request->tag = ++c->tag;
+    sl_buf_clear(&c->out);
+    sl_object_request_write(&c->out, request);
+    enum sl_err err = sl_object_packet_send(c->fd, &(struct sl_object_packet){.bytes = c->out});
+    return err == SL_EBUSY ? SL_OK : err;
+}
+
+/* ---- in parts ------------------------------------------------------------------------------ */
+
+static enum sl_err
+open_stream(struct sl_object_client *c, const struct sl_object_id *id, uint64_t size_bytes,
+            uint64_t rebuild_ns)
+{
+    struct sl_buf size = {0};
+    struct sl_object_packet in;
+    struct sl_object_reply reply;
+    sl_buf_append_u64(&size, size_bytes);
+    struct sl_object_request request = {
+        .ask = SL_OBJECT_STREAM, .id = *id, .rebuild_ns = rebuild_ns, .bytes = sl_buf_slice(&size)};
+    enum sl_err err = ask(c, &request, -1, &in, &reply);
+    sl_buf_deinit(&size);
+    if (err != SL_OK)
+        return err;
+    if (in.fds_count == 1) {
+        sl_object_stream_deinit(&c->stream);
+        err = sl_object_stream_attach(in.fds[0], &c->stream);
+    }
+    sl_object_packet_close(&in);
+    return err == SL_OK && c->stream.memory.base == NULL ? SL_ECORRUPT : err;
+}
+
+/* Until there is room: a moment awake, as the store is as fast as we are, then asleep. */
+static enum sl_err
+await_room(struct sl_object_client *c, uint64_t since_ns)
+{
+    uint64_t now_ns = sl_time_mono_ns();
+    struct pollfd p = {.fd = c->fd};
+    if (now_ns - since_ns < SPIN_NS)
+        return SL_OK;
+    if (now_ns - since_ns >= c->timeout_ns)
+        return SL_ETIMEOUT;
+    sl_object_stream_wait(&c->stream, WAIT_NS);
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0 ? SL_EUNAVAIL : SL_OK;
+}
+
+/* The timeout is that of a wait: each part that goes through is an answer. */
+static enum sl_err
+write_parts(struct sl_object_client *c, struct sl_slice bytes)
+{
+    uint64_t since_ns = sl_time_mono_ns();
+    enum sl_err err = SL_OK;
+    while (err == SL_OK && bytes.size > 0) {
+        size_t size;
+        bool is_wanted = false;
+        err = sl_object_stream_write(&c->stream, bytes, &size, &is_wanted);
+        if (err == SL_EBUSY) {
+            err = await_room(c, since_ns);
+            continue;
+        }
+        if (err == SL_OK && is_wanted)
+            err = tell(c, &(struct sl_object_request){.ask = SL_OBJECT_POKE});
+        if (err == SL_OK) {
+            bytes = sl_slice(bytes.data + size, bytes.size - size);
+            since_ns = sl_time_mono_ns();
+        }
+    }
+    return err == SL_ECANCELED ? SL_OK : err; /* It says why when it is asked. */
+}
+
+static enum sl_err
+put_parts(struct sl_object_client *c, const struct sl_object_id *id, struct sl_slice bytes,
+          uint64_t rebuild_ns)
+{
+    struct sl_object_request end = {.ask = SL_OBJECT_STREAMED, .number = 1};
+    enum sl_err err = open_stream(c, id, bytes.size, rebuild_ns);
+    if (err != SL_OK)
+        return err;
+    err = write_parts(c, bytes);
+    if (err == SL_OK)
+        return ask_plain(c, &end, -1);
+    end.number = 0;
+    enum sl_err ended = tell(c, &end);
+    (void)ended; /* If it is not heard, the next one ends this, or the end of the socket does. */
+    return err;
+}
+
 enum sl_err
 sl_object_client_put(struct sl_object_client *c, const struct sl_object_id *id,
                      struct sl_slice bytes, uint64_t rebuild_ns)
@@ -292,7 +387,8 @@ sl_object_client_put(struct sl_object_client *c, const struct sl_object_id *id,
         return SL_EINVAL;
     if (bytes.size <= SL_OBJECT_INLINE_MAX)
         return ask_plain(c, &request, -1);
-    return put_file(c, id, bytes, rebuild_ns);
+    enum sl_err err = put_parts(c, id, bytes, rebuild_ns);
+    return err == SL_EBUSY ? put_file(c, id, bytes, rebuild_ns) : err;
 }
 
 /* ---- handing over -------------------------------------------------------------------------- */
@@ -316,17 +412,6 @@ need_ring(struct sl_object_client *c)
     return err;
 }
 
-/* No reply comes. Where the socket is full of messages, the store is awake. */
-static enum sl_err
-poke(struct sl_object_client *c)
-{
-    struct sl_object_request request = {.ask = SL_OBJECT_POKE};
-    sl_buf_clear(&c->out);
-    sl_object_request_write(&c->out, &request);
-    enum sl_err err = sl_object_packet_send(c->fd, &(struct sl_object_packet){.bytes = c->out});
-    return err == SL_EBUSY ? SL_OK : err;
-}
-
 enum sl_err
 sl_object_client_hand(struct sl_object_client *c, const struct sl_object_id *id,
                       struct sl_slice bytes, uint64_t rebuild_ns)
@@ -339,7 +424,7 @@ sl_object_client_hand(struct sl_object_client *c, const struct sl_object_id *id,
     if (bytes.size > SL_OBJECT_RING_BYTES_MAX || need_ring(c) != SL_OK ||
         sl_object_ring_hand(&c->ring, &handed, &is_wanted) != SL_OK)
         return sl_object_client_put(c, id, bytes, rebuild_ns);
-    return is_wanted ? poke(c) : SL_OK;
+    return is_wanted ? tell(c, &(struct sl_object_request){.ask = SL_OBJECT_POKE}) : SL_OK;
 }
 
 enum sl_err

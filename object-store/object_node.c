@@ -112,6 +112,8 @@ tend(struct sl_object_node *n)
     bool is_quiet = s.asks + s.handed == n->asks;
     uint64_t freed = is_quiet ? sl_objects_tidy(n->objects) : 0;
     uint64_t kept = sl_objects_cool(n->objects);
+    if (is_quiet)
+        sl_object_server_tidy(n->server);
     n->is_idle = is_quiet && freed == 0 && kept == 0 && s.clients == 0;
     n->asks = s.asks + s.handed;
     publish(n);

@@ -6,14 +6,29 @@
 #include <unistd.h>
 
 #include "object-store/object_ring.h"
+#include "object-store/object_stream.h"
 #include "object-store/object_wire.h"
 #include "runtime/alloc.h"
+#include "runtime/buf.h"
+#include "runtime/hash.h"
 
 #define SERVER_MAGIC     0x4f535256u
 #define NONE             UINT32_MAX
 #define EVENTS_MAX       64
 #define RING_TURN        64u /* Objects of one ring that are taken before others have their turn. */
+#define STREAM_TURN      SL_OBJECT_STREAM_PART /* The same of an object that comes in parts. */
 #define RING_RECORDS_MAX (SL_OBJECT_RING_BYTES / 128u) /* As many as one holds. */
+
+/* An object that comes in parts; between two of them the memory stays. */
+struct stream {
+    struct sl_object_stream memory; /* base NULL: there is none. */
+    bool is_open;
+    enum sl_err err; /* What it cannot be put for: the draft is gone. */
+    struct sl_object_id id;
+    uint64_t rebuild_ns;
+    struct sl_objects_draft draft;
+    struct sl_sha256_stream *hash; /* NULL: its id is no digest. */
+};
 
 struct client {
     int fd;
@@ -22,6 +37,7 @@ struct client {
     uint32_t holds_count;
     uint32_t holds[SL_OBJECT_HOLDS_MAX];
     struct sl_object_ring ring; /* base NULL: it has none. */
+    struct stream stream;
 };
 
 struct sl_object_server {
@@ -35,6 +51,8 @@ struct sl_object_server {
     bool is_awake;
     uint32_t rings_count;
     uint32_t rings[SL_OBJECT_RINGS_MAX]; /* Numbers of the clients that have one. */
+    uint32_t streams_count;
+    uint32_t streams[SL_OBJECT_STREAMS_MAX]; /* The same. */
     struct client *clients[SL_OBJECT_CLIENTS_MAX];
 };
 
@@ -60,6 +78,27 @@ sl_object_server_create(struct sl_objects *objects, struct sl_object_server **re
     return SL_OK;
 }
 
+static void
+remove_number(uint32_t *numbers, uint32_t *count, uint32_t number)
+{
+    for (uint32_t i = 0; i < *count; i++) {
+        if (numbers[i] == number)
+            numbers[i--] = numbers[--*count];
+    }
+}
+
+/* What came of it is forgotten, and what is still to come as well. */
+static void
+close_stream(struct sl_object_server *s, struct stream *t)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    if (t->is_open && t->err == SL_OK)
+        sl_objects_abort(s->objects, &t->draft);
+    if (t->hash != NULL)
+        sl_sha256_finish(&t->hash, digest);
+    t->is_open = false;
+}
+
 /* The client is gone, or is to be: what it pinned and held is not any more. */
 static void
 drop(struct sl_object_server *s, uint32_t number)
@@ -71,11 +110,11 @@ drop(struct sl_object_server *s, uint32_t number)
     s->stats.holds += c->holds_count;
     if (c->reader != NONE && sl_objects_arena_lookup(s->objects, c->tenant, &arena))
         s->stats.pins += sl_object_arena_dismiss(arena, c->reader);
-    for (uint32_t i = 0; i < s->rings_count; i++) {
-        if (s->rings[i] == number)
-            s->rings[i--] = s->rings[--s->rings_count];
-    }
+    remove_number(s->rings, &s->rings_count, number);
     sl_object_ring_deinit(&c->ring);
+    remove_number(s->streams, &s->streams_count, number);
+    close_stream(s, &c->stream);
+    sl_object_stream_deinit(&c->stream.memory);
     /* A close alone leaves it watched while a child that was just forked has a copy of it. */
     (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->fd, NULL);
     (void)close(c->fd);
@@ -133,6 +172,7 @@ sl_object_server_admit(struct sl_object_server *s, int fd, const struct sl_objec
     s->clients[at]->tag = peer->tag;
     s->clients[at]->reader = NONE;
     s->clients[at]->ring.memory = SL_SHARED_NONE;
+    s->clients[at]->stream.memory.memory = SL_SHARED_NONE;
     s->stats.clients++;
     return SL_OK;
 }
@@ -302,6 +342,143 @@ take_handed(struct sl_object_server *s, struct client *c, uint32_t count_max, ui
     return err == SL_ECORRUPT ? err : SL_OK;
 }
 
+/* ---- objects that come in parts ------------------------------------------------------------ */
+
+/* So that others may have one. False: all are in use. */
+static bool
+free_stream(struct sl_object_server *s)
+{
+    for (uint32_t i = 0; i < s->streams_count; i++) {
+        struct stream *t = &s->clients[s->streams[i]]->stream;
+        if (t->is_open)
+            continue;
+        sl_object_stream_give_back(&t->memory); /* Its client is given another next time. */
+        s->streams[i] = s->streams[--s->streams_count];
+        return true;
+    }
+    return false;
+}
+
+static enum sl_err
+need_stream(struct call *call)
+{
+    struct sl_object_server *s = call->s;
+    struct stream *t = &call->c->stream;
+    if (t->memory.memory.base != NULL)
+        return SL_OK;
+    if (s->streams_count == SL_OBJECT_STREAMS_MAX && !free_stream(s))
+        return SL_EBUSY;
+    enum sl_err err = sl_object_stream_create(&t->memory);
+    if (err != SL_OK)
+        return err;
+    s->streams[s->streams_count++] = call->number;
+    call->fds[0] = t->memory.memory.fd;
+    call->fds_count = 1;
+    return SL_OK;
+}
+
+static enum sl_err
+open_stream(struct call *call)
+{
+    struct stream *t = &call->c->stream;
+    const struct sl_object_request *q = &call->request;
+    struct sl_reader in = sl_reader(q->bytes);
+    uint64_t size_bytes = sl_read_u64(&in);
+    if (!sl_reader_is_done(&in))
+        return SL_EINVAL;
+    close_stream(call->s, t); /* One that it gave up. */
+    if (sl_objects_has(call->s->objects, &q->id))
+        return SL_EEXIST;
+    enum sl_err err = need_stream(call);
+    if (err == SL_OK)
+        err = sl_objects_begin_parts(call->s->objects, q->id.tenant, size_bytes, &t->draft);
+    if (err != SL_OK)
+        return err;
+    t->is_open = true;
+    t->err = SL_OK;
+    t->id = q->id;
+    t->rebuild_ns = q->rebuild_ns;
+    t->hash = q->id.kind == SL_OBJECT_CONTENT ? sl_sha256_create() : NULL;
+    sl_object_stream_restart(&t->memory);
+    sl_object_stream_sleep(&t->memory, !call->s->is_awake);
+    return SL_OK;
+}
+
+/* Who cannot be served any more goes on for a while: what it sends leads nowhere. */
+static enum sl_err
+add_bytes(struct sl_object_server *s, struct stream *t, struct sl_slice bytes)
+{
+    uint64_t at = t->draft.added_bytes;
+    if (t->err != SL_OK)
+        return SL_OK;
+    if (bytes.size > t->draft.size_bytes - at)
+        return SL_ECORRUPT;
+    t->err = sl_objects_add(s->objects, &t->draft, bytes);
+    if (t->err != SL_OK) {
+        sl_objects_abort(s->objects, &t->draft);
+        sl_object_stream_refuse(&t->memory);
+    } else if (t->hash != NULL) { /* Of our copy: the other one may change. */
+        sl_sha256_update(t->hash, t->draft.data + at, bytes.size);
+    }
+    return SL_OK;
+}
+
+/* Take what has come, at most so much. SL_ECORRUPT: it misbehaves. */
+static enum sl_err
+take_streamed(struct sl_object_server *s, struct stream *t, uint64_t size_max, uint64_t *ret_size)
+{
+    uint64_t sum = 0;
+    enum sl_err err = SL_OK;
+    struct sl_slice bytes;
+    while (sum < size_max &&
+           (err = sl_object_stream_look(&t->memory, size_max - sum, &bytes)) == SL_OK) {
+        err = add_bytes(s, t, bytes);
+        if (err != SL_OK)
+            return err;
+        sl_object_stream_pass(&t->memory, bytes.size);
+        sum += bytes.size;
+    }
+    *ret_size = sum;
+    return err == SL_ECORRUPT ? err : SL_OK;
+}
+
+static enum sl_err
+seal_stream(struct sl_object_server *s, struct stream *t)
+{
+    if (t->err != SL_OK)
+        return t->err;
+    if (t->draft.added_bytes < t->draft.size_bytes)
+        return SL_EINVAL;
+    if (t->hash != NULL) {
+        struct sl_object_id digest = t->id;
+        uint8_t bytes[SL_SHA256_SIZE];
+        sl_sha256_finish(&t->hash, bytes);
+        memcpy(digest.key, bytes, sizeof(digest.key));
+        if (!sl_object_id_equal(&digest, &t->id))
+            return SL_EINVAL; /* Others of its tenant rely on digests. */
+    }
+    enum sl_err err = sl_objects_seal(s->objects, &t->draft, &t->id, t->rebuild_ns);
+    t->is_open = err != SL_OK;
+    return err;
+}
+
+static enum sl_err
+end_stream(struct call *call)
+{
+    struct stream *t = &call->c->stream;
+    uint64_t size;
+    enum sl_err err = SL_OK;
+    if (!t->is_open)
+        return SL_ENOTFOUND;
+    if (call->request.number != 0) {
+        err = take_streamed(call->s, t, SL_OBJECT_STREAM_BYTES, &size);
+        if (err == SL_OK)
+            err = seal_stream(call->s, t);
+    }
+    close_stream(call->s, t);
+    return err;
+}
+
 static enum sl_err
 answer(struct call *call)
 {
@@ -322,6 +499,10 @@ answer(struct call *call)
         return sl_objects_delete(call->s->objects, &call->request.id);
     case SL_OBJECT_RING:
         return give_ring(call);
+    case SL_OBJECT_STREAM:
+        return open_stream(call);
+    case SL_OBJECT_STREAMED:
+        return end_stream(call);
     case SL_OBJECT_POKE:
     case SL_OBJECT_ASKS_END:
         break;
@@ -398,6 +579,21 @@ look_into_rings(struct sl_object_server *s)
     return sum;
 }
 
+/* The same of objects that come in parts. How many had something. */
+static uint32_t
+look_into_streams(struct sl_object_server *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = s->streams_count; i-- > 0;) {
+        struct stream *t = &s->clients[s->streams[i]]->stream;
+        uint64_t size = 0;
+        enum sl_err err = t->is_open ? take_streamed(s, t, STREAM_TURN, &size) : SL_OK;
+        count += size > 0;
+        end_with(s, s->streams[i], err == SL_OK ? STAYS : MISBEHAVES);
+    }
+    return count;
+}
+
 void
 sl_object_server_sleep(struct sl_object_server *s, bool is_asleep)
 {
@@ -405,6 +601,16 @@ sl_object_server_sleep(struct sl_object_server *s, bool is_asleep)
     s->is_awake = !is_asleep;
     for (uint32_t i = 0; i < s->rings_count; i++)
         sl_object_ring_sleep(&s->clients[s->rings[i]]->ring, is_asleep);
+    for (uint32_t i = 0; i < s->streams_count; i++)
+        sl_object_stream_sleep(&s->clients[s->streams[i]]->stream.memory, is_asleep);
+}
+
+void
+sl_object_server_tidy(struct sl_object_server *s)
+{
+    check(s);
+    while (free_stream(s)) {
+    }
 }
 
 uint32_t
@@ -417,7 +623,7 @@ sl_object_server_turn(struct sl_object_server *s)
         uint32_t number = events[i].data.u32;
         end_with(s, number, serve(s, number));
     }
-    return look_into_rings(s) + (count < 0 ? 0 : (uint32_t)count);
+    return look_into_rings(s) + look_into_streams(s) + (count < 0 ? 0 : (uint32_t)count);
 }
 
 void

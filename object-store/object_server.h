@@ -18,6 +18,7 @@
 #define SL_OBJECT_CLIENTS_MAX 1024u
 #define SL_OBJECT_HOLDS_MAX   256u /* Large objects that one client maps at a time. */
 #define SL_OBJECT_RINGS_MAX   256u /* Clients beyond put by messages alone. */
+#define SL_OBJECT_STREAMS_MAX 8u   /* Large puts at a time; others come as files. */
 
 struct sl_object_server;
 
@@ -38,9 +39,11 @@ struct sl_object_peer {
 SL_MUST_CHECK enum sl_err sl_object_server_admit(struct sl_object_server *s, int fd,
                                                  const struct sl_object_peer *peer);
 int sl_object_server_fd(const struct sl_object_server *s); /* Readable: a turn has work. */
-/* Answer a message of each client that has sent one, take what was handed over in rings, and see
- * who is gone. How many of all that. */
+/* Answer a message of each client that has sent one, take what was handed over in rings and a part
+ * of each large object that comes, and see who is gone. How many of all that. */
 uint32_t sl_object_server_turn(struct sl_object_server *s);
+/* Give back the memory that large puts came through, of those that are not under way. */
+void sl_object_server_tidy(struct sl_object_server *s);
 /*
  * Whether clients that hand something over are to wake us, by the descriptor above; at first they
  * are. Who says so gives another turn before it sleeps.

@@ -12,10 +12,9 @@
 static const struct {
     bool has_id, has_bytes;
 } asks[SL_OBJECT_ASKS_END] = {
-    [SL_OBJECT_FIND] = {true, false},
-    [SL_OBJECT_PUT] = {true, true},
-    [SL_OBJECT_ADOPT] = {true, false},
-    [SL_OBJECT_DELETE] = {true, false},
+    [SL_OBJECT_FIND] = {true, false},  [SL_OBJECT_PUT] = {true, true},
+    [SL_OBJECT_ADOPT] = {true, false}, [SL_OBJECT_DELETE] = {true, false},
+    [SL_OBJECT_STREAM] = {true, true},
 };
 
 void

@@ -17,6 +17,7 @@
 #define SL_OBJECT_INLINE_MAX  (64 * SL_KIB) /* Of bytes in a request; larger ones are files. */
 #define SL_OBJECT_MESSAGE_MAX (SL_OBJECT_INLINE_MAX + 128)
 #define SL_OBJECT_FDS_MAX     2
+#define SL_OBJECT_SIZE_BYTES  8 /* Of a size, in a request's bytes. */
 
 /*
  *   ask      takes                       answers
@@ -29,7 +30,12 @@
  *   ADOPT    id, rebuild_ns, descriptor  the same
  *   DELETE   id                          nothing. ENOTFOUND
  *   RING     -                           descriptor (object_ring.h). EEXIST, EFULL, ENOMEM
- *   POKE     -                           no reply: there is something in the ring
+ *   STREAM   id, rebuild_ns, its size    an object's bytes may come (object_stream.h). Descriptor,
+ *                                        unless the client has the stream. EBUSY: there are too
+ *                                        many; EEXIST, EFULL, ENOMEM, EINVAL
+ *   STREAMED number: 1 all came, 0 none  as PUT. ENOTFOUND: no such object began
+ *            is to
+ *   POKE     -                           no reply: there is something in the ring or stream
  *
  * What is in a client's ring when it asks is taken before it is answered.
  */
@@ -43,6 +49,8 @@ enum sl_object_ask {
     SL_OBJECT_DELETE,
     SL_OBJECT_RING,
     SL_OBJECT_POKE,
+    SL_OBJECT_STREAM,
+    SL_OBJECT_STREAMED,
     SL_OBJECT_ASKS_END
 };
 

@@ -322,9 +322,10 @@ sl_objects_arena_lookup(const struct sl_objects *o, uint64_t tenant,
 
 /* ---- objects ------------------------------------------------------------------------------- */
 
-static bool
-is_there(struct sl_objects *o, const struct sl_object_id *id)
+bool
+sl_objects_has(const struct sl_objects *o, const struct sl_object_id *id)
 {
+    sl_objects_check(o);
     uint32_t at;
     struct sl_slice bytes;
     struct sl_objects_tenant *t = find_tenant(o, id->tenant);
@@ -479,7 +480,7 @@ sl_objects_seal(struct sl_objects *o, struct sl_objects_draft *draft, const stru
     sl_objects_check(o);
     if (!sl_object_id_is_sound(id) || id->tenant != draft->tenant)
         return SL_EINVAL;
-    if (is_there(o, id))
+    if (sl_objects_has(o, id))
         return SL_EEXIST;
     struct sl_objects_tenant *t = find_tenant(o, id->tenant);
     enum sl_err err;
@@ -504,7 +505,7 @@ sl_objects_put(struct sl_objects *o, const struct sl_object_id *id, struct sl_sl
     sl_objects_check(o);
     if (!sl_object_id_is_sound(id))
         return SL_EINVAL;
-    if (is_there(o, id))
+    if (sl_objects_has(o, id))
         return SL_EEXIST;
     struct sl_objects_draft draft;
     enum sl_err err = sl_objects_begin(o, id->tenant, bytes.size, &draft);
@@ -537,7 +538,7 @@ sl_objects_adopt(struct sl_objects *o, const struct sl_object_id *id, int fd, ui
     struct sl_shared memory;
     if (!sl_object_id_is_sound(id))
         return SL_EINVAL;
-    if (is_there(o, id))
+    if (sl_objects_has(o, id))
         return SL_EEXIST;
     enum sl_err err = sl_large_attach(fd, &memory);
     if (err != SL_OK)

@@ -84,6 +84,8 @@ struct sl_objects_found {
  * SL_EIO, SL_ECORRUPT: it cannot be read back. */
 SL_MUST_CHECK enum sl_err sl_objects_find(struct sl_objects *o, const struct sl_object_id *id,
                                           struct sl_objects_found *ret_found);
+/* Whether it is there, in memory or on the disk. */
+bool sl_objects_has(const struct sl_objects *o, const struct sl_object_id *id);
 /* A process maps a large object: it is not evicted until it is dropped as often. SL_ENOTFOUND. */
 SL_MUST_CHECK enum sl_err sl_objects_hold(struct sl_objects *o, const struct sl_object_id *id,
                                           uint32_t *ret_hold);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "object-store/large_pool.h"
 #include "object-store/object_client.h"
 #include "object-store/object_server.h"
 #include "object-store/object_wire.h"
@@ -214,7 +215,11 @@ audit(struct world *w)
             cr_assert_eq(sl_objects_delete(w->objects, &id), SL_OK);
     }
     (void)sl_objects_tidy(w->objects);
+    for (uint32_t i = 0; i < SL_LARGE_POOL_COOL; i++)
+        (void)sl_objects_cool(w->objects);
     sl_objects_measure(w->objects, &stats);
+    cr_assert_eq(stats.pool_bytes, 0);
+    cr_assert_leq(stats.memory_bytes, 3 * SL_MIB, "no draft is left, but the arena's index");
     cr_assert_eq(stats.arenas.pins + stats.holds, 0);
     cr_assert_eq(stats.arenas.objects + stats.arenas.leaving + stats.large + stats.spilled, 0);
     cr_assert_eq(stats.arenas.object_bytes + stats.arenas.taken_bytes, 0, "not a byte is lost");

@@ -25,16 +25,18 @@ work(void *arg)
 {
     const struct worker *w = arg;
     struct sl_object_client *c = sl_object_client_create(w->fd, SCENE_TENANT, 20 * SL_SECOND_NS);
-    uint8_t bytes[4096];
+    static const uint64_t sizes[] = {4096, 200000};
+    uint8_t *bytes = malloc(sizes[1]);
+    sl_assert(bytes != NULL);
     for (uint64_t i = 0; i < ROUNDS; i++) {
+        uint64_t size = sizes[i % 16 == 6];
         struct sl_object_id id = scene_id((i * 7 + w->seed) % 50);
         struct sl_object_ref ref;
         uint64_t mark;
-        scene_fill(bytes, sizeof(bytes), i);
-        enum sl_err err = i % 5 == 4 ? sl_object_client_delete(c, &id)
-                          : i % 2 == 1
-                              ? sl_object_client_hand(c, &id, sl_slice(bytes, sizeof(bytes)), 1)
-                              : sl_object_client_put(c, &id, sl_slice(bytes, sizeof(bytes)), 1);
+        scene_fill(bytes, size, i);
+        enum sl_err err = i % 5 == 4   ? sl_object_client_delete(c, &id)
+                          : i % 2 == 1 ? sl_object_client_hand(c, &id, sl_slice(bytes, size), 1)
+                                       : sl_object_client_put(c, &id, sl_slice(bytes, size), 1);
         sl_assert(err == SL_OK || err == SL_EEXIST || err == SL_ENOTFOUND);
         if (sl_object_client_get(c, &id, &ref) != SL_OK)
             continue;
@@ -42,6 +44,7 @@ work(void *arg)
         sl_object_client_release(c, &ref);
     }
     sl_object_client_destroy(&c);
+    free(bytes);
     return NULL;
 }
 

@@ -13,6 +13,7 @@
 #include "object-store/object_client.h"
 #include "object-store/object_server.h"
 #include "object-store/object_ring.h"
+#include "object-store/object_stream.h"
 #include "object-store/object_wire.h"
 #include "runtime/alloc.h"
 #include "tests/object-store/arena_scene.h"
@@ -295,6 +296,168 @@ Test(object_server, what_is_mapped_stays_readable_when_the_store_is_gone)
     set_up();
 }
 
+static void
+check_is_dropped(int fd)
+{
+    char byte;
+    while (measure().clients > 0)
+        turn();
+    cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+    (void)close(fd);
+}
+
+/* ---- large puts ---------------------------------------------------------------------------- */
+
+/* What it answers, and its stream if there was one. */
+static enum sl_err
+ask_stream(int fd, struct sl_object_request *request, uint64_t size, struct sl_object_stream *ret)
+{
+    struct sl_object_packet packet = {0};
+    struct sl_object_reply reply;
+    uint8_t bytes[SL_OBJECT_SIZE_BYTES];
+    for (uint32_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(size >> (8 * i));
+    if (request->ask == SL_OBJECT_STREAM)
+        request->bytes = sl_slice(bytes, sizeof(bytes));
+    sl_object_request_write(&packet.bytes, request);
+    cr_assert_eq(sl_object_packet_send(fd, &packet), SL_OK);
+    turn();
+    cr_assert_eq(sl_object_packet_receive(fd, &packet), SL_OK);
+    cr_assert_eq(sl_object_reply_read(sl_buf_slice(&packet.bytes), &reply), SL_OK);
+    if (ret != NULL && packet.fds_count == 1)
+        cr_assert_eq(sl_object_stream_attach(packet.fds[0], ret), SL_OK);
+    sl_object_packet_close(&packet);
+    sl_buf_deinit(&packet.bytes);
+    return reply.err;
+}
+
+static enum sl_err
+open_stream(int fd, uint64_t number, uint64_t size, struct sl_object_stream *ret)
+{
+    struct sl_object_request request = {.ask = SL_OBJECT_STREAM, .id = scene_id(number)};
+    request.id.tenant = 0;
+    return ask_stream(fd, &request, size, ret);
+}
+
+static enum sl_err
+end_stream(int fd, bool is_whole)
+{
+    struct sl_object_request request = {.ask = SL_OBJECT_STREAMED, .number = is_whole};
+    return ask_stream(fd, &request, 0, NULL);
+}
+
+static void
+write_some(struct sl_object_stream *s, uint64_t size, uint64_t mark)
+{
+    uint8_t *bytes = sl_alloc(size);
+    bool is_wanted;
+    scene_fill(bytes, size, mark);
+    for (size_t at = 0, part; at < size; at += part) {
+        cr_assert_eq(sl_object_stream_write(s, sl_slice(bytes + at, size - at), &part, &is_wanted),
+                     SL_OK);
+        turn();
+        (void)sl_object_server_turn(server);
+    }
+    sl_free(bytes);
+}
+
+Test(object_server, an_object_that_does_not_come_whole_is_not_there)
+{
+    struct sl_object_stream s = {.memory = SL_SHARED_NONE};
+    struct sl_object_id id = scene_id(1);
+    struct sl_objects_found found;
+    uint64_t mark;
+    int fd = connect_as(SCENE_TENANT);
+    cr_assert_eq(open_stream(fd, 1, LARGE, &s), SL_OK);
+    cr_assert_eq(sl_objects_used(objects, SCENE_TENANT), LARGE, "room is kept for it");
+    write_some(&s, LARGE - 8, 5);
+    cr_assert_eq(end_stream(fd, true), SL_EINVAL, "eight bytes are missing");
+    cr_assert_eq(end_stream(fd, true), SL_ENOTFOUND);
+    cr_assert_eq(open_stream(fd, 1, LARGE, &s), SL_OK);
+    write_some(&s, SL_MIB, 6);
+    cr_assert_eq(end_stream(fd, false), SL_OK, "given up");
+    cr_assert_eq(sl_objects_used(objects, SCENE_TENANT), 0);
+    cr_assert_eq(open_stream(fd, 1, LARGE, &s), SL_OK);
+    write_some(&s, SL_MIB, 7);
+    cr_assert_eq(open_stream(fd, 1, LARGE, &s), SL_OK, "given up without a word");
+    cr_assert_eq(sl_objects_used(objects, SCENE_TENANT), LARGE);
+    write_some(&s, LARGE, 8);
+    cr_assert_eq(sl_objects_find(objects, &id, &found), SL_ENOTFOUND, "not before it is sealed");
+    cr_assert_eq(end_stream(fd, true), SL_OK);
+    cr_assert_eq(sl_objects_find(objects, &id, &found), SL_OK);
+    cr_assert(scene_is_whole(found.bytes, &mark) && mark == 8 && found.bytes.size == LARGE);
+    cr_assert_eq(open_stream(fd, 1, LARGE, &s), SL_EEXIST);
+    cr_assert_eq(open_stream(fd, 2, LARGE, &s), SL_OK);
+    write_some(&s, SL_MIB, 9);
+    (void)close(fd);
+    while (measure().clients > 0)
+        turn();
+    cr_assert_eq(sl_objects_used(objects, SCENE_TENANT), LARGE, "its end is the draft's");
+    sl_object_stream_deinit(&s);
+}
+
+Test(object_server, an_object_that_another_put_meanwhile_stays_the_others)
+{
+    struct sl_object_stream s = {.memory = SL_SHARED_NONE};
+    struct sl_object_id id = scene_id(1);
+    struct sl_objects_found found;
+    int fd = connect_as(SCENE_TENANT);
+    cr_assert_eq(open_stream(fd, 1, LARGE, &s), SL_OK);
+    write_some(&s, LARGE, 5);
+    cr_assert_eq(sl_objects_put(objects, &id, sl_slice_str("other"), 1), SL_OK);
+    cr_assert_eq(end_stream(fd, true), SL_EEXIST);
+    cr_assert_eq(sl_objects_find(objects, &id, &found), SL_OK);
+    cr_assert_eq(found.bytes.size, 5);
+    cr_assert_eq(sl_objects_used(objects, SCENE_TENANT), 5);
+    sl_object_stream_deinit(&s);
+    (void)close(fd);
+}
+
+Test(object_server, drops_who_streams_more_than_it_said)
+{
+    struct sl_object_stream s = {.memory = SL_SHARED_NONE};
+    uint8_t *bytes = sl_zalloc(2 * SL_MIB);
+    size_t size;
+    bool is_wanted;
+    int fd = connect_as(SCENE_TENANT);
+    cr_assert_eq(open_stream(fd, 1, 100000, &s), SL_OK);
+    cr_assert_eq(sl_object_stream_write(&s, sl_slice(bytes, 100001), &size, &is_wanted), SL_OK);
+    turn();
+    (void)sl_object_server_turn(server);
+    check_is_dropped(fd);
+    cr_assert_eq(measure().dropped, 1);
+    cr_assert_eq(sl_objects_used(objects, SCENE_TENANT), 0);
+    sl_object_stream_deinit(&s);
+    sl_free(bytes);
+}
+
+/* Memory to come through is lent to so many: others send files, and who has done may lose it. */
+Test(object_server, lends_streams_to_some_and_takes_them_back)
+{
+    struct sl_object_stream streams[SL_OBJECT_STREAMS_MAX + 1];
+    int fds[SL_OBJECT_STREAMS_MAX + 1];
+    for (uint32_t i = 0; i <= SL_OBJECT_STREAMS_MAX; i++) {
+        fds[i] = connect_as(SCENE_TENANT);
+        streams[i] = (struct sl_object_stream){.memory = SL_SHARED_NONE};
+    }
+    for (uint32_t i = 0; i < SL_OBJECT_STREAMS_MAX; i++)
+        cr_assert_eq(open_stream(fds[i], 200 + i, 100000, &streams[i]), SL_OK);
+    uint32_t last = SL_OBJECT_STREAMS_MAX;
+    cr_assert_eq(open_stream(fds[last], 100, 100000, &streams[last]), SL_EBUSY);
+    serve_until_end(start(put_and_get, SCENE_TENANT));
+    write_some(&streams[3], 100000, 3);
+    cr_assert_eq(end_stream(fds[3], true), SL_OK);
+    cr_assert_eq(open_stream(fds[last], 100, 100000, &streams[last]), SL_OK);
+    cr_assert_eq(streams[3].memory.base[0], 0, "that memory is gone");
+    sl_object_server_tidy(server);
+    write_some(&streams[last], 100000, 3);
+    cr_assert_eq(end_stream(fds[last], true), SL_OK, "not those in use");
+    for (uint32_t i = 0; i <= SL_OBJECT_STREAMS_MAX; i++) {
+        sl_object_stream_deinit(&streams[i]);
+        (void)close(fds[i]);
+    }
+}
+
 /* ---- what no client sends ------------------------------------------------------------------ */
 
 static void
@@ -306,16 +469,6 @@ send_raw(int fd, const void *data, size_t size, int fds_count)
         packet.fds[i] = STDIN_FILENO;
     cr_assert_eq(sl_object_packet_send(fd, &packet), SL_OK);
     sl_buf_deinit(&packet.bytes);
-}
-
-static void
-check_is_dropped(int fd)
-{
-    char byte;
-    while (measure().clients > 0)
-        turn();
-    cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
-    (void)close(fd);
 }
 
 Test(object_server, drops_who_sends_nonsense)
@@ -349,6 +502,20 @@ Test(object_server, answers_asks_that_make_no_sense_with_an_error)
         {{.ask = SL_OBJECT_FIND, .id = {.kind = SL_OBJECT_NAMED}}, SL_ENOTFOUND},
         {{.ask = SL_OBJECT_DELETE, .id = {.kind = SL_OBJECT_NAMED}}, SL_ENOTFOUND},
         {{.ask = SL_OBJECT_ADOPT, .id = {.kind = SL_OBJECT_NAMED}}, SL_EINVAL},
+        {{.ask = SL_OBJECT_STREAMED}, SL_ENOTFOUND},
+        {{.ask = SL_OBJECT_STREAMED, .number = 1}, SL_ENOTFOUND},
+        {{.ask = SL_OBJECT_STREAM,
+          .id = {.kind = SL_OBJECT_NAMED},
+          .bytes = {(const void *)"1", 1}},
+         SL_EINVAL},
+        {{.ask = SL_OBJECT_STREAM,
+          .id = {.kind = SL_OBJECT_NAMED},
+          .bytes = {(const void *)"\0\0\0\0\0\0\0\0", 8}},
+         SL_EINVAL},
+        {{.ask = SL_OBJECT_STREAM,
+          .id = {.kind = SL_OBJECT_NAMED},
+          .bytes = {(const void *)"\377\377\377\377\377\377\377\377", 8}},
+         SL_EFULL},
     };
     int fd = connect_as(SCENE_TENANT);
     for (uint64_t i = 0; i < SL_COUNT_OF(asks); i++) {
