@@ -2,6 +2,7 @@
 #include "object-store/object_client.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "object-store/object_ring.h"
@@ -11,9 +12,10 @@
 #include "runtime/time.h"
 
 #define CLIENT_MAGIC 0x4f434c49u
-#define SPIN_NS      (20 * SL_MICRO_NS)  /* To sleep and be woken takes longer than most answers. */
-#define WAIT_NS      (100 * SL_MILLI_NS) /* At most, before it is seen whether the store is there. */
-#define SEGMENTS_TRY 4                   /* Segments may come and go while we ask for them. */
+#define SPIN_NS      (20 * SL_MICRO_NS) /* To sleep and be woken takes longer than most answers. */
+/* At most, before it is seen whether the store is there. */
+#define WAIT_NS      (100 * SL_MILLI_NS)
+#define SEGMENTS_TRY 4 /* Segments may come and go while we ask for them. */
 
 struct sl_object_client {
     uint32_t magic;
@@ -96,7 +98,9 @@ receive_reply(struct sl_object_client *c, struct sl_object_packet *in,
     for (;;) {
         enum sl_err err = sl_object_packet_receive(c->fd, in);
         if (err == SL_EBUSY) {
-            if (sl_time_mono_ns() >= spin_until_ns && wait_for(c, POLLIN, deadline_ns) != SL_OK)
+            if (sl_time_mono_ns() < spin_until_ns)
+                (void)sched_yield(); /* The store may wait for this very processor. */
+            else if (wait_for(c, POLLIN, deadline_ns) != SL_OK)
                 return SL_ETIMEOUT;
             continue;
         }
@@ -327,8 +331,10 @@ await_room(struct sl_object_client *c, uint64_t since_ns)
 {
     uint64_t now_ns = sl_time_mono_ns();
     struct pollfd p = {.fd = c->fd};
-    if (now_ns - since_ns < SPIN_NS)
+    if (now_ns - since_ns < SPIN_NS) {
+        (void)sched_yield();
         return SL_OK;
+    }
     if (now_ns - since_ns >= c->timeout_ns)
         return SL_ETIMEOUT;
     sl_object_stream_wait(&c->stream, WAIT_NS);

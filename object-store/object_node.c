@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -148,8 +149,10 @@ serve_burst(struct sl_object_node *n)
     uint64_t now_ns = sl_time_mono_ns(), until_ns = now_ns + LINGER_NS;
     sl_object_server_sleep(n->server, false);
     for (uint32_t turns = 0; now_ns < until_ns && turns < BURST_MAX; now_ns = sl_time_mono_ns()) {
-        if (sl_object_server_turn(n->server) == 0)
+        if (sl_object_server_turn(n->server) == 0) {
+            (void)sched_yield(); /* Who is to ask next may wait for this very processor. */
             continue;
+        }
         until_ns = now_ns + LINGER_NS;
         turns++;
     }
