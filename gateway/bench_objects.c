@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Objects from another process that has nothing but its socket: small ones, handed over in a ring,
- * put until the store has answered, and got from the arena; arrays of 100 MB and 1 GiB, each copied
- * once from the process's own memory into a file of its own, which is sealed and changes hands; and
- * got, that is mapped. Arrays are removed before the next one is put, outside the clock.
+ * put until the store has answered, and got from the arena; arrays of 100 MB and 1 GiB, each put
+ * from the process's own memory and got, that is mapped. Arrays are removed before the next one is
+ * put, outside the clock, so that all but the first are put where another one lay.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,6 +24,7 @@
 #define RESIDENT    1000u /* Of each small size, that gets go through. */
 #define NODE_BYTES  (3 * SL_GIB)
 #define LARGES      2u
+#define ROUNDS_MAX  11
 #define FIRST_HAND  1u
 #define FIRST_PUT   1000000u
 #define FIRST_LARGE 2000000u
@@ -34,6 +35,7 @@ static const uint64_t large_bytes[LARGES] = {100000000, SL_GIB};
 struct answer {
     double hand_us[2], put_us[2], get_ns[2]; /* Of 100 and 4,096 bytes. */
     double large_put_ns[LARGES], large_get_ns[LARGES];
+    double large_new_ns[LARGES];              /* The put of the first, which finds no memory. */
     double copy_ns[LARGES], fresh_ns[LARGES]; /* Into touched memory, and into a new file. */
 };
 
@@ -127,36 +129,42 @@ fresh_copy_ns(struct sl_slice bytes)
     return ns;
 }
 
+static uint32_t
+rounds_of(const struct sl_bench *bench, uint32_t which)
+{
+    return which == 0 ? (bench->is_quick ? 5 : ROUNDS_MAX) : (bench->is_quick ? 3 : 5);
+}
+
+/* The first object takes new memory, the others lie where it lay. */
 static bool
 arrays_ns(struct sl_object_client *c, const struct sl_bench *bench, uint32_t which,
           const uint8_t *source, struct answer *answer)
 {
-    enum { ROUNDS = 11 };
-    double put_ns[ROUNDS], get_ns[ROUNDS], copy_ns[ROUNDS], fresh_ns[ROUNDS];
-    uint32_t rounds = which == 0 ? (bench->is_quick ? 3 : ROUNDS) : (bench->is_quick ? 1 : 5);
+    double put_ns[ROUNDS_MAX], get_ns[ROUNDS_MAX], copy_ns[ROUNDS_MAX], ns[2];
+    uint32_t rounds = rounds_of(bench, which);
     uint64_t size = large_bytes[which];
     uint8_t *beside = sl_alloc(size);
     memset(beside, 1, size);
-    for (uint32_t i = 0; i < rounds; i++) {
-        double ns[2];
-        if (!put_and_get(c, which * 1000 + i, sl_slice(source, size), ns) ||
-            (fresh_ns[i] = fresh_copy_ns(sl_slice(source, size))) == 0) {
-            sl_free(beside);
-            return false;
-        }
+    answer->fresh_ns[which] = fresh_copy_ns(sl_slice(source, size));
+    bool is_ok =
+        answer->fresh_ns[which] > 0 && put_and_get(c, which * 1000, sl_slice(source, size), ns);
+    answer->large_new_ns[which] = ns[0];
+    for (uint32_t i = 0; is_ok && i < rounds; i++) {
+        is_ok = put_and_get(c, which * 1000 + 1 + i, sl_slice(source, size), ns);
         put_ns[i] = ns[0];
         get_ns[i] = ns[1];
         uint64_t start_ns = sl_time_mono_ns();
         memcpy(beside, source, size);
         copy_ns[i] = (double)(sl_time_mono_ns() - start_ns);
     }
+    is_ok = is_ok && beside[size - 1] == source[size - 1];
+    sl_free(beside);
+    if (!is_ok)
+        return false;
     answer->large_put_ns[which] = sl_bench_median(put_ns, rounds);
     answer->large_get_ns[which] = sl_bench_median(get_ns, rounds);
     answer->copy_ns[which] = sl_bench_median(copy_ns, rounds);
-    answer->fresh_ns[which] = sl_bench_median(fresh_ns, rounds);
-    bool is_copied = beside[size - 1] == source[size - 1];
-    sl_free(beside);
-    return is_copied;
+    return true;
 }
 
 /* ---- both processes ------------------------------------------------------------------------ */
@@ -181,25 +189,60 @@ be_client(const struct sl_bench *bench, int fd, int to)
     _exit(is_ok && write(to, &a, sizeof(a)) == sizeof(a) ? 0 : 1);
 }
 
-/* The median put of 4 KiB by the process that owns the objects; 0: it failed. */
+/* Puts by the process that owns the objects, with quotas. */
+struct own {
+    double small_ns, new_ns[LARGES], large_ns[LARGES];
+};
+
 static double
-put_in_store_ns(void)
+put_in_store_ns(struct sl_objects *objects, uint64_t number, struct sl_slice bytes)
+{
+    struct sl_object_id id = id_of(number);
+    uint64_t start_ns = sl_time_mono_ns();
+    enum sl_err err = sl_objects_put(objects, &id, bytes, 1000);
+    return err == SL_OK ? (double)(sl_time_mono_ns() - start_ns) : 0;
+}
+
+static bool
+larges_in_store(const struct sl_bench *bench, struct sl_objects *objects, struct own *own)
+{
+    double ns[ROUNDS_MAX + 1];
+    uint8_t *bytes = sl_alloc(SL_GIB);
+    bool is_ok = true;
+    memset(bytes, 0x5a, SL_GIB);
+    for (uint32_t which = 0; is_ok && which < LARGES; which++) {
+        uint32_t rounds = rounds_of(bench, which);
+        struct sl_object_id id = id_of(FIRST_LARGE + which);
+        for (uint32_t i = 0; is_ok && i <= rounds; i++) {
+            struct sl_slice all = sl_slice(bytes, large_bytes[which]);
+            ns[i] = put_in_store_ns(objects, FIRST_LARGE + which, all);
+            is_ok = ns[i] > 0 && sl_objects_delete(objects, &id) == SL_OK;
+        }
+        own->new_ns[which] = ns[0];
+        own->large_ns[which] = is_ok ? sl_bench_median(ns + 1, rounds) : 0;
+    }
+    sl_free(bytes);
+    return is_ok;
+}
+
+static bool
+own_puts(const struct sl_bench *bench, struct own *own)
 {
     static double ns[PUTS];
-    struct sl_objects_options options = {.node_bytes_max = 256 * SL_MIB,
-                                         .tenant_bytes_max = 256 * SL_MIB};
+    struct sl_objects_options options = {.node_bytes_max = NODE_BYTES,
+                                         .tenant_bytes_max = NODE_BYTES};
     struct sl_objects *objects = NULL;
     uint8_t bytes[4096];
     memset(bytes, 0x5a, sizeof(bytes));
     bool is_ok = sl_objects_create(&options, &objects) == SL_OK;
     for (uint32_t i = 0; is_ok && i < PUTS; i++) {
-        struct sl_object_id id = id_of(FIRST_PUT + i);
-        uint64_t start_ns = sl_time_mono_ns();
-        is_ok = sl_objects_put(objects, &id, sl_slice(bytes, sizeof(bytes)), 1000) == SL_OK;
-        ns[i] = (double)(sl_time_mono_ns() - start_ns);
+        ns[i] = put_in_store_ns(objects, FIRST_PUT + i, sl_slice(bytes, sizeof(bytes)));
+        is_ok = ns[i] > 0;
     }
+    own->small_ns = is_ok ? sl_bench_median(ns, PUTS) : 0;
+    is_ok = is_ok && larges_in_store(bench, objects, own);
     sl_objects_destroy(&objects);
-    return is_ok ? sl_bench_median(ns, PUTS) : 0;
+    return is_ok || sl_bench_fail("the store's own put failed");
 }
 
 /* The client is a process, the store a thread of this one: as in a node. */
@@ -231,10 +274,26 @@ show(const struct sl_bench *bench, const char *name, const char *unit, double va
         bench, &(struct sl_bench_figure){.name = name, .unit = unit, .value = value, .note = note});
 }
 
+static const char *const larges[LARGES] = {"100m", "1g"};
+
+struct rate {
+    const char *what, *more; /* Before and behind the size in its name. */
+    uint32_t which;
+    double ns;
+};
+
+static void
+show_rate(const struct sl_bench *bench, struct rate rate, const char *note)
+{
+    char *name =
+        sl_format("object_store.%s_%s%s.gib_per_s", rate.what, larges[rate.which], rate.more);
+    show(bench, name, "GiB/s", (double)large_bytes[rate.which] / SL_GIB * 1e9 / rate.ns, note);
+    sl_free(name);
+}
+
 static void
 show_all(const struct sl_bench *bench, const struct answer *a)
 {
-    static const char *const larges[LARGES] = {"100m", "1g"};
     for (uint32_t i = 0; i < 2; i++) {
         const char *small = i == 0 ? "100b" : "4k";
         char *hand = sl_format("object_store.put_%s_remote.p50", small);
@@ -248,22 +307,30 @@ show_all(const struct sl_bench *bench, const struct answer *a)
         sl_free(get);
     }
     for (uint32_t i = 0; i < LARGES; i++) {
-        double size = (double)large_bytes[i] / SL_GIB;
-        char *put = sl_format("object_store.put_%s.gib_per_s", larges[i]);
+        show_rate(bench, (struct rate){"put", "", i, a->large_put_ns[i]},
+                  "from another process, through a stream to where another object lay");
+        show_rate(bench, (struct rate){"put", "_new", i, a->large_new_ns[i]},
+                  "the same into new memory");
         char *get = sl_format("object_store.get_%s.p50", larges[i]);
-        char *copy = sl_format("object_store.copy_%s.gib_per_s", larges[i]);
-        char *fresh = sl_format("object_store.copy_fresh_%s.gib_per_s", larges[i]);
-        show(bench, put, "GiB/s", size * 1e9 / a->large_put_ns[i],
-             "from another process: memory made, filled, sealed and taken over");
         show(bench, get, "us", a->large_get_ns[i] / 1e3, "asked for and mapped");
-        show(bench, copy, "GiB/s", size * 1e9 / a->copy_ns[i],
-             "a bare copy into touched memory, by turns");
-        show(bench, fresh, "GiB/s", size * 1e9 / a->fresh_ns[i],
-             "a bare copy into a new memory file, by turns");
-        sl_free(put);
         sl_free(get);
-        sl_free(copy);
-        sl_free(fresh);
+        show_rate(bench, (struct rate){"copy", "", i, a->copy_ns[i]},
+                  "a bare copy into touched memory, by turns");
+        show_rate(bench, (struct rate){"copy_fresh", "", i, a->fresh_ns[i]},
+                  "a bare copy into a new memory file, once");
+    }
+}
+
+static void
+show_own(const struct sl_bench *bench, const struct own *own)
+{
+    show(bench, "object_store.put_in_store_4k.p50", "ns", own->small_ns,
+         "by the process that owns the objects, with quotas");
+    for (uint32_t i = 0; i < LARGES; i++) {
+        show_rate(bench, (struct rate){"put_in_store", "", i, own->large_ns[i]},
+                  "by the process that owns the objects, to where another object lay");
+        show_rate(bench, (struct rate){"put_in_store", "_new", i, own->new_ns[i]},
+                  "the same into new memory");
     }
 }
 
@@ -274,14 +341,13 @@ sl_bench_objects(const struct sl_bench *bench)
                                              .tenant_bytes = NODE_BYTES};
     struct sl_object_node *store = NULL;
     struct answer answer;
-    double own_ns = put_in_store_ns();
-    bool is_ok = own_ns > 0 || sl_bench_fail("the store's own put failed");
+    struct own own = {0};
+    bool is_ok = own_puts(bench, &own);
     is_ok = is_ok &&
             (sl_object_node_open(&options, &store) == SL_OK || sl_bench_fail("there is no store"));
     is_ok = is_ok && ask_client(bench, store, &answer);
     if (is_ok) {
-        show(bench, "object_store.put_in_store_4k.p50", "ns", own_ns,
-             "by the process that owns the objects, with quotas");
+        show_own(bench, &own);
         show_all(bench, &answer);
     }
     sl_object_node_close(&store);
