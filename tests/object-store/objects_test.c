@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -408,6 +409,28 @@ Test(objects, are_put_in_parts_of_any_size)
         forget(o, A, i);
     }
     cr_assert_eq(measure(o).memory_bytes, memory, "all in the same file");
+    sl_objects_destroy(&o);
+}
+
+/* A fault at each place where a descriptor is needed: nothing is left of what could not be put. */
+Test(objects, without_descriptors_large_ones_are_refused_and_leave_nothing)
+{
+    struct sl_objects *o = new_objects(64, 32 * SL_MIB, false);
+    struct sl_objects_draft draft;
+    struct rlimit limit;
+    cr_assert_eq(put(o, A, 1, 1000, 1), SL_OK);
+    cr_assert_eq(put(o, A, 2, LARGE, 1), SL_OK);
+    forget(o, A, 2);
+    uint64_t memory = measure(o).memory_bytes;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){3, limit.rlim_max}), 0);
+    cr_assert_eq(put(o, A, 3, 2 * LARGE, 1), SL_EFULL);
+    cr_assert_eq(sl_objects_begin_parts(o, A, 2 * LARGE, &draft), SL_EFULL);
+    cr_assert_eq(put(o, A, 4, LARGE, 1), SL_OK, "what lies in the pool has one");
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(sl_objects_used(o, A), 1000 + LARGE);
+    forget(o, A, 4);
+    cr_assert_eq(measure(o).memory_bytes, memory);
     sl_objects_destroy(&o);
 }
 
