@@ -104,7 +104,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct sl_sim_disk *disk = sl_sim_disk_create();
     struct sl_images images = {.disk = sl_sim_disk_ops(disk)};
-    struct sl_image_node_options options = {.images = &images};
+    /* The length says what sort of node it is: one with little room, one that fetches nothing, in a
+     * star or not. */
+    struct sl_image_node_options options = {.images = &images,
+                                            .bytes_max = size % 3 == 0 ? SL_CHUNK_BYTES : 0,
+                                            .is_origin = size % 7 == 0};
+    struct sl_image_locator_options star = {.is_star = size % 2 == 0};
     struct sl_image_name name;
     void *node = sl_zalloc(sl_image_node_class.state_size);
     void *locator = sl_zalloc(sl_image_locator_class.state_size);
@@ -112,7 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sl_random_seed(&stream, 1);
     struct sl_ctx ctx = context();
     sl_image_node_class.init(node, &ctx, &options);
-    sl_image_locator_class.init(locator, &ctx, NULL);
+    sl_image_locator_class.init(locator, &ctx, &star);
     end_work(node);
     make_name(&name);
     deliver_local(node, SL_M_image_fetch,
@@ -135,7 +140,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     uint64_t visible = 0;
     if (sl_images_size(&images, &name, &visible) == SL_OK)
-        sl_assert(visible == SL_CHUNK_BYTES + 6);
+        sl_assert(visible == SL_CHUNK_BYTES + 6 && !options.is_origin && options.bytes_max == 0);
     sl_image_node_class.deinit(node);
     sl_image_locator_class.deinit(locator);
     sl_free(node);
