@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "runtime/report.h"
+#include "tests/rounds.h"
 
 #define SEEDS      50
 #define SEED_FIRST 1
@@ -44,8 +45,8 @@ Test(simulate, everything_ends_where_nothing_goes_wrong)
 
 Test(simulate, the_promises_hold_whatever_fails)
 {
-    uint64_t boots = 0, stale = 0, faults = 0;
-    for (uint64_t seed = SEED_FIRST; seed < SEED_FIRST + SEEDS; seed++) {
+    uint64_t boots = 0, stale = 0, faults = 0, seeds = rounds(SEEDS);
+    for (uint64_t seed = SEED_FIRST; seed < SEED_FIRST + seeds; seed++) {
         struct sl_simulate_result result = run(seed, SL_FAULT_ALL, SL_PLANT_NONE);
         cr_assert(result.is_ok, "seed %zu: %s", (size_t)seed, result.failure);
         boots += result.boots;
@@ -53,15 +54,15 @@ Test(simulate, the_promises_hold_whatever_fails)
         faults += result.faults;
     }
     /* The runs have been where it hurts. */
-    cr_assert_gt(boots, 2 * SEEDS);
+    cr_assert_gt(boots, 2 * seeds);
     cr_assert_gt(stale, 0);
-    cr_assert_gt(faults, 10 * SEEDS);
+    cr_assert_gt(faults, 10 * seeds);
 }
 
 /* Without the lapse of leases that an idle node does not know, every fourth seed stood for ever. */
 Test(simulate, what_a_link_loses_is_found_again)
 {
-    for (uint64_t seed = 2040; seed < 2060; seed++) {
+    for (uint64_t seed = 2040; seed < 2040 + rounds(20); seed++) {
         struct sl_simulate_result result =
             run(seed, SL_FAULT_PARTITION | SL_FAULT_ONEWAY | SL_FAULT_LOSS, SL_PLANT_NONE);
         cr_assert(result.is_ok, "seed %zu: %s", (size_t)seed, result.failure);

@@ -13,6 +13,7 @@
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 #include "tests/object-store/arena_scene.h"
+#include "tests/rounds.h"
 #include "tests/runtime/descriptors.h"
 
 #define FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE */
@@ -492,7 +493,7 @@ check_seed(uint64_t seed)
 
 Test(objects, keeps_its_limits_and_loses_nothing_that_it_must_keep)
 {
-    for (uint64_t seed = 1; seed <= 6; seed++)
+    for (uint64_t seed = 1; seed <= rounds(6); seed++)
         check_seed(seed);
 }
 
@@ -536,7 +537,7 @@ Test(objects, a_thousand_large_ones_leave_nothing_behind)
     cr_assert_eq(sl_objects_delete(o, &id), SL_OK);
     uint64_t before = measure(o).memory_bytes;
     uint32_t open_count = descriptors_open();
-    for (uint32_t i = 0; i < 1000; i++) {
+    for (uint64_t i = 0; i < rounds(1000); i++) {
         cr_assert_eq(put(o, A, 1, LARGE, 1), SL_OK);
         cr_assert_eq(sl_objects_delete(o, &id), SL_OK);
     }

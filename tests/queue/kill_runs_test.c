@@ -21,6 +21,7 @@
 #include "runtime/store_verify.h"
 #include "runtime/time.h"
 #include "tests/queue/stand.h"
+#include "tests/rounds.h"
 
 enum {
     KILLS = 40,
@@ -553,7 +554,7 @@ live_until_the_power_is_cut(struct life *l, struct history *h)
 Test(kill_runs, lose_nothing_when_the_power_is_cut_either, .timeout = 3600)
 {
     static struct history history;
-    uint64_t runs = runs_wanted() * 4, puts = 0;
+    uint64_t runs = runs_wanted() * rounds(4), puts = 0;
     sl_report_level_set((enum sl_report_level)(SL_REPORT_ERROR + 1));
     for (uint64_t run = 0; run < runs; run += LIVES) {
         struct sl_sim_storage storage;

@@ -13,6 +13,7 @@
 #include "runtime/random.h"
 #include "runtime/report.h"
 #include "tests/queue/paper_log.h"
+#include "tests/rounds.h"
 
 /* ---- the model ----------------------------------------------------------------------------- */
 
@@ -668,6 +669,6 @@ Test(model, agrees_with_the_queue_whatever_happens)
         run_seed(strtoull(one, NULL, 10));
         return;
     }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
+    for (uint64_t seed = 1; seed <= rounds(SEEDS); seed++)
         run_seed(seed);
 }

@@ -6,6 +6,7 @@
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "runtime/sim_disk.h"
+#include "tests/rounds.h"
 
 #define SEGMENT (64 * 1024)
 #define FIRST   "segment-0000000000"
@@ -727,7 +728,7 @@ crash_loop(uint64_t seed)
 
 Test(log, survives_crashes_at_random_places)
 {
-    for (uint64_t seed = 1; seed <= 1500; seed++)
+    for (uint64_t seed = 1; seed <= rounds(1500); seed++)
         crash_loop(seed);
 }
 

@@ -12,6 +12,7 @@
 #include "runtime/report.h"
 #include "runtime/store.h"
 #include "runtime/sim_disk.h"
+#include "tests/rounds.h"
 
 static char path[64];
 static const struct sl_scope scope = {3};
@@ -509,7 +510,7 @@ crash_loop(uint64_t seed)
 Test(store, is_whole_after_every_crash)
 {
     sl_report_level_set(SL_REPORT_ERROR + 1);
-    for (uint64_t seed = 1; seed <= 300; seed++) {
+    for (uint64_t seed = 1; seed <= rounds(300); seed++) {
         crash_loop(seed);
         clean();
         char *command = sl_format("mkdir %s", path);
