@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way in which a model is refused, by name: its status, its type, a sentence that says what to
 do; and nothing of it is left."""
+import concurrent.futures
 import contextlib
 import gzip
 import io
@@ -108,8 +109,9 @@ def check_truncated(case):
 def check_limits(server):
     case = Case(server, "full")
     with lib.check("50 models of a namespace are taken, the 51st is refused: 403"):
-        for number in range(50):
-            case.upload(name=f"m{number}").expect(200)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for reply in pool.map(lambda number: case.upload(name=f"m{number}"), range(50)):
+                reply.expect(200)
         refused(case.upload(name="one-more"), 403, "ForbiddenError", "50 models", "delete one")
         lib.equal(case.client.get(case.path).expect(200)["total"], 50)
     with lib.check("where one is deleted there is room for one; other namespaces have their own"):

@@ -194,10 +194,10 @@ def check_delete(case):
         users = [threading.Thread(target=use) for _ in range(4)]
         for user in users:
             user.start()
-        time.sleep(0.3)
+        lib.wait_until("each has had answers", lambda: len(before) >= 12)
         case.client.call("DELETE", f"{case.path}/encoder_9_0_0").expect(200)
         gone.set()
-        time.sleep(0.3)
+        lib.wait_until("each has called after it", lambda: len(after) >= 12)
         stop.set()
         for user in users:
             user.join()
