@@ -85,6 +85,22 @@ sl_absorb() {
     fi
 }
 
+# sl_lanes COUNT FUNCTION ITEM...: FUNCTION ITEM for each, COUNT at a time, each in a subshell. What
+# one prints comes in one piece, once it has ended.
+sl_lanes() {
+    local count=$1 each=$2 item
+    shift 2
+    for item; do
+        while [ "$(jobs -rp | wc -l)" -ge "$count" ]; do wait -n; done
+        (
+            text=$("$each" "$item" 2>&1)
+            flock 9
+            printf '%s\n' "$text"
+        ) 9>"$SL_TMP/lane" &
+    done
+    wait
+}
+
 # sl_build PRESET [TARGET...]: configure and build; one check.
 sl_build() {
     local preset=$1
