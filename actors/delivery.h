@@ -59,7 +59,7 @@ struct sl_slice sl_delivery_due_key(struct sl_buf *out, const char *webhook, uin
 /* What happened, for whoever wants to hear of it. */
 struct sl_event {
     struct sl_scope scope;
-    const char *type;         /* "object.created": api.md 2.13 */
+    const char *type;         /* As "object.created". */
     const char *namespace_id; /* NULL: of none. */
     uint64_t now_ms;
     struct sl_slice data; /* JSON object. */

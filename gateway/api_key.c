@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* API keys of users: api.md 2.13. */
+/* API keys of users. */
 #include "gateway/account.h"
 #include "gateway/gateway.h"
 #include "gateway/list.h"

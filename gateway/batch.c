@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches: api.md 2.4. */
+/* Batches. */
 #include "gateway/batch.h"
 
 #include "gateway/arena.h"

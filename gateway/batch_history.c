@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What became of a batch: failed documents and logs (api.md 2.4). */
+/* What became of a batch: failed documents and logs. */
 #include "actors/job_log.h"
 #include "actors/record.h"
 #include "gateway/ask.h"

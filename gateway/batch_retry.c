@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trying again what failed of a batch, and building its part of the indexes again (api.md 2.4). */
+/* Trying again what failed of a batch, and building its part of the indexes again. */
 #include "actors/index.h"
 #include "actors/record.h"
 #include "gateway/ask.h"

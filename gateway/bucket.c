@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Buckets: api.md 2.2. */
+/* Buckets. */
 #include "gateway/bucket.h"
 
 #include "gateway/batch.h"

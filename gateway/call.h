@@ -106,7 +106,7 @@ bool sl_call_query_bool(const struct sl_call *call, const char *name, bool fallb
 
 /* Text of a body string, unescaped; arena memory. Empty with data NULL when absent or no string. */
 struct sl_slice sl_call_text(struct sl_call *call, struct sl_json v);
-/* The first of two spellings that is present (api.md 1.10). */
+/* The first of two spellings that is present. */
 struct sl_json sl_call_member(const struct sl_call *call, const char *name, const char *alias);
 /* Arena memory: lives as long as the call. */
 void *sl_call_alloc(struct sl_call *call, size_t size); /* Zeroed. */

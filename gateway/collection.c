@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collections: api.md 2.6. */
+/* Collections. */
 #include "gateway/collection.h"
 
 #include "gateway/ask.h"

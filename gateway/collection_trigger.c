@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trigger a collection: one batch of all that feeds it, submitted at once (api.md 2.6). */
+/* Trigger a collection: one batch of all that feeds it, submitted at once. */
 #include "actors/record.h"
 #include "gateway/batch_row.h"
 #include "gateway/collection.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents: api.md 2.6. A document is a record below; its vectors are rows beside it. */
+/* Documents. A document is a record below; its vectors are rows beside it. */
 #include "gateway/ask.h"
 #include "gateway/bucket.h"
 #include "gateway/document_group.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents made by hand, and changes of many at once (api.md 2.6). */
+/* Documents made by hand, and changes of many at once. */
 #include <stdio.h>
 
 #include "actors/index.h"

@@ -2,7 +2,7 @@
 /*
  * extractor_info.h - the catalogue of feature extractors: what each takes, gives and costs, as one
  * static table (extractor_table.c) that installed plugins are added to (extractor_plugins.c), and
- * the JSON that clients see of it (api.md 3).
+ * the JSON that clients see of it.
  *
  * Those that nothing backs here are listed with available:false and a reason, and refused on use.
  * Threading: constants once sl_extractor_infos_install has returned.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Discovery of feature extractors: api.md 2.7. */
+/* Discovery of feature extractors. */
 #include "gateway/extractor_info.h"
 #include "gateway/resource.h"
 

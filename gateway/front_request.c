@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request up to its body, in the order that api.md 1.6 sets: route, key, permission and tenant,
+ * A request up to its body, in this order of faults: route, key, permission and tenant,
  * content type, size. Each step fails the call or leaves it alone, and the first failure ends it.
  */
 #include <arpa/inet.h>

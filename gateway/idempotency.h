@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * idempotency.h - the stored replies of api.md 1.7. The row is written in the transaction that has
+ * idempotency.h - replies stored by a key. The row is written in the transaction that has
  * the effect, so a reply is stored exactly when what it tells of has happened.
  * Threading: the store's thread; call->txn is open.
  */

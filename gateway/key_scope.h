@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * key_scope.h - what a key with scopes may touch (api.md 2.13, Scope). One of its scopes must name
+ * key_scope.h - what a key with scopes may touch. One of its scopes must name
  * what the path names, by id or "*", and allow the operation (no operations: all of them):
  *
  *   organization                   everything

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * list.h - every list of the API: what was asked for (limit, offset, cursor, filters, search,
- * sort), the rows of one table that answer it, and the pagination object (api.md 1.4).
+ * sort), the rows of one table that answer it, and the pagination object.
  *
  *   struct sl_list list;
  *   if (!sl_list_begin(call, 10, &list) || !sl_list_run(&list, call, &source))

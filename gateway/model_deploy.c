@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A model's weights into the memory of nodes, and out of it (api.md 2.8):
+ * A model's weights into the memory of nodes, and out of it:
  *
  *   deploy: (is there a node with GPUs?) --> row DEPLOYING --> a node loads them --> row DEPLOYED
  *           or FAILED, and the reply

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Models of an organization come by a presigned upload (api.md 2.8):
+ * Models of an organization come by a presigned upload:
  *
  *   POST /v1/models/uploads --> PUT to its address, as for objects --> confirm: unpacked on an I/O
  *   thread, then a model's row and the upload's, COMPLETED

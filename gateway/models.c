@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models as stored things: api.md 2.8 and 4.6. Uploads are in model_upload.c, deploys in
- * model_deploy.c. */
+/* Models as stored things. Uploads are in model_upload.c, deploys in model_deploy.c. */
 #include "gateway/models.h"
 
 #include "gateway/model_builtin.h"

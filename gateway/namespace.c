@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Namespaces: api.md 2.1. */
+/* Namespaces. */
 #include "gateway/batch.h"
 #include "gateway/bucket.h"
 #include "gateway/extractor_info.h"

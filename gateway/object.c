@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects: api.md 2.3. */
+/* Objects. */
 #include "gateway/object.h"
 
 #include "gateway/ask.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The organization, its users and their API keys: api.md 2.13. */
+/* The organization, its users and their API keys. */
 #include "gateway/account.h"
 #include "gateway/user.h"
 #include "gateway/gateway.h"

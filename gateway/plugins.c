@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plugins as a namespace sees them: api.md 2.9, what is read. Operators install them for all by the
+ * Plugins as a namespace sees them: what is read. Operators install them for all by the
  * option `plugins`; they are there from a namespace's first moment, and that is the time told.
  */
 #include "gateway/extractor_info.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Retrievers as stored things: api.md 2.11. How they run is in executions.c and retrieval.c. */
+/* Retrievers as stored things. How they run is in executions.c and retrieval.c. */
 #include "gateway/feature_uri.h"
 #include "gateway/list.h"
 #include "gateway/resource.h"

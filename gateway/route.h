@@ -36,7 +36,7 @@ enum sl_route_flag {
     SL_ROUTE_BYTES = 32,     /* It answers bytes of some type, not JSON. */
     SL_ROUTE_EVENTS = 16,    /* With "stream": true it answers server-sent events. */
     SL_ROUTE_FRONT = 8,      /* Runs on the front's thread: it needs no store and never waits. */
-    SL_ROUTE_REFUSED = 4     /* Listed in api.md 2.14: 501 after the key check. */
+    SL_ROUTE_REFUSED = 4     /* Not served: 501 after the key check. */
 };
 
 /* One field of a request body. A schema is an array of them that ends with a NULL name. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tasks: api.md 2.5. */
+/* Tasks. */
 #include "gateway/task.h"
 
 #include "actors/rows.h"

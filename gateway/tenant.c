@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tenants: api.md 5.1. What isolation is asked for is stored; what is enforced is said beside it.
+/* Tenants. What isolation is asked for is stored; what is enforced is said beside it.
  */
 #include "actors/job_row.h"
 #include "actors/rows.h"

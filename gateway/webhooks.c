@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Webhooks of an organization and their deliveries: api.md 2.13. */
+/* Webhooks of an organization and their deliveries. */
 #include "gateway/webhook.h"
 
 #include <ctype.h>

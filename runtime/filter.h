@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * filter.h - the filter trees of lists, triggers and retrievers (api.md 1.5): compiled once, then
+ * filter.h - the filter trees of lists, triggers and retrievers: compiled once, then
  * asked about one row after another, so that a list streams.
  *
  *   {"AND":[...]} {"OR":[...]} {"NOT":[...]}     nodes, to depth SL_FILTER_DEPTH_MAX; several: all

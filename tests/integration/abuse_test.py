@@ -333,7 +333,7 @@ def check_connections(raw, client):
 
 
 def check_order(client, other_key):
-    """api.md 1.6: of several faults the first of this order is told."""
+    """Of several faults the first of this order is told."""
     path = "/v1/buckets"
 
     def post(name, status, where=path, body=b"{broken", **headers):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replies against /openapi.json: status, content type, body and what api.md 1.6 says of errors.
+"""Replies against /openapi.json: status, content type, body and the form of errors.
 
 A checker of our own for the part of JSON Schema that the document uses, so that the tests need no
 package; a keyword that it does not know is an error, never ignored.
