@@ -44,7 +44,8 @@ struct api {
     struct sl_ctx *ctx; /* Of the message being handled: asks go out through it. */
     struct waiting *waiting;
     uint32_t waiting_count;
-    uint32_t long_count; /* Works of minutes under way. */
+    uint32_t long_count;                               /* Works of minutes under way. */
+    struct sl_scope long_scopes[SL_LONG_WORK_AT_ONCE]; /* Whose they are. */
     uint64_t serial_last;
     bool is_purging; /* Its timer is set. */
     bool is_stopping;
@@ -195,18 +196,47 @@ sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handle
     sl_work(a->ctx, run_work, w, w->serial);
 }
 
-/* The list is newest first: the last that is found is who came first. */
+static uint32_t
+long_works_of(const struct api *a, struct sl_scope scope)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->long_count; i++)
+        count += a->long_scopes[i].id == scope.id;
+    return count;
+}
+
+/* Of those who wait: a tenant's that has the fewest under way, and of these who came first. The
+ * list is newest first, so that this is the last that is found. */
 static void
 start_long(struct api *a)
 {
     struct waiting *next = NULL;
-    for (struct waiting *w = a->waiting; w != NULL; w = w->next)
-        next = w->is_queued ? w : next;
-    if (next == NULL || a->long_count == SL_LONG_WORK_AT_ONCE)
+    uint32_t least = SL_LONG_WORK_OF_TENANT - 1;
+    if (a->long_count == SL_LONG_WORK_AT_ONCE)
+        return;
+    for (struct waiting *w = a->waiting; w != NULL; w = w->next) {
+        if (!w->is_queued || long_works_of(a, w->call->who.scope) > least)
+            continue;
+        least = long_works_of(a, w->call->who.scope);
+        next = w;
+    }
+    if (next == NULL)
         return;
     next->is_queued = false;
-    a->long_count++;
+    a->long_scopes[a->long_count++] = next->call->who.scope;
     sl_work(a->ctx, run_work, next, next->serial);
+}
+
+static void
+end_long(struct api *a, struct sl_scope scope)
+{
+    uint32_t i = 0;
+    while (i < a->long_count && a->long_scopes[i].id != scope.id)
+        i++;
+    if (SL_BUG(i == a->long_count))
+        return;
+    a->long_scopes[i] = a->long_scopes[--a->long_count];
+    start_long(a);
 }
 
 void
@@ -449,10 +479,8 @@ on_work_done(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct waiting *w = end_wait(a, SL_BODY(msg, work_done)->token);
     if (w == NULL)
         return;
-    if (w->is_long) {
-        a->long_count--;
-        start_long(a);
-    }
+    if (w->is_long)
+        end_long(a, w->call->who.scope);
     go_on(a, ctx, w);
 }
 

@@ -15,10 +15,11 @@
 #include "actors/cluster.h"
 #include "gateway/gateway.h"
 
-#define SL_PORT_FRONT        2
-#define SL_LONG_WORK_AT_ONCE 2 /* Of sl_call_work_long; each holds an I/O thread. */
+#define SL_PORT_FRONT          2
+#define SL_LONG_WORK_AT_ONCE   3 /* Of sl_call_work_long; each holds an I/O thread. */
+#define SL_LONG_WORK_OF_TENANT 2 /* Of these: no tenant holds up all others. */
 
-#define F(type, name)        SL_C_##type name;
+#define F(type, name)          SL_C_##type name;
 #define MESSAGE(name, fields, doc)                                                                 \
     struct sl_m_##name {                                                                           \
         fields                                                                                     \

@@ -26,7 +26,7 @@ const float *sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensi
 void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then);
 
 /* The same for work that may take minutes: few of these run at a time, so that threads are left to
- * the rest; the others wait in the order they came. */
+ * the rest, and fewer of one tenant; the others wait, tenants in turn. */
 void sl_call_work_long(struct sl_call *call, void (*work)(struct sl_call *call),
                        sl_handler_fn *then);
 /* Let all run that wait for the store's thread, then `then`. */

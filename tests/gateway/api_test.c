@@ -69,13 +69,20 @@ give(uint32_t id, const void *body)
 }
 
 static void
-call(const struct sl_route *route, const char *name)
+call_of(uint64_t tenant, const struct sl_route *route, const char *name)
 {
     struct sl_call *call = sl_call_create();
     call->route = route;
+    call->who.scope.id = tenant;
     call->resolved.extraction = sl_slice_str("{}"); /* Resolved: it needs no store. */
     call->state = sl_call_format(call, "%s", name);
     give(SL_M_api_call, &(struct sl_m_api_call){.call = (uint64_t)(uintptr_t)call});
+}
+
+static void
+call(const struct sl_route *route, const char *name)
+{
+    call_of(1, route, name);
 }
 
 /* The pool ends the oldest work. */
@@ -168,17 +175,33 @@ begin_long_works(void)
 Test(api, has_few_works_of_minutes_under_way_and_the_others_wait_in_order)
 {
     begin_long_works();
-    cr_assert_eq(pool.works_count, SL_LONG_WORK_AT_ONCE);
+    cr_assert_eq(pool.works_count, SL_LONG_WORK_OF_TENANT);
     call(&short_route, "S");
-    cr_assert_eq(pool.works_count, SL_LONG_WORK_AT_ONCE + 1, "a short one does not wait");
+    cr_assert_eq(pool.works_count, SL_LONG_WORK_OF_TENANT + 1, "a short one does not wait");
     cr_assert_eq(sl_api_waiting(pool.api), CALLS + 1);
     for (uint32_t i = 0; i < CALLS + 1; i++) {
         end_work();
-        cr_assert_leq(pool.works_count - pool.ended, SL_LONG_WORK_AT_ONCE + 1);
+        cr_assert_leq(pool.works_count - pool.ended, SL_LONG_WORK_OF_TENANT + 1);
     }
     cr_assert_str_eq(pool.log, "abScdefghij");
     cr_assert_eq(pool.replies, CALLS + 1);
     cr_assert_eq(sl_api_waiting(pool.api), 0);
+}
+
+Test(api, has_works_of_minutes_of_all_tenants_in_turn)
+{
+    for (const char *name = "abcd"; *name != '\0'; name++)
+        call_of(1, &long_route, (const char[]){*name, '\0'});
+    call_of(2, &long_route, "x");
+    call_of(2, &long_route, "y");
+    call_of(3, &long_route, "p");
+    cr_assert_eq(pool.works_count, SL_LONG_WORK_AT_ONCE, "a, b, and another tenant's at once");
+    while (pool.ended < pool.works_count) {
+        end_work();
+        cr_assert_leq(pool.works_count - pool.ended, SL_LONG_WORK_AT_ONCE);
+    }
+    cr_assert_str_eq(pool.log, "abxpcyd");
+    cr_assert_eq(pool.replies, 7);
 }
 
 Test(api, gives_turns_without_the_threads_that_others_hold)
