@@ -68,6 +68,9 @@ void sl_call_fail_wait(struct sl_call *call);
  */
 typedef void sl_after_fn(struct sl_call *call, void *arg);
 void sl_call_after_commit(struct sl_call *call, sl_after_fn *then, void *arg);
+/* The same where nothing was committed, because the call failed or the commit did: undo what lies
+ * outside of the store, as a file that no row names. */
+void sl_call_after_abort(struct sl_call *call, sl_after_fn *then, void *arg);
 /*
  * Within an sl_after_fn: run `work` on the I/O pool once the commit is durable, and free `arg`
  * (heap). Files that rows name go this way: a row that comes back must find its file.

@@ -404,18 +404,30 @@ struct sl_after {
     struct sl_after *next;
     sl_after_fn *then;
     void *arg;
+    bool is_undo; /* For when it is not committed. */
 };
 
-void
-sl_call_after_commit(struct sl_call *call, sl_after_fn *then, void *arg)
+static void
+add_after(struct sl_call *call, const struct sl_after *what)
 {
     struct sl_after *after = sl_call_alloc(call, sizeof(*after));
     struct sl_after **at = &call->after; /* A call has a handful at most. */
     while (*at != NULL)
         at = &(*at)->next;
-    after->then = then;
-    after->arg = arg;
+    *after = *what;
     *at = after;
+}
+
+void
+sl_call_after_commit(struct sl_call *call, sl_after_fn *then, void *arg)
+{
+    add_after(call, &(struct sl_after){.then = then, .arg = arg});
+}
+
+void
+sl_call_after_abort(struct sl_call *call, sl_after_fn *then, void *arg)
+{
+    add_after(call, &(struct sl_after){.then = then, .arg = arg, .is_undo = true});
 }
 
 void
@@ -423,8 +435,10 @@ sl_call_run_after(struct sl_call *call, bool is_committed)
 {
     struct sl_after *after = call->after;
     call->after = NULL;
-    for (; after != NULL && is_committed; after = after->next)
-        after->then(call, after->arg);
+    for (; after != NULL; after = after->next) {
+        if (after->is_undo != is_committed)
+            after->then(call, after->arg);
+    }
 }
 
 /* ---- shared -------------------------------------------------------------------------------- */

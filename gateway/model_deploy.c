@@ -16,6 +16,7 @@
 struct deploying {
     enum sl_model_state before;
     const char *namespace_id, *model_id;
+    const char *directory; /* Which upload it is of: another may have its name by the reply. */
     sl_handler_fn *then;
     uint64_t gpus;
 };
@@ -48,12 +49,25 @@ fail(struct sl_call *call, const char *namespace_id, const struct sl_resource *m
     call->is_failure_kept = true;
 }
 
+/* False: deleted and uploaded again meanwhile, and the call has failed; the new one's row is left
+ * alone. */
+static bool
+is_the_same(struct sl_call *call, const struct sl_resource *model)
+{
+    const struct deploying *d = call->state;
+    if (sl_json_is(sl_json_member(model->row, "directory"), d->directory))
+        return true;
+    sl_call_fail(call, SL_API_CONFLICT,
+                 "%s was deleted and uploaded again while it was being loaded: deploy it again",
+                 model->id);
+    return false;
+}
+
 static void
 load(struct sl_call *call, const struct sl_resource *model, uint32_t node)
 {
     const struct deploying *d = call->state;
-    struct sl_model_load what = {.directory = sl_member_str(call, model->row, "directory"),
-                                 .node = node};
+    struct sl_model_load what = {.directory = d->directory, .node = node};
     if (sl_json_u64(sl_json_member(model->row, "size_bytes"), &what.size_bytes) != SL_OK)
         what.size_bytes = 0;
     if (d->before != SL_MODEL_DEPLOYED)
@@ -107,6 +121,8 @@ on_nodes(struct sl_call *call)
         sl_call_not_found(call, "model", sl_slice_str(d->model_id)); /* Deleted meanwhile. */
         return;
     }
+    if (!is_the_same(call, &model))
+        return;
     uint32_t node = node_with_gpus(sl_call_parse(call, text), d->gpus, &most);
     if (node != 0)
         load(call, &model, node);
@@ -123,13 +139,15 @@ sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_
                 sl_handler_fn *then)
 {
     struct deploying *d = sl_call_alloc(call, sizeof(*d));
-    if (sl_member_str(call, model->row, "directory")[0] == '\0') {
+    const char *directory = sl_member_str(call, model->row, "directory");
+    if (directory[0] == '\0') {
         sl_call_fail(call, SL_API_INTERNAL, "the model's files are not known");
         return false;
     }
     *d = (struct deploying){.before = sl_model_state(call, model->row),
                             .namespace_id = namespace_id,
                             .model_id = model->id,
+                            .directory = directory,
                             .gpus = gpus_of(model->row),
                             .then = then};
     call->state = d;
@@ -147,6 +165,8 @@ sl_model_deployed(struct sl_call *call, const char *namespace_id, const struct s
     struct sl_slice why;
     enum sl_err err = sl_call_wait_error(call, &why);
     enum sl_model_state now = sl_model_state(call, model->row);
+    if (!is_the_same(call, model))
+        return false;
     if (err != SL_OK) {
         const struct failure *f = failures;
         while (f->err != err && f->err != SL_OK)

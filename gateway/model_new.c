@@ -4,6 +4,8 @@
 #include "gateway/model_status.h"
 #include "gateway/models.h"
 
+#define PLACE_DIGITS 8
+
 bool
 sl_model_name_is_good(struct sl_slice name)
 {
@@ -136,13 +138,29 @@ sl_model_prepare(struct sl_call *call, struct sl_model_new *m)
     };
 }
 
+static void
+remove_kept(struct sl_call *call, void *arg)
+{
+    (void)call;
+    sl_tree_remove(arg);
+}
+
+/*
+ * The place is this upload's alone, also where the same archive was there before: what is still to
+ * be removed of that one, or still being loaded, is not this one.
+ */
 enum sl_err
 sl_model_keep(struct sl_call *call, struct sl_model_new *m, const struct sl_unpack_report *report)
 {
-    char digest[2 * SL_SHA256_SIZE + 1];
+    char digest[2 * SL_SHA256_SIZE + 1], random[PLACE_DIGITS + 1];
     sl_hex(sl_slice(report->model.digest, SL_SHA256_SIZE), digest);
-    m->directory = sl_call_format(call, "%s.%s", m->directory, digest);
-    return sl_unpack_keep(m->request.temporary, m->directory);
+    sl_random_hex(random, PLACE_DIGITS);
+    char *directory = sl_call_format(call, "%s.%s.%s", m->directory, random, digest);
+    enum sl_err err = sl_unpack_keep(m->request.temporary, directory);
+    if (err == SL_OK)
+        sl_call_after_abort(call, remove_kept, directory);
+    m->directory = directory;
+    return err;
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "gateway/model_status.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
+#include "runtime/alloc.h"
 
 static const char *const hidden[] = {"directory", "is_of_organization", NULL};
 
@@ -275,10 +276,16 @@ sl_model_is_used(struct sl_call *call, const char *namespace_id, const char *mod
 }
 
 static void
+remove_tree(void *path)
+{
+    sl_tree_remove(path);
+}
+
+/* Not before the delete is durable: a row that comes back must find its files. */
+static void
 remove_files(struct sl_call *call, void *arg)
 {
-    (void)call;
-    sl_tree_remove(arg);
+    sl_call_when_durable(call, remove_tree, sl_format("%s", (const char *)arg));
 }
 
 void
@@ -292,7 +299,7 @@ sl_model_let_go(struct sl_call *call, const char *namespace_id, struct sl_json r
             sl_call_model_evict(call, directory);
         return;
     }
-    /* Nobody asks for its place again, which the image's digest names: no node keeps it. */
+    /* Nobody asks for its place again, which was its upload's alone: no node keeps it. */
     sl_call_model_drop(call, directory);
     sl_call_after_commit(call, remove_files,
                          sl_call_format(call, "%s/%s", sl_call_data_directory(call), directory));

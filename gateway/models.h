@@ -44,8 +44,9 @@ const char *sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m
                               enum sl_api_error *ret_error);
 /* Fill in the id, the index and what unpacking needs but the archive. Arena. */
 void sl_model_prepare(struct sl_call *call, struct sl_model_new *m);
-/* Give its unpacked image its place, which is named by the image's digest: so no node takes it for
- * another that lay there. As sl_unpack_keep. */
+/* Give its unpacked image its place, whose name is its own and ends in the image's digest: so
+ * nobody takes it for another that lay there. It goes again where the call commits nothing. As
+ * sl_unpack_keep. */
 SL_MUST_CHECK enum sl_err sl_model_keep(struct sl_call *call, struct sl_model_new *m,
                                         const struct sl_unpack_report *report);
 /* Put its row, not deployed; returns it. */

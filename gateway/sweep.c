@@ -246,7 +246,7 @@ is_of_row(struct sl_slice row, const char *name)
     return is_its_own;
 }
 
-/* A directory is named by its model, and, since there are images, '.' and the image's digest. */
+/* A directory is named by its model; since there are images, '.' and more follow. */
 static void
 sweep_model(void *arg, const char *path, const char *name)
 {

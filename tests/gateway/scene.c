@@ -101,11 +101,14 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
     sl_call_work(call, give_embedded, then);
 }
 
+bool scene_is_held;
+
 void
 sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
 {
     (void)call;
-    work(arg);
+    if (!scene_is_held)
+        work(arg);
     sl_free(arg);
 }
 

@@ -25,6 +25,10 @@ uint32_t scene_finish(struct sl_gateway *g, struct sl_call *call);
 /* What stands for an embedding model; NULL: none is to be had. Fills `dimensions` numbers. */
 extern void (*scene_embed)(struct sl_slice text, float *ret_vector, uint32_t dimensions);
 
+/* What is asked for once the commit is durable is done at once, or, while held, not at all: as
+ * where the power is lost before. */
+extern bool scene_is_held;
+
 /* The directory of the model that was dropped last. */
 extern char scene_dropped[128];
 
