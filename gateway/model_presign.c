@@ -21,6 +21,7 @@
 
 #define BUCKET         "organization-models"
 #define SIZE_BYTES_MAX (5 * SL_GIB)
+#define REFUSALS_MAX   3 /* Of one archive: then its confirm is answered without a look at it. */
 
 /* What is asked for, from a request or from the row that keeps it. False: 422. */
 static bool
@@ -114,6 +115,7 @@ sl_api_create_model_upload(struct sl_call *call)
 
 struct confirming {
     const char *id;
+    struct sl_slice etag;
     struct sl_model_new model;
     struct sl_unpack_report report;
     struct sl_cause cause;
@@ -197,6 +199,42 @@ put_confirmed(struct sl_call *call, struct sl_json row, const struct confirming 
     sl_call_after_commit(call, remove_file, sl_call_format(call, "%s", c->id));
 }
 
+/* How often what came, if it is what came then, was refused, and why the last time. */
+static uint64_t
+refusals(struct sl_call *call, struct sl_json row, struct sl_slice etag, const char **ret_problem)
+{
+    struct sl_json refused = sl_json_member(row, "refused");
+    uint64_t count = 0;
+    *ret_problem = sl_member_str(call, refused, "message");
+    if (!sl_slice_equal(sl_member_text(call, refused, "etag"), etag) ||
+        sl_json_u64(sl_json_member(refused, "count"), &count) != SL_OK)
+        return 0;
+    return count;
+}
+
+/* A time limit may be met the next time: so some tries, but not without end. */
+static void
+put_refused(struct sl_call *call, struct sl_json row, const struct confirming *c)
+{
+    static const char *const replaced[] = {"refused", NULL};
+    const char *ignored;
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_object(&w);
+    sl_write_except(&w, row, replaced);
+    sl_jsonw_name(&w, "refused");
+    sl_jsonw_object(&w);
+    sl_jsonw_member_slice(&w, "etag", c->etag);
+    sl_jsonw_member_u64(&w, "count", refusals(call, row, c->etag, &ignored) + 1);
+    sl_jsonw_member_str(&w, "message", c->cause.text);
+    sl_jsonw_end(&w);
+    sl_jsonw_end(&w);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_UPLOAD, sl_upload_key(call, BUCKET, c->id),
+               sl_buf_slice(&out));
+    sl_buf_deinit(&out);
+}
+
 static bool
 find_upload(struct sl_call *call, struct sl_json *ret_row)
 {
@@ -207,7 +245,7 @@ find_upload(struct sl_call *call, struct sl_json *ret_row)
 }
 
 static void
-fail_unpack(struct sl_call *call, const struct confirming *c)
+fail_unpack(struct sl_call *call, struct sl_json row, const struct confirming *c)
 {
     switch (c->err) {
     case SL_EINVAL:
@@ -217,6 +255,7 @@ fail_unpack(struct sl_call *call, const struct confirming *c)
     case SL_ECRASHED:
     case SL_ECORRUPT:
     case SL_EVERSION:
+        put_refused(call, row, c);
         write_reply(call, c->id, NULL, c->cause.text);
         break;
     case SL_ENOSPC:
@@ -235,20 +274,24 @@ store(struct sl_call *call)
 {
     struct confirming *c = call->state;
     const char *temporary = c->model.request.temporary;
+    bool is_unpacked = c->read_err == SL_OK && c->err == SL_OK;
     struct sl_json row;
+    bool is_there = find_upload(call, &row), is_done = is_there && sl_upload_is_complete(row);
+    if (is_unpacked && (!is_there || is_done || has_obstacle(call, &c->model)))
+        sl_tree_remove(temporary); /* Another confirm was quicker, or the upload has gone. */
+    if (is_done)
+        write_reply(call, c->id, sl_member_str(call, row, "model_id"), NULL);
+    if (!is_there || is_done || sl_call_has_failed(call))
+        return;
     if (c->read_err != SL_OK) {
         sl_call_fail(call, SL_API_UNAVAILABLE, "the upload cannot be read: %s",
                      sl_err_text(c->read_err));
         return;
     }
-    if (c->err == SL_OK && (!find_upload(call, &row) || has_obstacle(call, &c->model))) {
-        sl_tree_remove(temporary); /* Another confirm was quicker, or the upload has gone. */
-        return;
-    }
     if (c->err == SL_OK)
         c->err = sl_model_keep(call, &c->model, &c->report);
     if (c->err != SL_OK) {
-        fail_unpack(call, c);
+        fail_unpack(call, row, c);
         return;
     }
     (void)sl_model_put(call, &c->model, &c->report);
@@ -276,11 +319,18 @@ sl_api_confirm_model_upload(struct sl_call *call)
         write_reply(call, c->id, sl_member_str(call, row, "model_id"), NULL);
         return;
     }
+    const char *problem;
     struct sl_slice etag;
-    if (!sl_upload_check(call, row, &etag) || !read_model(call, row, &c->model) ||
-        has_obstacle(call, &c->model))
+    if (!sl_upload_check(call, row, &etag))
         return;
-    c->model.hash = (const char *)sl_call_copy(call, etag).data;
+    c->etag = sl_call_copy(call, etag);
+    if (refusals(call, row, c->etag, &problem) >= REFUSALS_MAX) {
+        write_reply(call, c->id, NULL, problem);
+        return;
+    }
+    if (!read_model(call, row, &c->model) || has_obstacle(call, &c->model))
+        return;
+    c->model.hash = (const char *)c->etag.data;
     call->state = c;
     sl_call_work_long(call, unpack, on_unpacked);
 }

@@ -64,7 +64,7 @@ sl_upload_is_over(struct sl_json row, uint64_t now_ms)
 void
 sl_upload_write(struct sl_json row, struct sl_jsonw *w)
 {
-    static const char *const internal[] = {"expires_ms", NULL};
+    static const char *const internal[] = {"expires_ms", "refused", NULL};
     sl_jsonw_object(w);
     sl_write_except(w, row, internal);
     sl_jsonw_end(w);

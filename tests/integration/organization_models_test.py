@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Models of an organization: uploaded once by a presigned address, enabled in namespaces."""
+import concurrent.futures
+import os
+
 import archives
 import sluice_testlib as lib
 from upload_test import put
@@ -57,6 +60,27 @@ def check_upload(client):
         client.post(f"/v1/models/uploads/{empty['upload_id']}/confirm").expect(400)
 
 
+def check_confirms(server, client):
+    with lib.check("an archive that was refused three times is refused without another look"):
+        made, confirm, _ = upload(client, "worse", b"no archive either")
+        told = [client.post(confirm).expect(200) for _ in range(3)]
+        found = [os.path.join(parent, name) for parent, _, names in os.walk(server.data)
+                 for name in names if name.startswith(made["upload_id"])]
+        assert found, "nothing came"
+        for path in found:
+            os.rename(path, path + ".away")
+        told += [client.post(confirm).expect(200) for _ in range(3)]
+        assert not told[0]["success"] and all(each == told[0] for each in told), told
+        for path in found:
+            os.rename(path + ".away", path)
+    with lib.check("two confirms of one upload at once have the same answer"):
+        _, confirm, _ = upload(client, "both", archives.GOOD)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            told = list(pool.map(lambda _: client.post(confirm).expect(200), range(2)))
+        assert told[0]["success"] and told[0] == told[1], told
+        client.call("DELETE", "/v1/models/both_1_0_0").expect(200)
+
+
 def check_namespaces(client):
     spaces = [client.make("namespace", name, feature_extractors=lib.BOTH)
               for name in ("first", "second")]
@@ -97,6 +121,7 @@ def main():
     server = lib.Server().start()
     client = server.tenant("models-test")
     check_upload(client)
+    check_confirms(server, client)
     check_namespaces(client)
     with lib.check("another organization sees none of it, a small plan may not upload"):
         other = server.tenant("other", plan="free")
