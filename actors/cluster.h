@@ -31,11 +31,13 @@ enum sl_actor_number {
     SL_ACTOR_IMAGES = 18, /* Serves and fetches images; on the head, too. */
 };
 
-#define SL_PORT_DRAIN 3 /* Hears that the dispatcher drains; of a worker: that it may go. */
-#define SL_PORT_NODE  4 /* Of a worker: hears that the head refuses it. */
+#define SL_PORT_DRAIN   3 /* Hears that the dispatcher drains; of a worker: that it may go. */
+#define SL_PORT_NODE    4 /* Of a worker: hears that the head refuses it. */
 
-#define SL_PORT_GATES 5  /* Of a node: hears of gateways to connect to. */
-#define SL_GATES_MAX  32 /* Gateways that a node may connect to. */
+#define SL_PORT_OBJECTS 6 /* Of a node: gives models to replicas' processes. */
+
+#define SL_PORT_GATES   5  /* Of a node: hears of gateways to connect to. */
+#define SL_GATES_MAX    32 /* Gateways that a node may connect to. */
 
 enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
 

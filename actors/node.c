@@ -73,17 +73,41 @@ grant_objects(void *arg, uint64_t tenant, uint64_t tag)
     return err == SL_OK ? fd : -1;
 }
 
-/* What such a process holds may be used again, so it must not go on. */
+/* What a process that was dropped holds may be used again, so it must not go on. */
 static void
-end_dropped(void *arg)
+take_told(void *arg)
 {
     struct sl_node *n = arg;
-    struct sl_m_spawn_kill kill = {.signal = SIGKILL};
+    struct sl_object_want told;
     struct sl_ctx ctx = sl_live_context(n->live, SL_ACTOR_AGENT);
-    while (sl_object_node_dropped(n->objects, &kill.tag)) {
+    while (sl_object_node_told(n->objects, &told)) {
+        if (told.ticket != 0) {
+            struct sl_m_model_wanted wanted = {
+                .replica = told.tag, .ticket = told.ticket, .model = told.model};
+            sl_send(&ctx, sl_at(0, SL_ACTOR_AGENT), SL_M_model_wanted, &wanted);
+            continue;
+        }
+        struct sl_m_spawn_kill kill = {.tag = told.tag, .signal = SIGKILL};
         sl_report_warn("objects-misused", "replica=%" PRIu64 " action=kill", kill.tag);
         sl_send(&ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
     }
+}
+
+/* A process that does not hear of it stops waiting by itself. */
+static void
+give_model(void *arg, struct sl_msg *msg)
+{
+    struct sl_node *n = arg;
+    const struct sl_m_model_given *m = SL_BODY(msg, model_given);
+    struct sl_object_given given = {.ticket = m->ticket,
+                                    .err = (enum sl_err)m->err,
+                                    .fd = (int)m->fd,
+                                    .size_bytes = m->size_bytes,
+                                    .text = m->message};
+    enum sl_err err = sl_object_node_give(n->objects, &given);
+    if (err != SL_OK)
+        sl_report_warn("model-ungiven", "err=%s", sl_err_name(err));
+    sl_msg_destroy(&msg);
 }
 
 static void
@@ -108,6 +132,7 @@ write_objects(const struct sl_node *n, struct sl_buf *out)
     sl_jsonw_member_u64(&w, "drops", s.drops);
     sl_jsonw_member_u64(&w, "handed", s.handed);
     sl_jsonw_member_u64(&w, "lost", s.lost);
+    sl_jsonw_member_u64(&w, "models", s.models);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }
@@ -124,7 +149,7 @@ open_objects(struct sl_node *n, const struct sl_node_options *options)
     sl_random_secret(&objects.seed, sizeof(objects.seed));
     enum sl_err err = sl_object_node_open(&objects, &n->objects);
     if (err == SL_OK)
-        sl_live_watch(n->live, sl_object_node_fd(n->objects), end_dropped, n);
+        sl_live_watch(n->live, sl_object_node_fd(n->objects), take_told, n);
     return err;
 }
 
@@ -255,6 +280,8 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
         return err;
     }
     sl_live_port(n->live, SL_PORT_GATES, take_gate, n);
+    sl_live_port(n->live, SL_PORT_GATES, take_gate, n);
+    sl_live_port(n->live, SL_PORT_OBJECTS, give_model, n);
     spawn_actors(n, options);
     *ret_node = n;
     return SL_OK;

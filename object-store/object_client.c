@@ -20,7 +20,8 @@
 struct sl_object_client {
     uint32_t magic;
     int fd;
-    uint64_t tenant, timeout_ns, tag;
+    uint64_t tenant, tag;
+    uint64_t timeout_ns; /* Of the ask under way. */
     struct sl_object_reader *reader;
     struct sl_object_ring ring;
     bool has_ring, is_ring_refused;
@@ -439,6 +440,35 @@ sl_object_client_delete(struct sl_object_client *c, const struct sl_object_id *i
     check(c);
     struct sl_object_request request = {.ask = SL_OBJECT_DELETE, .id = *id};
     return id->tenant == c->tenant ? ask_plain(c, &request, -1) : SL_ENOTFOUND;
+}
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+enum sl_err
+sl_object_client_model(struct sl_object_client *c, struct sl_slice id, uint64_t timeout_ns,
+                       int *ret_fd, struct sl_cause *ret_cause)
+{
+    check(c);
+    struct sl_object_request request = {.ask = SL_OBJECT_MODEL, .bytes = id};
+    struct sl_object_packet in;
+    struct sl_object_reply reply = {0};
+    uint64_t usual_ns = c->timeout_ns;
+    if (id.size == 0 || id.size > SL_OBJECT_MODEL_MAX)
+        return sl_cause_set(ret_cause, SL_EINVAL, "a model's id has 1 to %d bytes",
+                            SL_OBJECT_MODEL_MAX);
+    c->timeout_ns = timeout_ns;
+    enum sl_err err = ask(c, &request, -1, &in, &reply);
+    c->timeout_ns = usual_ns;
+    if (err != SL_OK && err == reply.err && reply.text.size > 0)
+        return sl_cause_set(ret_cause, err, "%.*s", SL_SLICE_FMT(reply.text));
+    if (err != SL_OK)
+        return sl_cause_set(ret_cause, err, "the node does not give it: %s", sl_err_text(err));
+    if (in.fds_count != 1) {
+        sl_object_packet_close(&in);
+        return sl_cause_set(ret_cause, SL_ECORRUPT, "the node's answer holds no model");
+    }
+    *ret_fd = in.fds[0];
+    return SL_OK;
 }
 
 struct sl_object_reader *

@@ -9,6 +9,7 @@
 #define SL_OBJECT_STORE_OBJECT_CLIENT_H
 
 #include "object-store/arena_reader.h"
+#include "object-store/cause.h"
 #include "object-store/shared_memory.h"
 
 struct sl_object_client;
@@ -52,6 +53,16 @@ SL_MUST_CHECK enum sl_err sl_object_client_seal(struct sl_object_client *c, stru
                                                 const struct sl_object_id *id, uint64_t rebuild_ns);
 SL_MUST_CHECK enum sl_err sl_object_client_delete(struct sl_object_client *c,
                                                   const struct sl_object_id *id);
+
+/*
+ * The memory file of a model of the tenant's, the caller's to close (sl_model_attach). It may have
+ * to be loaded first: waits for `timeout_ns`. The cause says why there is none. SL_ENOTFOUND: it is
+ * not one that this process may have. SL_EFULL, SL_ENOMEM: no room for it. SL_EINVAL: no id.
+ * SL_EBUSY, SL_EUNAVAIL, SL_ETIMEOUT and what else kept it from being loaded.
+ */
+SL_MUST_CHECK enum sl_err sl_object_client_model(struct sl_object_client *c, struct sl_slice id,
+                                                 uint64_t timeout_ns, int *ret_fd,
+                                                 struct sl_cause *ret_cause);
 
 /* Borrowed; NULL while nothing has been got from the arena yet. */
 struct sl_object_reader *sl_object_client_reader(struct sl_object_client *c);

@@ -27,7 +27,10 @@
 #define LINGER_NS      (50 * SL_MICRO_NS)
 #define BURST_MAX      256 /* Turns; then others are looked after, too. */
 #define LOOK_MS        1000
-#define STATS_COUNT    (sizeof(struct sl_object_node_stats) / sizeof(uint64_t))
+/* What the node's thread sends. */
+#define SAYS_GRANT  1 /* tenant, tag; a socket. */
+#define SAYS_GIVE   2 /* ticket, err, size, text; a model's file, or none. */
+#define STATS_COUNT (sizeof(struct sl_object_node_stats) / sizeof(uint64_t))
 static_assert(STATS_COUNT * sizeof(uint64_t) == sizeof(struct sl_object_node_stats),
               "stats are numbers, each published by itself");
 
@@ -59,16 +62,24 @@ check(const struct sl_object_node *n)
 
 /* To who starts processes. It reads soon: it never waits for this thread. */
 static void
-tell_dropped(void *arg, uint64_t tag)
+tell(void *arg, const struct sl_object_want *what)
 {
     struct sl_object_node *n = arg;
     struct sl_object_packet packet = {0};
-    sl_buf_append_u64(&packet.bytes, tag);
+    sl_buf_append_u64(&packet.bytes, what->tag);
+    sl_buf_append_u64(&packet.bytes, what->ticket);
+    sl_buf_append_slice(&packet.bytes, what->model);
     while (sl_object_packet_send(n->theirs, &packet) == SL_EBUSY) {
         struct pollfd p = {.fd = n->theirs, .events = POLLOUT};
         (void)poll(&p, 1, -1);
     }
     sl_buf_deinit(&packet.bytes);
+}
+
+static void
+tell_dropped(void *arg, uint64_t tag)
+{
+    tell(arg, &(struct sl_object_want){.tag = tag});
 }
 
 static void
@@ -93,6 +104,7 @@ publish(struct sl_object_node *n)
         .drops = s.dropped,
         .handed = s.handed,
         .lost = s.lost,
+        .models = s.models,
     };
     uint64_t numbers[STATS_COUNT];
     memcpy(numbers, &all, sizeof(all));
@@ -120,24 +132,49 @@ tend(struct sl_object_node *n)
     publish(n);
 }
 
+/* Without its socket, for which no descriptor was free, the process finds that closed. */
+static void
+take_grant(struct sl_object_node *n, struct sl_reader *in, const struct sl_object_packet *packet)
+{
+    struct sl_object_peer peer = {.tenant = sl_read_u64(in)};
+    peer.tag = sl_read_u64(in);
+    sl_assert(!in->is_bad);
+    enum sl_err err = packet->fds_count == 0
+                          ? SL_EFULL
+                          : sl_object_server_admit(n->server, packet->fds[0], &peer);
+    if (err != SL_OK)
+        sl_report_warn("objects-refused", "tag=%" PRIu64 " err=%s", peer.tag, sl_err_name(err));
+}
+
+static void
+take_model(struct sl_object_node *n, struct sl_reader *in, struct sl_object_packet *packet)
+{
+    struct sl_object_given given = {.ticket = sl_read_u64(in)};
+    given.err = (enum sl_err)sl_read_u32(in);
+    given.size_bytes = sl_read_u64(in);
+    sl_assert(!in->is_bad && given.err < SL_ERR_COUNT);
+    given.text = sl_slice(in->at, (size_t)(in->end - in->at));
+    given.fd = packet->fds_count == 1 ? packet->fds[0] : -1;
+    if (given.err == SL_OK && given.fd < 0) {
+        sl_report_warn("model-refused", "err=%s", sl_err_name(SL_EFULL));
+        given.err = SL_EFULL; /* No descriptor was free. */
+    }
+    sl_object_server_give(n->server, &given);
+    sl_object_packet_close(packet);
+}
+
 /* False: the node closes. */
 static bool
-take_grants(struct sl_object_node *n, struct sl_object_packet *packet)
+take_packets(struct sl_object_node *n, struct sl_object_packet *packet)
 {
     enum sl_err err;
     n->is_idle = false;
     while ((err = sl_object_packet_receive(n->theirs, packet)) == SL_OK || err == SL_ETOOBIG) {
-        if (err == SL_ETOOBIG) { /* No descriptor was free: the process finds its socket closed. */
-            sl_report_warn("objects-refused", "err=%s", sl_err_name(SL_EFULL));
-            continue;
-        }
         struct sl_reader in = sl_reader(sl_buf_slice(&packet->bytes));
-        struct sl_object_peer peer = {.tenant = sl_read_u64(&in)};
-        peer.tag = sl_read_u64(&in);
-        sl_assert(packet->fds_count == 1 && !in.is_bad);
-        err = sl_object_server_admit(n->server, packet->fds[0], &peer);
-        if (err != SL_OK) /* Its socket is closed, so it knows. */
-            sl_report_warn("objects-refused", "tag=%" PRIu64 " err=%s", peer.tag, sl_err_name(err));
+        if (sl_read_u32(&in) == SAYS_GIVE)
+            take_model(n, &in, packet);
+        else
+            take_grant(n, &in, packet);
     }
     return err == SL_EBUSY;
 }
@@ -188,11 +225,13 @@ begin(struct sl_object_node *n)
         n->spill_directory = NULL;
         err = open_store(n);
     }
-    if (err == SL_OK)
-        sl_object_server_tell(n->server, tell_dropped, n);
-    else
+    if (err != SL_OK) {
         sl_report_error("objects-unavailable", "err=%s", sl_err_name(err));
-    return err == SL_OK;
+        return false;
+    }
+    sl_object_server_tell(n->server, tell_dropped, n);
+    sl_object_server_lend(n->server, tell, n);
+    return true;
 }
 
 /* Without a store processes find their sockets closed. */
@@ -224,7 +263,7 @@ serve(void *arg)
         int wait_ms = n->is_pressed ? 0 : n->is_idle ? -1 : LOOK_MS;
         int count = poll(polls, SL_COUNT_OF(polls), wait_ms);
         if (count > 0 && polls[0].revents != 0)
-            is_open = take_grants(n, &packet);
+            is_open = take_packets(n, &packet);
         if (n->is_pressed || (count > 0 && polls[1].revents != 0))
             serve_burst(n);
         tend(n);
@@ -276,6 +315,7 @@ sl_object_node_grant(struct sl_object_node *n, const struct sl_object_peer *peer
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return sl_err_from_errno(errno);
     struct sl_object_packet packet = {.fds = {pair[0]}, .fds_count = 1};
+    sl_buf_append_u32(&packet.bytes, SAYS_GRANT);
     sl_buf_append_u64(&packet.bytes, peer->tenant);
     sl_buf_append_u64(&packet.bytes, peer->tag);
     enum sl_err err = sl_object_packet_send(n->ours, &packet);
@@ -295,8 +335,24 @@ sl_object_node_fd(const struct sl_object_node *n)
     return n->ours;
 }
 
+enum sl_err
+sl_object_node_give(struct sl_object_node *n, const struct sl_object_given *given)
+{
+    check(n);
+    struct sl_object_packet packet = {.fds = {given->fd}, .fds_count = given->fd >= 0};
+    sl_buf_append_u32(&packet.bytes, SAYS_GIVE);
+    sl_buf_append_u64(&packet.bytes, given->ticket);
+    sl_buf_append_u32(&packet.bytes, given->err);
+    sl_buf_append_u64(&packet.bytes, given->size_bytes);
+    sl_buf_append(&packet.bytes, given->text.data,
+                  SL_MIN(given->text.size, (size_t)SL_OBJECT_TEXT_MAX));
+    enum sl_err err = sl_object_packet_send(n->ours, &packet);
+    sl_buf_deinit(&packet.bytes);
+    return err == SL_EBUSY ? SL_EFULL : err;
+}
+
 bool
-sl_object_node_dropped(struct sl_object_node *n, uint64_t *ret_tag)
+sl_object_node_told(struct sl_object_node *n, struct sl_object_want *ret_told)
 {
     check(n);
     struct sl_object_packet packet = {.bytes = n->bytes};
@@ -305,7 +361,9 @@ sl_object_node_dropped(struct sl_object_node *n, uint64_t *ret_tag)
     if (err != SL_OK)
         return false;
     struct sl_reader in = sl_reader(sl_buf_slice(&packet.bytes));
-    *ret_tag = sl_read_u64(&in);
+    ret_told->tag = sl_read_u64(&in);
+    ret_told->ticket = sl_read_u64(&in);
+    ret_told->model = sl_slice(in.at, (size_t)(in.end - in.at));
     return !in.is_bad;
 }
 

@@ -7,6 +7,8 @@
  *
  *   node's thread --(tenant, tag, socket)--> store's thread <--(sockets)--> processes of tenants
  *                 <--------(tag)--------- a process that misbehaved was dropped: end it
+ *                 <-(tag, ticket, model)- a process asks for a model, which the node's thread keeps
+ *                 -(ticket, file)-------> ...and gives it, now or later
  *
  * Threading: measure on any thread; the others on one.
  */
@@ -41,9 +43,15 @@ void sl_object_node_close(struct sl_object_node **node);
  */
 SL_MUST_CHECK enum sl_err sl_object_node_grant(struct sl_object_node *n,
                                                const struct sl_object_peer *peer, int *ret_fd);
-int sl_object_node_fd(const struct sl_object_node *n); /* Readable: `dropped` may know something. */
-/* The next process that was dropped and is to be ended. False: there is none. */
-bool sl_object_node_dropped(struct sl_object_node *n, uint64_t *ret_tag);
+int sl_object_node_fd(const struct sl_object_node *n); /* Readable: `told` may know something. */
+/*
+ * The next that the store's thread has to say; false: nothing. Ticket 0: the process of that tag
+ * was dropped and is to be ended. Else it asks for a model, whose id lives until the next call.
+ */
+bool sl_object_node_told(struct sl_object_node *n, struct sl_object_want *ret_told);
+/* Answer such an ask; without waiting. SL_EFULL: the thread is that far behind. SL_EUNAVAIL. */
+SL_MUST_CHECK enum sl_err sl_object_node_give(struct sl_object_node *n,
+                                              const struct sl_object_given *given);
 
 /* As of a second ago, at most, while there are clients. */
 struct sl_object_node_stats {
@@ -53,6 +61,7 @@ struct sl_object_node_stats {
     uint64_t pins, holds;              /* Now. */
     uint64_t evictions, spills, drops; /* Ever. */
     uint64_t handed, lost;             /* Ever: in rings; and not put, for want of room, say. */
+    uint64_t models;                   /* Given to processes, ever. */
 };
 void sl_object_node_measure(const struct sl_object_node *n, struct sl_object_node_stats *ret_stats);
 

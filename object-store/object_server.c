@@ -33,7 +33,8 @@ struct stream {
 struct client {
     int fd;
     uint64_t tenant, tag;
-    uint32_t reader; /* Of its tenant's arena, or NONE. */
+    uint64_t ticket, ticket_tag; /* Of the model it waits for, and of that ask; 0: of none. */
+    uint32_t reader;             /* Of its tenant's arena, or NONE. */
     uint32_t holds_count;
     uint32_t holds[SL_OBJECT_HOLDS_MAX];
     struct sl_object_ring ring; /* base NULL: it has none. */
@@ -46,6 +47,9 @@ struct sl_object_server {
     struct sl_objects *objects;
     void (*dropped)(void *arg, uint64_t tag);
     void *arg;
+    void (*wanted)(void *arg, const struct sl_object_want *want);
+    void *lender;
+    uint64_t ticket_last;
     struct sl_object_server_stats stats;
     struct sl_buf in, out, scratch;
     bool is_awake;
@@ -153,6 +157,15 @@ sl_object_server_tell(struct sl_object_server *s, void (*dropped)(void *arg, uin
     s->arg = arg;
 }
 
+void
+sl_object_server_lend(struct sl_object_server *s,
+                      void (*wanted)(void *arg, const struct sl_object_want *want), void *arg)
+{
+    check(s);
+    s->wanted = wanted;
+    s->lender = arg;
+}
+
 enum sl_err
 sl_object_server_admit(struct sl_object_server *s, int fd, const struct sl_object_peer *peer)
 {
@@ -196,6 +209,7 @@ struct call {
     struct sl_object_reply reply;
     int fds[SL_OBJECT_FDS_MAX]; /* Borrowed. */
     uint32_t fds_count;
+    bool is_later; /* The answer comes in a turn of its own. */
 };
 
 static enum sl_err
@@ -479,6 +493,23 @@ end_stream(struct call *call)
     return err;
 }
 
+/* The number is in the ticket, so that the answer finds its client at once. */
+static enum sl_err
+want_model(struct call *call)
+{
+    struct sl_object_server *s = call->s;
+    if (s->wanted == NULL)
+        return SL_EUNAVAIL;
+    s->ticket_last++;
+    call->c->ticket = s->ticket_last * SL_OBJECT_CLIENTS_MAX + call->number;
+    call->c->ticket_tag = call->request.tag;
+    call->is_later = true;
+    struct sl_object_want want = {
+        .tag = call->c->tag, .ticket = call->c->ticket, .model = call->request.bytes};
+    s->wanted(s->lender, &want);
+    return SL_OK;
+}
+
 static enum sl_err
 answer(struct call *call)
 {
@@ -503,6 +534,8 @@ answer(struct call *call)
         return open_stream(call);
     case SL_OBJECT_STREAMED:
         return end_stream(call);
+    case SL_OBJECT_MODEL:
+        return want_model(call);
     case SL_OBJECT_POKE:
     case SL_OBJECT_ASKS_END:
         break;
@@ -511,6 +544,17 @@ answer(struct call *call)
 }
 
 enum fate { STAYS, GONE, MISBEHAVES };
+
+static enum fate
+send_reply(struct sl_object_server *s, const struct client *c, const struct sl_object_reply *reply,
+           struct sl_object_packet *out)
+{
+    sl_buf_clear(&s->out);
+    sl_object_reply_write(&s->out, reply);
+    out->bytes = s->out;
+    enum sl_err err = sl_object_packet_send(c->fd, out);
+    return err == SL_OK ? STAYS : err == SL_EBUSY ? MISBEHAVES : GONE;
+}
 
 static enum fate
 serve(struct sl_object_server *s, uint32_t number)
@@ -545,12 +589,11 @@ serve(struct sl_object_server *s, uint32_t number)
     call.reply.err = answer(&call);
     call.reply.tag = call.request.tag;
     sl_object_packet_close(&in);
-    sl_buf_clear(&s->out);
-    sl_object_reply_write(&s->out, &call.reply);
-    struct sl_object_packet out = {.bytes = s->out, .fds_count = call.fds_count};
+    if (call.is_later)
+        return STAYS;
+    struct sl_object_packet out = {.fds_count = call.fds_count};
     memcpy(out.fds, call.fds, sizeof(out.fds));
-    err = sl_object_packet_send(c->fd, &out);
-    return err == SL_OK ? STAYS : err == SL_EBUSY ? MISBEHAVES : GONE;
+    return send_reply(s, c, &call.reply, &out);
 }
 
 static void
@@ -564,6 +607,25 @@ end_with(struct sl_object_server *s, uint32_t number, enum fate fate)
     s->stats.dropped++;
     if (s->dropped != NULL)
         s->dropped(s->arg, tag);
+}
+
+void
+sl_object_server_give(struct sl_object_server *s, const struct sl_object_given *given)
+{
+    check(s);
+    uint32_t number = (uint32_t)(given->ticket % SL_OBJECT_CLIENTS_MAX);
+    struct client *c = s->clients[number];
+    if (given->ticket == 0 || c == NULL || c->ticket != given->ticket)
+        return;
+    struct sl_object_reply reply = {
+        .err = given->err,
+        .tag = c->ticket_tag,
+        .size_bytes = given->size_bytes,
+        .text = sl_slice(given->text.data, SL_MIN(given->text.size, (size_t)SL_OBJECT_TEXT_MAX))};
+    struct sl_object_packet out = {.fds = {given->fd}, .fds_count = given->fd >= 0};
+    c->ticket = 0;
+    s->stats.models += given->fd >= 0;
+    end_with(s, number, send_reply(s, c, &reply, &out));
 }
 
 /* Some of each: nobody's ring holds up the others. */

@@ -31,6 +31,28 @@ void sl_object_server_destroy(struct sl_object_server **server); /* NULL inside 
 void sl_object_server_tell(struct sl_object_server *s, void (*dropped)(void *arg, uint64_t tag),
                            void *arg);
 
+/* Who asks for a model. */
+struct sl_object_want {
+    uint64_t tag;          /* The client's. */
+    uint64_t ticket;       /* What the answer names; never 0. */
+    struct sl_slice model; /* What the client takes for its id. Borrowed for the call. */
+};
+/*
+ * Have `wanted` called, within a turn, when a client asks for a model: whoever keeps models then
+ * answers with sl_object_server_give, any time. Where nobody does, clients hear SL_EUNAVAIL.
+ */
+void sl_object_server_lend(struct sl_object_server *s,
+                           void (*wanted)(void *arg, const struct sl_object_want *want), void *arg);
+struct sl_object_given {
+    uint64_t ticket;
+    enum sl_err err;
+    int fd; /* Borrowed. -1: there is an error. */
+    uint64_t size_bytes;
+    struct sl_slice text; /* Why; what is beyond SL_OBJECT_TEXT_MAX is left out. */
+};
+/* Nothing happens where the client has ended, or has asked for another since. */
+void sl_object_server_give(struct sl_object_server *s, const struct sl_object_given *given);
+
 struct sl_object_peer {
     uint64_t tenant;
     uint64_t tag; /* Whatever its starter knows it by. */
@@ -55,6 +77,7 @@ struct sl_object_server_stats {
     uint64_t asks, dropped; /* Ever; dropped: clients that misbehaved. */
     uint64_t pins, holds;   /* Taken back from clients that ended, ever. */
     uint64_t handed, lost;  /* In rings, ever; lost: not put, because they could not be. */
+    uint64_t models;        /* Given, ever. */
 };
 void sl_object_server_measure(const struct sl_object_server *s,
                               struct sl_object_server_stats *ret_stats);

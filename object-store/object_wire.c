@@ -10,11 +10,15 @@
 
 /* What each ask takes. */
 static const struct {
-    bool has_id, has_bytes;
+    bool has_id;
+    uint32_t bytes_max; /* 0: it takes none. */
 } asks[SL_OBJECT_ASKS_END] = {
-    [SL_OBJECT_FIND] = {true, false},  [SL_OBJECT_PUT] = {true, true},
-    [SL_OBJECT_ADOPT] = {true, false}, [SL_OBJECT_DELETE] = {true, false},
-    [SL_OBJECT_STREAM] = {true, true},
+    [SL_OBJECT_FIND] = {true, 0},
+    [SL_OBJECT_PUT] = {true, SL_OBJECT_INLINE_MAX},
+    [SL_OBJECT_ADOPT] = {true, 0},
+    [SL_OBJECT_DELETE] = {true, 0},
+    [SL_OBJECT_STREAM] = {true, SL_OBJECT_INLINE_MAX},
+    [SL_OBJECT_MODEL] = {false, SL_OBJECT_MODEL_MAX},
 };
 
 void
@@ -50,8 +54,7 @@ sl_object_request_read(struct sl_slice message, struct sl_object_request *ret_re
     q.bytes = sl_slice(r.at, (size_t)(r.end - r.at));
     if (asks[ask].has_id ? !sl_object_id_is_sound(&q.id) : q.id.kind != 0)
         return SL_EINVAL;
-    if (asks[ask].has_bytes ? q.bytes.size == 0 || q.bytes.size > SL_OBJECT_INLINE_MAX
-                            : q.bytes.size != 0)
+    if (q.bytes.size > asks[ask].bytes_max || (q.bytes.size == 0) != (asks[ask].bytes_max == 0))
         return SL_EINVAL;
     *ret_request = q;
     return SL_OK;
@@ -66,6 +69,7 @@ sl_object_reply_write(struct sl_buf *buf, const struct sl_object_reply *reply)
     sl_buf_append_u64(buf, reply->tag);
     sl_buf_append_u64(buf, reply->value);
     sl_buf_append_u64(buf, reply->size_bytes);
+    sl_buf_append_slice(buf, reply->text);
 }
 
 enum sl_err
@@ -78,7 +82,8 @@ sl_object_reply_read(struct sl_slice message, struct sl_object_reply *ret_reply)
     y.tag = sl_read_u64(&r);
     y.value = sl_read_u64(&r);
     y.size_bytes = sl_read_u64(&r);
-    if (!sl_reader_is_done(&r) || err >= SL_ERR_COUNT)
+    y.text = sl_slice(r.at, (size_t)(r.end - r.at));
+    if (r.is_bad || err >= SL_ERR_COUNT || y.text.size > SL_OBJECT_TEXT_MAX)
         return SL_EINVAL;
     if (magic != REPLY_MAGIC)
         return SL_EVERSION;

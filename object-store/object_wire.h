@@ -4,7 +4,7 @@
  * message, and what it is answered; descriptors travel beside them. Numbers are little endian.
  *
  *   request  magic, ask, number, tag, rebuild_ns, kind, key, bytes
- *   reply    magic, err, number, tag, value, size
+ *   reply    magic, err, number, tag, value, size, text
  *
  * Nothing names the tenant: it is that of the socket.
  */
@@ -17,7 +17,9 @@
 #define SL_OBJECT_INLINE_MAX  (64 * SL_KIB) /* Of bytes in a request; larger ones are files. */
 #define SL_OBJECT_MESSAGE_MAX (SL_OBJECT_INLINE_MAX + 128)
 #define SL_OBJECT_FDS_MAX     2
-#define SL_OBJECT_SIZE_BYTES  8 /* Of a size, in a request's bytes. */
+#define SL_OBJECT_SIZE_BYTES  8   /* Of a size, in a request's bytes. */
+#define SL_OBJECT_MODEL_MAX   256 /* Bytes of a model's id. */
+#define SL_OBJECT_TEXT_MAX    400 /* Of what a reply says to people. */
 
 /*
  *   ask      takes                       answers
@@ -36,6 +38,9 @@
  *   STREAMED number: 1 all came, 0 none  as PUT. ENOTFOUND: no such object began
  *            is to
  *   POKE     -                           no reply: there is something in the ring or stream
+ *   MODEL    bytes: its id               descriptor, size; later, when it is there. Who asks for
+ *                                        another meanwhile hears of that one alone. ENOTFOUND,
+ *                                        EFULL, ENOMEM, EBUSY, EUNAVAIL, EINVAL, with a text
  *
  * What is in a client's ring when it asks is taken before it is answered.
  */
@@ -51,6 +56,7 @@ enum sl_object_ask {
     SL_OBJECT_POKE,
     SL_OBJECT_STREAM,
     SL_OBJECT_STREAMED,
+    SL_OBJECT_MODEL,
     SL_OBJECT_ASKS_END
 };
 
@@ -69,6 +75,7 @@ struct sl_object_reply {
     uint64_t tag;
     uint64_t value;
     uint64_t size_bytes;
+    struct sl_slice text; /* Why there is an error; borrowed from the message. Mostly empty. */
 };
 
 void sl_object_request_write(struct sl_buf *buf, const struct sl_object_request *request);

@@ -29,6 +29,7 @@ Test(cluster, a_node_may_tell_the_head_of_itself_and_of_its_tasks)
     cr_assert(is_taken(SL_ACTOR_HEAD, SL_M_node_beat));
     cr_assert(is_taken(SL_ACTOR_DISPATCHER, SL_M_task_done));
     cr_assert(is_taken(SL_ACTOR_ROUTER, SL_M_embedded));
+    cr_assert(is_taken(SL_ACTOR_API, SL_M_model_open));
 }
 
 /* A worker that could, would void the leases of others, or stop the queue. */
@@ -40,7 +41,8 @@ Test(cluster, a_node_may_not_speak_as_the_head_does_to_its_own)
         cr_expect_not(is_taken(SL_ACTOR_DISPATCHER, inner[i]), "%zu", i);
     for (uint32_t row = 0; row < sl_protocol_cluster.count; row++) {
         uint32_t id = SL_PROTOCOL_CLUSTER << 16 | row;
-        cr_expect_not(is_taken(SL_ACTOR_API, id), "%s", sl_protocol_cluster.types[row].name);
+        cr_expect_eq(is_taken(SL_ACTOR_API, id), id == SL_M_model_open, "%s",
+                     sl_protocol_cluster.types[row].name);
         cr_expect_not(is_taken(SL_ACTOR_HOOKS, id), "%s", sl_protocol_cluster.types[row].name);
         cr_expect_not(is_taken(SL_ACTOR_EDGES, id), "%s", sl_protocol_cluster.types[row].name);
     }

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,22 +147,155 @@ Test(object_node, who_misbehaves_is_told_of_once_and_by_its_tag)
     struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
     struct sl_object_node_stats stats;
     int fd = -1;
-    uint64_t tag = 0;
+    struct sl_object_want told_of = {0};
     struct sl_object_client *good = client_of(n, SCENE_TENANT, 8);
     struct sl_object_peer bad = {.tenant = SCENE_TENANT, .tag = 77};
     cr_assert_eq(sl_object_node_grant(n, &bad, &fd), SL_OK);
-    cr_assert_not(sl_object_node_dropped(n, &tag));
+    cr_assert_not(sl_object_node_told(n, &told_of));
     cr_assert_eq(send(fd, "nonsense", 8, 0), 8);
     struct pollfd told = {.fd = sl_object_node_fd(n), .events = POLLIN};
     cr_assert_eq(poll(&told, 1, 10000), 1);
-    cr_assert(sl_object_node_dropped(n, &tag));
-    cr_assert_eq(tag, 77);
-    cr_assert_not(sl_object_node_dropped(n, &tag));
+    cr_assert(sl_object_node_told(n, &told_of));
+    cr_assert(told_of.tag == 77 && told_of.ticket == 0);
+    cr_assert_not(sl_object_node_told(n, &told_of));
     AWAIT(n, stats, stats.drops == 1 && stats.clients == 1);
     sl_object_client_destroy(&good); /* One that just ends is nobody's concern. */
     AWAIT(n, stats, stats.clients == 0);
-    cr_assert_not(sl_object_node_dropped(n, &tag));
+    cr_assert_not(sl_object_node_told(n, &told_of));
     (void)close(fd);
+    sl_object_node_close(&n);
+}
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+/* The node's thread: the test's own clients ask from others. */
+struct asking {
+    struct sl_object_client *client;
+    const char *model;
+    uint64_t timeout_ns;
+    int fd;
+    enum sl_err err;
+    struct sl_cause cause;
+};
+
+static void *
+ask_for_model(void *arg)
+{
+    struct asking *a = arg;
+    a->fd = -1;
+    a->err =
+        sl_object_client_model(a->client, sl_slice_str(a->model), a->timeout_ns, &a->fd, &a->cause);
+    return NULL;
+}
+
+static struct sl_object_want
+await_want(struct sl_object_node *n)
+{
+    struct sl_object_want want = {0};
+    struct pollfd told = {.fd = sl_object_node_fd(n), .events = POLLIN};
+    cr_assert_eq(poll(&told, 1, 10000), 1);
+    cr_assert(sl_object_node_told(n, &want));
+    cr_assert_neq(want.ticket, 0);
+    return want;
+}
+
+Test(object_node, a_model_that_a_process_asks_for_is_given_when_it_is_there)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_node_stats stats;
+    struct asking a = {
+        .client = client_of(n, SCENE_TENANT, 42), .model = "probe_1_0_0", .timeout_ns = TIMEOUT_NS};
+    pthread_t thread;
+    struct sl_shared file;
+    cr_assert_eq(sl_large_create(5 * SL_MIB, &file), SL_OK);
+    memset(file.base, 7, 5 * SL_MIB);
+    cr_assert_eq(sl_large_seal(&file), SL_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, ask_for_model, &a), 0);
+    struct sl_object_want want = await_want(n);
+    cr_assert_eq(want.tag, 42, "who asks is known by what it was granted");
+    cr_assert(sl_slice_is(want.model, "probe_1_0_0"));
+    struct sl_object_given given = {.ticket = want.ticket, .fd = file.fd, .size_bytes = 5 * SL_MIB};
+    cr_assert_eq(sl_object_node_give(n, &given), SL_OK);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(a.err, SL_OK, "%s", a.cause.text);
+    sl_shared_destroy(&file); /* What was given is the process's own. */
+    cr_assert_eq(sl_large_attach(a.fd, &file), SL_OK);
+    cr_assert_eq(((const uint8_t *)file.base)[5 * SL_MIB - 1], 7);
+    sl_shared_destroy(&file);
+    (void)close(a.fd);
+    AWAIT(n, stats, stats.models == 1);
+
+    a.model = "gone_1_0_0";
+    cr_assert_eq(pthread_create(&thread, NULL, ask_for_model, &a), 0);
+    given = (struct sl_object_given){.ticket = await_want(n).ticket,
+                                     .err = SL_ENOTFOUND,
+                                     .fd = -1,
+                                     .text = sl_slice_str("there is no model gone_1_0_0")};
+    cr_assert_eq(sl_object_node_give(n, &given), SL_OK);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(a.err, SL_ENOTFOUND);
+    cr_assert_str_eq(a.cause.text, "there is no model gone_1_0_0");
+    sl_object_client_destroy(&a.client);
+    sl_object_node_close(&n);
+}
+
+/* Its late answer is nobody's, and harms neither the next ask nor what is asked beside it. */
+Test(object_node, who_gave_up_waiting_for_a_model_gets_the_next_it_asks_for)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct asking a = {
+        .client = client_of(n, SCENE_TENANT, 1), .model = "slow", .timeout_ns = SL_MILLI_NS};
+    struct sl_object_id id = scene_id(1);
+    struct sl_object_ref ref;
+    pthread_t thread;
+    struct sl_shared file;
+    cr_assert_eq(sl_large_create(100, &file), SL_OK);
+    cr_assert_eq(sl_large_seal(&file), SL_OK);
+    (void)ask_for_model(&a);
+    cr_assert_eq(a.err, SL_ETIMEOUT);
+    cr_assert_eq(put(a.client, &id, 5000, 1), SL_OK);
+    struct sl_object_given late = {.ticket = await_want(n).ticket, .fd = file.fd};
+    cr_assert_eq(sl_object_node_give(n, &late), SL_OK);
+    cr_assert_eq(sl_object_client_get(a.client, &id, &ref), SL_OK);
+    sl_object_client_release(a.client, &ref);
+    a.timeout_ns = TIMEOUT_NS;
+    cr_assert_eq(pthread_create(&thread, NULL, ask_for_model, &a), 0);
+    struct sl_object_given next = {.ticket = await_want(n).ticket, .err = SL_EFULL, .fd = -1};
+    cr_assert_neq(next.ticket, late.ticket);
+    cr_assert_eq(sl_object_node_give(n, &late), SL_OK);
+    cr_assert_eq(sl_object_node_give(n, &next), SL_OK);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(a.err, SL_EFULL);
+    sl_shared_destroy(&file);
+    sl_object_client_destroy(&a.client);
+    sl_object_node_close(&n);
+}
+
+Test(object_node, the_model_of_a_process_that_has_ended_is_given_to_nobody)
+{
+    struct sl_object_node *n = open_node(&(struct sl_object_node_options){0});
+    struct sl_object_node_stats stats;
+    struct asking a = {
+        .client = client_of(n, SCENE_TENANT, 1), .model = "m", .timeout_ns = SL_MILLI_NS};
+    struct sl_shared file;
+    cr_assert_eq(sl_large_create(100, &file), SL_OK);
+    cr_assert_eq(sl_large_seal(&file), SL_OK);
+    (void)ask_for_model(&a);
+    struct sl_object_given given = {.ticket = await_want(n).ticket, .fd = file.fd};
+    sl_object_client_destroy(&a.client);
+    AWAIT(n, stats, stats.clients == 0);
+    struct sl_object_client *other = client_of(n, SCENE_TENANT + 1, 2); /* In its place. */
+    AWAIT(n, stats, stats.clients == 1);
+    cr_assert_eq(sl_object_node_give(n, &given), SL_OK);
+    given.ticket = 0;
+    cr_assert_eq(sl_object_node_give(n, &given), SL_OK);
+    struct sl_object_id id = scene_id(1);
+    id.tenant++;
+    cr_assert_eq(put(other, &id, 5000, 1), SL_OK, "it hears its own answers");
+    AWAIT(n, stats, stats.objects == 1);
+    cr_assert_eq(stats.models, 0);
+    sl_shared_destroy(&file);
+    sl_object_client_destroy(&other);
     sl_object_node_close(&n);
 }
 

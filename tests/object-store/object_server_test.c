@@ -516,6 +516,7 @@ Test(object_server, answers_asks_that_make_no_sense_with_an_error)
           .id = {.kind = SL_OBJECT_NAMED},
           .bytes = {(const void *)"\377\377\377\377\377\377\377\377", 8}},
          SL_EFULL},
+        {{.ask = SL_OBJECT_MODEL, .bytes = {(const uint8_t *)"m", 1}}, SL_EUNAVAIL},
     };
     int fd = connect_as(SCENE_TENANT);
     for (uint64_t i = 0; i < SL_COUNT_OF(asks); i++) {
