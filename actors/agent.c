@@ -5,7 +5,11 @@
 
 #include "actors/agent_gates.h"
 #include "actors/image_message.h"
+#include "actors/model_opens.h"
 #include "actors/model_shelf.h"
+#include "actors/work_specs.h"
+#include "actors/model_shelf.h"
+#include "actors/work_specs.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -30,9 +34,9 @@ struct agent {
     bool is_closed;    /* Cordoned: gateways hear so, too. */
     bool has_met_head;
     struct sl_agent_gates gates;
-    struct sl_work_spec **specs; /* Items point to them: none goes before the agent does. */
-    uint32_t specs_count;
+    struct sl_work_specs specs;
     struct sl_model_shelf models;
+    struct sl_model_opens opens;
     struct sl_pool pools[SL_POOLS_MAX];
     uint64_t serial_last;
     uint32_t replica_next;
@@ -49,49 +53,12 @@ head(uint32_t actor)
 
 /* ---- specs and pools ----------------------------------------------------------------------- */
 
-static const struct sl_work_spec *
-spec_lookup(const struct agent *a, uint64_t number)
-{
-    for (uint32_t i = 0; i < a->specs_count; i++) {
-        if (a->specs[i]->number == number)
-            return a->specs[i];
-    }
-    return NULL;
-}
-
-static char *
-text_or_empty(struct sl_json v)
-{
-    char *text = sl_json_strdup(v);
-    return text == NULL ? sl_strdup("") : text;
-}
-
 static void
 on_extraction(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)ctx;
     struct agent *a = self;
-    const struct sl_m_extraction *m = SL_BODY(msg, extraction);
-    struct sl_json_doc *doc = NULL;
-    if (spec_lookup(a, m->number) != NULL)
-        return;
-    if (sl_json_parse(m->spec, &doc, NULL) != SL_OK) {
-        sl_report_warn("extraction-refused", "number=%" PRIu64, m->number);
-        return;
-    }
-    struct sl_json root = sl_json_root(doc), params = sl_json_member(root, "params");
-    struct sl_slice raw =
-        sl_json_kind(params) == SL_JSON_OBJECT ? sl_json_raw(params) : sl_slice_str("{}");
-    struct sl_work_spec *spec = sl_zalloc(sizeof(*spec));
-    *spec = (struct sl_work_spec){.number = m->number,
-                                  .extractor = text_or_empty(sl_json_member(root, "extractor")),
-                                  .params = sl_strndup(raw.data, raw.size),
-                                  .index = text_or_empty(sl_json_member(root, "index")),
-                                  .model = sl_strndup(m->model.data, m->model.size),
-                                  .tenant = m->tenant};
-    sl_json_destroy(&doc);
-    a->specs = sl_realloc(a->specs, (a->specs_count + 1) * sizeof(a->specs[0]));
-    a->specs[a->specs_count++] = spec;
+    (void)ctx;
+    sl_work_specs_add(&a->specs, SL_BODY(msg, extraction));
 }
 
 static struct sl_pool *
@@ -104,7 +71,7 @@ pool_of(struct agent *a, const struct sl_work_spec *spec)
             free_pool = free_pool == NULL ? p : free_pool;
         } else if (strcmp(p->extractor, spec->extractor) == 0 &&
                    strcmp(p->model, spec->model) == 0 && strcmp(p->index, spec->index) == 0 &&
-                   p->tenant == spec->tenant) {
+                   strcmp(p->space, spec->space) == 0 && p->tenant == spec->tenant) {
             return p;
         } else if (sl_pool_is_empty(p)) {
             empty = p;
@@ -214,8 +181,10 @@ static void
 on_model_step(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    if (sl_model_shelf_take_step(&a->models, ctx, msg))
-        pump_all(a, ctx);
+    if (!sl_model_shelf_take_step(&a->models, ctx, msg))
+        return;
+    pump_all(a, ctx);
+    sl_model_opens_tend(&a->opens, ctx, &a->models);
 }
 
 static void
@@ -277,7 +246,7 @@ take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_
     item->msg->request = msg->request;
     item->serial = ++a->serial_last;
     item->is_alone = is_alone;
-    item->spec = spec_lookup(a, number);
+    item->spec = sl_work_specs_lookup(&a->specs, number);
     struct sl_pool *p = item->spec == NULL ? NULL : pool_of(a, item->spec);
     if (p == NULL) {
         bool is_known = item->spec != NULL;
@@ -321,6 +290,22 @@ replica_lookup(struct agent *a, uint64_t number, struct sl_pool **ret_pool)
         }
     }
     return NULL;
+}
+
+static void
+on_model_wanted(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct sl_pool *p = NULL;
+    (void)replica_lookup(a, SL_BODY(msg, model_wanted)->replica, &p);
+    sl_model_opens_ask(&a->opens, ctx, p, SL_BODY(msg, model_wanted));
+}
+
+static void
+on_model_opened(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    sl_model_opens_answer(&a->opens, ctx, &a->models, msg);
 }
 
 static void
@@ -418,6 +403,7 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
               p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count);
     bool is_timeout = r->state == SL_REPLICA_READY && r->is_killed;
     struct sl_items lost;
+    sl_model_opens_forget(&a->opens, m->tag);
     uint64_t served_ns = sl_pool_on_exit(p, ctx, r, &lost);
     struct sl_m_task_failed why = {.kind = SL_FAIL_CRASH,
                                    .signal = m->signal,
@@ -489,6 +475,8 @@ on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
     if (m->message == SL_M_task_done || m->message == SL_M_task_failed)
         owe_end(a, m);
+    if (m->message == SL_M_model_open)
+        sl_model_opens_undelivered(&a->opens, ctx, msg->request);
     /* A replica that takes no more, though it gets no more than it can hold: with its end its items
        come back. One that is not there has ended already. */
     if (m->message == SL_M_process && (m->reason == SL_EFULL || m->reason == SL_ETOOBIG))
@@ -698,8 +686,10 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     }
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
-    let_models_go(self, ctx);
-    tell_head(self, ctx);
+    struct agent *a = self;
+    let_models_go(a, ctx);
+    sl_model_opens_tend(&a->opens, ctx, &a->models);
+    tell_head(a, ctx);
 }
 
 /* A head that was away, or is another one, hears of us at once: it may not know us any more. */
@@ -736,6 +726,8 @@ static const struct sl_on table[] = {
     {SL_M_model_load, on_model_load},
     {SL_M_model_drop, on_model_drop},
     {SL_M_model_evict, on_model_evict},
+    {SL_M_model_wanted, on_model_wanted},
+    {SL_M_model_opened, on_model_opened},
     {SL_M_work_done, on_model_step},
     {SL_M_image_fetched, on_model_step},
     {SL_M_node_welcome, on_welcome},
@@ -767,6 +759,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct agent *a = self;
     a->options = *(const struct sl_agent_options *)argument;
     sl_model_shelf_init(&a->models, a->options.data_directory, a->options.images_directory);
+    sl_model_opens_init(&a->opens, ctx->random);
     a->replica_next = SL_NODE_REPLICAS_FIRST;
     join(a, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
@@ -779,14 +772,8 @@ deinit(void *self)
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
         sl_pool_deinit(&a->pools[i]);
     sl_model_shelf_deinit(&a->models);
-    for (uint32_t i = 0; i < a->specs_count; i++) {
-        sl_free(a->specs[i]->extractor);
-        sl_free(a->specs[i]->params);
-        sl_free(a->specs[i]->index);
-        sl_free(a->specs[i]->model);
-        sl_free(a->specs[i]);
-    }
-    sl_free(a->specs);
+    sl_model_opens_deinit(&a->opens);
+    sl_work_specs_deinit(&a->specs);
     sl_free(a->owed);
 }
 

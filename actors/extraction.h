@@ -9,9 +9,11 @@
  *    "dimensions":384,
  *    "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
  *    "passthrough":[{"source_path":"sku","target_path":"sku","default":any,"required":false}],
- *    "include_all":false, "class":"cpu", "enabled":true, "apart":false}
+ *    "include_all":false, "class":"cpu", "enabled":true, "apart":false,
+ *    "models":false}
  *
  * apart: its replicas work for one tenant alone, and so they do where there is a model.
+ * models: and for one namespace alone, whose models they may open while they work.
  */
 #ifndef SL_ACTORS_EXTRACTION_H
 #define SL_ACTORS_EXTRACTION_H

@@ -280,7 +280,6 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
         return err;
     }
     sl_live_port(n->live, SL_PORT_GATES, take_gate, n);
-    sl_live_port(n->live, SL_PORT_GATES, take_gate, n);
     sl_live_port(n->live, SL_PORT_OBJECTS, give_model, n);
     spawn_actors(n, options);
     *ret_node = n;

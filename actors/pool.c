@@ -67,6 +67,7 @@ sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
                           .extractor = sl_strdup(spec->extractor),
                           .model = sl_strdup(spec->model),
                           .index = sl_strdup(spec->index),
+                          .space = sl_strdup(spec->space),
                           .tenant = spec->tenant,
                           .model_fd = -1,
                           .item_ns = SL_MILLI_NS};
@@ -93,6 +94,7 @@ sl_pool_deinit(struct sl_pool *p)
     sl_free(p->extractor);
     sl_free(p->model);
     sl_free(p->index);
+    sl_free(p->space);
     sl_free(p->error);
     *p = (struct sl_pool){.model_fd = -1};
 }
@@ -144,6 +146,7 @@ replica_text(const struct sl_pool *p, uint32_t number)
     sl_jsonw_member_u64(&w, "threads", p->options->threads);
     sl_jsonw_member_u64(&w, "tenant", p->tenant);
     sl_jsonw_member_bool(&w, "model", p->model_fd >= 0);
+    sl_jsonw_member_bool(&w, "models", p->space[0] != '\0');
     sl_jsonw_name(&w, "params");
     sl_jsonw_object(&w);
     if (p->index[0] != '\0')

@@ -29,6 +29,7 @@ struct sl_work_spec {
     char *index;     /* "" when it makes no vectors. */
     char *model;     /* Directory; "" for none. */
     uint64_t tenant; /* Whose alone its replicas are; 0: anybody's. */
+    char *space;     /* The namespace whose models they may open; "": none's. */
 };
 
 /* One thing to process: a copy of the head's message. */
@@ -79,6 +80,7 @@ struct sl_pool {
     bool is_used;
     const struct sl_pool_options *options;
     char *extractor, *model, *index;
+    char *space;     /* As of its work. */
     uint64_t tenant; /* Whose objects its replicas share; 0: they work for several. */
     int model_fd;    /* The agent's, borrowed; -1: none (yet). */
     uint64_t model_bytes;
