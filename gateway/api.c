@@ -6,6 +6,7 @@
 #include "actors/extraction.h"
 #include "actors/rows.h"
 #include "gateway/ask.h"
+#include "gateway/model_open.h"
 #include "gateway/purge.h"
 #include "gateway/queue_waits.h"
 #include "gateway/runner.h"
@@ -85,6 +86,10 @@ write_query_spec(struct sl_json extraction, struct sl_buf *out)
     sl_jsonw_member_str(&w, "embedding_task", "retrieval_query");
     sl_jsonw_end(&w);
     sl_jsonw_member_value(&w, "index", sl_json_member(extraction, "index"));
+    if (sl_json_has(sl_json_member(extraction, "models"))) {
+        sl_jsonw_member_value(&w, "models", sl_json_member(extraction, "models"));
+        sl_jsonw_member_value(&w, "namespace", sl_json_member(extraction, "namespace"));
+    }
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }
@@ -367,12 +372,26 @@ tell_edges(struct api *a, const struct sl_call *call)
 }
 
 static void
+tell_asker(struct api *a, struct sl_call *call)
+{
+    struct sl_m_model_opened reply;
+    sl_model_open_reply(call, &reply);
+    sl_request(a->ctx, sl_at(call->asker.node, call->asker.actor), call->asker.request,
+               SL_M_model_opened, &reply);
+    sl_call_destroy(&call);
+}
+
+static void
 finish(struct api *a, struct sl_call *call)
 {
     start_purge(a, PURGE_NEXT_NS);
-    bool is_told = tell_edges(a, call->is_waiting ? NULL : call);
+    bool is_told = tell_edges(a, call->is_waiting || call->asker.node != 0 ? NULL : call);
     if (call->is_waiting)
         return;
+    if (call->asker.node != 0) {
+        tell_asker(a, call);
+        return;
+    }
     struct sl_m_api_reply m = {.call = (uint64_t)(uintptr_t)call};
     struct sl_addr to = sl_at(SL_NODE_PORT, SL_PORT_FRONT);
     if (call->origin.node != 0 || is_told)
@@ -381,16 +400,29 @@ finish(struct api *a, struct sl_call *call)
 }
 
 static void
-on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+run(struct api *a, struct sl_ctx *ctx, struct sl_call *call)
 {
-    struct api *a = self;
-    struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
     call->internal = a;
     call->random = ctx->random;
     call->now_ms = ctx->now_ms;
     call->now_ns = ctx->now_ns;
     sl_runner_run(a->options.gateway, call);
     finish(a, call);
+}
+
+static void
+on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    run(self, ctx, (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call);
+}
+
+/* By a node's agent; of a head alone, which has the catalogue. */
+static void
+on_model_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct api *a = self;
+    if (a->options.gateway->store != NULL)
+        run(a, ctx, sl_model_open_call(msg));
 }
 
 static struct waiting *
@@ -626,6 +658,7 @@ static const struct sl_on table[] = {
     {SL_M_api_call, on_call},
     {SL_M_embedded, on_embedded},
     {SL_M_model_loaded, on_model_loaded},
+    {SL_M_model_open, on_model_open},
     {SL_M_work_done, on_work_done},
     {SL_M_node_ordered, on_node_ordered},
     {SL_M_api_status, on_status},

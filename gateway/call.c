@@ -352,6 +352,13 @@ sl_call_has_failed(const struct sl_call *call)
     return call->failure != NULL;
 }
 
+const char *
+sl_call_failure(const struct sl_call *call)
+{
+    sl_assert(call->failure != NULL);
+    return call->failure->message;
+}
+
 void
 sl_call_reset(struct sl_call *call)
 {

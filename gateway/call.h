@@ -91,6 +91,7 @@ struct sl_call {
     uint64_t handle;       /* The poster's: which connection waits for the reply. */
     const atomic_bool *client_gone; /* Of a call of this process: who waits for it has gone. */
     struct sl_call_origin origin;
+    struct sl_call_asker asker;
     void *internal; /* The api actor's. */
 };
 
@@ -133,6 +134,7 @@ void sl_call_invalid(struct sl_call *call, const char *loc, const char *type, co
                      ...) SL_PRINTF(4, 5);
 void sl_call_not_found(struct sl_call *call, const char *resource, struct sl_slice id);
 bool sl_call_has_failed(const struct sl_call *call);
+const char *sl_call_failure(const struct sl_call *call); /* Of one that has: its message. */
 /* Forget a failure and what was written: the call is as before its handler ran. */
 void sl_call_reset(struct sl_call *call);
 /* Add a reply header. Both texts are static or arena memory. More than fit are dropped. */

@@ -36,6 +36,12 @@ struct sl_call_origin { /* The gateway process that a call came from. */
     uint64_t touches;   /* How often what calls resolve to had changed. */
 };
 
+struct sl_call_asker { /* The actor that a call is for, where no client waits for it. */
+    uint32_t node;     /* 0: a client does. */
+    uint32_t actor;
+    uint64_t request;
+};
+
 /*
  * What a call that embeds texts runs on. The head's handler says it, so that gateways can run the
  * next call of the kind without the head; there it is given. Empty: not said.

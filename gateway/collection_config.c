@@ -450,6 +450,8 @@ sl_collection_config_extraction(struct sl_call *call, const struct sl_collection
     sl_jsonw_member_bool(w, "enabled", is_enabled);
     if (c->info->is_apart)
         sl_jsonw_member_bool(w, "apart", true);
+    if (c->info->has_models)
+        sl_jsonw_member_bool(w, "models", true);
     sl_jsonw_end(w);
     sl_jsonw_done(w);
 }

@@ -193,7 +193,9 @@ read_head(struct reading *r)
     r->info.id = join(r, name, "_", version);
     if (description != NULL && description[0] != '\0')
         r->info.description = description;
-    r->info.is_apart = sl_json_bool(sl_json_member(r->root, "needs_objects"), false);
+    r->info.has_models = sl_json_bool(sl_json_member(r->root, "needs_models"), false);
+    r->info.is_apart =
+        r->info.has_models || sl_json_bool(sl_json_member(r->root, "needs_objects"), false);
     return true;
 }
 

@@ -29,6 +29,7 @@ struct sl_extractor_info {
     const char *unavailable_reason; /* NULL: it is available. */
     bool is_custom;                 /* A plugin that the operator installed. */
     bool is_apart;                  /* Each tenant has replicas of its own. */
+    bool has_models;                /* And each namespace: they open its models while they work. */
 
     /* JSON texts. Maps of field -> {"type","description"...}: JSON Schema and BucketSchema alike.
      */

@@ -19,6 +19,7 @@ struct deploying {
     const char *directory; /* Which upload it is of: another may have its name by the reply. */
     sl_handler_fn *then;
     uint64_t gpus;
+    uint32_t node; /* 0: any. */
 };
 
 static const struct failure {
@@ -41,8 +42,11 @@ static void
 fail(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
      const struct failure *f, const char *message)
 {
+    const struct deploying *d = call->state;
     const struct sl_model_change change = {SL_MODEL_FAILED, f->reason, message};
-    if (sl_model_state(call, model->row) != SL_MODEL_EVICTED)
+    /* That one node does not get what is deployed says nothing of the others. */
+    bool is_elsewhere = d->node != 0 && d->before == SL_MODEL_DEPLOYED;
+    if (!is_elsewhere && sl_model_state(call, model->row) != SL_MODEL_EVICTED)
         sl_model_status_put(call, namespace_id, model, &change);
     sl_call_fail(call, f->error, "%s", message);
     sl_call_detail(call, "reason", f->reason);
@@ -84,9 +88,10 @@ gpus_of(struct sl_json row)
     return sl_json_u64(v, &gpus) == SL_OK ? gpus : 0;
 }
 
-/* The node with the fewest GPUs that are enough; 0: there is none. */
+/* The node with the fewest GPUs that are enough; 0: there is none. Only: which it may be; 0: any.
+ */
 static uint32_t
-node_with_gpus(struct sl_json nodes, uint64_t wanted, uint64_t *ret_most)
+node_with_gpus(struct sl_json nodes, uint64_t wanted, uint32_t only, uint64_t *ret_most)
 {
     uint64_t found = 0, least = UINT64_MAX;
     *ret_most = 0;
@@ -94,7 +99,8 @@ node_with_gpus(struct sl_json nodes, uint64_t wanted, uint64_t *ret_most)
         uint64_t gpus, node;
         if (!sl_json_is(sl_json_member(i.value, "state"), "alive") ||
             sl_json_u64(sl_json_member(i.value, "gpus"), &gpus) != SL_OK ||
-            sl_json_u64(sl_json_member(i.value, "node"), &node) != SL_OK)
+            sl_json_u64(sl_json_member(i.value, "node"), &node) != SL_OK ||
+            (only != 0 && node != only))
             continue;
         *ret_most = SL_MAX(*ret_most, gpus);
         if (gpus >= wanted && gpus < least) {
@@ -123,20 +129,29 @@ on_nodes(struct sl_call *call)
     }
     if (!is_the_same(call, &model))
         return;
-    uint32_t node = node_with_gpus(sl_call_parse(call, text), d->gpus, &most);
+    uint32_t node = node_with_gpus(sl_call_parse(call, text), d->gpus, d->node, &most);
     if (node != 0)
         load(call, &model, node);
     else
         fail(call, d->namespace_id, &model, &no_gpu,
              sl_call_format(call,
-                            "%s needs %llu GPUs on one node and the most that a node has is %llu: "
+                            "%s needs %llu GPUs on one node and %s is %llu: "
                             "start a worker with --gpus, or upload it with num_gpus=0",
-                            model.id, (unsigned long long)d->gpus, (unsigned long long)most));
+                            model.id, (unsigned long long)d->gpus,
+                            d->node == 0 ? "the most that a node has" : "what this node has",
+                            (unsigned long long)most));
 }
 
 bool
 sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
                 sl_handler_fn *then)
+{
+    return sl_model_deploy_at(call, namespace_id, model, 0, then);
+}
+
+bool
+sl_model_deploy_at(struct sl_call *call, const char *namespace_id, const struct sl_resource *model,
+                   uint32_t node, sl_handler_fn *then)
 {
     struct deploying *d = sl_call_alloc(call, sizeof(*d));
     const char *directory = sl_member_str(call, model->row, "directory");
@@ -149,12 +164,13 @@ sl_model_deploy(struct sl_call *call, const char *namespace_id, const struct sl_
                             .model_id = model->id,
                             .directory = directory,
                             .gpus = gpus_of(model->row),
+                            .node = node,
                             .then = then};
     call->state = d;
     if (d->gpus > 0)
         sl_call_nodes(call, SL_NODE_LIST_NODES, on_nodes);
     else
-        load(call, model, 0);
+        load(call, model, node);
     return true;
 }
 
@@ -180,7 +196,7 @@ sl_model_deployed(struct sl_call *call, const char *namespace_id, const struct s
         return false;
     }
     /* What was there already, by a row that says so, is no change. */
-    bool is_anew = d->before == SL_MODEL_DEPLOYED && !call->wait.is_cached;
+    bool is_anew = d->before == SL_MODEL_DEPLOYED && !call->wait.is_cached && d->node == 0;
     if (now != SL_MODEL_DEPLOYED || is_anew)
         sl_model_status_put(call, namespace_id, model,
                             &(struct sl_model_change){.state = SL_MODEL_DEPLOYED});

@@ -71,6 +71,9 @@ bool sl_model_delete(struct sl_call *call, const char *namespace_id,
  * meanwhile. False: the call has failed. */
 bool sl_model_deploy(struct sl_call *call, const char *namespace_id,
                      const struct sl_resource *model, sl_handler_fn *then);
+/* The same on that node alone; a row that says "deployed" stays as it is, whatever comes of it. */
+bool sl_model_deploy_at(struct sl_call *call, const char *namespace_id,
+                        const struct sl_resource *model, uint32_t node, sl_handler_fn *then);
 /* Whether what an extraction embeds with may run: a model that needs GPUs does where it is
  * deployed, and nowhere in their place. False: the call has failed with 503. */
 bool sl_model_may_run(struct sl_call *call, struct sl_json extraction);

@@ -112,18 +112,36 @@ sl_call_when_durable(struct sl_call *call, void (*work)(void *arg), void *arg)
     sl_free(arg);
 }
 
+struct sl_wait scene_loaded = {.error = SL_EUNAVAIL};
+uint32_t scene_load_node;
+
+static void
+give_loaded(struct sl_call *call)
+{
+    call->wait = scene_loaded;
+}
+
 void
 sl_call_model_load(struct sl_call *call, const struct sl_model_load *what, sl_handler_fn *then)
 {
-    (void)what;
-    sl_call_work(call, unavailable, then);
+    scene_load_node = what->node;
+    sl_call_work(call, give_loaded, then);
+}
+
+const char *scene_nodes;
+
+static void
+give_nodes(struct sl_call *call)
+{
+    call->wait = (struct sl_wait){.error = scene_nodes == NULL ? SL_EUNAVAIL : SL_OK,
+                                  .message = scene_nodes};
 }
 
 void
 sl_call_nodes(struct sl_call *call, uint64_t what, sl_handler_fn *then)
 {
     (void)what;
-    sl_call_work(call, unavailable, then);
+    sl_call_work(call, give_nodes, then);
 }
 
 void

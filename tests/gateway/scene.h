@@ -29,6 +29,11 @@ extern void (*scene_embed)(struct sl_slice text, float *ret_vector, uint32_t dim
  * where the power is lost before. */
 extern bool scene_is_held;
 
+/* How loads end; at first SL_EUNAVAIL. And the node of the last. */
+extern struct sl_wait scene_loaded;
+extern uint32_t scene_load_node;
+extern const char *scene_nodes; /* What the head knows of nodes; NULL: it does not answer. */
+
 /* The directory of the model that was dropped last. */
 extern char scene_dropped[128];
 
