@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "extractors/host_results.h"
-#include "object-store/model.h"
+#include "extractors/model_face.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/report.h"
@@ -18,15 +18,16 @@ struct sl_host {
     const struct sluice_extractor *extractor;
     void *instance;
     bool has_instance;
-    struct sl_model *model;
+    bool has_model;
+    struct sl_model_face model;
     bool (*is_cancelled)(void *self);
     void *self;
     const struct sluice_objects_v1 *objects;
+    const struct sluice_models_v1 *models;
     /* What the plugin sees. */
     struct sluice_host face;
     struct sluice_log_v1 log;
     struct sluice_cancelled_v1 cancelled;
-    struct sluice_model_v1 model_service;
 };
 
 /* ---- services ------------------------------------------------------------------------------ */
@@ -56,111 +57,6 @@ is_cancelled(void *self)
     return h->is_cancelled != NULL && h->is_cancelled(h->self);
 }
 
-static uint32_t
-dtype_of(enum sl_dtype dtype)
-{
-    static const uint32_t known[SL_DTYPE_COUNT] = {
-        [SL_DTYPE_F32] = SLUICE_DTYPE_F32,
-        [SL_DTYPE_F16] = SLUICE_DTYPE_F16,
-        [SL_DTYPE_BF16] = SLUICE_DTYPE_BF16,
-        [SL_DTYPE_I64] = SLUICE_DTYPE_I64,
-        [SL_DTYPE_I32] = SLUICE_DTYPE_I32,
-        [SL_DTYPE_I16] = SLUICE_DTYPE_I16,
-        [SL_DTYPE_I8] = SLUICE_DTYPE_I8,
-        [SL_DTYPE_U8] = SLUICE_DTYPE_U8,
-        [SL_DTYPE_BOOL] = SLUICE_DTYPE_BOOL,
-        [SL_DTYPE_F64] = SLUICE_DTYPE_F64,
-        [SL_DTYPE_U16] = SLUICE_DTYPE_U16,
-        [SL_DTYPE_U32] = SLUICE_DTYPE_U32,
-        [SL_DTYPE_U64] = SLUICE_DTYPE_U64,
-        [SL_DTYPE_C64] = SLUICE_DTYPE_C64,
-        [SL_DTYPE_F8_E4M3] = SLUICE_DTYPE_F8_E4M3,
-        [SL_DTYPE_F8_E5M2] = SLUICE_DTYPE_F8_E5M2,
-        [SL_DTYPE_F8_E8M0] = SLUICE_DTYPE_F8_E8M0,
-        [SL_DTYPE_F8_E4M3FNUZ] = SLUICE_DTYPE_F8_E4M3FNUZ,
-        [SL_DTYPE_F8_E5M2FNUZ] = SLUICE_DTYPE_F8_E5M2FNUZ,
-        [SL_DTYPE_F6_E2M3] = SLUICE_DTYPE_F6_E2M3,
-        [SL_DTYPE_F6_E3M2] = SLUICE_DTYPE_F6_E3M2,
-        [SL_DTYPE_F4] = SLUICE_DTYPE_F4,
-    };
-    return known[dtype];
-}
-
-static int
-give_tensor(const struct sl_tensor *tensor, struct sluice_tensor *ret)
-{
-    static_assert(SL_TENSOR_DIMS_MAX <= SLUICE_TENSOR_RANK_MAX, "every tensor fits");
-    if (ret->size < sizeof(*ret))
-        return -1;
-    ret->dtype = dtype_of(tensor->dtype);
-    ret->rank = tensor->dims_count;
-    for (uint32_t i = 0; i < SLUICE_TENSOR_RANK_MAX; i++)
-        ret->shape[i] = i < tensor->dims_count ? tensor->shape[i] : 0;
-    ret->name = tensor->name;
-    ret->data = tensor->data;
-    ret->data_bytes = tensor->size_bytes;
-    return 0;
-}
-
-static int
-give_file(const char *path, struct sl_slice file, struct sluice_model_file *ret)
-{
-    if (ret->size < sizeof(*ret))
-        return -1;
-    ret->name = path;
-    ret->data = file.data;
-    ret->data_bytes = file.size;
-    return 0;
-}
-
-static int
-tensor_at(void *self, uint32_t index, struct sluice_tensor *ret)
-{
-    const struct sl_host *h = self;
-    struct sl_tensor tensor;
-    if (index >= sl_model_tensors_count(h->model))
-        return -1;
-    sl_model_tensor_at(h->model, index, &tensor);
-    return give_tensor(&tensor, ret);
-}
-
-static int
-tensor_named(void *self, const char *name, struct sluice_tensor *ret)
-{
-    const struct sl_host *h = self;
-    struct sl_tensor tensor;
-    if (!sl_model_tensor_lookup(h->model, name, &tensor))
-        return -1;
-    return give_tensor(&tensor, ret);
-}
-
-static int
-file_at(void *self, uint32_t index, struct sluice_model_file *ret)
-{
-    const struct sl_host *h = self;
-    const char *path = NULL;
-    struct sl_slice file;
-    if (index >= sl_model_files_count(h->model))
-        return -1;
-    sl_model_file_at(h->model, index, &path, &file);
-    return give_file(path, file, ret);
-}
-
-static int
-file_named(void *self, const char *name, struct sluice_model_file *ret)
-{
-    const struct sl_host *h = self;
-    uint32_t count = sl_model_files_count(h->model);
-    for (uint32_t i = 0; i < count; i++) { /* By index: the name we give must outlive theirs. */
-        const char *path = NULL;
-        struct sl_slice file;
-        sl_model_file_at(h->model, i, &path, &file);
-        if (strcmp(path, name) == 0)
-            return give_file(path, file, ret);
-    }
-    return -1;
-}
-
 static const void *
 service(const struct sluice_host *face, const char *name)
 {
@@ -170,10 +66,12 @@ service(const struct sluice_host *face, const char *name)
         return &h->log;
     if (strcmp(name, "cancelled.v1") == 0)
         return &h->cancelled;
-    if (strcmp(name, "model.v1") == 0 && h->model != NULL)
-        return &h->model_service;
+    if (strcmp(name, "model.v1") == 0 && h->has_model)
+        return &h->model.face;
     if (strcmp(name, "objects.v1") == 0)
         return h->objects;
+    if (strcmp(name, "models.v1") == 0)
+        return h->models;
     return NULL;
 }
 
@@ -183,26 +81,12 @@ offer_services(struct sl_host *h, const struct sl_host_options *options)
     h->is_cancelled = options->is_cancelled;
     h->self = options->self;
     h->objects = options->objects;
+    h->models = options->models;
     h->face = (struct sluice_host){
         .size = sizeof(h->face), .abi = SLUICE_EXTRACTOR_ABI, .service = service};
     h->log = (struct sluice_log_v1){.size = sizeof(h->log), .self = h, .write = write_log};
     h->cancelled = (struct sluice_cancelled_v1){
         .size = sizeof(h->cancelled), .self = h, .is_cancelled = is_cancelled};
-    if (h->model == NULL)
-        return;
-    h->model_service = (struct sluice_model_v1){
-        .size = sizeof(h->model_service),
-        .self = h,
-        .name = options->model_name == NULL ? "" : options->model_name,
-        .identifier = options->model_id == NULL ? "" : options->model_id,
-        .tensor_count = sl_model_tensors_count(h->model),
-        .file_count = sl_model_files_count(h->model),
-        .tensor_at = tensor_at,
-        .tensor = tensor_named,
-        .file_at = file_at,
-        .file = file_named,
-        .descriptor = options->model_fd,
-    };
 }
 
 /* ---- open and close ------------------------------------------------------------------------ */
@@ -273,10 +157,15 @@ create_instance(struct sl_host *h, const struct sl_host_options *options,
                                    .params = (const char *)params.data,
                                    .params_bytes = params.size};
     struct sluice_error error = {.size = sizeof(error)};
-    if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0 && h->model == NULL)
+    if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0 && !h->has_model)
         return sl_cause_set(ret_cause, SL_EINVAL, "%s needs a model", h->extractor->name);
     if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_OBJECTS) != 0 && h->objects == NULL)
         return sl_cause_set(ret_cause, SL_EUNAVAIL, "%s needs objects, and its node has no store",
+                            h->extractor->name);
+    if ((h->extractor->flags & SLUICE_EXTRACTOR_NEEDS_MODELS) != 0 && h->models == NULL)
+        return sl_cause_set(ret_cause, SL_EUNAVAIL,
+                            "%s needs models, and its work is of a collection from before it did, "
+                            "or its node has no store",
                             h->extractor->name);
     h->has_instance = h->extractor->create(&h->face, &config, &h->instance, &error) == 0;
     if (h->has_instance)
@@ -294,8 +183,11 @@ sl_host_open(const char *path, const struct sl_host_options *options, struct sl_
     struct sl_host *h = sl_zalloc(sizeof(*h));
     h->magic = HOST_MAGIC;
     enum sl_err err = load(h, path, options, ret_cause);
-    if (err == SL_OK && options->has_model)
-        err = sl_model_attach(options->model_fd, &h->model, ret_cause);
+    if (err == SL_OK && options->has_model) {
+        const struct sl_model_names names = {options->model_name, options->model_id};
+        err = sl_model_face_open(&h->model, options->model_fd, &names, ret_cause);
+        h->has_model = err == SL_OK;
+    }
     if (err == SL_OK) {
         offer_services(h, options);
         err = create_instance(h, options, ret_cause);
@@ -326,6 +218,7 @@ write_description(const struct sluice_extractor *x, struct sl_buf *out, struct s
     sl_jsonw_member_str(&w, "description", x->description == NULL ? "" : x->description);
     sl_jsonw_member_bool(&w, "needs_model", (x->flags & SLUICE_EXTRACTOR_NEEDS_MODEL) != 0);
     sl_jsonw_member_bool(&w, "needs_objects", (x->flags & SLUICE_EXTRACTOR_NEEDS_OBJECTS) != 0);
+    sl_jsonw_member_bool(&w, "needs_models", (x->flags & SLUICE_EXTRACTOR_NEEDS_MODELS) != 0);
     sl_jsonw_member_bool(&w, "has_vectors", (x->flags & SLUICE_EXTRACTOR_HAS_VECTORS) != 0);
     sl_jsonw_member_value(&w, "describe", sl_json_root(doc));
     sl_jsonw_end(&w);
@@ -357,7 +250,8 @@ sl_host_close(struct sl_host **host)
     sl_assert(h->magic == HOST_MAGIC);
     if (h->has_instance)
         h->extractor->destroy(h->instance);
-    sl_model_destroy(&h->model);
+    if (h->has_model)
+        sl_model_face_close(&h->model);
     if (h->library != NULL)
         dlclose(h->library);
     h->magic = 0;

@@ -35,6 +35,7 @@ struct sl_host_options {
     const char *model_name; /* Index name of its vectors; borrowed until close. */
     const char *model_id;   /* Borrowed until close. */
     const struct sluice_objects_v1 *objects; /* Borrowed until close; NULL: there are none. */
+    const struct sluice_models_v1 *models;   /* The same. */
     const char *name;                        /* The plugin must call itself this; NULL: any name. */
     /* Asked by the plugin while process runs, from any thread; NULL: never cancelled. */
     bool (*is_cancelled)(void *self);
@@ -84,8 +85,8 @@ void sl_host_close(struct sl_host **host); /* NULL inside is fine. */
 
 /*
  * Load the plugin file at `path` (absolute) and append what it says of itself, as one JSON object
- * (name, version, description, needs_model, needs_objects, has_vectors, describe). No instance is
- * created, yet the plugin's code runs: a matter for a process of its own. Errors as of
+ * (name, version, description, needs_model, needs_objects, needs_models, has_vectors, describe). No
+ * instance is created, yet the plugin's code runs: a matter for a process of its own. Errors as of
  * sl_host_open, and SL_EINVAL when its describe is no JSON object.
  */
 SL_MUST_CHECK enum sl_err sl_host_describe(const char *path, struct sl_buf *out,

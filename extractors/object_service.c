@@ -283,6 +283,12 @@ sl_object_service_destroy(struct sl_object_service **service)
     sl_free(s);
 }
 
+struct sl_object_client *
+sl_object_service_client(const struct sl_object_service *service)
+{
+    return service->client;
+}
+
 const struct sluice_objects_v1 *
 sl_object_service_face(const struct sl_object_service *service)
 {

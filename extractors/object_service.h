@@ -8,7 +8,7 @@
 #ifndef SL_EXTRACTORS_OBJECT_SERVICE_H
 #define SL_EXTRACTORS_OBJECT_SERVICE_H
 
-#include "runtime/base.h"
+#include "object-store/object_client.h"
 #include "sluice/objects.h"
 
 struct sl_object_service;
@@ -17,6 +17,8 @@ struct sl_object_service;
 struct sl_object_service *sl_object_service_create(int fd, uint64_t tenant);
 /* What is held still is let go of. NULL inside is fine. */
 void sl_object_service_destroy(struct sl_object_service **service);
+/* Its way to the store, for other services; lives as long as it does. */
+struct sl_object_client *sl_object_service_client(const struct sl_object_service *service);
 /* What the plugin is given; lives as long as the service. */
 const struct sluice_objects_v1 *sl_object_service_face(const struct sl_object_service *service);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "extractors/host.h"
+#include "extractors/model_service.h"
 #include "extractors/object_service.h"
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
@@ -32,6 +33,7 @@
 #define POLLS_MAX      4
 #define SIZE_COUNTED   (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
 #define SIZE_OF_ANY    512
+#define OPEN_NS        (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
 
 struct replica {
     struct sl_json_doc *doc;
@@ -41,6 +43,7 @@ struct replica {
     struct sl_links *links;
     struct sl_host *host;
     struct sl_object_service *objects; /* NULL: it works for several tenants. */
+    struct sl_model_service *models;   /* NULL: it works for several namespaces. */
     char *blobs, *index, *name;
     bool is_stopping;
 };
@@ -122,11 +125,19 @@ open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_
                                           .name = r->name};
         if (r->objects != NULL)
             options.objects = sl_object_service_face(r->objects);
+        if (r->models != NULL)
+            options.models = sl_model_service_face(r->models);
         err = sl_host_open(path, &options, &r->host, ret_cause);
     }
     sl_free(path);
     sl_free(plugins);
     return err;
+}
+
+static enum sl_err
+open_model(void *arg, struct sl_slice id, int *ret_fd, struct sl_cause *ret_cause)
+{
+    return sl_object_client_model(arg, id, OPEN_NS, ret_fd, ret_cause);
 }
 
 /* Its socket lies behind the model, if it was given one. */
@@ -138,6 +149,9 @@ open_objects(struct replica *r, const struct sl_child *child)
     if (sl_json_u64(sl_json_member(r->text, "tenant"), &tenant) == SL_OK && tenant > 0 &&
         at < child->fds_count)
         r->objects = sl_object_service_create(child->fds[at], tenant);
+    if (r->objects != NULL && sl_json_bool(sl_json_member(r->text, "models"), false))
+        r->models = sl_model_service_create(&(struct sl_model_source){
+            .open = open_model, .arg = sl_object_service_client(r->objects)});
 }
 
 static bool
@@ -446,6 +460,7 @@ sl_replica_run(const struct sl_child *child)
     if (is_ok)
         serve(&r);
     sl_host_close(&r.host);
+    sl_model_service_destroy(&r.models);
     sl_object_service_destroy(&r.objects);
     sl_links_destroy(&r.links);
     sl_json_destroy(&r.doc);

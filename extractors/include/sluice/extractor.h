@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sluice/model.h"   /* "model.v1" */
+#include "sluice/models.h"  /* "models.v1", and "model.v1" */
 #include "sluice/objects.h" /* "objects.v1" */
 
 #ifdef __cplusplus

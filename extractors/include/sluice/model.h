@@ -49,6 +49,12 @@ struct sluice_tensor {
     const char *name; /* NUL-terminated, as in its file; "2_Dense/x" of a module in a directory. */
     const void *data;
     uint64_t data_bytes;
+    /* Bits of an element, and bytes from one to the next along each dimension, as arrays elsewhere
+     * are described. Strides are 0 where elements are packed, where there are none, and beyond
+     * `rank`. */
+    uint32_t element_bits;
+    uint32_t reserved; /* 0 */
+    int64_t strides[SLUICE_TENSOR_RANK_MAX];
 };
 
 /* A small file that came with the model (vocabulary, configuration). Same lifetime. */
