@@ -8,8 +8,6 @@
 #include "actors/model_opens.h"
 #include "actors/model_shelf.h"
 #include "actors/work_specs.h"
-#include "actors/model_shelf.h"
-#include "actors/work_specs.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/plugin_verb.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "extractors/host.h"
+#include "extractors/model_service.h"
 #include "extractors/object_service.h"
 #include "gateway/cli.h"
 #include "object-store/model.h"
@@ -18,6 +20,7 @@
 #include "runtime/json.h"
 
 #define INPUTS_MAX 16
+#define MODEL_ID   "model"
 
 struct run {
     const char *file, *params, *model;
@@ -35,7 +38,8 @@ usage(FILE *to)
                 "that it makes of one item, one JSON object a line.\n\n"
                 "  --input NAME=TEXT    one named input; NAME=@FILE reads a file\n"
                 "  --params JSON        the item's parameters ({})\n"
-                "  --model DIRECTORY    an unpacked model to hand to the plugin\n"
+                "  --model DIRECTORY    an unpacked model to hand to the plugin; one that opens\n"
+                "                       models by their ids finds it as '" MODEL_ID "'\n"
                 "  --help               print this\n",
                 to);
     return to == stdout ? SL_EXIT_OK : SL_EXIT_USAGE;
@@ -224,10 +228,26 @@ open_objects(struct sl_object_node **ret_store, struct sl_object_service **ret_o
     return SL_OK;
 }
 
+/* The one that there is, by the name that we give it. */
+static enum sl_err
+open_model(void *arg, struct sl_slice id, int *ret_fd, struct sl_cause *ret_cause)
+{
+    const struct sl_host_options *options = arg;
+    if (!options->has_model || !sl_slice_is(id, MODEL_ID))
+        return sl_cause_set(ret_cause, SL_ENOTFOUND,
+                            "there is no model but '" MODEL_ID "', and "
+                            "that with --model alone");
+    *ret_fd = fcntl(options->model_fd, F_DUPFD_CLOEXEC, 0);
+    return *ret_fd >= 0 ? SL_OK
+                        : sl_cause_set(ret_cause, SL_EFULL, "the model: %s", strerror(errno));
+}
+
 static int
 run(const char *path, const struct run *r)
 {
     struct sl_host_options options = {.threads = 1, .model_fd = -1};
+    struct sl_model_source source = {.open = open_model, .arg = &options};
+    struct sl_model_service *models = sl_model_service_create(&source);
     struct sl_host *host = NULL;
     struct sl_object_node *store = NULL;
     struct sl_object_service *objects = NULL;
@@ -236,16 +256,18 @@ run(const char *path, const struct run *r)
     if (r->model != NULL) {
         err = build_model(r->model, &options.model_fd, &cause);
         options.has_model = err == SL_OK;
-        options.model_name = options.model_id = "model";
+        options.model_name = options.model_id = MODEL_ID;
     }
     if (err == SL_OK)
         err = open_objects(&store, &objects, &cause);
     if (err == SL_OK) {
         options.objects = sl_object_service_face(objects);
+        options.models = sl_model_service_face(models);
         err = sl_host_open(path, &options, &host, &cause);
     }
     int code = err == SL_OK ? process(host, r) : fail(&cause);
     sl_host_close(&host);
+    sl_model_service_destroy(&models);
     sl_object_service_destroy(&objects);
     sl_object_node_close(&store);
     if (options.model_fd >= 0)
