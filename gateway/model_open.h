@@ -19,7 +19,7 @@ struct sl_call *sl_model_open_call(const struct sl_msg *msg);
 
 /*
  * What to say when it has ended, with `call` borrowed as long as *ret_reply is. SL_ENOTFOUND: the
- * tenant has no such model there, or its plan has none. SL_EFULL: no memory, place or GPU for it.
+ * tenant has no such model there, or its plan has none. SL_EFULL: no memory, disk or GPU for it.
  * SL_ETIMEOUT, SL_EUNAVAIL, SL_EIO: it was not loaded.
  */
 void sl_model_open_reply(const struct sl_call *call, struct sl_m_model_opened *ret_reply);

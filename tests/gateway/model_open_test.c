@@ -179,11 +179,9 @@ Test(model_open, what_keeps_it_from_being_loaded_is_said_and_stays_in_the_row)
     static const struct {
         enum sl_err err, want;
         const char *reason;
-    } cases[] = {{SL_ENOMEM, SL_EFULL, "memory_not_free"},
-                 {SL_EFULL, SL_EFULL, "node_full"},
-                 {SL_ETIMEOUT, SL_ETIMEOUT, "timed_out"},
-                 {SL_ECORRUPT, SL_EIO, "load_failed"},
-                 {SL_EUNAVAIL, SL_EIO, "load_failed"}};
+    } cases[] = {{SL_ENOMEM, SL_EFULL, "memory_not_free"},  {SL_EFULL, SL_EFULL, "node_full"},
+                 {SL_ETIMEOUT, SL_ETIMEOUT, "timed_out"},   {SL_ECORRUPT, SL_EIO, "load_failed"},
+                 {SL_EUNAVAIL, SL_EUNAVAIL, "not_fetched"}, {SL_ENOSPC, SL_EFULL, "disk_full"}};
     for (size_t i = 0; i < SL_COUNT_OF(cases); i++) {
         put("ns_1", PENDING);
         scene_loaded = (struct sl_wait){.error = cases[i].err};
