@@ -757,7 +757,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     struct agent *a = self;
     a->options = *(const struct sl_agent_options *)argument;
     sl_model_shelf_init(&a->models, a->options.data_directory, a->options.images_directory);
-    sl_model_opens_init(&a->opens, ctx->random);
+    sl_model_opens_init(&a->opens, ctx->now_ms);
     a->replica_next = SL_NODE_REPLICAS_FIRST;
     join(a, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);

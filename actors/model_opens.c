@@ -14,11 +14,11 @@ struct sl_model_open {
 };
 
 void
-sl_model_opens_init(struct sl_model_opens *o, struct sl_random *random)
+sl_model_opens_init(struct sl_model_opens *o, uint64_t now_ms)
 {
-    /* No answer to a process before this one fits an ask of ours. */
+    /* By the time no answer to an agent before this one fits an ask of ours. */
     *o = (struct sl_model_opens){.asks = sl_zalloc(SL_MODEL_OPENS_MAX * sizeof(o->asks[0])),
-                                 .serial_last = sl_random_u64(random) >> 16};
+                                 .serial_last = now_ms << 16};
 }
 
 static void

@@ -28,7 +28,7 @@ struct sl_model_opens {
     uint64_t serial_last;
 };
 
-void sl_model_opens_init(struct sl_model_opens *o, struct sl_random *random);
+void sl_model_opens_init(struct sl_model_opens *o, uint64_t now_ms);
 void sl_model_opens_deinit(struct sl_model_opens *o); /* Zeroed is fine. */
 
 /* A process asks. `pool`: its replica's; NULL: that has ended. */

@@ -273,7 +273,7 @@ Test(model_opens, many_replicas_wait_and_one_more_is_told_to_try_again)
     struct sl_ctx ctx = recorder_ctx(&r);
     char space[] = "ns_1";
     const struct sl_pool pool = {.tenant = TENANT, .space = space};
-    sl_model_opens_init(&opens, &r.random);
+    sl_model_opens_init(&opens, r.now_ms);
     for (uint32_t i = 0; i <= SL_MODEL_OPENS_MAX; i++) {
         struct sl_m_model_wanted m = {
             .replica = 100 + i, .ticket = 1 + i, .model = sl_slice_str("m_1")};
