@@ -85,8 +85,9 @@ err_of(const struct sl_call *call)
     switch (call->status) {
     case 403:
     case 404:
-    case 409: /* It was evicted while it was being loaded. */
         return SL_ENOTFOUND;
+    case 409: /* It was evicted, or made anew, while it was being loaded: the next try may do. */
+        return SL_EUNAVAIL;
     case 503:
         return call->wait.error == SL_ETIMEOUT || call->wait.error == SL_EUNAVAIL ? call->wait.error
                                                                                   : SL_EFULL;
