@@ -243,6 +243,11 @@ open_world(struct world *w, const char *directory)
     sl_random_seed(&w->random, 5);
     cr_assert_eq(sl_objects_create(&options, &w->objects), SL_OK);
     cr_assert_eq(sl_object_server_create(w->objects, &w->server), SL_OK);
+    /* The arena stays once there is one, so there is from the start, however late children run. */
+    uint8_t first[64];
+    struct sl_object_id id = scene_id(0);
+    scene_fill(first, sizeof(first), 1);
+    cr_assert_eq(sl_objects_put(w->objects, &id, sl_slice(first, sizeof(first)), 1000), SL_OK);
     for (uint32_t i = 0; i < CHILDREN; i++)
         start(w, &w->children[i]);
 }
