@@ -267,6 +267,12 @@ write_about(uint32_t j, struct sl_world *w, struct sl_buf *out)
     return sl_buf_slice(out);
 }
 
+static uint8_t
+priority_of(uint32_t j)
+{
+    return (uint8_t)(j % (SL_QUEUE_PRIORITY_MAX + 1));
+}
+
 static void
 put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
 {
@@ -274,7 +280,7 @@ put_job(struct sl_world *w, struct sl_ctx *ctx, struct sl_txn *txn, uint32_t j)
     struct sl_buf event = {0}, payload = {0}, key = {0}, origin = {0}, row = {0}, about = {0};
     struct sl_enqueue enqueue = {.job = job->id,
                                  .class = (enum sl_class)(sl_world_lane(w, j) % 4),
-                                 .priority = (uint8_t)(j % (SL_QUEUE_PRIORITY_MAX + 1)),
+                                 .priority = priority_of(j),
                                  .created_ms = ctx->now_ms,
                                  .not_before_ms =
                                      sl_world_is_delayed(w, j) ? ctx->now_ms + 3000 : 0};
@@ -321,6 +327,7 @@ tell_submit(struct sl_world *w, uint32_t j)
     bool is_ready =
         !sl_world_is_delayed(w, j) && !job->is_cancel_wanted && !sl_world_is_veiled(w, j);
     sl_world_tell(w, (struct sl_history_event){.what = SL_HISTORY_SUBMIT,
+                                               .task = priority_of(j),
                                                .job = j,
                                                .value = job->tasks_count,
                                                .node = is_ready,

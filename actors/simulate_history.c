@@ -19,6 +19,7 @@ struct task {
 struct job {
     struct task *tasks;
     uint32_t tasks_count;
+    uint32_t priority;
     bool is_acked, is_canceled, is_ended;
 };
 
@@ -211,8 +212,8 @@ on_unsent(struct checker *c, const struct sl_history_event *e)
     c->unsent[c->unsent_count++] = *e;
 }
 
-/* What came back goes to the front: nothing of its job that never ran is leased before it, and for
-   long nothing of its tenant at all. */
+/* What came back goes to the front of its priority: nothing of its job that never ran is leased
+   before it, and for long nothing of its tenant but what is more urgent. */
 static void
 come_again(struct checker *c, const struct sl_history_event *e)
 {
@@ -220,7 +221,8 @@ come_again(struct checker *c, const struct sl_history_event *e)
     for (uint32_t i = 0; i < c->unsent_count; i++) {
         const struct sl_history_event *u = &c->unsent[i];
         bool is_before = u->job == e->job && !task_of(c, e)->was_leased;
-        bool is_long = u->tenant == e->tenant && e->at_ns > u->at_ns + SL_HISTORY_UNSENT_NS;
+        bool is_long = u->tenant == e->tenant && e->at_ns > u->at_ns + SL_HISTORY_UNSENT_NS &&
+                       job_of(c, e->job)->priority <= job_of(c, u->job)->priority;
         if (is_before || is_long)
             fail(c, "unsent: job %u task %u is leased, and job %u task %u, which no link took, not",
                  e->job, e->task, u->job, u->task);
@@ -289,6 +291,7 @@ static void
 on_submit(struct checker *c, const struct sl_history_event *e)
 {
     uint64_t fresh = 0;
+    job_of(c, e->job)->priority = e->task;
     for (uint32_t i = 0; e->node != 0 && c->unread_boots == 0 && i < e->value; i++) {
         struct sl_history_event of = *e;
         of.task = i;

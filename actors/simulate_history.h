@@ -9,8 +9,8 @@
  * leased after its end was durable; doubly placed: leased while somebody holds it; stale: an end
  * without a live lease was accepted; share: a tenant waits while another, which has had more
  * service time, is served (simulate_turns.h); unsent: what a link did not take waits on, while
- * others of its job have their turn; calls: an answer each, once, in time; stuck: no rest within
- * the time that is granted.
+ * others of its job, or for long others of its tenant that do not go before it, have their turn;
+ * calls: an answer each, once, in time; stuck: no rest within the time that is granted.
  *
  * Threading: one owner.
  */
@@ -26,7 +26,8 @@
 #define SL_HISTORY_TASKS_MAX 32                  /* Of a job. */
 
 enum sl_history_what {
-    SL_HISTORY_SUBMIT,  /* job, value: tasks, tenant: with class; node 1: ready at once. */
+    SL_HISTORY_SUBMIT,  /* job, value: tasks, task: priority, tenant: with class; node 1: ready at
+                           once. */
     SL_HISTORY_ACK,     /* job: its client was told. */
     SL_HISTORY_CANCEL,  /* job: its client was told that it is cancelled. */
     SL_HISTORY_LEASE,   /* task, value: epoch, node, tenant. */

@@ -97,6 +97,12 @@ Test(simulate_history, finds_a_task_that_is_kept_though_no_link_took_it)
     next.at_ns++;
     FAILS_WITH("job 0 task 0, which no link took", two, LEASE, E(UNSENT, .value = 10, .tenant = 4),
                next);
+    /* More urgent work may have its turn for as long as there is some. */
+    struct sl_history_event urgent = E(SUBMIT, .job = 1, .task = 1, .value = 1, .tenant = 4);
+    cr_assert(PASSES(two, urgent, LEASE, E(UNSENT, .value = 10, .tenant = 4), next), "%s", failure);
+    urgent.task = 0;
+    FAILS_WITH("job 0 task 0, which no link took", two, urgent, LEASE,
+               E(UNSENT, .value = 10, .tenant = 4), next);
     cr_assert(PASSES(two, LEASE, E(UNSENT, .value = 9), other), "%s", failure);
     cr_assert(PASSES(two, LEASE, E(UNSENT, .value = 10), E(DEATH), other), "%s", failure);
     again.value = 11;
