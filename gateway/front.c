@@ -31,6 +31,8 @@
 #define VAIN_ROUNDS       16
 #define REST_MS           250 /* The guard's tick. */
 
+static const char stops[] = "this server stops";
+
 /* ---- slots --------------------------------------------------------------------------------- */
 
 static void
@@ -276,6 +278,8 @@ drain_settled(struct sl_front *front)
             sl_put_publish(request);
         else
             sl_form_publish(request);
+        if (!sl_call_has_failed(request->call) && atomic_load(&front->is_shut))
+            sl_call_fail(request->call, SL_API_UNAVAILABLE, stops);
         if (sl_call_has_failed(request->call)) {
             sl_front_answer(request);
             MHD_resume_connection(request->connection);
@@ -326,6 +330,16 @@ begin(struct sl_front *front, struct MHD_Connection *connection, const struct sl
     return sl_front_answer(request);
 }
 
+/* Whether it may be posted; if not, it has failed. */
+static void
+admit(struct sl_request *request)
+{
+    if (atomic_load(&request->front->is_shut))
+        sl_call_fail(request->call, SL_API_UNAVAILABLE, stops);
+    else
+        sl_plane_admit(request);
+}
+
 static enum MHD_Result
 finish(struct sl_request *request)
 {
@@ -337,7 +351,7 @@ finish(struct sl_request *request)
     if (!sl_call_has_failed(call) && (call->route->flags & SL_ROUTE_FRONT))
         call->route->handler(call);
     if (!sl_call_has_failed(call) && !(call->route->flags & SL_ROUTE_FRONT))
-        sl_plane_admit(request);
+        admit(request);
     if (sl_call_has_failed(call) || (call->route->flags & SL_ROUTE_FRONT))
         return sl_front_answer(request);
     if (request->put != NULL || sl_form_has_upload(request->form)) {
@@ -437,7 +451,7 @@ release_all(struct sl_front *front)
         struct sl_call *call = request->call == NULL ? sl_call_create() : request->call;
         request->call = NULL;
         request->must_close = true;
-        sl_call_fail(call, SL_API_UNAVAILABLE, "this server stops");
+        sl_call_fail(call, SL_API_UNAVAILABLE, stops);
         answer(request, &call);
         MHD_resume_connection(request->connection);
     }
@@ -450,6 +464,8 @@ serve(void *arg)
 {
     struct sl_front *front = arg;
     while (!atomic_load(&front->is_stopping)) {
+        if (atomic_load(&front->is_shutting))
+            atomic_store(&front->is_shut, true);
         drain_replies(front);
         drain_settled(front);
         sl_guard_tick(front);
@@ -613,6 +629,14 @@ void
 sl_front_drain(struct sl_front *front)
 {
     atomic_store(&front->is_draining, true);
+}
+
+bool
+sl_front_shut(struct sl_front *front)
+{
+    atomic_store(&front->is_shutting, true);
+    sl_front_wake(front);
+    return atomic_load(&front->is_shut);
 }
 
 uint32_t

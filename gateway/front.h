@@ -70,6 +70,9 @@ SL_MUST_CHECK enum sl_err sl_front_start(const struct sl_front_options *options,
 uint16_t sl_front_port(const struct sl_front *front);
 /* New requests get 503 "draining" from now on; those under way go on. */
 void sl_front_drain(struct sl_front *front);
+/* Post nothing any more: what is still being read gets 503 when it has come. True once that is so;
+ * ask until it is, or whoever is posted to may end before a call that nobody frees then. */
+bool sl_front_shut(struct sl_front *front);
 uint32_t sl_front_in_flight(const struct sl_front *front); /* Posted and not yet answered. */
 uint64_t sl_front_posted(const struct sl_front *front);    /* All calls since the start. */
 /* Answer and free the call. Any thread. */

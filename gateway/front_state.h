@@ -71,7 +71,8 @@ struct sl_front {
     bool has_settler;
     int wake_fd, epoll_fd;
     uint16_t port;
-    atomic_bool is_stopping, is_draining;
+    atomic_bool is_stopping, is_draining, is_shutting;
+    atomic_bool is_shut; /* Set by the front's thread, which posts nothing from then on. */
     atomic_bool has_settled;
     atomic_bool is_asleep; /* The front's thread is in poll: wake it. */
     atomic_uint in_flight;

@@ -155,6 +155,14 @@ has_signal(const struct process *p)
     return read(p->signal_fd, &info, sizeof(info)) == sizeof(info);
 }
 
+/* Nothing is under way, and nothing will be. */
+static bool
+is_idle(const struct process *p)
+{
+    return sl_front_in_flight(p->front) == 0 && sl_front_shut(p->front) &&
+           sl_front_in_flight(p->front) == 0;
+}
+
 /* Until all requests have ended, the time is over, or a second signal comes: true, then. */
 static bool
 drain(struct process *p)
@@ -163,7 +171,7 @@ drain(struct process *p)
         sl_time_mono_ns() + sl_config_duration_ns(p->options.config, SL_GATEWAY_drain);
     sl_report_info("stopping", "how=drain");
     sl_front_drain(p->front);
-    while (sl_front_in_flight(p->front) > 0 && sl_time_mono_ns() < until_ns) {
+    while (!is_idle(p) && sl_time_mono_ns() < until_ns) {
         struct pollfd fd = {.fd = p->signal_fd, .events = POLLIN};
         if (poll(&fd, 1, DRAIN_POLL_MS) > 0 && has_signal(p))
             return true;

@@ -515,9 +515,12 @@ start_fronts(struct up *u)
 static bool
 is_drained(const struct up *u)
 {
-    return sl_queue_leased_count(u->queue) == sl_queue_leased_own_count(u->queue) &&
-           (u->front == NULL || sl_front_in_flight(u->front) == 0) &&
-           sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) == 0;
+    if (sl_queue_leased_count(u->queue) != sl_queue_leased_own_count(u->queue) ||
+        sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) != 0)
+        return false;
+    /* Twice, because what is being read may have been posted before the front was shut. */
+    return u->front == NULL || (sl_front_in_flight(u->front) == 0 && sl_front_shut(u->front) &&
+                                sl_front_in_flight(u->front) == 0);
 }
 
 static void

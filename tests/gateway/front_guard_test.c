@@ -125,6 +125,21 @@ trickle(int fd, const char *text)
     return seconds_since(from_ns);
 }
 
+Test(front_guard, what_is_still_read_when_the_front_is_shut_is_not_posted)
+{
+    char reply[4096] = "";
+    int fd = dial();
+    say(fd, chunked);
+    say(fd, "2\r\n{}\r\n");
+    while (!sl_front_shut(front))
+        (void)poll(NULL, 0, 1);
+    say(fd, "0\r\n\r\n");
+    cr_assert_gt(recv(fd, reply, sizeof(reply) - 1, 0), 0);
+    cr_assert_not_null(strstr(reply, " 503 "), "%s", reply);
+    cr_assert_eq(sl_front_posted(front), 0);
+    close(fd);
+}
+
 Test(front_guard, a_head_that_trickles_is_cut)
 {
     int fd = dial();
