@@ -7,6 +7,15 @@
 /* Copies of a repeated part that a compiled pattern may hold, all its counts multiplied. */
 #define REPEATS_MAX 256
 
+/*
+ * The C library takes a time that is exponential in groups which may match nothing, one in another
+ * or one after another, to compile a pattern that has an anchor: within these bounds it stays below
+ * some 50 ms.
+ */
+#define DEPTH_MAX           8  /* Of groups. */
+#define ANCHORS_MAX         20 /* ^, $, \b and the like. */
+#define ANCHORED_GROUPS_MAX 12 /* Repeated ones, where there is an anchor. */
+
 /* The largest count of "{n,m}" at `at`, and its size; 0 when it is not one. */
 static uint32_t
 repeat_size(struct sl_slice p, size_t at, uint32_t *ret_count)
@@ -55,26 +64,19 @@ struct translation {
     struct sl_buf out;
     uint64_t repeats;
     bool is_in_bracket;
-    size_t bracket_start; /* Where its first member would stand. */
+    size_t bracket_start;            /* Where its first member would stand. */
+    uint32_t depth, anchors, groups; /* groups: those that are repeated. */
+    bool is_repeated, is_lazy;       /* What was just read, and how. */
     bool has_ignore_case;
     const char *why;
 };
-
-/* A "+" is compiled as two copies: of one character that is nothing, of a part that has copies
- * already ("a+++", "((a+)+)+") they multiply. */
-static bool
-doubles(const struct translation *t)
-{
-    uint8_t before = t->at == 0 ? '\0' : t->from.data[t->at - 1];
-    return !t->is_in_bracket && t->from.data[t->at] == '+' && before != '\0' &&
-           strchr(")+*?}", before) != NULL;
-}
 
 static void
 translate_escape(struct translation *t)
 {
     uint8_t letter = t->from.data[t->at + 1];
     const char *text = escape_text(letter, t->is_in_bracket);
+    t->anchors += !t->is_in_bracket && strchr("bB<>`'", letter) != NULL;
     if (!t->is_in_bracket && letter >= '1' && letter <= '9')
         t->why = "back references are not supported";
     else if (text != NULL)
@@ -89,12 +91,14 @@ translate_escape(struct translation *t)
 static void
 translate_group(struct translation *t)
 {
+    t->depth++;
     struct sl_slice rest = sl_slice(t->from.data + t->at, t->from.size - t->at);
     if (rest.size >= 3 && memcmp(rest.data, "(?:", 3) == 0) {
         sl_buf_append_u8(&t->out, '(');
         t->at += 3;
     } else if (rest.size >= 4 && memcmp(rest.data, "(?i)", 4) == 0) {
         t->has_ignore_case = true;
+        t->depth--;
         t->at += 4;
     } else if (rest.size >= 2 && rest.data[1] == '?') {
         t->why = "look-around and flags inside are not supported";
@@ -119,27 +123,77 @@ translate_plain(struct translation *t, uint8_t c)
     t->at++;
 }
 
+/*
+ * A repeat, of `size` bytes. Behind another one a "?" only asks for the shortest match, which
+ * matters to nobody who asks whether there is one; all else there is an error in most dialects, and
+ * here it would be compiled as groups in groups are.
+ */
+static void
+translate_repeat(struct translation *t, uint32_t size, uint32_t count)
+{
+    bool is_group = t->at > 0 && t->from.data[t->at - 1] == ')';
+    uint8_t c = t->from.data[t->at];
+    t->at += size;
+    if (t->is_repeated) {
+        if (c != '?' || t->is_lazy)
+            t->why = "a repeat of a repeat is not supported";
+        t->is_lazy = true;
+        return;
+    }
+    /* A "+" is compiled as two copies: of a part that has copies already they multiply. */
+    t->repeats *= c == '+' && is_group ? 2 : count;
+    t->groups += is_group;
+    t->is_repeated = true;
+    t->is_lazy = false;
+    sl_buf_append(&t->out, t->from.data + t->at - size, size);
+}
+
+/* The size of the repeat that comes; 0: none does. */
+static uint32_t
+repeat_at(const struct translation *t, uint32_t *ret_count)
+{
+    uint8_t c = t->from.data[t->at];
+    *ret_count = 1;
+    if (t->is_in_bracket)
+        return 0;
+    return c == '{' ? repeat_size(t->from, t->at, ret_count) : c == '*' || c == '+' || c == '?';
+}
+
+static void
+check_bounds(struct translation *t)
+{
+    if (t->why != NULL)
+        return;
+    if (t->repeats > REPEATS_MAX)
+        t->why = "its repeat counts are too large";
+    else if (t->depth > DEPTH_MAX)
+        t->why = "its groups are nested too deeply";
+    else if (t->anchors > ANCHORS_MAX || (t->anchors > 0 && t->groups > ANCHORED_GROUPS_MAX))
+        t->why = "it has too many anchors, or too many repeated groups beside one";
+}
+
 static void
 translate(struct translation *t)
 {
     while (t->at < t->from.size && t->why == NULL) {
         uint8_t c = t->from.data[t->at];
-        uint32_t count = 1;
-        if (c == '\0')
-            t->why = "a NUL is not supported";
-        else if (c == '\\' && t->at + 1 < t->from.size)
-            translate_escape(t);
-        else if (c == '(' && !t->is_in_bracket)
-            translate_group(t);
-        else {
-            if (c == '{' && !t->is_in_bracket && repeat_size(t->from, t->at, &count) > 0)
-                t->repeats *= count;
-            else if (doubles(t))
-                t->repeats *= 2;
-            if (t->repeats > REPEATS_MAX)
-                t->why = "its repeat counts are too large";
-            translate_plain(t, c);
+        uint32_t count, size = repeat_at(t, &count);
+        if (size > 0) {
+            translate_repeat(t, size, count);
+        } else {
+            t->is_repeated = false;
+            t->anchors += !t->is_in_bracket && (c == '^' || c == '$');
+            t->depth -= !t->is_in_bracket && c == ')' && t->depth > 0;
+            if (c == '\0')
+                t->why = "a NUL is not supported";
+            else if (c == '\\' && t->at + 1 < t->from.size)
+                translate_escape(t);
+            else if (c == '(' && !t->is_in_bracket)
+                translate_group(t);
+            else
+                translate_plain(t, c);
         }
+        check_bounds(t);
     }
 }
 

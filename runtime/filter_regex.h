@@ -2,7 +2,7 @@
 /*
  * filter_regex.h - regular expressions from outside, made safe: POSIX extended ones (matched by an
  * automaton), short, without back references and with small repeat counts, so that neither
- * compiling nor matching can take long. \d, \D, (?: ) and a leading (?i) are understood.
+ * compiling nor matching can take long. \d, \D, (?: ), a leading (?i) and "*?" are understood.
  */
 #ifndef SL_RUNTIME_FILTER_REGEX_H
 #define SL_RUNTIME_FILTER_REGEX_H

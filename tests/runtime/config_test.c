@@ -200,13 +200,8 @@ Test(config, takes_a_text_in_braces_for_keys)
 
 Test(config, prints_what_it_can_read_again_whatever_the_text)
 {
-    static const char *const names[] = {"two\nlines",
-                                        "\"\\'",
-                                        "a\xc2\x85 b",
-                                        "\xe2\x80\xa8",
-                                        "\xef\xbb\xbf"
-                                        "a",
-                                        "\x7f\x1b[0m",
+    static const char *const names[] = {"two\nlines",         "\"\\'",        "\xc2\x85 b",
+                                        "\xe2\x80\xa8",       "\xef\xbb\xbf", "\x7f\x1b[0m",
                                         "\xf0\x9f\x98\x80 ' "};
     for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
         struct sl_config *config = defaults(), *again = defaults();

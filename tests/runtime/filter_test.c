@@ -115,10 +115,24 @@ Test(filter, refuses_what_it_does_not_understand)
 Test(filter, refuses_patterns_that_could_take_long)
 {
     static const char *const patterns[] = {
-        "(a)\\\\1",    "(a{1,200}){1,200}",
-        "a{30000}",    "(?=x)",
-        "(",           "",
-        "a++++++++++", "((((((((((a+)+)+)+)+)+)+)+)+)+)+",
+        "(a)\\\\1",
+        "(a{1,200}){1,200}",
+        "a{30000}",
+        "(?=x)",
+        "(",
+        "",
+        "a++++++++++",
+        "((((((((((a+)+)+)+)+)+)+)+)+)+)+",
+        "a**",
+        "(a)?{2}",
+        "a+??",
+        "(((((((((a)))))))))",
+        /* Each took seconds to compile. */
+        "^x???????????????????????f????????????????????**************************************",
+        "^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*",
+        "^((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*",
+        "\\\\b(((((x)*)*)*)*)*(((((x)*)*)*)*)*(((((x)*)*)*)*)*",
+        "a^b^c^d^e^f^g^h^i^j^k^l^m^n^o^p^q^r^s^t^u^v^w^x^y^z",
     };
     for (size_t i = 0; i < SL_COUNT_OF(patterns); i++) {
         char *filter =
@@ -143,6 +157,15 @@ Test(filter, reads_the_usual_pattern_dialect)
     cr_expect_eq(ask("{\"field\":\"a\",\"operator\":\"regex\",\"value\":\"^[\\\\d.]+$\"}",
                      "{\"a\":\"4.2\"}"),
                  1);
+    static const char *const patterns[] = {"<.*?>", "^4??2+?-[xy]{1}?$", "((((((((42))))))))",
+                                           "^(4)?(2)?(-)?(x)?(y)?(a)?(b)?(c)?", "[*+]?4"};
+    for (size_t i = 0; i < SL_COUNT_OF(patterns); i++) {
+        char *filter =
+            sl_format("{\"field\":\"a\",\"operator\":\"regex\",\"value\":\"%s\"}", patterns[i]);
+        cr_expect_eq(ask(filter, "{\"a\":\"42-x <a> <b>\"}"), i != 1, "%s", patterns[i]);
+        cr_expect_eq(ask(filter, "{\"a\":\"42-x\"}"), i != 0, "%s", patterns[i]);
+        sl_free(filter);
+    }
     cr_expect_eq(ask("{\"case_sensitive\":true,\"AND\":[{\"field\":\"a\",\"operator\":\"regex\","
                      "\"value\":\"(?i)abc\"}]}",
                      "{\"a\":\"ABC\"}"),
