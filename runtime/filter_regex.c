@@ -8,13 +8,13 @@
 #define REPEATS_MAX 256
 
 /*
- * The C library takes a time that is exponential in groups which may match nothing, one in another
- * or one after another, to compile a pattern that has an anchor: within these bounds it stays below
- * some 50 ms.
+ * The C library takes a time that is exponential in anchors and groups which may match nothing, one
+ * in another or one after another, to compile a pattern that has both.
  */
-#define DEPTH_MAX           8  /* Of groups. */
-#define ANCHORS_MAX         20 /* ^, $, \b and the like. */
-#define ANCHORED_GROUPS_MAX 12 /* Repeated ones, where there is an anchor. */
+#define DEPTH_MAX           8 /* Of groups. */
+#define ANCHORS_MAX         8 /* ^, $, \b and the like; beside repeated groups: */
+#define ANCHORS_GROUPED_MAX 3
+#define ANCHORED_GROUPS_MAX 4 /* Repeated ones, where there is an anchor. */
 
 /* The largest count of "{n,m}" at `at`, and its size; 0 when it is not one. */
 static uint32_t
@@ -66,6 +66,7 @@ struct translation {
     bool is_in_bracket;
     size_t bracket_start;            /* Where its first member would stand. */
     uint32_t depth, anchors, groups; /* groups: those that are repeated. */
+    uint32_t inner_anchors;          /* In groups. */
     bool is_repeated, is_lazy;       /* What was just read, and how. */
     bool has_ignore_case;
     const char *why;
@@ -164,11 +165,14 @@ check_bounds(struct translation *t)
 {
     if (t->why != NULL)
         return;
+    bool has_many = t->anchors > (t->groups > 0 ? ANCHORS_GROUPED_MAX : ANCHORS_MAX) ||
+                    (t->groups > 0 && t->inner_anchors > 1) ||
+                    (t->anchors > 0 && t->groups > ANCHORED_GROUPS_MAX);
     if (t->repeats > REPEATS_MAX)
         t->why = "its repeat counts are too large";
     else if (t->depth > DEPTH_MAX)
         t->why = "its groups are nested too deeply";
-    else if (t->anchors > ANCHORS_MAX || (t->anchors > 0 && t->groups > ANCHORED_GROUPS_MAX))
+    else if (has_many)
         t->why = "it has too many anchors, or too many repeated groups beside one";
 }
 
@@ -177,7 +181,7 @@ translate(struct translation *t)
 {
     while (t->at < t->from.size && t->why == NULL) {
         uint8_t c = t->from.data[t->at];
-        uint32_t count, size = repeat_at(t, &count);
+        uint32_t anchors = t->anchors, count, size = repeat_at(t, &count);
         if (size > 0) {
             translate_repeat(t, size, count);
         } else {
@@ -193,6 +197,7 @@ translate(struct translation *t)
             else
                 translate_plain(t, c);
         }
+        t->inner_anchors += t->depth > 0 ? t->anchors - anchors : 0;
         check_bounds(t);
     }
 }

@@ -132,6 +132,7 @@ Test(filter, refuses_patterns_that_could_take_long)
         "^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*^(x*)*",
         "^((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*((((x)*)*)*)*",
         "\\\\b(((((x)*)*)*)*)*(((((x)*)*)*)*)*(((((x)*)*)*)*)*",
+        "(((x*\\\\b)*(x*\\\\b)*^x*)*)*",
         "a^b^c^d^e^f^g^h^i^j^k^l^m^n^o^p^q^r^s^t^u^v^w^x^y^z",
     };
     for (size_t i = 0; i < SL_COUNT_OF(patterns); i++) {
@@ -158,7 +159,7 @@ Test(filter, reads_the_usual_pattern_dialect)
                      "{\"a\":\"4.2\"}"),
                  1);
     static const char *const patterns[] = {"<.*?>", "^4??2+?-[xy]{1}?$", "((((((((42))))))))",
-                                           "^(4)?(2)?(-)?(x)?(y)?(a)?(b)?(c)?", "[*+]?4"};
+                                           "^(4)?(2)?(-)?(x)?", "[*+]?4"};
     for (size_t i = 0; i < SL_COUNT_OF(patterns); i++) {
         char *filter =
             sl_format("{\"field\":\"a\",\"operator\":\"regex\",\"value\":\"%s\"}", patterns[i]);
