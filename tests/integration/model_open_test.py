@@ -210,6 +210,8 @@ def check_memory(server, one, spaces):
         lib.equal(one.ask("READ head.weight")["sum"], total(100))
         os.kill(pid, signal.SIGKILL)
         lib.wait_until("it is free", lambda: life.memory_files(server) == 0)
+        # There is one attempt: the next task must not be handed to the one that is dead.
+        lib.wait_until("the node knows it", lambda: f"replica-ended pid={pid}" in server.log())
         lib.equal(one.expect(OK)["sum"], total(100), "another replica opens it")
 
 
