@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/autoscaler.h"
+
+#include <math.h>
+
+#include "actors/step_mean.h"
+#include "actors/step_window.h"
+#include "runtime/alloc.h"
+
+#define AUTOSCALER_MAGIC 0x61757363u
+#define SECOND           UINT64_C(1000000000)
+
+/* A raw need of 3.0000000001 is one of 3: means are sums of many areas. */
+#define SLACK 1e-9
+
+/* After a step that factors or rates made smaller than the need, the next one. */
+#define PACE_NS (SECOND / 10)
+
+struct sl_autoscaler {
+    uint32_t magic;
+    uint32_t replicas;
+    struct sl_scale_settings settings;
+    struct sl_step_mean stable, burst;
+    struct sl_step_window up, down, zero; /* Of what was desired. */
+    uint64_t panic_until_ns;              /* 0: there is none. */
+};
+
+static const struct {
+    const char *name, *text;
+} reasons[SL_SCALE_REASONS] = {
+    [SL_SCALE_STEADY] = {"steady", "the replicas there are fit the demand"},
+    [SL_SCALE_FROM_ZERO] = {"from_zero", "work came and there was no replica"},
+    [SL_SCALE_UP] = {"up", "the demand was over the target for upscale_delay_s"},
+    [SL_SCALE_PANIC] = {"panic", "the demand of the panic window is far over the target"},
+    [SL_SCALE_UP_SOON] = {"up_soon", "the demand is over the target, not yet for upscale_delay_s"},
+    [SL_SCALE_DOWN] = {"down", "fewer replicas were enough for downscale_delay_s"},
+    [SL_SCALE_DOWN_SOON] = {"down_soon", "fewer replicas are enough, not yet for the whole delay"},
+    [SL_SCALE_TO_ZERO] = {"to_zero", "there was no work for downscale_to_zero_delay_s"},
+    [SL_SCALE_AT_MIN] = {"at_min", "fewer replicas would do, but min_replicas wants these"},
+    [SL_SCALE_AT_MAX] = {"at_max", "more replicas are needed, but max_replicas allows no more"},
+    [SL_SCALE_NO_ROOM] = {"no_room", "more replicas are needed, but no node has a place for them"},
+};
+
+const char *
+sl_scale_reason_name(enum sl_scale_reason reason)
+{
+    return reasons[reason].name;
+}
+
+const char *
+sl_scale_reason_text(enum sl_scale_reason reason)
+{
+    return reasons[reason].text;
+}
+
+/* ---- settings ------------------------------------------------------------------------------ */
+
+struct sl_scale_settings
+sl_scale_settings_default(void)
+{
+    return (struct sl_scale_settings){.min_replicas = 0,
+                                      .max_replicas = 1,
+                                      .initial_replicas = 0,
+                                      .target_ongoing = 2,
+                                      .up_factor = 1,
+                                      .down_factor = 1,
+                                      .up_rate = 1000,
+                                      .down_rate = 1000,
+                                      .down_delay_ns = 600 * SECOND,
+                                      .zero_delay_ns = 600 * SECOND,
+                                      .look_back_ns = 2 * SECOND,
+                                      .panic_threshold = 2};
+}
+
+const char *
+sl_scale_settings_check(const struct sl_scale_settings *s)
+{
+    if (s->max_replicas < 1 || s->max_replicas > SL_SCALE_REPLICAS_MAX)
+        return "max_replicas is not between 1 and 1000";
+    if (s->min_replicas > s->max_replicas)
+        return "min_replicas is more than max_replicas";
+    if (s->initial_replicas > s->max_replicas)
+        return "initial_replicas is more than max_replicas";
+    if (!(s->target_ongoing > 0))
+        return "target_ongoing_requests is not over 0";
+    if (!(s->up_factor > 0) || !(s->down_factor > 0))
+        return "upscaling_factor and downscaling_factor must be over 0";
+    if (!(s->up_rate > 1) || !(s->down_rate > 1))
+        return "max_scale_up_rate and max_scale_down_rate must be over 1";
+    if (!(s->panic_threshold >= 0))
+        return "panic_threshold is negative";
+    if (s->panic_ns > s->look_back_ns)
+        return "panic_window_s is longer than look_back_period_s";
+    return NULL;
+}
+
+static void
+check(const struct sl_autoscaler *a)
+{
+    sl_assert(a != NULL);
+    sl_assert(a->magic == AUTOSCALER_MAGIC);
+}
+
+static uint32_t
+clamp(const struct sl_scale_settings *s, uint32_t replicas)
+{
+    return SL_MIN(SL_MAX(replicas, s->min_replicas), s->max_replicas);
+}
+
+static void
+init_windows(struct sl_autoscaler *a)
+{
+    const struct sl_scale_settings *s = &a->settings;
+    sl_step_window_init(&a->up, true, s->up_delay_ns, a->replicas);
+    sl_step_window_init(&a->down, false, s->down_delay_ns, a->replicas);
+    sl_step_window_init(&a->zero, false, s->zero_delay_ns, a->replicas);
+}
+
+static void
+deinit_windows(struct sl_autoscaler *a)
+{
+    sl_step_window_deinit(&a->up);
+    sl_step_window_deinit(&a->down);
+    sl_step_window_deinit(&a->zero);
+}
+
+struct sl_autoscaler *
+sl_autoscaler_create(const struct sl_scale_settings *settings, uint64_t now_ns)
+{
+    sl_assert(sl_scale_settings_check(settings) == NULL);
+    struct sl_autoscaler *a = sl_zalloc(sizeof(*a));
+    a->magic = AUTOSCALER_MAGIC;
+    a->settings = *settings;
+    a->replicas = clamp(settings, settings->initial_replicas);
+    sl_step_mean_init(&a->stable, settings->look_back_ns, now_ns, 0);
+    sl_step_mean_init(&a->burst, settings->panic_ns, now_ns, 0);
+    init_windows(a);
+    return a;
+}
+
+void
+sl_autoscaler_destroy(struct sl_autoscaler **autoscaler)
+{
+    struct sl_autoscaler *a = *autoscaler;
+    if (a == NULL)
+        return;
+    check(a);
+    deinit_windows(a);
+    a->magic = 0;
+    sl_free(a);
+    *autoscaler = NULL;
+}
+
+void
+sl_autoscaler_set(struct sl_autoscaler *a, uint64_t now_ns, uint32_t replicas)
+{
+    check(a);
+    (void)now_ns;
+    a->replicas = SL_MIN(replicas, (uint32_t)SL_SCALE_REPLICAS_MAX);
+    deinit_windows(a); /* The delays count from here. */
+    init_windows(a);
+}
+
+void
+sl_autoscaler_configure(struct sl_autoscaler *a, const struct sl_scale_settings *settings,
+                        uint64_t now_ns)
+{
+    check(a);
+    sl_assert(sl_scale_settings_check(settings) == NULL);
+    double demand = a->stable.value;
+    if (settings->look_back_ns != a->settings.look_back_ns)
+        sl_step_mean_init(&a->stable, settings->look_back_ns, now_ns, demand);
+    if (settings->panic_ns != a->settings.panic_ns)
+        sl_step_mean_init(&a->burst, settings->panic_ns, now_ns, demand);
+    a->settings = *settings;
+    sl_autoscaler_set(a, now_ns, clamp(settings, a->replicas));
+}
+
+/* ---- deciding ------------------------------------------------------------------------------ */
+
+/* Replicas for so much demand. */
+static double
+raw_need(const struct sl_autoscaler *a, double demand)
+{
+    return demand / a->settings.target_ongoing;
+}
+
+static uint32_t
+whole(double replicas)
+{
+    double up = ceil(replicas - SLACK);
+    return up <= 0 ? 0 : (uint32_t)fmin(up, SL_SCALE_REPLICAS_MAX);
+}
+
+/* Whether a burst is on: it stays so until there was none for look_back, and nothing goes down
+ * meanwhile. */
+static bool
+is_panic(struct sl_autoscaler *a, uint64_t now_ns, double burst)
+{
+    const struct sl_scale_settings *s = &a->settings;
+    double has = SL_MAX(a->replicas, 1u);
+    if (s->panic_threshold > 0 && raw_need(a, burst) >= s->panic_threshold * has - SLACK)
+        a->panic_until_ns = now_ns + s->look_back_ns + 1;
+    if (a->panic_until_ns <= now_ns)
+        a->panic_until_ns = 0;
+    return a->panic_until_ns != 0;
+}
+
+/* What the demand alone wants now: factors and rates, then the bounds. */
+static uint32_t
+desire(const struct sl_autoscaler *a, double demand)
+{
+    const struct sl_scale_settings *s = &a->settings;
+    double has = a->replicas, raw = raw_need(a, demand);
+    if (a->replicas == 0)
+        return raw > 0 ? SL_MAX(whole(raw * s->up_factor), 1u) : 0;
+    double factor = raw > has ? s->up_factor : s->down_factor;
+    uint32_t desired = whole(has + factor * (raw - has));
+    if (whole(raw) < a->replicas && desired == a->replicas)
+        desired--; /* A small factor must not keep what is not needed for ever. */
+    uint32_t most = whole(has * s->up_rate), fewest = (uint32_t)(has / s->down_rate);
+    return SL_MIN(SL_MAX(desired, fewest), most);
+}
+
+/* Fewer, once it was so for the whole delay; the last one has a delay of its own. */
+static uint32_t
+lower(struct sl_autoscaler *a, uint64_t now_ns, uint64_t *ret_next_ns)
+{
+    uint64_t down_next_ns, zero_next_ns;
+    uint32_t down = sl_step_window_extreme(&a->down, now_ns, &down_next_ns);
+    uint32_t zero = sl_step_window_extreme(&a->zero, now_ns, &zero_next_ns);
+    *ret_next_ns = SL_MIN(down_next_ns, zero_next_ns);
+    if (zero == 0 && a->replicas <= 1)
+        return 0;
+    return SL_MAX(down, 1u);
+}
+
+static enum sl_scale_reason
+reason_of(const struct sl_autoscaler *a, const struct sl_scale_decision *d, uint32_t before,
+          uint32_t wanted)
+{
+    if (d->replicas > before)
+        return before == 0 ? SL_SCALE_FROM_ZERO : d->is_panic ? SL_SCALE_PANIC : SL_SCALE_UP;
+    if (d->replicas < before)
+        return d->replicas == 0 ? SL_SCALE_TO_ZERO : SL_SCALE_DOWN;
+    if (wanted > d->desired)
+        return d->desired < a->settings.max_replicas ? SL_SCALE_NO_ROOM : SL_SCALE_AT_MAX;
+    if (d->desired > before)
+        return SL_SCALE_UP_SOON;
+    if (d->desired < before)
+        return SL_SCALE_DOWN_SOON;
+    return wanted < before ? SL_SCALE_AT_MIN : SL_SCALE_STEADY;
+}
+
+struct sl_scale_decision
+sl_autoscaler_decide(struct sl_autoscaler *a, const struct sl_scale_input *input)
+{
+    check(a);
+    uint64_t now_ns = input->at_ns, next_ns[4];
+    double demand = (double)input->waiting + input->running;
+    sl_step_mean_push(&a->stable, now_ns, demand);
+    sl_step_mean_push(&a->burst, now_ns, demand);
+    struct sl_scale_decision d = {.stable = sl_step_mean_get(&a->stable, now_ns, &next_ns[0]),
+                                  .burst = sl_step_mean_get(&a->burst, now_ns, &next_ns[1])};
+    d.is_panic = is_panic(a, now_ns, d.burst);
+    bool is_urgent = d.is_panic || a->replicas == 0;
+    uint32_t wanted = desire(a, is_urgent ? SL_MAX(d.stable, d.burst) : d.stable);
+    if (a->replicas == 0 && demand == 0)
+        wanted = 0; /* What has gone by needs nothing started. */
+    if (d.is_panic)
+        wanted = SL_MAX(wanted, a->replicas);
+    uint32_t room = SL_MAX(input->room, a->settings.min_replicas);
+    d.desired = SL_MIN(clamp(&a->settings, wanted), room);
+    sl_step_window_push(&a->up, now_ns, d.desired);
+    sl_step_window_push(&a->down, now_ns, d.desired);
+    sl_step_window_push(&a->zero, now_ns, d.desired);
+
+    uint32_t before = a->replicas;
+    uint32_t up = sl_step_window_extreme(&a->up, now_ns, &next_ns[2]);
+    uint32_t down = lower(a, now_ns, &next_ns[3]);
+    if (is_urgent && d.desired > before)
+        a->replicas = d.desired;
+    else if (up > before)
+        a->replicas = up;
+    else if (down < before)
+        a->replicas = down;
+    d.replicas = a->replicas = clamp(&a->settings, a->replicas);
+    d.reason = reason_of(a, &d, before, wanted);
+    d.next_ns = a->panic_until_ns == 0 ? UINT64_MAX : a->panic_until_ns;
+    if (a->replicas != before && a->replicas != clamp(&a->settings, whole(raw_need(a, d.stable))))
+        d.next_ns = SL_MIN(d.next_ns, now_ns + PACE_NS);
+    for (uint32_t i = 0; i < SL_COUNT_OF(next_ns); i++)
+        d.next_ns = SL_MIN(d.next_ns, next_ns[i]);
+    return d;
+}

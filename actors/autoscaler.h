@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * autoscaler.h - how many replicas an extractor should have: a function of its demand, which is
+ * what waits and what runs, over time. It is told of each change when it happens and says when it
+ * wants to be asked again; so it needs no clock that ticks.
+ *
+ *   demand --mean over look_back--> stable --.
+ *      `----mean over panic-------> burst ----+--> raw = max / target --factors, rates--> desired
+ *                                                                                           |
+ *   up:   the least desired over upscale_delay, at once with 0                              |
+ *   down: the greatest desired over downscale_delay; to none: over downscale_to_zero_delay <'
+ *
+ * With no replicas and some demand there is no delay at all. Where there is no demand, nothing is
+ * started. Same inputs, same decisions, to the bit: what was decided can be replayed.
+ *
+ * Threading: plain state, one owner; time comes in and never runs back.
+ */
+#ifndef SL_ACTORS_AUTOSCALER_H
+#define SL_ACTORS_AUTOSCALER_H
+
+#include "runtime/base.h"
+
+#define SL_SCALE_REPLICAS_MAX 1000
+
+struct sl_scale_settings {
+    uint32_t min_replicas, max_replicas; /* 0 to max; 1 to SL_SCALE_REPLICAS_MAX. */
+    uint32_t initial_replicas;
+    double target_ongoing;               /* Of one replica, waiting included; over 0. */
+    double up_factor, down_factor;       /* Of the way to what is needed, at a time; over 0. */
+    double up_rate, down_rate;           /* At most so many times as many, or as few; over 1. */
+    uint64_t up_delay_ns, down_delay_ns; /* For so long it must have been wanted. */
+    uint64_t zero_delay_ns;              /* The last replica. */
+    uint64_t look_back_ns, panic_ns;     /* Windows of means; 0: what is now. */
+    double panic_threshold;              /* Times what the replicas are for; 0: never. */
+};
+
+enum sl_scale_reason {
+    SL_SCALE_STEADY, /* What there is fits. */
+    SL_SCALE_FROM_ZERO,
+    SL_SCALE_UP,
+    SL_SCALE_PANIC,   /* Up, for a burst. */
+    SL_SCALE_UP_SOON, /* More are needed, if it lasts. */
+    SL_SCALE_DOWN,
+    SL_SCALE_DOWN_SOON,
+    SL_SCALE_TO_ZERO,
+    SL_SCALE_AT_MIN,  /* Fewer would do. */
+    SL_SCALE_AT_MAX,  /* More are needed. */
+    SL_SCALE_NO_ROOM, /* More are needed and allowed, but there is no place for them. */
+    SL_SCALE_REASONS
+};
+
+struct sl_scale_input {
+    uint64_t at_ns;
+    uint32_t waiting, running; /* Of tasks and calls, everywhere. */
+    uint32_t room;             /* Replicas that could run, those that do included. */
+};
+
+struct sl_scale_decision {
+    uint32_t replicas; /* To have from now on. */
+    uint32_t desired;  /* Before delays, at_ns alone considered. */
+    enum sl_scale_reason reason;
+    bool is_panic;
+    double stable, burst; /* Demand. */
+    uint64_t next_ns;     /* Ask again by then, if nothing changes before; UINT64_MAX: no need. */
+};
+
+struct sl_autoscaler;
+
+/* The settings must be good: sl_scale_settings_check. */
+struct sl_autoscaler *sl_autoscaler_create(const struct sl_scale_settings *settings,
+                                           uint64_t now_ns);
+void sl_autoscaler_destroy(struct sl_autoscaler **autoscaler); /* NULL inside is fine. */
+
+/* Something changed, or the time has come. */
+struct sl_scale_decision sl_autoscaler_decide(struct sl_autoscaler *a,
+                                              const struct sl_scale_input *input);
+/* Other settings from now on; what it knows of the past stays. */
+void sl_autoscaler_configure(struct sl_autoscaler *a, const struct sl_scale_settings *settings,
+                             uint64_t now_ns);
+/* As if it had decided so: an operator's order, or replicas found at a start. */
+void sl_autoscaler_set(struct sl_autoscaler *a, uint64_t now_ns, uint32_t replicas);
+
+struct sl_scale_settings sl_scale_settings_default(void);
+/* NULL: good; else a sentence, static, on the first that is not. */
+const char *sl_scale_settings_check(const struct sl_scale_settings *settings);
+const char *sl_scale_reason_name(enum sl_scale_reason reason); /* "from_zero" */
+const char *sl_scale_reason_text(enum sl_scale_reason reason); /* A sentence for who asks why. */
+
+#endif
