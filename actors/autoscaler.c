@@ -53,46 +53,7 @@ sl_scale_reason_text(enum sl_scale_reason reason)
     return reasons[reason].text;
 }
 
-/* ---- settings ------------------------------------------------------------------------------ */
-
-struct sl_scale_settings
-sl_scale_settings_default(void)
-{
-    return (struct sl_scale_settings){.min_replicas = 0,
-                                      .max_replicas = 1,
-                                      .initial_replicas = 0,
-                                      .target_ongoing = 2,
-                                      .up_factor = 1,
-                                      .down_factor = 1,
-                                      .up_rate = 1000,
-                                      .down_rate = 1000,
-                                      .down_delay_ns = 600 * SECOND,
-                                      .zero_delay_ns = 600 * SECOND,
-                                      .look_back_ns = 2 * SECOND,
-                                      .panic_threshold = 2};
-}
-
-const char *
-sl_scale_settings_check(const struct sl_scale_settings *s)
-{
-    if (s->max_replicas < 1 || s->max_replicas > SL_SCALE_REPLICAS_MAX)
-        return "max_replicas is not between 1 and 1000";
-    if (s->min_replicas > s->max_replicas)
-        return "min_replicas is more than max_replicas";
-    if (s->initial_replicas > s->max_replicas)
-        return "initial_replicas is more than max_replicas";
-    if (!(s->target_ongoing > 0))
-        return "target_ongoing_requests is not over 0";
-    if (!(s->up_factor > 0) || !(s->down_factor > 0))
-        return "upscaling_factor and downscaling_factor must be over 0";
-    if (!(s->up_rate > 1) || !(s->down_rate > 1))
-        return "max_scale_up_rate and max_scale_down_rate must be over 1";
-    if (!(s->panic_threshold >= 0))
-        return "panic_threshold is negative";
-    if (s->panic_ns > s->look_back_ns)
-        return "panic_window_s is longer than look_back_period_s";
-    return NULL;
-}
+/* ---- life ------------------------------------------------------------------------------- */
 
 static void
 check(const struct sl_autoscaler *a)

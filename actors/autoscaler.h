@@ -18,21 +18,7 @@
 #ifndef SL_ACTORS_AUTOSCALER_H
 #define SL_ACTORS_AUTOSCALER_H
 
-#include "runtime/base.h"
-
-#define SL_SCALE_REPLICAS_MAX 1000
-
-struct sl_scale_settings {
-    uint32_t min_replicas, max_replicas; /* 0 to max; 1 to SL_SCALE_REPLICAS_MAX. */
-    uint32_t initial_replicas;
-    double target_ongoing;               /* Of one replica, waiting included; over 0. */
-    double up_factor, down_factor;       /* Of the way to what is needed, at a time; over 0. */
-    double up_rate, down_rate;           /* At most so many times as many, or as few; over 1. */
-    uint64_t up_delay_ns, down_delay_ns; /* For so long it must have been wanted. */
-    uint64_t zero_delay_ns;              /* The last replica. */
-    uint64_t look_back_ns, panic_ns;     /* Windows of means; 0: what is now. */
-    double panic_threshold;              /* Times what the replicas are for; 0: never. */
-};
+#include "actors/scale_settings.h"
 
 enum sl_scale_reason {
     SL_SCALE_STEADY, /* What there is fits. */
@@ -80,9 +66,6 @@ void sl_autoscaler_configure(struct sl_autoscaler *a, const struct sl_scale_sett
 /* As if it had decided so: an operator's order, or replicas found at a start. */
 void sl_autoscaler_set(struct sl_autoscaler *a, uint64_t now_ns, uint32_t replicas);
 
-struct sl_scale_settings sl_scale_settings_default(void);
-/* NULL: good; else a sentence, static, on the first that is not. */
-const char *sl_scale_settings_check(const struct sl_scale_settings *settings);
 const char *sl_scale_reason_name(enum sl_scale_reason reason); /* "from_zero" */
 const char *sl_scale_reason_text(enum sl_scale_reason reason); /* A sentence for who asks why. */
 

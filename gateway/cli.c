@@ -9,6 +9,7 @@
 #include "gateway/cert_verb.h"
 #include "gateway/gateway_verb.h"
 #include "gateway/plugin_verb.h"
+#include "gateway/autoscale_verb.h"
 #include "gateway/simulate_verb.h"
 #include "gateway/unpack.h"
 #include "gateway/up.h"
@@ -145,6 +146,8 @@ static const struct {
     {"gateway", "Serve the API for a head that is elsewhere", sl_gateway_main, false},
     {"worker", "Run a node for a head that is elsewhere", sl_worker_main, false},
     {"bench", "Measure this machine and this sluice", sl_bench_main, false},
+    {"autoscale", "Try an autoscaler's settings on a load, in simulated time", sl_autoscale_main,
+     false},
     {"simulate", "Run the job path in simulated time while things fail", sl_simulate_main, false},
     {"cert", "Make or show the certificate of a node", sl_cert_main, false},
     {SL_PLUGIN_VERB, "Try an extractor plugin without a server", sl_plugin_main, false},
