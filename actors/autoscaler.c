@@ -16,13 +16,25 @@
 /* After a step that factors or rates made smaller than the need, the next one. */
 #define PACE_NS (SECOND / 10)
 
+/*
+ * How far over what the replicas are for a burst must be, in square roots of that: the number at
+ * work under a load that does not change is spread so (Poisson), and over days it is looked at very
+ * often.
+ */
+#define CHANCE 6.0
+
+/* Of which arrivals are counted, at least. */
+#define RATE_NS (SECOND / 5)
+
 struct sl_autoscaler {
     uint32_t magic;
     uint32_t replicas;
     struct sl_scale_settings settings;
     struct sl_step_mean stable, burst;
-    struct sl_step_window up, down, zero; /* Of what was desired. */
-    uint64_t panic_until_ns;              /* 0: there is none. */
+    struct sl_step_mean running;           /* Over look_back, as: */
+    struct sl_step_mean answered, arrived; /* counts, whose means say how fast they grow. */
+    struct sl_step_window up, down, zero;  /* Of what was desired. */
+    uint64_t panic_until_ns;               /* 0: there is none. */
 };
 
 static const struct {
@@ -69,6 +81,17 @@ clamp(const struct sl_scale_settings *s, uint32_t replicas)
 }
 
 static void
+init_means(struct sl_autoscaler *a, uint64_t now_ns, double demand)
+{
+    uint64_t look_back_ns = SL_MAX(a->settings.look_back_ns, RATE_NS);
+    sl_step_mean_init(&a->stable, a->settings.look_back_ns, now_ns, demand);
+    sl_step_mean_init(&a->burst, a->settings.panic_ns, now_ns, demand);
+    sl_step_mean_init(&a->running, look_back_ns, now_ns, 0);
+    sl_step_mean_init(&a->answered, look_back_ns, now_ns, a->answered.value);
+    sl_step_mean_init(&a->arrived, SL_MAX(a->settings.panic_ns, RATE_NS), now_ns, a->arrived.value);
+}
+
+static void
 init_windows(struct sl_autoscaler *a)
 {
     const struct sl_scale_settings *s = &a->settings;
@@ -93,8 +116,7 @@ sl_autoscaler_create(const struct sl_scale_settings *settings, uint64_t now_ns)
     a->magic = AUTOSCALER_MAGIC;
     a->settings = *settings;
     a->replicas = clamp(settings, settings->initial_replicas);
-    sl_step_mean_init(&a->stable, settings->look_back_ns, now_ns, 0);
-    sl_step_mean_init(&a->burst, settings->panic_ns, now_ns, 0);
+    init_means(a, now_ns, 0);
     init_windows(a);
     return a;
 }
@@ -128,12 +150,11 @@ sl_autoscaler_configure(struct sl_autoscaler *a, const struct sl_scale_settings 
 {
     check(a);
     sl_assert(sl_scale_settings_check(settings) == NULL);
-    double demand = a->stable.value;
-    if (settings->look_back_ns != a->settings.look_back_ns)
-        sl_step_mean_init(&a->stable, settings->look_back_ns, now_ns, demand);
-    if (settings->panic_ns != a->settings.panic_ns)
-        sl_step_mean_init(&a->burst, settings->panic_ns, now_ns, demand);
+    bool is_other = settings->look_back_ns != a->settings.look_back_ns ||
+                    settings->panic_ns != a->settings.panic_ns;
     a->settings = *settings;
+    if (is_other)
+        init_means(a, now_ns, a->stable.value);
     sl_autoscaler_set(a, now_ns, clamp(settings, a->replicas));
 }
 
@@ -159,12 +180,36 @@ static bool
 is_panic(struct sl_autoscaler *a, uint64_t now_ns, double burst)
 {
     const struct sl_scale_settings *s = &a->settings;
-    double has = SL_MAX(a->replicas, 1u);
-    if (s->panic_threshold > 0 && raw_need(a, burst) >= s->panic_threshold * has - SLACK)
+    double fits = SL_MAX(a->replicas, 1u) * s->target_ongoing;
+    if (s->panic_threshold > 0 && burst >= s->panic_threshold * fits - SLACK &&
+        burst >= fits + CHANCE * sqrt(fits))
         a->panic_until_ns = now_ns + s->look_back_ns + 1;
     if (a->panic_until_ns <= now_ns)
         a->panic_until_ns = 0;
     return a->panic_until_ns != 0;
+}
+
+/* How fast a count grows, per second: its mean lies behind by half its window of that. */
+static double
+growth(struct sl_step_mean *count, uint64_t now_ns)
+{
+    uint64_t unused_ns, known_ns = SL_MIN(now_ns - count->start_ns, count->window_ns);
+    double mean = sl_step_mean_get(count, now_ns, &unused_ns);
+    return known_ns == 0 ? 0 : 2 * (count->value - mean) * (double)SECOND / (double)known_ns;
+}
+
+/* By Little's law: what runs, over what is answered a second, is how long one runs. */
+static double
+offered(struct sl_autoscaler *a, const struct sl_scale_input *input)
+{
+    uint64_t unused_ns, now_ns = input->at_ns;
+    sl_step_mean_push(&a->running, now_ns, input->running);
+    sl_step_mean_push(&a->answered, now_ns, (double)input->answered);
+    sl_step_mean_push(&a->arrived, now_ns, (double)input->arrived);
+    double answers = growth(&a->answered, now_ns), arrivals = growth(&a->arrived, now_ns);
+    if (answers <= 0)
+        return -1;
+    return arrivals * sl_step_mean_get(&a->running, now_ns, &unused_ns) / answers;
 }
 
 /* What the demand alone wants now: factors and rates, then the bounds. */
@@ -224,8 +269,10 @@ sl_autoscaler_decide(struct sl_autoscaler *a, const struct sl_scale_input *input
     struct sl_scale_decision d = {.stable = sl_step_mean_get(&a->stable, now_ns, &next_ns[0]),
                                   .burst = sl_step_mean_get(&a->burst, now_ns, &next_ns[1])};
     d.is_panic = is_panic(a, now_ns, d.burst);
+    d.offered = offered(a, input);
     bool is_urgent = d.is_panic || a->replicas == 0;
-    uint32_t wanted = desire(a, is_urgent ? SL_MAX(d.stable, d.burst) : d.stable);
+    double burst = d.offered < 0 ? d.burst : SL_MIN(d.burst, d.offered);
+    uint32_t wanted = desire(a, is_urgent ? SL_MAX(d.stable, burst) : d.stable);
     if (a->replicas == 0 && demand == 0)
         wanted = 0; /* What has gone by needs nothing started. */
     if (d.is_panic)

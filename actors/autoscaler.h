@@ -10,6 +10,10 @@
  *   up:   the least desired over upscale_delay, at once with 0                              |
  *   down: the greatest desired over downscale_delay; to none: over downscale_to_zero_delay <'
  *
+ * A burst counts when it is panic_threshold times what the replicas are for, and more than chance
+ * makes of a load that they are enough for; then there are to be as many as it needs, but of what
+ * waits because they came late no more than what arrives will keep busy.
+ *
  * With no replicas and some demand there is no delay at all. Where there is no demand, nothing is
  * started. Same inputs, same decisions, to the bit: what was decided can be replayed.
  *
@@ -37,8 +41,9 @@ enum sl_scale_reason {
 
 struct sl_scale_input {
     uint64_t at_ns;
-    uint32_t waiting, running; /* Of tasks and calls, everywhere. */
-    uint32_t room;             /* Replicas that could run, those that do included. */
+    uint32_t waiting, running;  /* Of tasks and calls, everywhere. */
+    uint64_t arrived, answered; /* Of them, ever. */
+    uint32_t room;              /* Replicas that could run, those that do included. */
 };
 
 struct sl_scale_decision {
@@ -47,6 +52,7 @@ struct sl_scale_decision {
     enum sl_scale_reason reason;
     bool is_panic;
     double stable, burst; /* Demand. */
+    double offered;       /* What arrives, times how long it runs; below 0: not known yet. */
     uint64_t next_ns;     /* Ask again by then, if nothing changes before; UINT64_MAX: no need. */
 };
 

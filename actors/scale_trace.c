@@ -192,6 +192,8 @@ decide(struct run *r)
     struct sl_scale_input input = {.at_ns = r->now_ns,
                                    .waiting = r->came - r->begun,
                                    .running = r->begun - r->ended,
+                                   .arrived = r->came,
+                                   .answered = r->ended,
                                    .room = UINT32_MAX};
     struct sl_scale_decision d = sl_autoscaler_decide(r->autoscaler, &input);
     r->outcome->decisions++;

@@ -158,11 +158,13 @@ static void
 write_decided(void *arg, const struct sl_scale_input *input, const struct sl_scale_decision *d)
 {
     (void)fprintf(arg,
-                  "{\"at_ns\":%" PRIu64 ",\"waiting\":%u,\"running\":%u,\"room\":%u,"
+                  "{\"at_ns\":%" PRIu64 ",\"waiting\":%u,\"running\":%u,\"arrived\":%" PRIu64
+                  ",\"answered\":%" PRIu64 ",\"room\":%u,"
                   "\"replicas\":%u,\"desired\":%u,\"reason\":\"%s\",\"stable\":%.17g,"
                   "\"burst\":%.17g,\"next_ns\":%" PRIu64 "}\n",
-                  input->at_ns, input->waiting, input->running, input->room, d->replicas,
-                  d->desired, sl_scale_reason_name(d->reason), d->stable, d->burst, d->next_ns);
+                  input->at_ns, input->waiting, input->running, input->arrived, input->answered,
+                  input->room, d->replicas, d->desired, sl_scale_reason_name(d->reason), d->stable,
+                  d->burst, d->next_ns);
 }
 
 static void
@@ -284,6 +286,8 @@ is_same(struct sl_autoscaler *autoscaler, struct sl_json line)
     struct sl_scale_input input = {.at_ns = number(line, "at_ns"),
                                    .waiting = (uint32_t)number(line, "waiting"),
                                    .running = (uint32_t)number(line, "running"),
+                                   .arrived = number(line, "arrived"),
+                                   .answered = number(line, "answered"),
                                    .room = (uint32_t)number(line, "room")};
     struct sl_scale_decision d = sl_autoscaler_decide(autoscaler, &input);
     return d.replicas == number(line, "replicas") && d.desired == number(line, "desired") &&
