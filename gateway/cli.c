@@ -133,6 +133,12 @@ static const struct verb verbs[] = {
      sl_cli_queue, queue_options},
     {"explain", "placement JOB", "Why a job's tasks run where they do; operator's key",
      sl_cli_explain, no_options},
+    {"config", "reference [worker | gateway]",
+     "What there is to configure\n"
+     "reference prints docs/configuration.md's table of the keys of `sluice up`, or of the "
+     "options\n"
+     "of another program",
+     sl_cli_config, no_options},
 };
 
 /* Verbs that read their own arguments: argv[0] is the verb. */

@@ -103,3 +103,9 @@ sl_gateway_options_deinit(struct sl_gateway_options *o)
     sl_free(o->name);
     sl_config_destroy(&o->config);
 }
+
+void
+sl_gateway_reference(struct sl_buf *out)
+{
+    sl_config_reference(keys, SL_GATEWAY_KEY_COUNT, "--", out);
+}

@@ -32,5 +32,7 @@ struct sl_gateway_options {
 /* 0: read. Otherwise what to exit with plus 1; why was said. deinit in any case. */
 int sl_gateway_options_read(int argc, char **argv, struct sl_gateway_options *ret_options);
 void sl_gateway_options_deinit(struct sl_gateway_options *options);
+/* Append its options, as sl_config_reference has them. */
+void sl_gateway_reference(struct sl_buf *out);
 
 #endif

@@ -20,6 +20,12 @@ static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
 #include "gateway/up.def"
 };
 
+const struct sl_config_key *
+sl_up_keys(void)
+{
+    return keys;
+}
+
 static const char head_help[] =
     "usage: sluice head --data DIR [--dashboard ADDR:PORT] [--config FILE]\n"
     "\n"

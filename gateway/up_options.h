@@ -21,6 +21,9 @@ struct sl_up_options {
     struct sl_config *config;
 };
 
+/* The table: SL_UP_KEY_COUNT rows, constant. */
+const struct sl_config_key *sl_up_keys(void);
+
 /*
  * Read them. 0: go on; else the process's exit code plus one, and everything has been said: help
  * and --print-config on standard output, complaints on standard error.

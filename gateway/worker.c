@@ -308,6 +308,12 @@ run(struct worker *w)
     return code == SL_EXIT_OK ? serve(w) : code;
 }
 
+void
+sl_worker_reference(struct sl_buf *out)
+{
+    sl_config_reference(keys, KEY_COUNT, "--", out);
+}
+
 int
 sl_worker_main(int argc, char **argv)
 {

@@ -8,7 +8,11 @@
 #ifndef SL_GATEWAY_WORKER_H
 #define SL_GATEWAY_WORKER_H
 
+#include "runtime/buf.h"
+
 /* The verb; argv[0] is its name. Exit codes: 0 stopped as asked, 1 failed or refused, 2 usage. */
 int sl_worker_main(int argc, char **argv);
+/* Append its options, as sl_config_reference has them. */
+void sl_worker_reference(struct sl_buf *out);
 
 #endif

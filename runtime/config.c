@@ -482,3 +482,55 @@ sl_config_print(const struct sl_config *config, struct sl_buf *out)
         sl_buf_append_str(out, "\n\n");
     }
 }
+
+/* ---- the reference ------------------------------------------------------------------------- */
+
+static void
+append_cell(const char *text, struct sl_buf *out)
+{
+    for (; *text != '\0'; text++)
+        sl_buf_printf(out, "%s%c", *text == '|' ? "\\" : "", *text);
+}
+
+static void
+append_range(const struct sl_config_key *key, struct sl_buf *out)
+{
+    bool is_text = key->type == SL_CONFIG_STRING || key->type == SL_CONFIG_MAP;
+    enum sl_config_type type = is_text ? SL_CONFIG_INT : key->type;
+    if (key->type == SL_CONFIG_BOOL || (key->min == 0 && key->max == 0))
+        return;
+    if (!is_text || key->min != 0) {
+        sl_config_number_write(type, key->min, out);
+        sl_buf_append_str(out, " to ");
+    } else {
+        sl_buf_append_str(out, "up to ");
+    }
+    sl_config_number_write(type, key->max, out);
+    if (is_text)
+        sl_buf_append_str(out, " bytes");
+    else if (key->unit[0] != '\0')
+        sl_buf_printf(out, " %s", key->unit);
+}
+
+void
+sl_config_reference(const struct sl_config_key *table, uint32_t count, const char *before,
+                    struct sl_buf *out)
+{
+    static const char *const types[] = {
+        [SL_CONFIG_BOOL] = "true or false", [SL_CONFIG_INT] = "whole number",
+        [SL_CONFIG_SIZE] = "size",          [SL_CONFIG_DURATION] = "duration",
+        [SL_CONFIG_STRING] = "text",        [SL_CONFIG_FLOAT] = "number",
+        [SL_CONFIG_MAP] = "keys or text",
+    };
+    sl_buf_append_str(out, "| key | type | default | range | what it is |\n"
+                           "| --- | --- | --- | --- | --- |\n");
+    for (uint32_t i = 0; i < count; i++) {
+        const char *is_code = table[i].fallback[0] == '\0' ? "" : "`";
+        sl_buf_printf(out, "| `%s%s` | %s | %s%s%s | ", before, table[i].path, types[table[i].type],
+                      is_code, table[i].fallback, is_code);
+        append_range(&table[i], out);
+        sl_buf_append_str(out, " | ");
+        append_cell(table[i].doc, out);
+        sl_buf_append_str(out, " |\n");
+    }
+}

@@ -70,4 +70,8 @@ double sl_config_float(const struct sl_config *config, uint32_t index);
 /* Append all keys with doc, range, default and value; what is appended can be loaded again. */
 void sl_config_print(const struct sl_config *config, struct sl_buf *out);
 
+/* Append the rows as a table in Markdown, for the reference; `before` leads each path ("--"). */
+void sl_config_reference(const struct sl_config_key *table, uint32_t count, const char *before,
+                         struct sl_buf *out);
+
 #endif

@@ -244,3 +244,23 @@ Test(config, prints_what_it_can_read_again)
     sl_config_destroy(&config);
     sl_config_destroy(&again);
 }
+
+Test(config, is_told_as_a_table_for_the_reference)
+{
+    static const struct sl_config_key rows[] = {
+        {"a.b", SL_CONFIG_SIZE, "64MiB", 4096, INT64_C(1) << 40, "", "One | two."},
+        {"c", SL_CONFIG_STRING, "", 0, 40, "", "A text."},
+        {"d", SL_CONFIG_INT, "3", 1, 9, "runs", "A number."},
+        {"e", SL_CONFIG_BOOL, "true", 0, 0, "", "A switch."},
+    };
+    struct sl_buf out = {0};
+    sl_config_reference(rows, SL_COUNT_OF(rows), "--", &out);
+    cr_expect_str_eq(sl_buf_text(&out),
+                     "| key | type | default | range | what it is |\n"
+                     "| --- | --- | --- | --- | --- |\n"
+                     "| `--a.b` | size | `64MiB` | 4KiB to 1TiB | One \\| two. |\n"
+                     "| `--c` | text |  | up to 40 bytes | A text. |\n"
+                     "| `--d` | whole number | `3` | 1 to 9 runs | A number. |\n"
+                     "| `--e` | true or false | `true` |  | A switch. |\n");
+    sl_buf_deinit(&out);
+}
