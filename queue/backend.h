@@ -64,7 +64,7 @@ enum sl_end_kind {
     SL_END_FAILED,  /* The code failed: tried again by its policy, or dead. bytes: why. */
     SL_END_CRASHED, /* The process died of it. bytes: its last lines. */
     SL_END_SNOOZED, /* It is put off by after_ms (>= 1), uncounted as an attempt. */
-    SL_END_RELEASED /* It did not begin: to the front, uncounted. */
+    SL_END_RELEASED /* It did not begin: before those that never left, uncounted. */
 };
 
 struct sl_end_item {

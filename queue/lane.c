@@ -64,8 +64,10 @@ make(struct sl_queue *q, struct sl_lane_key key, struct sl_slice name)
     lane->hash = key.hash;
     lane->name = name.size == 0 ? NULL : sl_strndup(name.data, name.size);
     lane->number = free_number(q);
-    for (int i = 0; i < SL_PRIORITIES; i++)
+    for (int i = 0; i < SL_PRIORITIES; i++) {
         sl_list_init(&lane->ready[i]);
+        lane->returned[i] = SL_NONE;
+    }
     sl_list_init(&lane->failed);
     q->lanes[lane->number] = lane;
     return lane;
@@ -240,14 +242,16 @@ hands_out(const struct sl_lane *lane)
 }
 
 void
-sl_lane_ready_add(struct sl_queue *q, struct sl_lane *lane, uint32_t slot, bool is_front)
+sl_lane_ready_add(struct sl_queue *q, struct sl_lane *lane, uint32_t slot, bool has_returned)
 {
     uint32_t priority = sl_task_at(q, slot)->priority;
     struct sl_list *list = &lane->ready[priority];
-    if (is_front)
-        sl_list_push_front(list, sl_task_items(q), slot);
-    else
+    if (has_returned) {
+        sl_list_insert(list, sl_task_items(q), lane->returned[priority], slot);
+        lane->returned[priority] = slot;
+    } else {
         sl_list_push_back(list, sl_task_items(q), slot);
+    }
     lane->priorities |= UINT32_C(1) << priority;
     q->ready[lane->class]++;
 }
@@ -257,6 +261,8 @@ sl_lane_ready_remove(struct sl_queue *q, struct sl_lane *lane, uint32_t slot)
 {
     uint32_t priority = sl_task_at(q, slot)->priority;
     struct sl_list *list = &lane->ready[priority];
+    if (lane->returned[priority] == slot)
+        lane->returned[priority] = sl_link(sl_task_items(q), slot)->prev;
     sl_list_remove(list, sl_task_items(q), slot);
     if (sl_list_is_empty(list))
         lane->priorities &= ~(UINT32_C(1) << priority);

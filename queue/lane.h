@@ -23,8 +23,9 @@ struct sl_lane {
     struct sl_lane_settings settings;
     uint32_t priorities; /* Bit p: ready[p] is not empty. */
     struct sl_list ready[SL_PRIORITIES];
-    struct sl_bucket bucket; /* Of its rate, if that is limited. */
-    uint32_t throttled;      /* Place in q->throttled, until the bucket has a token. */
+    uint32_t returned[SL_PRIORITIES]; /* The last in ready[p] of those that came back; SL_NONE. */
+    struct sl_bucket bucket;          /* Of its rate, if that is limited. */
+    uint32_t throttled;               /* Place in q->throttled, until the bucket has a token. */
     bool is_throttled;
     struct sl_list failed; /* Dead and the like, that are kept; in the order of their ends. */
     uint32_t dying;        /* Place in q->dying, while it forgets some of those in time. */
@@ -55,8 +56,9 @@ void sl_lane_settings_set(struct sl_queue *q, struct sl_lane *lane,
  * since those that ended its tasks do. */
 void sl_lane_stop(struct sl_queue *q, struct sl_lane *lane);
 
-/* A task whose state is, or is about to be, QUEUED. */
-void sl_lane_ready_add(struct sl_queue *q, struct sl_lane *lane, uint32_t slot, bool is_front);
+/* A task whose state is, or is about to be, QUEUED. One that came back goes before all that never
+ * left, and behind those that came back before it: each has its turn, however many come back. */
+void sl_lane_ready_add(struct sl_queue *q, struct sl_lane *lane, uint32_t slot, bool has_returned);
 void sl_lane_ready_remove(struct sl_queue *q, struct sl_lane *lane, uint32_t slot);
 /* After its counts have changed: take part in turns, or not; gone once nothing is left of it. */
 void sl_lane_settle(struct sl_queue *q, struct sl_lane *lane);

@@ -288,7 +288,7 @@ give_back(struct sl_queue *q, uint32_t slot, enum sl_change change)
 {
     if (change == SL_CHANGE_RELEASE) /* Of a lapsed one nobody knows whether it was worked on. */
         sl_task_at(q, slot)->held->is_served = true;
-    struct sl_become to = {.change = change, .state = SL_STATE_QUEUED, .is_front = true};
+    struct sl_become to = {.change = change, .state = SL_STATE_QUEUED, .has_returned = true};
     sl_task_become(q, slot, &to);
 }
 
@@ -308,15 +308,15 @@ sl_queue_release_holder(struct sl_queue *q, uint64_t holder)
     sl_queue_assert(q);
     struct sl_holder *found = sl_holder_lookup(q, holder);
     uint64_t count = found == NULL ? 0 : found->held[false].count + found->held[true].count;
-    /* Newest first, each to the front: they end up in the order in which they were leased. */
+    /* As they were leased; those that had begun were so before the others. */
     for (uint64_t i = 0; i < count; i++) {
-        const struct sl_held *next = found->held[false].newest;
-        give_back(q, (next != NULL ? next : found->held[true].newest)->slot, SL_CHANGE_RELEASE);
+        const struct sl_held *next = found->held[true].oldest;
+        give_back(q, (next != NULL ? next : found->held[false].oldest)->slot, SL_CHANGE_RELEASE);
     }
     return count;
 }
 
-/* Newest first, as above: of those that a heap has, which moves as they go. */
+/* Of those that a heap has, which moves as they go. */
 void
 sl_held_void(struct sl_queue *q, uint32_t lane)
 {
@@ -327,8 +327,8 @@ sl_held_void(struct sl_queue *q, uint32_t lane)
         if (sl_task_at(q, slot)->lane == lane)
             slots[count++] = slot;
     }
-    while (count > 0)
-        give_back(q, slots[--count], SL_CHANGE_RELEASE);
+    for (uint32_t i = 0; i < count; i++)
+        give_back(q, slots[i], SL_CHANGE_RELEASE);
     sl_free(slots);
 }
 

@@ -68,15 +68,26 @@ sl_list_push_back(struct sl_list *list, struct sl_items items, uint32_t item)
     list->last = item;
 }
 
+/* Behind `before`, which is in this list; SL_NONE: as the first. */
+static inline void
+sl_list_insert(struct sl_list *list, struct sl_items items, uint32_t before, uint32_t item)
+{
+    uint32_t next = before == SL_NONE ? list->first : sl_link(items, before)->next;
+    *sl_link(items, item) = (struct sl_link){.next = next, .prev = before};
+    if (before == SL_NONE)
+        list->first = item;
+    else
+        sl_link(items, before)->next = item;
+    if (next == SL_NONE)
+        list->last = item;
+    else
+        sl_link(items, next)->prev = item;
+}
+
 static inline void
 sl_list_push_front(struct sl_list *list, struct sl_items items, uint32_t item)
 {
-    *sl_link(items, item) = (struct sl_link){.next = list->first, .prev = SL_NONE};
-    if (list->first == SL_NONE)
-        list->last = item;
-    else
-        sl_link(items, list->first)->prev = item;
-    list->first = item;
+    sl_list_insert(list, items, SL_NONE, item);
 }
 
 /* The item must be in this list. */

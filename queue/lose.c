@@ -76,7 +76,7 @@ sl_queue_lost(const struct sl_queue *q, uint32_t max, struct sl_lease *ret_lease
     *ret_loss = q->lost->lost->loss;
     for (; held != NULL && count < max; held = held->newer)
         ret_leases[count++] = sl_held_lease(q, held);
-    for (held = q->lost->held[false].newest; held != NULL && count < max; held = held->older)
+    for (held = q->lost->held[false].oldest; held != NULL && count < max; held = held->newer)
         ret_leases[count++] = sl_held_lease(q, held);
     return count;
 }

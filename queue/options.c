@@ -201,14 +201,13 @@ void
 sl_options_wake(struct sl_queue *q)
 {
     static const struct sl_become to = {
-        .change = SL_CHANGE_UNBLOCK, .state = SL_STATE_QUEUED, .is_front = true};
+        .change = SL_CHANGE_UNBLOCK, .state = SL_STATE_QUEUED, .has_returned = true};
     uint32_t slots[64], count;
     do {
         count = 0;
         while (count < SL_COUNT_OF(slots) && (slots[count] = sl_keys_woken(q->keys)) != SL_NONE)
             count++;
-        /* The last first, each to the front: they end up in the order in which they waited. */
-        for (uint32_t i = count; i-- > 0;)
+        for (uint32_t i = 0; i < count; i++)
             sl_task_become(q, slots[i], &to);
         for (uint32_t i = 0; i < count; i++)
             note_woken(q, slots[i]);

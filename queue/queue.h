@@ -131,12 +131,13 @@ SL_MUST_CHECK enum sl_err sl_queue_move(struct sl_queue *q, uint64_t task_id, ui
 void sl_queue_extend(struct sl_queue *q, uint64_t holder, uint64_t deadline_ns);
 SL_MUST_CHECK enum sl_err sl_queue_extend_one(struct sl_queue *q, uint64_t task_id, uint64_t epoch,
                                               uint64_t deadline_ns);
-/* Give a task back uncounted, to the front of its priority (drain, no room). SL_ESTALE. */
+/* Give a task back uncounted (drain, no room): before those of its priority that never left, behind
+ * those that came back earlier. SL_ESTALE. */
 SL_MUST_CHECK enum sl_err sl_queue_release(struct sl_queue *q, uint64_t task_id, uint64_t epoch);
-/* Void every lease of a holder; returns how many tasks are ready again. */
+/* Void every lease of a holder; returns how many tasks are ready again, in their order. */
 uint64_t sl_queue_release_holder(struct sl_queue *q, uint64_t holder);
-/* Void one lapsed lease (now_ns >= its deadline): true, and *ret_task_id is ready again, at the
- * front; false when none has lapsed. Of the groups' classes alone. */
+/* Void one lapsed lease (now_ns >= its deadline): true, and *ret_task_id is ready again, as
+ * after a release; false when none has lapsed. Of the groups' classes alone. */
 bool sl_queue_expire(struct sl_queue *q, uint64_t now_ns, uint64_t *ret_task_id);
 /* Monotonic time before which no lease of an own queue lapses; UINT64_MAX: there is none. */
 uint64_t sl_queue_deadline_ns(const struct sl_queue *q);

@@ -246,7 +246,7 @@ enter(struct sl_queue *q, uint32_t slot, const struct sl_become *to)
         sl_wheel_insert(&q->scheduled, sl_task_items(q), slot);
         break;
     case SL_STATE_QUEUED:
-        sl_lane_ready_add(q, lane, slot, to->is_front);
+        sl_lane_ready_add(q, lane, slot, to->has_returned);
         break;
     case SL_STATE_RUNNING:
         task->held = to->held;

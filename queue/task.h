@@ -35,7 +35,7 @@ uint32_t sl_task_slot(const struct sl_queue *q, uint64_t id);
 struct sl_become {
     enum sl_change change;
     enum sl_state state;
-    bool is_front;                 /* QUEUED: before all of its priority. */
+    bool has_returned;             /* QUEUED: before those of its priority that never left. */
     bool is_out;                   /* It was taken out of its list or wheel before. */
     struct sl_held *held;          /* RUNNING: the lease, taken over. */
     const struct sl_task_set *set; /* What changes of the task with it; NULL: nothing. */

@@ -77,8 +77,9 @@ Test(list, does_what_an_array_does_through_random_calls_while_its_items_move)
             sl_list_remove(&list, items, item);
             remove_at(&m, at);
         } else if (sl_random_below(&random, 2) == 0) {
-            sl_list_push_front(&list, items, item);
-            insert_at(&m, 0, item);
+            uint32_t to = (uint32_t)sl_random_below(&random, m.count + 1);
+            sl_list_insert(&list, items, to == 0 ? SL_NONE : m.order[to - 1], item);
+            insert_at(&m, to, item);
         } else {
             sl_list_push_back(&list, items, item);
             insert_at(&m, m.count, item);

@@ -54,7 +54,7 @@ struct model {
     struct model_task tasks[MODEL_TASKS_MAX];
     int jobs_count, tasks_count;
     uint64_t order;
-    int64_t front, back;
+    int64_t returned, back;
 };
 
 static struct model_job *
@@ -97,10 +97,10 @@ model_lane_count(const struct model *m, uint64_t scope, enum sl_class class, enu
 }
 
 static void
-model_ready(struct model *m, struct model_task *t, bool is_front)
+model_ready(struct model *m, struct model_task *t, bool has_returned)
 {
     t->state = MODEL_READY;
-    t->rank = is_front ? --m->front : ++m->back;
+    t->rank = has_returned ? INT64_MIN / 2 + ++m->returned : ++m->back;
 }
 
 static void
@@ -404,16 +404,16 @@ op_release(struct run *r)
 }
 
 static struct model_task *
-newest_of(struct run *r, uint64_t holder)
+oldest_of(struct run *r, uint64_t holder)
 {
-    struct model_task *newest = NULL;
+    struct model_task *oldest = NULL;
     for (int i = 0; i < r->m.tasks_count; i++) {
         struct model_task *t = &r->m.tasks[i];
         if (t->state == MODEL_LEASED && t->holder == holder &&
-            (newest == NULL || t->epoch > newest->epoch))
-            newest = t;
+            (oldest == NULL || t->epoch < oldest->epoch))
+            oldest = t;
     }
-    return newest;
+    return oldest;
 }
 
 static void
@@ -421,7 +421,7 @@ op_release_holder(struct run *r)
 {
     uint64_t holder = 1 + below(r, HOLDERS);
     uint64_t count = 0;
-    for (struct model_task *t; (t = newest_of(r, holder)) != NULL; count++)
+    for (struct model_task *t; (t = oldest_of(r, holder)) != NULL; count++)
         model_ready(&r->m, t, true);
     EXPECT(sl_queue_release_holder(r->q, holder) == count);
     EXPECT(sl_queue_release_holder(r->q, holder) == 0);

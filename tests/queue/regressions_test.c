@@ -281,6 +281,26 @@ Test(regressions, all_that_a_killed_worker_had_taken_is_ready_again_at_once_and_
     }
 }
 
+/* Among tasks that came back the last one used to go first, the others perhaps never. */
+Test(regressions, what_came_back_goes_in_turn_before_what_never_left)
+{
+    uint64_t ids[6];
+    struct sl_lease leases[4];
+    for (int i = 0; i < 6; i++)
+        ids[i] = put("x");
+    for (int i = 0; i < 4; i++)
+        leases[i] = lease_by(1);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(sl_queue_release(stand.q, leases[i].task_id, leases[i].epoch), SL_OK);
+    for (int i = 0; i < 12; i++) { /* No one takes any: each gets its turn, again and again. */
+        struct sl_lease lease = lease_by(1);
+        cr_assert_eq(lease.task_id, ids[i % 4]);
+        cr_assert_eq(sl_queue_release(stand.q, lease.task_id, lease.epoch), SL_OK);
+    }
+    for (int i = 0; i < 6; i++)
+        cr_assert_eq(lease_by(2).task_id, ids[i]);
+}
+
 /* celery#1628, #3541, PR#3053 */
 Test(regressions, a_worker_that_was_killed_has_acknowledged_nothing)
 {
