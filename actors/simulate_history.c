@@ -170,15 +170,18 @@ on_lease(struct checker *c, const struct sl_history_event *e)
     c->live[c->live_count++] = t;
 }
 
-static void
+/* Since when what is leased was back itself; 0: it was not among those. */
+static uint64_t
 forget_unsent(struct checker *c, const struct sl_history_event *e)
 {
     for (uint32_t i = 0; i < c->unsent_count; i++) {
+        uint64_t at_ns = c->unsent[i].at_ns;
         if (c->unsent[i].job == e->job && c->unsent[i].task == e->task) {
             c->unsent[i] = c->unsent[--c->unsent_count];
-            return;
+            return at_ns;
         }
     }
+    return 0;
 }
 
 static void
@@ -212,16 +215,19 @@ on_unsent(struct checker *c, const struct sl_history_event *e)
     c->unsent[c->unsent_count++] = *e;
 }
 
-/* What came back goes to the front of its priority: nothing of its job that never ran is leased
-   before it, and for long nothing of its tenant but what is more urgent. */
+/* What came back goes before all of its priority that never left, in turn: nothing of its job that
+   never ran is leased before it, and for long nothing of its tenant that never ran or came back
+   later, but what is more urgent. */
 static void
 come_again(struct checker *c, const struct sl_history_event *e)
 {
-    forget_unsent(c, e);
+    uint64_t back_ns = forget_unsent(c, e);
+    bool was_leased = task_of(c, e)->was_leased;
     for (uint32_t i = 0; i < c->unsent_count; i++) {
         const struct sl_history_event *u = &c->unsent[i];
-        bool is_before = u->job == e->job && !task_of(c, e)->was_leased;
+        bool is_before = u->job == e->job && !was_leased;
         bool is_long = u->tenant == e->tenant && e->at_ns > u->at_ns + SL_HISTORY_UNSENT_NS &&
+                       (!was_leased || back_ns > u->at_ns) &&
                        job_of(c, e->job)->priority <= job_of(c, u->job)->priority;
         if (is_before || is_long)
             fail(c, "unsent: job %u task %u is leased, and job %u task %u, which no link took, not",
