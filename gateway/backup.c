@@ -22,7 +22,7 @@ struct sl_backup {
 };
 
 /* What lies beside the store and is needed. */
-static const char *const names[] = {"format", "admin.key", "blobs", "models"};
+static const char *const names[] = {"format", "admin.key", "overrides.yaml", "blobs", "models"};
 
 static enum sl_err
 last_error(void)

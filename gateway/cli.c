@@ -97,6 +97,12 @@ static const struct sl_cli_option queue_options[] = {
     {0},
 };
 
+static const struct sl_cli_option config_options[] = {
+    {"config", "FILE", "check, --data: on top of this configuration (all defaults)"},
+    {"data", "DIR", "diff, apply: with this directory, which no server has open"},
+    {0},
+};
+
 static const struct verb verbs[] = {
     {"status", "", "Say how the server is", sl_cli_status, no_options},
     {"submit", "PATH...", "Send files, folders or .jsonl lines and process them", sl_cli_submit,
@@ -133,12 +139,14 @@ static const struct verb verbs[] = {
      sl_cli_queue, queue_options},
     {"explain", "placement JOB", "Why a job's tasks run where they do; operator's key",
      sl_cli_explain, no_options},
-    {"config", "reference [worker | gateway]",
-     "What there is to configure\n"
-     "reference prints docs/configuration.md's table of the keys of `sluice up`, or of the "
-     "options\n"
-     "of another program",
-     sl_cli_config, no_options},
+    {"config",
+     "check FILE | diff FILE | apply FILE |\n"
+     "                     reference [worker | gateway | overrides]",
+     "Overrides: what of the configuration is to be otherwise\n"
+     "check tells each fault of FILE with its line, diff what it would change, apply changes it.\n"
+     "Values that sluice has no use for are accepted, and told by check.\n"
+     "reference prints the tables of docs/configuration.md",
+     sl_cli_config, config_options},
 };
 
 /* Verbs that read their own arguments: argv[0] is the verb. */

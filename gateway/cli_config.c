@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verb config: the reference of all keys. */
+/* The verb config: the reference of all keys, and files of overrides: checked, compared, applied.
+ */
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "gateway/cli.h"
 #include "gateway/gateway_options.h"
+#include "gateway/overrides_merge.h"
+#include "gateway/overrides_store.h"
+#include "gateway/owner.h"
 #include "gateway/up_options.h"
 #include "gateway/worker.h"
+#include "runtime/alloc.h"
 
 static int
 print_reference(struct sl_cli *cli)
@@ -18,6 +26,8 @@ print_reference(struct sl_cli *cli)
         sl_worker_reference(&out);
     else if (strcmp(of, "gateway") == 0)
         sl_gateway_reference(&out);
+    else if (strcmp(of, "overrides") == 0)
+        sl_overrides_reference(&out);
     else
         return SL_EXIT_USAGE;
     (void)fputs(sl_buf_text(&out), stdout);
@@ -25,11 +35,191 @@ print_reference(struct sl_cli *cli)
     return SL_EXIT_OK;
 }
 
+/* ---- without a server ---------------------------------------------------------------------- */
+
+/* A file, and what it makes of a configuration. */
+struct reading {
+    struct sl_buf text;
+    struct sl_config *base, *config;
+    struct sl_overrides *overrides;
+};
+
+static void
+reading_deinit(struct reading *r)
+{
+    sl_buf_deinit(&r->text);
+    sl_config_destroy(&r->base);
+    sl_config_destroy(&r->config);
+    sl_overrides_destroy(&r->overrides);
+}
+
+static int
+read_text(struct sl_cli *cli, const char *path, struct sl_buf *text)
+{
+    enum sl_err err = sl_overrides_read_file(path, text);
+    if (err == SL_OK)
+        return SL_EXIT_OK;
+    cli->is_told = true;
+    sl_cli_error("%s cannot be read: the cause is %s", path, sl_err_text(err));
+    return SL_EXIT_FAILED;
+}
+
+static int
+read_base(struct sl_cli *cli, struct sl_config **ret_base)
+{
+    char *error = NULL;
+    *ret_base = sl_up_options_load(sl_cli_option(cli, "config"), &error);
+    if (*ret_base != NULL)
+        return SL_EXIT_OK;
+    cli->is_told = true;
+    sl_cli_error("%s", error);
+    sl_free(error);
+    return SL_EXIT_FAILED;
+}
+
+/* Faults go to standard error, remarks to standard output, if they are wanted. */
+static int
+read_overrides(struct sl_cli *cli, const char *path, bool has_remarks, struct reading *r)
+{
+    struct sl_buf said = {0};
+    int code = read_text(cli, path, &r->text);
+    if (code == SL_EXIT_OK)
+        code = read_base(cli, &r->base);
+    if (code != SL_EXIT_OK)
+        return code;
+    r->config = sl_up_options_merge(r->base, sl_buf_slice(&r->text), &r->overrides);
+    sl_overrides_print(r->overrides, path, r->config != NULL && has_remarks, &said);
+    (void)fputs(sl_buf_text(&said), r->config == NULL ? stderr : stdout);
+    sl_buf_deinit(&said);
+    return r->config == NULL ? SL_EXIT_FAILED : SL_EXIT_OK;
+}
+
+static int
+check(struct sl_cli *cli, const char *path)
+{
+    struct reading r = {0};
+    int code = read_overrides(cli, path, true, &r);
+    if (code == SL_EXIT_OK)
+        printf("%s is good: %u values\n", path, r.overrides->count);
+    reading_deinit(&r);
+    return code;
+}
+
+/* What is in force in a data directory: the base with what was applied. NULL: said why not. */
+static struct sl_config *
+config_of(struct sl_disk *disk, const struct sl_config *base)
+{
+    struct sl_buf text = {0};
+    struct sl_overrides *o = NULL;
+    struct sl_config *config = NULL;
+    enum sl_err err = sl_overrides_load(disk, &text);
+    if (err == SL_OK)
+        config = sl_up_options_merge(base, sl_buf_slice(&text), &o);
+    else if (err == SL_ENOTFOUND)
+        config = sl_config_copy(base);
+    else
+        sl_cli_error(SL_OVERRIDES_FILE ": the cause is %s", sl_err_text(err));
+    if (err == SL_OK && config == NULL) {
+        /* What is there does not fit any more; the new one takes its place all the same. */
+        sl_cli_error("the overrides that were applied before do not fit this configuration");
+        config = sl_config_copy(base);
+    }
+    sl_overrides_destroy(&o);
+    sl_buf_deinit(&text);
+    return config;
+}
+
+static int
+open_directory(const char *data, struct sl_disk *ret_disk)
+{
+    char *format = sl_format("%s/format", data);
+    bool is_there = access(format, F_OK) == 0;
+    sl_free(format);
+    enum sl_err err = is_there ? sl_disk_open(data, ret_disk) : SL_ENOTFOUND;
+    if (err == SL_ENOTFOUND)
+        sl_cli_error("%s is no data directory", data);
+    else if (err != SL_OK)
+        sl_cli_error("%s: the cause is %s", data, sl_err_text(err));
+    return err == SL_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
+}
+
+static int
+print_changes(struct sl_disk *disk, const struct reading *r)
+{
+    struct sl_buf out = {0};
+    struct sl_config *old = config_of(disk, r->base);
+    if (old == NULL)
+        return SL_EXIT_FAILED;
+    struct sl_config_changes changes = sl_config_changes(old, r->config);
+    sl_config_changes_print(&changes, &out);
+    (void)fputs(changes.count == 0 ? "no change\n" : sl_buf_text(&out), stdout);
+    sl_config_changes_deinit(&changes);
+    sl_config_destroy(&old);
+    sl_buf_deinit(&out);
+    return SL_EXIT_OK;
+}
+
+/* The lock that a server and its children hold. -1: they do. */
+static int
+lock_directory(const char *data)
+{
+    char *path = sl_format("%s/children.lock", data);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    sl_free(path);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0) {
+        char *owner = sl_owner_read(data);
+        sl_cli_error("%s is open in another sluice (%s): apply it there, with --url", data, owner);
+        sl_free(owner);
+    }
+    return fd;
+}
+
+static int
+offline(struct sl_cli *cli, const char *path, const char *data, bool is_apply)
+{
+    struct reading r = {0};
+    struct sl_disk disk;
+    int lock = -1, code = read_overrides(cli, path, false, &r);
+    if (code != SL_EXIT_OK || (code = open_directory(data, &disk)) != SL_EXIT_OK) {
+        reading_deinit(&r);
+        return code;
+    }
+    if (is_apply && (lock = lock_directory(data)) < 0)
+        code = SL_EXIT_FAILED;
+    if (code == SL_EXIT_OK)
+        code = print_changes(&disk, &r);
+    if (code == SL_EXIT_OK && is_apply) {
+        enum sl_err err = sl_overrides_save(&disk, sl_buf_slice(&r.text));
+        if (err != SL_OK)
+            sl_cli_error("%s: not applied: the cause is %s", data, sl_err_text(err));
+        else
+            printf("applied: the next start on %s takes it\n", data);
+        code = err == SL_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
+    }
+    if (lock >= 0)
+        close(lock);
+    sl_disk_close(&disk);
+    reading_deinit(&r);
+    return code;
+}
+
 int
 sl_cli_config(struct sl_cli *cli)
 {
     const char *what = cli->arguments_count == 0 ? "" : cli->arguments[0];
+    const char *data = sl_cli_option(cli, "data");
+    bool is_apply = strcmp(what, "apply") == 0;
     if (strcmp(what, "reference") == 0 && cli->arguments_count <= 2)
         return print_reference(cli);
+    if (cli->arguments_count != 2)
+        return SL_EXIT_USAGE;
+    if (strcmp(what, "check") == 0)
+        return check(cli, cli->arguments[1]);
+    if ((is_apply || strcmp(what, "diff") == 0) && data != NULL)
+        return offline(cli, cli->arguments[1], data, is_apply);
     return SL_EXIT_USAGE;
 }

@@ -5,7 +5,7 @@
  * the JSON that clients see of it.
  *
  * Those that nothing backs here are listed with available:false and a reason, and refused on use.
- * Threading: constants once sl_extractor_infos_install has returned.
+ * Threading: constants once sl_extractor_infos_install has returned, but for what is disabled.
  */
 #ifndef SL_GATEWAY_EXTRACTOR_INFO_H
 #define SL_GATEWAY_EXTRACTOR_INFO_H
@@ -58,6 +58,12 @@ const struct sl_extractor_info *sl_extractor_infos_builtin(uint32_t *ret_count);
  * name makes it available.
  */
 void sl_extractor_infos_install(const char *directories, const char *program);
+
+/*
+ * List those as unavailable that the configuration's `extractors` ({NAME: {disabled: "true"}})
+ * disables, and the others as they were. On the thread that reads the catalogue.
+ */
+void sl_extractor_infos_disable(struct sl_json extractors);
 
 /* NULL: there is none. `version` empty: the first that has the name. */
 const struct sl_extractor_info *sl_extractor_info_lookup(struct sl_slice name,

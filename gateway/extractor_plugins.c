@@ -14,6 +14,8 @@
 
 static struct sl_extractor_info all[SL_EXTRACTORS_MAX];
 static uint32_t all_count;
+static const char *reasons[SL_EXTRACTORS_MAX]; /* Why not, were it not disabled. */
+static bool is_disabled[SL_EXTRACTORS_MAX];
 static struct sl_arena *texts; /* What plugins say of themselves; as long as the process. */
 
 const struct sl_extractor_info *
@@ -140,5 +142,18 @@ sl_extractor_infos_install(const char *directories, const char *program)
             add_directory(program, path);
         sl_free(path);
         directories += size + (directories[size] == ':');
+    }
+}
+
+void
+sl_extractor_infos_disable(struct sl_json extractors)
+{
+    for (uint32_t i = 0; i < all_count; i++) {
+        struct sl_json own = sl_json_member(extractors, all[i].name);
+        if (!is_disabled[i])
+            reasons[i] = all[i].unavailable_reason;
+        is_disabled[i] = sl_json_is(sl_json_member(own, "disabled"), "true");
+        all[i].unavailable_reason =
+            is_disabled[i] ? "it is disabled by the operator's configuration" : reasons[i];
     }
 }

@@ -42,6 +42,7 @@
 #include "gateway/own_trail.h"
 #include "gateway/owner.h"
 #include "gateway/plugin_path.h"
+#include "gateway/settings.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
 #include "gateway/up_cluster.h"
@@ -247,6 +248,12 @@ open_gateway(struct up *u)
     err = sl_origin_open(u->options.data, &u->origin);
     if (err != SL_OK)
         return fail(u, "images", err);
+    char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
+    sl_extractor_infos_install(plugins, "/proc/self/exe");
+    sl_free(plugins);
+    err = sl_settings_settle(&u->options);
+    if (err != SL_OK)
+        return fail(u, "the overrides", err);
     u->gateway = (struct sl_gateway){.store = u->store,
                                      .queue = u->queue,
                                      .indexes = sl_index_cache_create(),
@@ -258,9 +265,6 @@ open_gateway(struct up *u)
                                      .sources = source_rules(u),
                                      .plans = sl_config_string(u->options.config, SL_UP_plans),
                                      .unpack_program = "/proc/self/exe"};
-    char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
-    sl_extractor_infos_install(plugins, u->gateway.unpack_program);
-    sl_free(plugins);
     err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
     if (err == SL_OK)
         err = sl_store_sync(u->store);
@@ -716,6 +720,7 @@ sl_up_main(int argc, char **argv)
     int said = sl_up_options_read(argc, argv, &u.options);
     if (said != 0)
         return said - 1;
+    sl_settings_environment(u.options.config);
     prepare_process();
     bool is_ok = check_format(&u) && open_store(&u) && wait_for_orphans(&u) && boot(&u) &&
                  make_run_directory(&u) && open_gateway(&u) && start_actors(&u) &&

@@ -10,9 +10,13 @@
 
 #include "actors/labels.h"
 #include "actors/node_groups.h"
-#include "gateway/verb_options.h"
+#include "gateway/overrides_merge.h"
+#include "gateway/overrides_store.h"
 #include "gateway/plan.h"
+#include "gateway/verb_options.h"
 #include "runtime/alloc.h"
+#include "runtime/json.h"
+#include "runtime/yaml.h"
 
 static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
 #define KEY(name, path, type, fallback, min, max, unit, doc)                                       \
@@ -27,7 +31,7 @@ sl_up_keys(void)
 }
 
 static const char head_help[] =
-    "usage: sluice head --data DIR [--dashboard ADDR:PORT] [--config FILE]\n"
+    "usage: sluice head --data DIR [--dashboard ADDR:PORT] [--config FILE] [--overrides FILE]\n"
     "\n"
     "Runs everything on this machine but the API, which `sluice gateway` serves: several gateways\n"
     "may join this head, and workers as well, at the endpoint that DIR/address names. Prints\n"
@@ -37,6 +41,7 @@ static const char head_help[] =
     "  --data DIR           where everything is kept; made when absent (0700)\n"
     "  --dashboard ADDR:PORT  the status page; default 127.0.0.1:8265\n"
     "  --config FILE        YAML; --print-config shows every key\n"
+    "  --overrides FILE     on top of it, and kept in DIR: see `sluice config`\n"
     "  --print-config       print the configuration in force, with all keys, and exit\n"
     "  --help               this text\n"
     "\n"
@@ -44,6 +49,7 @@ static const char head_help[] =
 
 static const char help[] =
     "usage: sluice up --data DIR [--http ADDR:PORT] [--dashboard ADDR:PORT] [--config FILE]\n"
+    "                 [--overrides FILE]\n"
     "\n"
     "Runs everything on this machine: the API, the queue, the workers, the status page.\n"
     "Prints `ready` on standard output when it serves. SIGTERM or ctrl-c finishes what is\n"
@@ -55,6 +61,7 @@ static const char help[] =
     "  --cluster ENDPOINT   tcp://HOST:PORT where workers of other machines join; see `sluice "
     "cert`\n"
     "  --config FILE        YAML; --print-config shows every key\n"
+    "  --overrides FILE     on top of it, and kept in DIR: see `sluice config`\n"
     "  --print-config       print the configuration in force, with all keys, and exit\n"
     "  --help               this text\n"
     "\n"
@@ -77,18 +84,22 @@ make_directory(const char *path)
 }
 
 struct line {
-    const char *verb, *data, *http, *dashboard, *cluster, *config;
+    const char *verb, *data, *http, *dashboard, *cluster, *config, *overrides;
     bool is_print, is_head;
 };
 
 static int
 read_line(int argc, char **argv, struct line *ret_line)
 {
-    static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'},      {"http", required_argument, NULL, 'h'},
-        {"dashboard", required_argument, NULL, 'b'}, {"cluster", required_argument, NULL, 'l'},
-        {"config", required_argument, NULL, 'c'},    {"print-config", no_argument, NULL, 'p'},
-        {"help", no_argument, NULL, '?' + 256},      {0}};
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"http", required_argument, NULL, 'h'},
+                                            {"dashboard", required_argument, NULL, 'b'},
+                                            {"cluster", required_argument, NULL, 'l'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"print-config", no_argument, NULL, 'p'},
+                                            {"overrides", required_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, '?' + 256},
+                                            {0}};
     optind = 0;
     opterr = 1;
     for (int got; (got = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -108,6 +119,9 @@ read_line(int argc, char **argv, struct line *ret_line)
         case 'c':
             ret_line->config = optarg;
             break;
+        case 'o':
+            ret_line->overrides = optarg;
+            break;
         case 'p':
             ret_line->is_print = true;
             break;
@@ -125,6 +139,28 @@ read_line(int argc, char **argv, struct line *ret_line)
                : 0;
 }
 
+static enum sl_err
+check_env(const char *text, char **ret_error)
+{
+    struct sl_json_doc *doc = NULL;
+    const char *fault = NULL;
+    if (text[0] == '\0')
+        return SL_OK;
+    if (sl_json_parse(sl_slice_str(text), &doc, NULL) != SL_OK)
+        fault = "takes keys, the names of variables";
+    for (struct sl_json_iter i = sl_json_iter(sl_json_root(doc));
+         fault == NULL && sl_json_next(&i);) {
+        char *name = sl_json_strdup(i.name), *value = sl_json_strdup(i.value);
+        fault = value == NULL ? "a variable is a text" : sl_variable_fault(name, value);
+        sl_free(name);
+        sl_free(value);
+    }
+    sl_json_destroy(&doc);
+    if (fault != NULL)
+        *ret_error = sl_format("env: %s", fault);
+    return fault == NULL ? SL_OK : SL_EINVAL;
+}
+
 /* What the table cannot say of its mappings. */
 static enum sl_err
 check_maps(const struct sl_config *config, char **ret_error)
@@ -137,6 +173,9 @@ check_maps(const struct sl_config *config, char **ret_error)
         return err;
     sl_json_destroy(&asked);
     err = sl_plans_check(sl_config_string(config, SL_UP_plans), ret_error);
+    if (err != SL_OK)
+        return err;
+    err = check_env(sl_config_string(config, SL_UP_env), ret_error);
     if (err != SL_OK)
         return err;
     return sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, ret_error);
@@ -162,6 +201,118 @@ load(const struct line *line, struct sl_config **ret_config)
     return said;
 }
 
+struct sl_config *
+sl_up_options_load(const char *path, char **ret_error)
+{
+    struct sl_config *config = NULL;
+    enum sl_err err = sl_config_load(keys, SL_UP_KEY_COUNT, path, &config, ret_error);
+    if (err == SL_OK)
+        err = check_maps(config, ret_error);
+    if (err == SL_OK)
+        return config;
+    if (*ret_error == NULL)
+        *ret_error = sl_strdup(sl_err_text(err));
+    sl_config_destroy(&config);
+    return NULL;
+}
+
+struct sl_config *
+sl_up_options_merge(const struct sl_config *base, struct sl_slice text,
+                    struct sl_overrides **ret_overrides)
+{
+    struct sl_config *config = sl_config_copy(base);
+    struct sl_overrides *o = sl_overrides_read(text);
+    char *error = NULL;
+    sl_overrides_merge(o, config);
+    if (o->errors == 0 && check_maps(config, &error) != SL_OK)
+        sl_overrides_note(o, 1, true, "with the configuration it does not fit: %s", error);
+    sl_free(error);
+    if (o->errors > 0)
+        sl_config_destroy(&config);
+    *ret_overrides = o;
+    return config;
+}
+
+/* ---- overrides ----------------------------------------------------------------------------- */
+
+enum sl_err
+sl_overrides_read_file(const char *path, struct sl_buf *text)
+{
+    FILE *file = fopen(path, "re");
+    enum sl_err err = file == NULL ? sl_err_from_errno(errno) : SL_OK;
+    size_t got = 1;
+    while (err == SL_OK && got > 0) {
+        sl_buf_reserve(text, 65536);
+        got = fread(text->data + text->size, 1, 65536, file);
+        text->size += got;
+        if (ferror(file))
+            err = SL_EIO;
+        else if (text->size > SL_YAML_SIZE_MAX)
+            err = SL_ETOOBIG;
+    }
+    if (file != NULL)
+        (void)fclose(file);
+    return err;
+}
+
+/* Those given, else those that were applied before. SL_ENOTFOUND: neither. */
+static enum sl_err
+find_overrides(const struct line *line, const char *data, struct sl_buf *text)
+{
+    struct sl_disk disk;
+    if (line->overrides != NULL) {
+        enum sl_err err = sl_overrides_read_file(line->overrides, text);
+        return err == SL_ENOTFOUND ? SL_EDENIED : err; /* That one must be there. */
+    }
+    if (data == NULL)
+        return SL_ENOTFOUND;
+    enum sl_err err = sl_disk_open(data, &disk);
+    if (err != SL_OK)
+        return err;
+    err = sl_overrides_load(&disk, text);
+    sl_disk_close(&disk);
+    return err;
+}
+
+static int
+complain_overrides(const char *verb, const char *name, const struct sl_overrides *o)
+{
+    struct sl_buf said = {0};
+    sl_overrides_print(o, name, false, &said);
+    (void)fputs(sl_buf_text(&said), stderr);
+    sl_buf_deinit(&said);
+    return sl_verb_complain(verb, "%s is not good, and nothing of it was taken", name);
+}
+
+static int
+merge(const struct line *line, struct sl_up_options *options)
+{
+    struct sl_buf text = {0};
+    struct sl_overrides *o = NULL;
+    char *name =
+        line->overrides != NULL
+            ? sl_strdup(line->overrides)
+            : sl_format("%s/%s", options->data == NULL ? "." : options->data, SL_OVERRIDES_FILE);
+    enum sl_err err = find_overrides(line, options->data, &text);
+    int stop = 0;
+    if (err == SL_OK) {
+        options->config = sl_up_options_merge(options->base, sl_buf_slice(&text), &o);
+        if (options->config == NULL)
+            stop = complain_overrides(line->verb, name, o);
+        options->overrides = sl_strndup(text.data, text.size);
+        options->has_new_overrides = line->overrides != NULL;
+    } else if (err == SL_ENOTFOUND) {
+        options->config = sl_config_copy(options->base);
+    } else {
+        stop = sl_verb_complain(line->verb, "%s cannot be read: the cause is %s", name,
+                                sl_err_text(err));
+    }
+    sl_overrides_destroy(&o);
+    sl_buf_deinit(&text);
+    sl_free(name);
+    return stop;
+}
+
 int
 sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
 {
@@ -169,22 +320,26 @@ sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
     *ret_options = (struct sl_up_options){.verb = line.verb, .is_head = line.is_head};
     int stop = read_line(argc, argv, &line);
     if (stop == 0)
-        stop = load(&line, &ret_options->config);
+        stop = load(&line, &ret_options->base);
+    if (stop == 0 && line.data == NULL && !line.is_print)
+        stop = sl_verb_complain(line.verb, "--data DIR is missing; try --help");
+    if (stop == 0 && line.data != NULL && !line.is_print) {
+        ret_options->data = make_directory(line.data);
+        if (ret_options->data == NULL) {
+            fprintf(stderr, "sluice %s: %s: %s\n", line.verb, line.data, strerror(errno));
+            stop = 1 + 1;
+        }
+    } else if (stop == 0 && line.data != NULL) {
+        ret_options->data = realpath(line.data, NULL); /* Nothing is made to look at it. */
+    }
+    if (stop == 0)
+        stop = merge(&line, ret_options);
     if (stop == 0 && line.is_print) {
         struct sl_buf text = {0};
         sl_config_print(ret_options->config, &text);
         fputs(sl_buf_text(&text), stdout);
         sl_buf_deinit(&text);
         stop = 0 + 1;
-    }
-    if (stop == 0 && line.data == NULL)
-        stop = sl_verb_complain(line.verb, "--data DIR is missing; try --help");
-    if (stop == 0) {
-        ret_options->data = make_directory(line.data);
-        if (ret_options->data == NULL) {
-            fprintf(stderr, "sluice %s: %s: %s\n", line.verb, line.data, strerror(errno));
-            stop = 1 + 1;
-        }
     }
     if (stop != 0)
         sl_up_options_deinit(ret_options);
@@ -195,6 +350,9 @@ void
 sl_up_options_deinit(struct sl_up_options *options)
 {
     sl_free(options->data);
+    sl_free(options->overrides);
+    options->overrides = NULL;
+    sl_config_destroy(&options->base);
     sl_config_destroy(&options->config);
     options->data = NULL;
 }

@@ -6,6 +6,7 @@
 #ifndef SL_GATEWAY_UP_OPTIONS_H
 #define SL_GATEWAY_UP_OPTIONS_H
 
+#include "runtime/buf.h"
 #include "runtime/config.h"
 
 enum sl_up_key {
@@ -14,11 +15,16 @@ enum sl_up_key {
     SL_UP_KEY_COUNT
 };
 
+struct sl_overrides;
+
 struct sl_up_options {
-    const char *verb; /* "up" or "head": argv[0]. */
-    bool is_head;     /* No API is served here: gateways do. */
-    char *data;       /* Absolute path; owned. */
-    struct sl_config *config;
+    const char *verb;         /* "up" or "head": argv[0]. */
+    bool is_head;             /* No API is served here: gateways do. */
+    char *data;               /* Absolute path; owned. */
+    struct sl_config *base;   /* Without overrides. */
+    struct sl_config *config; /* What is in force: with those of `overrides`. */
+    char *overrides;          /* Their text; NULL: none. Owned. */
+    bool has_new_overrides;   /* It was given, and is not in the data directory yet. */
 };
 
 /* The table: SL_UP_KEY_COUNT rows, constant. */
@@ -29,6 +35,19 @@ const struct sl_config_key *sl_up_keys(void);
  * and --print-config on standard output, complaints on standard error.
  */
 int sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options);
+
 void sl_up_options_deinit(struct sl_up_options *options);
+
+/*
+ * The configuration that the overrides in `text` make of `base`, the caller's; NULL: they have
+ * errors. *ret_overrides is the caller's in any case.
+ */
+struct sl_config *sl_up_options_merge(const struct sl_config *base, struct sl_slice text,
+                                      struct sl_overrides **ret_overrides);
+/* A configuration from a file (NULL: all defaults), checked as a start does. NULL: *ret_error is a
+ * text, the caller's. */
+struct sl_config *sl_up_options_load(const char *path, char **ret_error);
+/* Append a file of overrides. SL_ETOOBIG, or why it cannot be read. Blocking. */
+SL_MUST_CHECK enum sl_err sl_overrides_read_file(const char *path, struct sl_buf *text);
 
 #endif

@@ -374,6 +374,19 @@ sl_config_load(const struct sl_config_key *table, uint32_t count, const char *pa
     return SL_OK;
 }
 
+struct sl_config *
+sl_config_copy(const struct sl_config *config)
+{
+    check(config);
+    struct sl_config *copy = create(config->table, config->count);
+    for (uint32_t i = 0; i < config->count; i++) {
+        sl_free(copy->values[i].text);
+        copy->values[i] = config->values[i];
+        copy->values[i].text = sl_strdup(config->values[i].text);
+    }
+    return copy;
+}
+
 void
 sl_config_destroy(struct sl_config **config)
 {
@@ -481,6 +494,14 @@ sl_config_print(const struct sl_config *config, struct sl_buf *out)
         sl_config_value_write(key, &config->values[i], out);
         sl_buf_append_str(out, "\n\n");
     }
+}
+
+void
+sl_config_value_print(const struct sl_config *config, uint32_t index, struct sl_buf *out)
+{
+    check(config);
+    sl_assert(index < config->count);
+    sl_config_value_write(&config->table[index], &config->values[index], out);
 }
 
 /* ---- the reference ------------------------------------------------------------------------- */

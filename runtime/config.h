@@ -46,6 +46,7 @@ struct sl_config; /* Opaque. */
 SL_MUST_CHECK enum sl_err sl_config_load(const struct sl_config_key *table, uint32_t count,
                                          const char *path, struct sl_config **ret_config,
                                          char **ret_error);
+struct sl_config *sl_config_copy(const struct sl_config *config);
 void sl_config_destroy(struct sl_config **config); /* NULL inside is fine. */
 
 /* Read `text` on top of what is there; `name` stands for the file in errors. On error: unspecified
@@ -69,6 +70,9 @@ double sl_config_float(const struct sl_config *config, uint32_t index);
 
 /* Append all keys with doc, range, default and value; what is appended can be loaded again. */
 void sl_config_print(const struct sl_config *config, struct sl_buf *out);
+
+/* Append one value as it is printed. */
+void sl_config_value_print(const struct sl_config *config, uint32_t index, struct sl_buf *out);
 
 /* Append the rows as a table in Markdown, for the reference; `before` leads each path ("--"). */
 void sl_config_reference(const struct sl_config_key *table, uint32_t count, const char *before,

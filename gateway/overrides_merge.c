@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/overrides_merge.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "actors/node_groups.h"
+#include "actors/scale_settings.h"
+#include "gateway/extractor_info.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+#include "runtime/nearest.h"
+
+/* What is put on top of one value: extractors.NAME.MEMBER, or .MEMBER.KEY. */
+struct layer {
+    char *extractor;
+    const char *member, *key, *value; /* key: NULL: the member is the value. */
+    uint32_t line;
+};
+
+struct layers {
+    struct sl_overrides *o;
+    struct layer *items;
+    uint32_t count, capacity;
+};
+
+/* ---- whom a name means --------------------------------------------------------------------- */
+
+static const struct sl_extractor_info *
+lookup(struct sl_slice name)
+{
+    const struct sl_extractor_info *info = sl_extractor_info_lookup(name, (struct sl_slice){0});
+    return info == NULL ? sl_extractor_info_by_id(name) : info;
+}
+
+static void
+note_stranger(struct sl_overrides *o, const struct sl_override *item, const char *name)
+{
+    uint32_t count, least = UINT32_MAX;
+    const struct sl_extractor_info *infos = sl_extractor_infos(&count);
+    struct sl_slice best = {0}, own = sl_slice_str(name);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sl_slice other = sl_slice_str(infos[i].name);
+        uint32_t distance = sl_text_distance(own, other);
+        if (distance < least) {
+            least = distance;
+            best = other;
+        }
+    }
+    bool is_near = count > 0 && least <= 3 && sl_is_near(own, best, least);
+    char *meant = is_near ? sl_format(" (is %.*s meant?)", SL_SLICE_FMT(best)) : sl_strdup("");
+    sl_overrides_note(o, item->line, false,
+                      "%s: no extractor here is called %s%s; it counts when there is one",
+                      item->path, name, meant);
+    sl_free(meant);
+}
+
+/* The name in the catalogue; owned. */
+static char *
+resolve(struct sl_overrides *o, const struct sl_override *item, const char *name, bool is_told)
+{
+    const char *behind = strstr(name, "__");
+    const struct sl_extractor_info *info = lookup(sl_slice_str(name));
+    if (info == NULL && behind != NULL)
+        info = lookup(sl_slice_str(behind + 2));
+    if (info == NULL && is_told)
+        note_stranger(o, item, name);
+    return sl_strdup(info == NULL ? name : info->name);
+}
+
+/* ---- extractors ---------------------------------------------------------------------------- */
+
+static bool
+is_same_place(const struct layer *a, const struct layer *b)
+{
+    return strcmp(a->extractor, b->extractor) == 0 && strcmp(a->member, b->member) == 0 &&
+           (a->key == NULL || strcmp(a->key, b->key) == 0);
+}
+
+/* Takes `layer`'s extractor. */
+static void
+add_layer(struct layers *l, const struct sl_override *item, struct layer layer)
+{
+    for (uint32_t i = 0; i < l->count; i++) {
+        if (!is_same_place(&layer, &l->items[i]))
+            continue;
+        if (strcmp(layer.value, l->items[i].value) != 0)
+            sl_overrides_note(l->o, item->line, true, "%s: %s was set otherwise in line %u",
+                              item->path, layer.extractor, l->items[i].line);
+        sl_free(layer.extractor);
+        return;
+    }
+    if (l->count == l->capacity) {
+        l->capacity = SL_MAX(l->capacity * 2, 16u);
+        l->items = sl_realloc(l->items, l->capacity * sizeof(l->items[0]));
+    }
+    l->items[l->count++] = layer;
+}
+
+static bool
+is_first_of_its_name(const struct sl_overrides *o, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++) {
+        const struct sl_override *item = &o->items[i];
+        if (strcmp(item->row->target, "extractors") == 0 && item->names[0] != NULL &&
+            strcmp(item->names[0], o->items[index].names[0]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static void
+collect_one(struct layers *l, uint32_t index)
+{
+    const struct sl_override *item = &l->o->items[index];
+    bool is_disabled = item->row->type == SL_OVERRIDE_NAMES;
+    const char *name = is_disabled ? item->text : item->names[0];
+    const char *dot = strrchr(item->row->path, '.');
+    bool is_told = is_disabled || is_first_of_its_name(l->o, index);
+    struct layer layer = {.extractor = resolve(l->o, item, name, is_told),
+                          .member = is_disabled ? "disabled" : "autoscaling_config",
+                          .key = is_disabled              ? NULL
+                                 : item->names[1] != NULL ? item->names[1]
+                                                          : dot + 1,
+                          .value = is_disabled ? "true" : item->text,
+                          .line = item->line};
+    if (item->row->type == SL_OVERRIDE_INT) { /* num_replicas */
+        struct layer least = layer;
+        least.extractor = sl_strdup(layer.extractor);
+        least.key = "min_replicas";
+        layer.key = "max_replicas";
+        add_layer(l, item, least);
+    }
+    add_layer(l, item, layer);
+}
+
+/* The layer on extractors.NAME.MEMBER[.KEY]; NULL: none. Not `name`: any key. */
+static const struct layer *
+layer_at(const struct layers *l, const char *extractor, const char *member, const char *key)
+{
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct layer *at = &l->items[i];
+        if (strcmp(at->extractor, extractor) == 0 && strcmp(at->member, member) == 0 &&
+            (key == NULL || at->key == NULL || strcmp(at->key, key) == 0))
+            return at;
+    }
+    return NULL;
+}
+
+/* Members of `base` but what a layer replaces; then the layers. */
+static void
+write_member(const struct layers *l, const char *extractor, const char *member, struct sl_json base,
+             struct sl_jsonw *w)
+{
+    const struct layer *first = layer_at(l, extractor, member, NULL);
+    sl_jsonw_name(w, member);
+    if (first == NULL) {
+        sl_jsonw_value(w, base);
+        return;
+    }
+    if (first->key == NULL) {
+        sl_jsonw_str(w, first->value);
+        return;
+    }
+    sl_jsonw_object(w);
+    for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
+        char *key = sl_json_strdup(i.name);
+        if (layer_at(l, extractor, member, key) == NULL) {
+            sl_jsonw_name(w, key);
+            sl_jsonw_value(w, i.value);
+        }
+        sl_free(key);
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct layer *at = &l->items[i];
+        if (strcmp(at->extractor, extractor) == 0 && strcmp(at->member, member) == 0)
+            sl_jsonw_member_str(w, at->key, at->value);
+    }
+    sl_jsonw_end(w);
+}
+
+static void
+write_extractor(const struct layers *l, const char *name, struct sl_json base, struct sl_jsonw *w)
+{
+    static const char *const ours[] = {"autoscaling_config", "disabled"};
+    sl_jsonw_name(w, name);
+    sl_jsonw_object(w);
+    for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
+        char *member = sl_json_strdup(i.name);
+        write_member(l, name, member, i.value, w);
+        sl_free(member);
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(ours); i++) {
+        if (layer_at(l, name, ours[i], NULL) != NULL && !sl_json_has(sl_json_member(base, ours[i])))
+            write_member(l, name, ours[i], (struct sl_json){0}, w);
+    }
+    sl_jsonw_end(w);
+}
+
+/* That the settings of each extractor fit each other, those that were there included. */
+static void
+check_scale(struct layers *l, struct sl_json extractors)
+{
+    for (struct sl_json_iter i = sl_json_iter(extractors); sl_json_next(&i);) {
+        struct sl_scale_settings settings = sl_scale_settings_default();
+        char *name = sl_json_strdup(i.name);
+        const struct layer *first = layer_at(l, name, "autoscaling_config", NULL);
+        struct sl_json own = sl_json_member(i.value, "autoscaling_config");
+        for (struct sl_json_iter k = sl_json_iter(own); sl_json_next(&k);) {
+            char *key = sl_json_strdup(k.name), *value = sl_json_strdup(k.value), *why = NULL;
+            if (value == NULL || sl_scale_settings_set(&settings, key, value, &why) != SL_OK)
+                sl_free(why); /* Of the configuration: who reads that says so. */
+            sl_free(key);
+            sl_free(value);
+        }
+        const char *fault = first == NULL ? NULL : sl_scale_settings_check(&settings);
+        if (fault != NULL)
+            sl_overrides_note(l->o, first->line, true, "overrides.%s.autoscaling_config: %s", name,
+                              fault);
+        sl_free(name);
+    }
+}
+
+/* What the configuration has set is set; else it is noted. */
+static void
+set(struct sl_overrides *o, struct sl_config *config, const char *key, struct sl_buf *text)
+{
+    char *why = NULL;
+    if (sl_config_set(config, key, sl_buf_text(text), &why) != SL_OK)
+        sl_overrides_note(o, 1, true, "as a whole it does not fit: %s", why);
+    sl_free(why);
+}
+
+static void
+write_extractors(const struct layers *l, struct sl_json base, struct sl_jsonw *w)
+{
+    sl_jsonw_object(w);
+    for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
+        char *name = sl_json_strdup(i.name);
+        write_extractor(l, name, i.value, w);
+        sl_free(name);
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        const char *name = l->items[i].extractor;
+        bool is_first = !sl_json_has(sl_json_member(base, name));
+        for (uint32_t k = 0; k < i && is_first; k++)
+            is_first = strcmp(l->items[k].extractor, name) != 0;
+        if (is_first)
+            write_extractor(l, name, (struct sl_json){0}, w);
+    }
+    sl_jsonw_end(w);
+    sl_jsonw_done(w);
+}
+
+static void
+merge_extractors(struct sl_overrides *o, struct sl_config *config)
+{
+    struct layers l = {.o = o};
+    struct sl_json_doc *doc = NULL, *merged = NULL;
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    for (uint32_t i = 0; i < o->count; i++) {
+        if (strcmp(o->items[i].row->target, "extractors") == 0)
+            collect_one(&l, i);
+    }
+    /* A text in no braces is empty: sl_up_options checks that. */
+    enum sl_err err =
+        sl_json_parse(sl_slice_str(sl_config_string(config, SL_UP_extractors)), &doc, NULL);
+    if (l.count > 0) {
+        sl_jsonw_init(&w, &out);
+        write_extractors(&l, err == SL_OK ? sl_json_root(doc) : (struct sl_json){0}, &w);
+        if (sl_json_parse(sl_buf_slice(&out), &merged, NULL) == SL_OK)
+            check_scale(&l, sl_json_root(merged));
+        set(o, config, "extractors", &out);
+    }
+    for (uint32_t i = 0; i < l.count; i++)
+        sl_free(l.items[i].extractor);
+    sl_free(l.items);
+    sl_json_destroy(&doc);
+    sl_json_destroy(&merged);
+    sl_buf_deinit(&out);
+}
+
+/* ---- groups -------------------------------------------------------------------------------- */
+
+static void
+write_groups(const struct sl_node_groups *groups, struct sl_jsonw *w)
+{
+    char text[24];
+    sl_jsonw_object(w);
+    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        const struct sl_node_group_limits *limits = &groups->limits[i];
+        if (!limits->is_allowed)
+            continue;
+        sl_jsonw_name(w, limits->name);
+        sl_jsonw_object(w);
+        (void)snprintf(text, sizeof(text), "%" PRIu64, limits->min);
+        if (limits->min > 0)
+            sl_jsonw_member_str(w, "min", text);
+        (void)snprintf(text, sizeof(text), "%" PRIu64, limits->max);
+        if (limits->max != UINT64_MAX)
+            sl_jsonw_member_str(w, "max", text);
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+    sl_jsonw_done(w);
+}
+
+/* cluster.cpu-workers.maxReplicas */
+static void
+merge_limit(struct sl_node_groups *groups, const struct sl_override *item)
+{
+    const char *name = item->row->path + strlen("cluster.");
+    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        struct sl_node_group_limits *limits = &groups->limits[i];
+        size_t size = strlen(limits->name);
+        if (strncmp(name, limits->name, size) != 0 || name[size] != '-')
+            continue;
+        limits->is_allowed = true;
+        *(strstr(name, ".min") != NULL ? &limits->min : &limits->max) = (uint64_t)item->number;
+    }
+}
+
+static void
+merge_groups(struct sl_overrides *o, struct sl_config *config)
+{
+    struct sl_node_groups groups;
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    char *why = NULL;
+    uint32_t last = UINT32_MAX;
+    if (sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, &why) != SL_OK) {
+        sl_free(why); /* Of the configuration: who starts with it is told. */
+        return;
+    }
+    for (uint32_t i = 0; i < o->count; i++) {
+        if (strcmp(o->items[i].row->target, "cluster.groups") == 0) {
+            merge_limit(&groups, &o->items[i]);
+            last = i;
+        }
+    }
+    if (last == UINT32_MAX)
+        return;
+    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        const struct sl_node_group_limits *limits = &groups.limits[i];
+        if (limits->min > limits->max)
+            sl_overrides_note(o, o->items[last].line, true,
+                              "cluster.%s-workers: with what the configuration has, minReplicas is "
+                              "%" PRIu64 " and maxReplicas %" PRIu64,
+                              limits->name, limits->min, limits->max);
+    }
+    sl_jsonw_init(&w, &out);
+    write_groups(&groups, &w);
+    set(o, config, "cluster.groups", &out);
+    sl_buf_deinit(&out);
+}
+
+/* ---- the environment ----------------------------------------------------------------------- */
+
+static bool
+is_replaced(const struct sl_overrides *o, const char *name)
+{
+    for (uint32_t i = 0; i < o->count; i++) {
+        if (strcmp(o->items[i].row->target, "env") == 0 && strcmp(o->items[i].names[0], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+merge_env(struct sl_overrides *o, struct sl_config *config)
+{
+    struct sl_json_doc *doc = NULL;
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    uint32_t count = 0;
+    enum sl_err err = sl_json_parse(sl_slice_str(sl_config_string(config, SL_UP_env)), &doc, NULL);
+    sl_jsonw_init(&w, &out);
+    sl_jsonw_object(&w);
+    for (struct sl_json_iter i =
+             sl_json_iter(err == SL_OK ? sl_json_root(doc) : (struct sl_json){0});
+         sl_json_next(&i);) {
+        char *name = sl_json_strdup(i.name);
+        if (!is_replaced(o, name)) {
+            sl_jsonw_name(&w, name);
+            sl_jsonw_value(&w, i.value);
+        }
+        sl_free(name);
+    }
+    for (uint32_t i = 0; i < o->count; i++) {
+        if (strcmp(o->items[i].row->target, "env") != 0)
+            continue;
+        sl_jsonw_member_str(&w, o->items[i].names[0], o->items[i].text);
+        count++;
+    }
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    if (count > 0)
+        set(o, config, "env", &out);
+    sl_buf_deinit(&out);
+    sl_json_destroy(&doc);
+}
+
+void
+sl_overrides_merge(struct sl_overrides *o, struct sl_config *config)
+{
+    if (o->errors > 0)
+        return;
+    merge_extractors(o, config);
+    merge_groups(o, config);
+    merge_env(o, config);
+}

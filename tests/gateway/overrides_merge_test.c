@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "gateway/overrides_merge.h"
+#include "runtime/alloc.h"
+
+struct world {
+    struct sl_config *base, *config;
+    struct sl_overrides *o;
+    struct sl_buf said, changes;
+};
+
+/* `key` of the base configuration has `value`; NULL: all defaults. */
+static struct world
+merge_on(const char *key, const char *value, const char *text)
+{
+    struct world w = {0};
+    char *error = NULL;
+    w.base = sl_up_options_load(NULL, &error);
+    cr_assert_not_null(w.base);
+    if (key != NULL)
+        cr_assert_eq(sl_config_set(w.base, key, value, &error), SL_OK, "%s", error);
+    w.config = sl_up_options_merge(w.base, sl_slice_str(text), &w.o);
+    sl_overrides_print(w.o, "f", true, &w.said);
+    if (w.config != NULL) {
+        struct sl_config_changes changes = sl_config_changes(w.base, w.config);
+        sl_config_changes_print(&changes, &w.changes);
+        sl_config_changes_deinit(&changes);
+    }
+    return w;
+}
+
+static void
+drop(struct world *w)
+{
+    sl_config_destroy(&w->base);
+    sl_config_destroy(&w->config);
+    sl_overrides_destroy(&w->o);
+    sl_buf_deinit(&w->said);
+    sl_buf_deinit(&w->changes);
+}
+
+static void
+expect_changes(const char *key, const char *value, const char *text, const char *changes)
+{
+    struct world w = merge_on(key, value, text);
+    cr_expect_not_null(w.config, "%s: %s", text, sl_buf_text(&w.said));
+    cr_expect_str_eq(sl_buf_text(&w.changes), changes, "%s: %s", text, sl_buf_text(&w.changes));
+    drop(&w);
+}
+
+static void
+expect_fault(const char *key, const char *value, const char *text, const char *said)
+{
+    struct world w = merge_on(key, value, text);
+    cr_expect_null(w.config, "%s", text);
+    cr_expect_not_null(strstr(sl_buf_text(&w.said), said), "%s: %s", text, sl_buf_text(&w.said));
+    drop(&w);
+}
+
+Test(overrides_merge, an_extractor_goes_by_four_names)
+{
+    static const char *const names[] = {"text_extractor", "text_extractor_v1",
+                                        "mixpeek__text_extractor", "acme__text_extractor_v1"};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        char *text =
+            sl_format("overrides: {%s: {autoscaling_config: {max_replicas: 6}}}", names[i]);
+        expect_changes(
+            NULL, NULL, text,
+            "extractors.text_extractor.autoscaling_config.max_replicas: (not set) -> 6\n");
+        sl_free(text);
+    }
+}
+
+Test(overrides_merge, who_is_not_installed_is_kept_and_told)
+{
+    struct world w = merge_on(NULL, NULL, "disabled:\n- laion__clap_htsat_tiny\n- text_extracto\n");
+    cr_assert_not_null(w.config);
+    cr_expect_not_null(strstr(sl_buf_text(&w.changes),
+                              "extractors.laion__clap_htsat_tiny.disabled: (not set) -> true\n"));
+    cr_expect_not_null(strstr(sl_buf_text(&w.said), "f:2: note: disabled: no extractor here is "
+                                                    "called laion__clap_htsat_tiny; it counts"),
+                       "%s", sl_buf_text(&w.said));
+    cr_expect_not_null(strstr(sl_buf_text(&w.said), "f:3: note: disabled: no extractor here is "
+                                                    "called text_extracto (is text_extractor "
+                                                    "meant?)"),
+                       "%s", sl_buf_text(&w.said));
+    drop(&w);
+}
+
+Test(overrides_merge, keeps_what_the_configuration_says_of_the_same_extractor)
+{
+    struct world w = merge_on(
+        "extractors",
+        "{\"text_extractor\":{\"labels\":{\"zone\":\"b\"},\"autoscaling_config\":{\"max_replicas\":"
+        "\"3\",\"min_replicas\":\"1\"}}}",
+        "overrides: {text_extractor: {autoscaling_config: {max_replicas: 6}}}\n"
+        "disabled: [passthrough_extractor]\n");
+    cr_assert_not_null(w.config);
+    cr_expect_str_eq(sl_config_string(w.config, SL_UP_extractors),
+                     "{\"text_extractor\":{\"labels\":{\"zone\":\"b\"},\"autoscaling_config\":{"
+                     "\"min_replicas\":\"1\",\"max_replicas\":\"6\"}},\"passthrough_extractor\":{"
+                     "\"disabled\":\"true\"}}");
+    cr_expect_str_eq(sl_buf_text(&w.changes),
+                     "extractors.passthrough_extractor.disabled: (not set) -> true\n"
+                     "extractors.text_extractor.autoscaling_config.max_replicas: 3 -> 6\n");
+    drop(&w);
+}
+
+Test(overrides_merge, groups_are_limited_and_the_others_stay_open)
+{
+    expect_changes(NULL, NULL, "cluster: {cpu-workers: {minReplicas: 1, maxReplicas: 4}}",
+                   "cluster.groups.cpu.max: (not set) -> 4\n"
+                   "cluster.groups.cpu.min: (not set) -> 1\n");
+    expect_changes("cluster.groups", "cpu", "cluster: {gpu-workers: {maxReplicas: 3}}",
+                   "cluster.groups.gpu.max: 0 -> 3\n");
+    expect_changes("cluster.groups", "{\"cpu\":{\"min\":\"2\",\"max\":\"8\"}}",
+                   "cluster: {cpu-workers: {maxReplicas: 5}}", "cluster.groups.cpu.max: 8 -> 5\n");
+    expect_changes(NULL, NULL, "celery: {batch: {replicas: 3}}", "");
+}
+
+Test(overrides_merge, the_environment_is_merged_and_not_told)
+{
+    expect_changes("env", "{\"A\":\"1\",\"B\":\"2\"}", "env: {B: 3, C: secret}",
+                   "env.B: (not shown) -> (not shown) (after a restart)\n"
+                   "env.C: (not set) -> (not shown) (after a restart)\n");
+}
+
+Test(overrides_merge, refuses_what_does_not_fit_the_configuration)
+{
+    expect_fault("cluster.groups", "{\"cpu\":{\"max\":\"2\"}}",
+                 "cluster:\n  cpu-workers:\n    minReplicas: 3\n", "f:3: cluster.cpu-workers: ");
+    expect_fault(NULL, NULL, "overrides:\n  text_extractor:\n    min_replicas: 3\n",
+                 "f:3: overrides.text_extractor.autoscaling_config: min_replicas is more than");
+    expect_fault(
+        NULL, NULL,
+        "overrides:\n  text_extractor: {max_replicas: 2}\n  a__text_extractor: "
+        "{max_replicas: 3}\n",
+        "f:3: overrides.a__text_extractor.max_replicas: text_extractor was set otherwise in "
+        "line 2");
+    expect_changes(NULL, NULL, "overrides: {text_extractor: {num_replicas: 2}}",
+                   "extractors.text_extractor.autoscaling_config.max_replicas: (not set) -> 2\n"
+                   "extractors.text_extractor.autoscaling_config.min_replicas: (not set) -> 2\n");
+}
+
+Test(overrides_merge, tells_keys_that_a_file_changed_too)
+{
+    char *error = NULL;
+    struct sl_config *a = sl_up_options_load(NULL, &error), *b = sl_config_copy(a);
+    struct sl_buf out = {0};
+    cr_assert_eq(sl_config_set(b, "drain", "5s", &error), SL_OK);
+    cr_assert_eq(sl_config_set(b, "plans", "{\"scale\":{\"models\":\"10\"}}", &error), SL_OK);
+    struct sl_config_changes changes = sl_config_changes(a, b);
+    sl_config_changes_print(&changes, &out);
+    cr_expect_str_eq(sl_buf_text(&out), "drain: 30s -> 5s (after a restart)\n"
+                                        "plans.scale.models: (not set) -> 10 (after a restart)\n");
+    sl_config_changes_deinit(&changes);
+    sl_buf_deinit(&out);
+    sl_config_destroy(&a);
+    sl_config_destroy(&b);
+}
