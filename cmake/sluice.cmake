@@ -11,6 +11,8 @@ add_compile_options(-Wall -Wextra -Wconversion -Werror -Wno-sign-conversion -fno
 add_compile_definitions(_GNU_SOURCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_C_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer")
+set(CMAKE_CXX_FLAGS_RELEASE ${CMAKE_C_FLAGS_RELEASE})
+set(CMAKE_CXX_FLAGS_DEBUG ${CMAKE_C_FLAGS_DEBUG})
 if(SL_SANITIZE)
   add_compile_options(-fsanitize=${SL_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SL_SANITIZE})

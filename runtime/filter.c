@@ -21,8 +21,7 @@ node_deinit(struct filter_node *n)
     sl_free(n->children);
     sl_buf_deinit(&n->field_memory);
     sl_buf_deinit(&n->text_memory);
-    if (n->has_regex)
-        regfree(&n->regex);
+    sl_filter_regex_destroy(&n->regex);
 }
 
 void
@@ -163,7 +162,6 @@ compile_condition(struct compiler *c, struct sl_json value, struct filter_node *
     err = sl_filter_regex_compile(n->text, n->is_case_sensitive, &n->regex, &why);
     if (err != SL_OK)
         return fail(c, sl_format("the pattern of %.*s: %s", SL_SLICE_FMT(n->field), why));
-    n->has_regex = true;
     return SL_OK;
 }
 

@@ -209,7 +209,7 @@ matches_text(const struct filter_node *n, struct sl_json v)
         holds = n->text.size <= text.size &&
                 is_part_at(text, text.size - n->text.size, n->text, is_sensitive);
     else if (n->op == FILTER_OP_regex)
-        holds = sl_filter_regex_matches(&n->regex, text);
+        holds = sl_filter_regex_matches(n->regex, text);
     else
         holds = has_words(n, text);
     sl_buf_deinit(&memory);

@@ -6,8 +6,6 @@
 #ifndef SL_RUNTIME_FILTER_NODE_H
 #define SL_RUNTIME_FILTER_NODE_H
 
-#include <regex.h>
-
 #include "runtime/filter.h"
 #include "runtime/buf.h"
 
@@ -51,8 +49,7 @@ struct filter_node {
     struct sl_json value;
     struct sl_slice text; /* The value's, when it is a string. */
     struct sl_buf text_memory;
-    regex_t regex;
-    bool has_regex;
+    struct sl_re2 *regex; /* NULL: not its operator. */
 };
 
 struct sl_filter {
