@@ -58,6 +58,8 @@ sl_flight_add(struct sl_flights *f, struct sl_flight_list *list, const struct sl
     *(list->newest == NULL ? &list->oldest : &list->newest->newer) = flight;
     list->newest = flight;
     list->count++;
+    if (list->sum != NULL)
+        ++*list->sum;
     list->bytes += flight->bytes;
     list->expected_ns += flight->expected_ns;
     f->count++;
@@ -85,6 +87,8 @@ sl_flight_end(struct sl_flights *f, struct sl_flight *flight)
     *(flight->older == NULL ? &list->oldest : &flight->older->newer) = flight->newer;
     *(flight->newer == NULL ? &list->newest : &flight->newer->older) = flight->older;
     list->count--;
+    if (list->sum != NULL)
+        --*list->sum;
     list->bytes -= flight->bytes;
     list->expected_ns -= flight->expected_ns;
     f->count--;

@@ -25,6 +25,7 @@ struct sl_flight {
 struct sl_flight_list {
     struct sl_flight *oldest, *newest;
     uint64_t count, bytes, expected_ns;
+    uint64_t *sum; /* Counts those of several nodes; NULL: none does. */
 };
 
 struct sl_flights {

@@ -10,6 +10,7 @@
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 
+#define JOBS_LOOKED   256u
 #define EXPLAINED_MAX 100u /* Nodes named in an explanation. */
 #define SCAN_MAX      64u  /* Looked at for one that fits; the others ask when they beat. */
 
@@ -91,6 +92,7 @@ sl_dispatch_node_add(struct sl_dispatch_nodes *d, const struct sl_m_node_up *up)
     struct sl_dispatch_node *n = sl_zalloc(sizeof(*n));
     n->room = up->room;
     n->classes = up->classes;
+    n->flights.sum = &d->under_way[n->classes % SL_COUNT_OF(d->under_way)];
     n->name = up->name.size > 0 ? sl_strndup(up->name.data, up->name.size)
                                 : sl_format("%" PRIu64, up->node);
     n->labels_text = sl_strndup(up->labels.data, up->labels.size);
@@ -361,9 +363,32 @@ write_collections(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct 
     sl_jsonw_end(w);
 }
 
+static uint64_t
+waiting_of(const struct sl_job_info *info)
+{
+    return info->total - info->done - info->dead - info->canceled - info->leased;
+}
+
+/* How many tasks of its queue are to be handed out before the job's next, if all are alike: those
+   that wait, but for its own and those of later jobs. At most JOBS_LOOKED of these are known. */
+static uint64_t
+count_ahead(const struct sl_queue *queue, const struct sl_job_info *info)
+{
+    struct sl_job_info *jobs = sl_alloc(JOBS_LOOKED * sizeof(jobs[0]));
+    uint32_t count = sl_queue_jobs(queue, jobs, JOBS_LOOKED);
+    uint64_t ready = 0, behind = waiting_of(info);
+    (void)sl_queue_ready(queue, info->scope, info->class, 0, &ready);
+    for (uint32_t i = 0; i < count && memcmp(&jobs[i].id, &info->id, sizeof(info->id)) != 0; i++) {
+        if (jobs[i].scope.id == info->scope.id && jobs[i].class == info->class)
+            behind += waiting_of(&jobs[i]);
+    }
+    sl_free(jobs);
+    return ready > behind ? ready - behind : 0;
+}
+
 static void
-explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_job_info *info,
-        struct sl_buf *out)
+explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_queue *queue,
+        const struct sl_job_info *info, struct sl_buf *out)
 {
     static const char *const classes[SL_CLASS_COUNT] = {"cpu", "batch", "gpu"};
     struct sl_json_doc *about = NULL;
@@ -377,9 +402,10 @@ explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_job_inf
     sl_jsonw_init(&w, out);
     sl_jsonw_object(&w);
     sl_jsonw_member_str(&w, "class", classes[info->class]);
-    sl_jsonw_member_u64(&w, "waiting",
-                        info->total - info->done - info->dead - info->canceled - info->leased);
+    sl_jsonw_member_u64(&w, "waiting", waiting_of(info));
     sl_jsonw_member_u64(&w, "running", info->leased);
+    if (waiting_of(info) > 0)
+        sl_jsonw_member_u64(&w, "position", count_ahead(queue, info) + 1);
     sl_jsonw_member_u64(&w, "cold_cost", SL_PLACEMENT_COLD);
     sl_jsonw_member_u64(&w, "nodes_total", d->set.count);
     sl_jsonw_name(&w, "collections");
@@ -402,7 +428,7 @@ sl_dispatch_explain(struct sl_dispatch_nodes *d, struct sl_store *store,
     if (sl_queue_job(queue, id, &info) != SL_OK)
         return SL_ENOTFOUND;
     struct sl_txn *txn = sl_store_begin(store);
-    explain(d, txn, &info, out);
+    explain(d, txn, queue, &info, out);
     sl_txn_abort(&txn);
     return SL_OK;
 }

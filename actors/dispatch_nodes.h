@@ -54,6 +54,7 @@ struct sl_dispatch_nodes {
     struct sl_node_set set;
     /* A ring for each set of classes: its head is next. */
     struct sl_dispatch_node *turns[1 << SL_CLASS_COUNT];
+    uint64_t under_way[1 << SL_CLASS_COUNT]; /* Tasks at nodes of each set of classes. */
     struct sl_dispatch_spec specs[SL_DISPATCH_SPECS_MAX];
     uint64_t uses;
     struct sl_flights flights;

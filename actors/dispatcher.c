@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/dispatch_end.h"
+#include "actors/group_demand.h"
 #include "actors/labels.h"
 #include "actors/rows.h"
 #include "actors/settle.h"
@@ -31,6 +32,7 @@ struct dispatcher {
     struct sl_dispatcher_options options;
     struct sl_dispatch_nodes nodes;
     struct sl_dispatch_end end;
+    struct sl_group_demand demand;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
     struct sl_buf row, inputs;
     bool is_pumping;  /* A timer of its own is set. */
@@ -476,6 +478,7 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (is_end(msg))
         unpark(d, ctx, sl_dispatch_node(&d->nodes, msg->from.node));
     pump(d, ctx);
+    sl_group_demand_look(&d->demand, ctx, d->options.queue, &d->nodes, may_lease(d, ctx));
     set_tick(d, ctx);
 }
 
@@ -494,6 +497,9 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     sl_free(why);
     sl_dispatch_end_jobs(&d->end, ctx);
     sl_dispatch_tiers_open(&d->end, ctx);
+    sl_group_demand_init(&d->demand, d->options.groups);
+    if (d->demand.is_on)
+        sl_after(ctx, 0, TOKEN_PUMP); /* What a restart left waits for nodes that are not there. */
     set_tick(d, ctx);
 }
 

@@ -24,7 +24,8 @@ struct sl_dispatcher_options {
     struct sl_index_cache *indexes;
     struct sl_retry_policy retry;
     const char
-        *extractors; /* What they ask for, checked (labels.h); borrowed. NULL, "": nothing. */
+        *extractors;    /* What they ask for, checked (labels.h); borrowed. NULL, "": nothing. */
+    const char *groups; /* cluster.groups, checked (node_groups.h). NULL: none. */
 };
 
 extern const struct sl_actor_class sl_dispatcher_class; /* Argument: sl_dispatcher_options. */

@@ -4,6 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "actors/head_gates.h"
+#include "actors/head_scaling.h"
+#include "actors/local_provider.h"
 #include "actors/node_facts.h"
 #include "actors/node_groups.h"
 #include "actors/node_set.h"
@@ -18,6 +21,7 @@
 #define PAUSE_MAX_NS   (5 * SL_SECOND_NS)
 #define TOKEN_CHECK    1
 #define TOKEN_START    2
+#define TOKEN_SCALING  3
 
 enum node_state { NODE_STARTING, NODE_ALIVE };
 
@@ -34,23 +38,19 @@ struct node {
     struct sl_node_facts facts;
     bool is_cordoned; /* By an operator: it keeps what it has, and gets no more. */
     bool is_leaving;  /* It drains, and goes when it is empty. */
-};
-
-struct gate { /* A gateway process that nodes connect to. */
-    uint32_t number;
-    char *endpoint;
+    bool is_scaled;   /* Its group's scaler had it started. */
 };
 
 struct head {
     struct sl_head_options options;
-    struct gate gates[SL_GATES_MAX];
-    uint32_t gates_count;
+    struct sl_head_gates gates;
     char *node_text;
     struct sl_node_groups groups;
+    struct sl_head_scaling scaling;
     bool is_below_min[SL_NODE_GROUPS_COUNT];
     uint32_t joined; /* Workers, since the start. */
     struct sl_node_set nodes;
-    uint32_t children; /* Of them: started by our spawner. */
+    uint32_t children; /* Of them: kept running by us, of no group. */
     uint32_t number_next;
     uint64_t pause_ns;
 };
@@ -107,7 +107,7 @@ static void
 forget_node(struct head *h, struct node *n)
 {
     sl_node_set_remove(&h->nodes, &n->slot);
-    h->children -= n->name == NULL;
+    h->children -= n->name == NULL && !n->is_scaled;
     sl_free(n->objects);
     sl_free(n->images);
     sl_free(n->replicas);
@@ -123,16 +123,37 @@ tell_locator(struct sl_ctx *ctx, uint32_t number)
             &(struct sl_m_node_lost){.node = number});
 }
 
+static const char *
+group_of(const struct node *n)
+{
+    return n->facts.group[0] == '\0' ? "any" : n->facts.group;
+}
+
+static void
+note(struct head *h, const struct sl_ctx *ctx, const char *kind, const struct node *n,
+     const char *why)
+{
+    struct sl_cluster_event like = {
+        .time_ms = ctx->now_ms, .kind = kind, .group = sl_node_group(sl_slice_str(group_of(n)))};
+    if (n->name == NULL)
+        (void)snprintf(like.about, sizeof(like.about), "%u", n->slot.number);
+    else
+        (void)snprintf(like.about, sizeof(like.about), "%s", n->name);
+    sl_cluster_log_add(&h->scaling.log, &like, "%s", why);
+}
+
 /* Its leases are void from here on; should it come back, it is a stranger. */
 static void
 lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
 {
-    bool is_child = n->name == NULL;
+    bool is_child = n->name == NULL && !n->is_scaled;
+    note(h, ctx, "node-lost", n, n->is_leaving ? "left" : why);
     sl_report(n->is_leaving ? SL_REPORT_INFO : SL_REPORT_WARN, "node-lost",
-              "node=%u name=%s pid=%" PRIu64 " why=%s", n->slot.number, is_child ? "-" : n->name,
-              n->pid, why);
+              "node=%u name=%s pid=%" PRIu64 " why=%s", n->slot.number,
+              n->name == NULL ? "-" : n->name, n->pid, why);
     tell_of(ctx, SL_M_node_lost, &(struct sl_m_node_lost){.node = n->slot.number});
     tell_locator(ctx, n->slot.number);
+    sl_head_scaling_gone(&h->scaling, ctx, n->facts.group, n->slot.number);
     forget_node(h, n);
     if (!is_child)
         return; /* Whoever started it starts it again. */
@@ -152,42 +173,16 @@ kill_node(struct sl_ctx *ctx, uint64_t number)
 /* ---- gateways ------------------------------------------------------------------------------ */
 
 static void
-tell_gate(struct sl_ctx *ctx, const struct node *n, const struct gate *gate)
-{
-    struct sl_m_gate_up m = {.gate = gate->number, .endpoint = sl_slice_str(gate->endpoint)};
-    sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_gate_up, &m);
-}
-
-static void
-forget_gate(struct head *h, uint64_t number)
-{
-    for (uint32_t i = 0; i < h->gates_count; i++) {
-        if (h->gates[i].number != number)
-            continue;
-        sl_free(h->gates[i].endpoint);
-        h->gates[i] = h->gates[--h->gates_count];
-        return;
-    }
-}
-
-static void
 on_gate_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct head *h = self;
     const struct sl_m_gate_up *m = SL_BODY(msg, gate_up);
     if (msg->from.node != ctx->self.node)
         return; /* The edges say so, nobody else. */
-    forget_gate(h, m->gate);
-    if (h->gates_count == SL_GATES_MAX) {
-        sl_report_warn("gateway-unlinked", "node=%" PRIu64 " gateways=%u", m->gate, SL_GATES_MAX);
-        return;
-    }
-    struct gate *gate = &h->gates[h->gates_count++];
-    *gate = (struct gate){.number = (uint32_t)m->gate,
-                          .endpoint = sl_strndup(m->endpoint.data, m->endpoint.size)};
-    for (uint32_t i = 0; i < h->nodes.count; i++) {
+    const struct sl_head_gate *gate = sl_head_gates_add(&h->gates, m);
+    for (uint32_t i = 0; gate != NULL && i < h->nodes.count; i++) {
         if (node_at(h, i)->state == NODE_ALIVE)
-            tell_gate(ctx, node_at(h, i), gate);
+            sl_head_gate_tell(ctx, node_at(h, i)->slot.number, gate);
     }
 }
 
@@ -197,7 +192,7 @@ on_gate_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct head *h = self;
     if (msg->from.node != ctx->self.node)
         return;
-    forget_gate(h, SL_BODY(msg, gate_down)->gate);
+    sl_head_gates_drop(&h->gates, SL_BODY(msg, gate_down)->gate);
     for (uint32_t i = 0; i < h->nodes.count; i++) {
         if (node_at(h, i)->state == NODE_ALIVE)
             sl_send(ctx, sl_at(node_at(h, i)->slot.number, SL_ACTOR_AGENT), msg->id, msg->body);
@@ -222,12 +217,14 @@ welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_no
                    n->name == NULL ? "-" : n->name, n->pid, n->room);
     struct sl_m_node_up up = {.node = n->slot.number,
                               .room = n->room,
-                              .classes = sl_node_classes(n->name == NULL ? "any" : n->facts.group),
+                              .classes = sl_node_classes(group_of(n)),
                               .name = sl_slice_str(n->name == NULL ? "" : n->name),
                               .labels = sl_slice_str(n->name == NULL ? "" : n->facts.labels)};
+    note(h, ctx, "node-joined", n, "");
+    sl_head_scaling_joined(&h->scaling, n->facts.group, n->slot.number);
     tell_of(ctx, SL_M_node_up, &up);
-    for (uint32_t i = 0; i < h->gates_count; i++)
-        tell_gate(ctx, n, &h->gates[i]);
+    for (uint32_t i = 0; i < h->gates.count; i++)
+        sl_head_gate_tell(ctx, n->slot.number, &h->gates.gates[i]);
 }
 
 static void
@@ -268,8 +265,8 @@ count_group(const struct head *h, const char *group, struct sl_slice but)
     uint64_t count = 0;
     for (uint32_t i = 0; i < h->nodes.count; i++) {
         const struct node *n = node_at(h, i);
-        count +=
-            n->name != NULL && strcmp(n->facts.group, group) == 0 && !sl_slice_is(but, n->name);
+        bool is_other = n->name == NULL || !sl_slice_is(but, n->name);
+        count += is_other && strcmp(n->facts.group, group) == 0;
     }
     return count;
 }
@@ -280,8 +277,8 @@ check_groups(struct head *h)
 {
     for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
         const struct sl_node_group_limits *limits = &h->groups.limits[i];
-        if (limits->min == 0)
-            continue;
+        if (limits->min == 0 || limits->is_local)
+            continue; /* Of those we start, their scaler says so. */
         uint64_t count = count_group(h, limits->name, (struct sl_slice){0});
         bool is_below = count < limits->min;
         if (is_below == h->is_below_min[i])
@@ -362,6 +359,7 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->heard_ns = ctx->now_ns;
     h->pause_ns = PAUSE_FIRST_NS;
     n->in_flight = m->in_flight;
+    sl_head_scaling_busy(&h->scaling, n->facts.group, n->slot.number, m->in_flight);
     sl_free(n->replicas);
     n->replicas = sl_strndup(m->replicas.data, m->replicas.size);
     sl_free(n->objects);
@@ -387,7 +385,9 @@ static void
 on_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     const struct sl_m_child_exited *m = SL_BODY(msg, child_exited);
-    struct node *n = node_lookup(self, m->tag);
+    struct head *h = self;
+    struct node *n = node_lookup(h, m->tag);
+    h->scaling.provider.ended(h->scaling.provider.self, (uint32_t)m->tag);
     if (n != NULL)
         lose_node(self, ctx, n, m->signal != 0 ? "killed" : "exited");
 }
@@ -398,8 +398,11 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     (void)msg;
     struct head *h = self;
     for (uint32_t i = h->nodes.count; i-- > 0;) {
-        if (node_at(h, i)->name == NULL)
-            lose_node(h, ctx, node_at(h, i), "spawner-lost");
+        struct node *n = node_at(h, i);
+        if (n->name != NULL)
+            continue;
+        h->scaling.provider.ended(h->scaling.provider.self, n->slot.number);
+        lose_node(h, ctx, n, "spawner-lost");
     }
 }
 
@@ -455,8 +458,8 @@ set_open(const struct head *h, struct sl_ctx *ctx, const struct node *n)
                                .is_open = !n->is_cordoned && !n->is_leaving};
     tell_of(ctx, SL_M_node_open, &m);
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_open, &m);
-    for (uint32_t i = 0; i < h->gates_count; i++)
-        sl_send(ctx, sl_at(h->gates[i].number, SL_ACTOR_EDGE), SL_M_node_open, &m);
+    for (uint32_t i = 0; i < h->gates.count; i++)
+        sl_send(ctx, sl_at(h->gates.gates[i].number, SL_ACTOR_EDGE), SL_M_node_open, &m);
 }
 
 static void
@@ -468,7 +471,9 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     n->heard_ns = ctx->now_ns;
     if (SL_BODY(msg, node_leave)->is_done != 0) {
-        lose_node(h, ctx, n, "left");
+        /* A child counts until its process has ended: so there are never more than may be. */
+        if (n->name != NULL)
+            lose_node(h, ctx, n, "left");
         return;
     }
     n->is_leaving = true;
@@ -508,14 +513,74 @@ on_order(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_reply(ctx, msg, SL_M_node_ordered, &reply);
 }
 
+/* ---- groups by demand ---------------------------------------------------------------------- */
+
+static uint32_t
+expect_node(void *head, struct sl_ctx *ctx, const struct sl_node_group_limits *group)
+{
+    struct head *h = head;
+    struct node *n = add_node(h, ctx, h->number_next++);
+    n->is_scaled = true;
+    n->facts = (struct sl_node_facts){
+        .cpus = group->cpus, .gpus = group->gpus, .memory_bytes = group->memory_bytes};
+    (void)snprintf(n->facts.group, sizeof(n->facts.group), "%s", group->name);
+    return n->slot.number;
+}
+
+static void
+drain_node(void *head, struct sl_ctx *ctx, uint32_t number)
+{
+    (void)head;
+    sl_send(ctx, sl_at(number, SL_ACTOR_AGENT), SL_M_drain, &(struct sl_m_drain){0});
+}
+
+static void
+give_up_node(void *head, struct sl_ctx *ctx, uint32_t number, const char *why)
+{
+    struct node *n = node_lookup(head, number);
+    if (n != NULL)
+        lose_node(head, ctx, n, why);
+}
+
+static void
+on_demand(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    if (msg->from.node == ctx->self.node)
+        sl_head_scaling_demand(&h->scaling, SL_BODY(msg, group_demand));
+}
+
+static void
+on_calls(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    (void)ctx, (void)msg;
+    sl_head_scaling_calls(&h->scaling);
+}
+
+static void
+on_scale(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    char *why = NULL;
+    struct sl_m_node_ordered reply = {0};
+    reply.err = sl_head_scaling_set(&h->scaling, ctx, SL_BODY(msg, group_scale), &why);
+    reply.message = sl_slice_str(why == NULL ? "" : why);
+    sl_reply(ctx, msg, SL_M_node_ordered, &reply);
+    sl_free(why);
+}
+
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct head *h = self;
-    if (SL_BODY(msg, timer)->token == TOKEN_START) {
+    uint64_t token = SL_BODY(msg, timer)->token;
+    if (token == TOKEN_START)
         start_missing(h, ctx);
+    if (token == TOKEN_SCALING)
+        sl_head_scaling_rang(&h->scaling, ctx);
+    if (token != TOKEN_CHECK)
         return;
-    }
     sl_after(ctx, check_silence(h, ctx), TOKEN_CHECK);
 }
 
@@ -523,10 +588,17 @@ static void
 on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct sl_buf text = {0};
-    if (SL_BODY(msg, node_list)->reason == SL_NODE_LIST_GROUPS)
+    switch ((enum sl_node_list)SL_BODY(msg, node_list)->reason) {
+    case SL_NODE_LIST_GROUPS:
         sl_head_groups(self, &text);
-    else
+        break;
+    case SL_NODE_LIST_EVENTS:
+        sl_head_events(self, &text);
+        break;
+    case SL_NODE_LIST_NODES:
         sl_head_status(self, &text);
+        break;
+    }
     sl_reply(ctx, msg, SL_M_node_ordered,
              &(struct sl_m_node_ordered){.message = sl_buf_slice(&text)});
     sl_buf_deinit(&text);
@@ -545,6 +617,9 @@ static const struct sl_on table[] = {
     {SL_M_gate_down, on_gate_down},
     {SL_M_node_order, on_order},
     {SL_M_node_list, on_list},
+    {SL_M_group_demand, on_demand},
+    {SL_M_calls_wanted, on_calls},
+    {SL_M_group_scale, on_scale},
     {SL_M_timer, on_timer},
 };
 
@@ -553,15 +628,19 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct head *h = self;
     uint32_t count_before = h->nodes.count, number_before = h->joined;
+    sl_head_scaling_clock(&h->scaling, ctx);
     if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
         sl_report_warn("message-unknown", "actor=head message=%s", msg->type->name);
     if (h->nodes.count != count_before || h->joined != number_before)
         check_groups(h);
+    sl_head_scaling_run(&h->scaling, ctx, TOKEN_SCALING);
 }
 
 static void
 init(void *self, struct sl_ctx *ctx, const void *argument)
 {
+    static const struct sl_head_scaling_ops scaling = {
+        .expect = expect_node, .drain = drain_node, .give_up = give_up_node};
     struct head *h = self;
     h->options = *(const struct sl_head_options *)argument;
     sl_assert(h->options.nodes <= SL_NODES_MAX);
@@ -577,6 +656,13 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     h->node_text = sl_strdup(h->options.node_text);
     h->number_next = SL_NODE_HEAD + 1;
     h->pause_ns = PAUSE_FIRST_NS;
+    h->scaling.ops = &scaling;
+    h->scaling.head = h;
+    sl_head_scaling_init(&h->scaling, &h->groups,
+                         sl_local_provider_create(&(struct sl_local_provider_options){
+                             .node_text = h->node_text, .gpus = h->options.gpus}));
+    sl_head_scaling_clock(&h->scaling, ctx);
+    sl_head_scaling_run(&h->scaling, ctx, TOKEN_SCALING);
     start_missing(h, ctx);
     sl_after(ctx, check_silence(h, ctx), TOKEN_CHECK);
 }
@@ -587,8 +673,8 @@ deinit(void *self)
     struct head *h = self;
     while (h->nodes.count > 0)
         forget_node(h, node_at(h, h->nodes.count - 1));
-    while (h->gates_count > 0)
-        forget_gate(h, h->gates[0].number);
+    sl_head_gates_deinit(&h->gates);
+    sl_head_scaling_deinit(&h->scaling);
     sl_node_set_deinit(&h->nodes);
     sl_free(h->node_text);
 }
@@ -620,7 +706,7 @@ write_node(struct sl_jsonw *w, const struct node *n)
     sl_jsonw_object(w);
     sl_jsonw_member_u64(w, "node", n->slot.number);
     sl_jsonw_member_str(w, "name", is_child ? number : n->name);
-    sl_jsonw_member_str(w, "group", is_child ? "any" : n->facts.group);
+    sl_jsonw_member_str(w, "group", group_of(n));
     sl_jsonw_member_bool(w, "is_local", is_child);
     sl_jsonw_member_u64(w, "pid", n->pid);
     sl_jsonw_member_str(w, "state", state_name(n));
@@ -655,7 +741,7 @@ static void
 write_group(struct sl_jsonw *w, const struct head *h, const struct sl_node_group_limits *limits)
 {
     uint64_t workers = count_group(h, limits->name, (struct sl_slice){0});
-    char *why = workers >= limits->min
+    char *why = workers >= limits->min || limits->is_local
                     ? NULL
                     : sl_format("%" PRIu64 " workers are there, of %" PRIu64 " at least", workers,
                                 limits->min);
@@ -666,8 +752,10 @@ write_group(struct sl_jsonw *w, const struct head *h, const struct sl_node_group
     sl_jsonw_member_u64(w, "min", limits->min);
     if (limits->max != UINT64_MAX)
         sl_jsonw_member_u64(w, "max", limits->max);
-    sl_jsonw_member_str(w, "condition", why == NULL ? "ok" : "below_min");
-    sl_jsonw_member_str(w, "reason", why == NULL ? "" : why);
+    if (!sl_head_scaling_write(&h->scaling, limits->name, w)) {
+        sl_jsonw_member_str(w, "condition", why == NULL ? "ok" : "below_min");
+        sl_jsonw_member_str(w, "reason", why == NULL ? "" : why);
+    }
     sl_jsonw_end(w);
     sl_free(why);
 }
@@ -682,6 +770,16 @@ sl_head_groups(const void *head, struct sl_buf *out)
     for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
         write_group(&w, h, &h->groups.limits[i]);
     sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+void
+sl_head_events(const void *head, struct sl_buf *out)
+{
+    const struct head *h = head;
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_cluster_log_write(&h->scaling.log, SL_CLUSTER_LOG_MAX, &w);
     sl_jsonw_done(&w);
 }
 

@@ -7,6 +7,8 @@
  *     child:   STARTING --join--> ALIVE --exit, silence--> (gone; another is started after a pause)
  *     worker:             join--> ALIVE --silence, leave, another of its name--> (gone)
  *
+ *     of a group, by demand: STARTING --join--> ALIVE --drain, exit, silence--> (gone)
+ *
  * Children are forked by the head's spawner; workers are started by somebody else and choose a
  * number at random. One that was given up and still speaks is told that it is unknown: its leases
  * are void, and it joins again like a new one. So does every worker after a restart of the head.
@@ -25,6 +27,7 @@ struct sl_head_options {
     const char *node_text; /* JSON for node children, without its closing brace: "node" is added. */
     const char *groups;    /* Of workers that may join (node_groups.h), checked. NULL: all. */
     uint64_t silence_ns;   /* 0: SL_NODE_SILENCE_NS. */
+    uint32_t gpus;         /* Of this machine, for nodes of groups that it starts. */
 };
 
 extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_head_options. */
@@ -33,6 +36,8 @@ extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_hea
 void sl_head_status(const void *head, struct sl_buf *out);
 /* Appends a JSON array of the groups: their limits, and whether they have their workers. */
 void sl_head_groups(const void *head, struct sl_buf *out);
+/* Appends a JSON array of what happened to nodes and groups lately (cluster_log.h). */
+void sl_head_events(const void *head, struct sl_buf *out);
 bool sl_head_has_node(const void *head);
 
 #endif

@@ -231,6 +231,7 @@ spawn_actors(struct sl_node *n, const struct sl_node_options *options)
                                      .images_directory = n->images_directory,
                                      .pool = options->pool,
                                      .pid = (uint64_t)getpid(),
+                                     .room = options->room,
                                      .stores = write_stores,
                                      .shell = n,
                                      .name = options->name,
@@ -327,6 +328,14 @@ number_member(struct sl_json object, const char *name, uint32_t fallback)
     return value <= UINT32_MAX ? (uint32_t)value : fallback;
 }
 
+/* Nothing is left to do for a node that is not wanted any more. */
+static void
+on_drained(void *live, struct sl_msg *msg)
+{
+    sl_msg_destroy(&msg);
+    sl_live_stop(live);
+}
+
 static bool
 run(struct sl_json text, const struct sl_child *child)
 {
@@ -341,6 +350,7 @@ run(struct sl_json text, const struct sl_child *child)
     struct sl_node_options options = {
         .head = head,
         .data = data,
+        .room = number_member(text, "room", 0),
         .pool = {.node = number,
                  .endpoint = endpoint,
                  .plugin_directories = plugins,
@@ -354,8 +364,10 @@ run(struct sl_json text, const struct sl_child *child)
         .spill_directory = spill,
         .spawner_fd = child->spawner_fd};
     bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL &&
-                 number > SL_NODE_HEAD && sl_node_open(&options, &node) == SL_OK &&
-                 sl_live_run(sl_node_live(node)) == SL_OK;
+                 number > SL_NODE_HEAD && sl_node_open(&options, &node) == SL_OK;
+    if (is_ok)
+        sl_live_port(sl_node_live(node), SL_PORT_DRAIN, on_drained, sl_node_live(node));
+    is_ok = is_ok && sl_live_run(sl_node_live(node)) == SL_OK;
     sl_node_close(&node);
     sl_free(head);
     sl_free(directory);

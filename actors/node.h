@@ -16,6 +16,7 @@ struct sl_node_options {                     /* Strings are borrowed for the nod
     const char *head;                        /* The head's endpoint. */
     const struct sl_link_security *security; /* Of a tcp one; borrowed for the call. NULL: none. */
     const char *data; /* The head's data directory, as seen from here: models and blobs. */
+    uint32_t room;    /* Tasks that it takes at a time; 0: the usual. */
     struct sl_pool_options pool; /* node, endpoint ("ipc://PATH"), plugins and limits; not blobs. */
     int spawner_fd;              /* Taken; -1: start one from `program`, and again when it dies. */
     const char *program;
@@ -40,7 +41,7 @@ void sl_node_close(struct sl_node **node);          /* Its replicas end. NULL in
 /*
  * The child's life. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins",
  * "data","threads","replicas","idle_ms","task_ms","objects","objects_tenant","objects_spill"
- * (bytes), "node":number}.
+ * (bytes), "room","node":number}. It ends by itself when it has been told to drain.
  */
 int sl_node_run(const struct sl_child *child);
 

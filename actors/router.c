@@ -11,6 +11,7 @@
 
 #define SPECS_MAX 32
 #define CHECK_NS  (500 * SL_MILLI_NS)
+#define TELL_NS   SL_SECOND_NS
 #define SCAN_MAX  16 /* Among so many nodes the least busy is looked for; else among two. */
 
 struct node {
@@ -36,6 +37,7 @@ struct router {
     uint64_t serial_last;
     uint32_t calls_count;
     bool is_timer_set;
+    uint64_t told_ns; /* When the head heard last that calls are made; 0: never. */
 };
 
 static struct sl_msg *
@@ -114,6 +116,17 @@ send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
     sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, SL_M_embed_run, &run);
 }
 
+/* Nodes that come by demand stay while calls are made, and one comes when there is none. */
+static void
+tell_wanted(struct router *r, struct sl_ctx *ctx, bool is_waiting)
+{
+    if (!is_waiting && r->told_ns != 0 && ctx->now_ns - r->told_ns < TELL_NS)
+        return;
+    r->told_ns = ctx->now_ns;
+    sl_send(ctx, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_calls_wanted,
+            &(struct sl_m_calls_wanted){.waiting = is_waiting});
+}
+
 /* Send a parked call to a node, if there is one. */
 static void
 route(struct router *r, struct sl_ctx *ctx, struct call *c)
@@ -121,6 +134,8 @@ route(struct router *r, struct sl_ctx *ctx, struct call *c)
     uint64_t only = c->msg->id == SL_M_model_load ? SL_BODY(c->msg, model_load)->node : 0;
     struct node *n =
         only == 0 ? least_busy(r, ctx) : (struct node *)sl_node_set_lookup(&r->nodes, only);
+    if (only == 0)
+        tell_wanted(r, ctx, n == NULL);
     if (n == NULL)
         return;
     c->node = n->slot.number;

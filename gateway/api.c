@@ -149,6 +149,16 @@ sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, s
 }
 
 void
+sl_call_group_scale(struct sl_call *call, struct sl_slice group, uint64_t replicas,
+                    sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    struct sl_m_group_scale m = {.group = group, .replicas = replicas};
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_HEAD), w->serial, SL_M_group_scale, &m);
+}
+
+void
 sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
 {
     struct api *a = call->internal;

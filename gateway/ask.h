@@ -52,6 +52,10 @@ void sl_call_nodes(struct sl_call *call, uint64_t what, sl_handler_fn *then);
  * SL_ENOTFOUND; SL_EINVAL: not with this node, the message says why. */
 void sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order,
                         sl_handler_fn *then);
+/* Set a group's nodes by hand; UINT64_MAX: by demand again. SL_ENOTFOUND; SL_EINVAL: the message
+ * says why not. */
+void sl_call_group_scale(struct sl_call *call, struct sl_slice group, uint64_t replicas,
+                         sl_handler_fn *then);
 /* Where a job's tasks may run, and why: on SL_OK the message is a JSON object. SL_ENOTFOUND: it is
  * not in the queue. */
 void sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then);

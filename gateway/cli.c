@@ -102,6 +102,11 @@ static const struct sl_cli_option config_options[] = {
     {"data", "DIR", "diff, apply: with this directory, which no server has open"},
     {0},
 };
+static const struct sl_cli_option nodes_options[] = {
+    {"replicas", "N", "scale: so many nodes; without it: by demand again"},
+    {"limit", "N", "events: at most (20)"},
+    {0},
+};
 
 static const struct verb verbs[] = {
     {"status", "", "Say how the server is", sl_cli_status, no_options},
@@ -124,8 +129,15 @@ static const struct verb verbs[] = {
      sl_cli_models, model_options},
     {"keys", "list | create NAME | rotate NAME | revoke NAME", "API keys, with an admin's key",
      sl_cli_keys, key_options},
-    {"nodes", "list | cordon NAME | uncordon NAME | drain NAME", "Nodes, with the operator's key",
-     sl_cli_nodes, no_options},
+    {"nodes",
+     "list | groups | events | top | cordon NAME | uncordon NAME | drain NAME |\n"
+     "                    scale GROUP",
+     "Nodes and worker groups, with the operator's key\n"
+     "scale sets how many nodes a group with a provider has, until the next apply or restart;\n"
+     "events prints what happened lately, top what each replica does",
+     sl_cli_nodes, nodes_options},
+    {"serve", "status", "Which extractors run, and why one waits; operator's key", sl_cli_serve,
+     no_options},
     {"queue",
      "ls | get QUEUE | pause QUEUE | resume QUEUE | drain QUEUE | stop QUEUE |\n"
      "                    limits QUEUE |\n"

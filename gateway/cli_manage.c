@@ -1,74 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs jobs, models and keys: each a table of what it can do. */
-#include <ctype.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "gateway/cli_act.h"
 #include "gateway/cli_queue.h"
 #include "runtime/alloc.h"
-
-struct action {
-    const char *name;
-    uint32_t arguments; /* Beside its own name. */
-    int (*run)(struct sl_cli *cli);
-};
-
-static int
-act(struct sl_cli *cli, const struct action *actions)
-{
-    for (; actions->name != NULL; actions++) {
-        if (cli->arguments_count == actions->arguments + 1 &&
-            strcmp(cli->arguments[0], actions->name) == 0)
-            return actions->run(cli);
-    }
-    return SL_EXIT_USAGE;
-}
-
-/* Text as one segment of a path, whatever is in it. Owned. */
-static char *
-escape(const char *text)
-{
-    struct sl_buf out = {0};
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (isalnum(c) || c == '-' || c == '_')
-            sl_buf_append_u8(&out, c);
-        else
-            sl_buf_printf(&out, "%%%02X", c);
-    }
-    char *escaped = sl_strdup(sl_buf_text(&out));
-    sl_buf_deinit(&out);
-    return escaped;
-}
-
-/* Ask, and print members of the reply, or of its member `inner`. */
-static int
-ask_members(struct sl_cli *cli, const struct sl_http_request *q, const char *inner,
-            const char *const *names)
-{
-    struct sl_json reply;
-    int code = sl_cli_ask(cli, q, &reply);
-    if (code != SL_EXIT_OK)
-        return code;
-    if (cli->is_json)
-        sl_cli_print_json(cli);
-    else
-        sl_cli_print_members(inner == NULL ? reply : sl_json_member(reply, inner), names);
-    return SL_EXIT_OK;
-}
-
-static int
-ask_table(struct sl_cli *cli, const struct sl_http_request *q, const char *inner,
-          const char *const *columns)
-{
-    struct sl_json reply;
-    int code = sl_cli_ask(cli, q, &reply);
-    if (code == SL_EXIT_OK && cli->is_json)
-        sl_cli_print_json(cli);
-    else if (code == SL_EXIT_OK)
-        sl_cli_print_table(sl_json_member(reply, inner), columns);
-    return code;
-}
 
 /* ---- jobs ---------------------------------------------------------------------------------- */
 
@@ -100,7 +37,7 @@ list_jobs(struct sl_cli *cli)
     if (status != NULL)
         sl_jsonw_member_str(&w, "status", status);
     sl_jsonw_end(&w);
-    int code = ask_table(
+    int code = sl_cli_ask_table(
         cli, &(struct sl_http_request){.method = "POST", .path = path, .body = sl_buf_slice(&body)},
         "results", columns);
     sl_buf_deinit(&body);
@@ -111,9 +48,9 @@ list_jobs(struct sl_cli *cli)
 static int
 of_job(struct sl_cli *cli, const char *method, const char *const *names)
 {
-    char *id = escape(cli->arguments[1]), *path = sl_format("/v1/tasks/%s", id);
-    int code =
-        ask_members(cli, &(struct sl_http_request){.method = method, .path = path}, NULL, names);
+    char *id = sl_cli_escape(cli->arguments[1]), *path = sl_format("/v1/tasks/%s", id);
+    int code = sl_cli_ask_members(cli, &(struct sl_http_request){.method = method, .path = path},
+                                  NULL, names);
     sl_free(id);
     sl_free(path);
     return code;
@@ -156,7 +93,7 @@ static int
 log_job(struct sl_cli *cli)
 {
     struct sl_json reply;
-    char *id = escape(cli->arguments[1]), *path = sl_format("/v1/tasks/%s", id);
+    char *id = sl_cli_escape(cli->arguments[1]), *path = sl_format("/v1/tasks/%s", id);
     int code = sl_cli_ask(cli, &(struct sl_http_request){.method = "GET", .path = path}, &reply);
     struct sl_json about = sl_json_member(reply, "additional_data");
     char *bucket = NULL, *batch = NULL, *namespace = NULL;
@@ -192,14 +129,14 @@ out:
 int
 sl_cli_jobs(struct sl_cli *cli)
 {
-    static const struct action actions[] = {{"list", 0, list_jobs},
-                                            {"get", 1, get_job},
-                                            {"logs", 1, log_job},
-                                            {"cancel", 1, cancel_job},
-                                            {0}};
+    static const struct sl_cli_action actions[] = {{"list", 0, list_jobs},
+                                                   {"get", 1, get_job},
+                                                   {"logs", 1, log_job},
+                                                   {"cancel", 1, cancel_job},
+                                                   {0}};
     bool is_own = sl_cli_option(cli, "where") != NULL ||
                   (cli->arguments_count == 2 && sl_cli_is_own_job(cli->arguments[1]));
-    return is_own ? sl_cli_own_jobs(cli) : act(cli, actions);
+    return is_own ? sl_cli_own_jobs(cli) : sl_cli_act(cli, actions);
 }
 
 /* ---- what there may be only one of -------------------------------------------------------- */
@@ -263,7 +200,8 @@ models_path(struct sl_cli *cli, const char *rest, int *ret_code)
     char *name = choose(cli, &namespace, ret_code);
     if (name == NULL)
         return NULL;
-    char *escaped = escape(name), *path = sl_format("/v1/namespaces/%s/models%s", escaped, rest);
+    char *escaped = sl_cli_escape(name),
+         *path = sl_format("/v1/namespaces/%s/models%s", escaped, rest);
     sl_free(name);
     sl_free(escaped);
     return path;
@@ -278,8 +216,8 @@ list_models(struct sl_cli *cli)
     char *path = models_path(cli, "", &code);
     if (path == NULL)
         return code;
-    code =
-        ask_table(cli, &(struct sl_http_request){.method = "GET", .path = path}, "models", columns);
+    code = sl_cli_ask_table(cli, &(struct sl_http_request){.method = "GET", .path = path}, "models",
+                            columns);
     sl_free(path);
     return code;
 }
@@ -328,7 +266,7 @@ upload_model(struct sl_cli *cli)
                                 .file = file,
                                 .form = form,
                                 .progress = isatty(STDERR_FILENO) ? show_progress : NULL};
-    code = ask_members(cli, &q, NULL, names);
+    code = sl_cli_ask_members(cli, &q, NULL, names);
     sl_free(path);
     return code;
 }
@@ -337,12 +275,12 @@ static int
 of_model(struct sl_cli *cli, const char *method, const char *verb)
 {
     static const char *const names[] = {"model_id", "deployment_status", "message", NULL};
-    char *id = escape(cli->arguments[1]), *rest = sl_format("/%s%s", id, verb);
+    char *id = sl_cli_escape(cli->arguments[1]), *rest = sl_format("/%s%s", id, verb);
     int code = SL_EXIT_FAILED;
     char *path = models_path(cli, rest, &code);
     if (path != NULL)
-        code = ask_members(cli, &(struct sl_http_request){.method = method, .path = path}, NULL,
-                           names);
+        code = sl_cli_ask_members(cli, &(struct sl_http_request){.method = method, .path = path},
+                                  NULL, names);
     sl_free(id);
     sl_free(rest);
     sl_free(path);
@@ -370,10 +308,10 @@ delete_model(struct sl_cli *cli)
 int
 sl_cli_models(struct sl_cli *cli)
 {
-    static const struct action actions[] = {
+    static const struct sl_cli_action actions[] = {
         {"list", 0, list_models},  {"upload", 1, upload_model}, {"deploy", 1, deploy_model},
         {"evict", 1, evict_model}, {"delete", 1, delete_model}, {0}};
-    return act(cli, actions);
+    return sl_cli_act(cli, actions);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -386,7 +324,7 @@ keys_path(struct sl_cli *cli, const char *name, const char *rest, int *ret_code)
     char *user = choose(cli, &whose, ret_code);
     if (user == NULL)
         return NULL;
-    char *escaped = escape(user), *key = escape(name);
+    char *escaped = sl_cli_escape(user), *key = sl_cli_escape(name);
     char *path = sl_format("/v1/organizations/users/%s/api-keys%s%s%s", escaped,
                            *key == '\0' ? "" : "/", key, rest);
     sl_free(user);
@@ -408,8 +346,8 @@ list_keys(struct sl_cli *cli)
         cli, "", sl_cli_option(cli, "revoked") == NULL ? "" : "?include_revoked=true", &code);
     if (path == NULL)
         return code;
-    code = ask_table(cli, &(struct sl_http_request){.method = "GET", .path = path}, "results",
-                     columns);
+    code = sl_cli_ask_table(cli, &(struct sl_http_request){.method = "GET", .path = path},
+                            "results", columns);
     sl_free(path);
     return code;
 }
@@ -447,7 +385,7 @@ create_key(struct sl_cli *cli)
     sl_jsonw_init(&w, &body);
     write_new_key(cli, &w);
     struct sl_http_request q = {.method = "POST", .path = path, .body = sl_buf_slice(&body)};
-    code = ask_members(cli, &q, NULL, key_members);
+    code = sl_cli_ask_members(cli, &q, NULL, key_members);
     sl_buf_deinit(&body);
     sl_free(path);
     return code;
@@ -463,8 +401,8 @@ rotate_key(struct sl_cli *cli)
     char *rest = sl_format("/rotate?overlap_s=%s", overlap == NULL ? "0" : overlap);
     char *path = keys_path(cli, cli->arguments[1], rest, &code);
     if (path != NULL)
-        code = ask_members(cli, &(struct sl_http_request){.method = "POST", .path = path}, NULL,
-                           key_members);
+        code = sl_cli_ask_members(cli, &(struct sl_http_request){.method = "POST", .path = path},
+                                  NULL, key_members);
     sl_free(rest);
     sl_free(path);
     return code;
@@ -477,8 +415,8 @@ revoke_key(struct sl_cli *cli)
     int code = SL_EXIT_FAILED;
     char *path = keys_path(cli, cli->arguments[1], "", &code);
     if (path != NULL)
-        code = ask_members(cli, &(struct sl_http_request){.method = "DELETE", .path = path}, NULL,
-                           names);
+        code = sl_cli_ask_members(cli, &(struct sl_http_request){.method = "DELETE", .path = path},
+                                  NULL, names);
     sl_free(path);
     return code;
 }
@@ -486,101 +424,10 @@ revoke_key(struct sl_cli *cli)
 int
 sl_cli_keys(struct sl_cli *cli)
 {
-    static const struct action actions[] = {{"list", 0, list_keys},
-                                            {"create", 1, create_key},
-                                            {"rotate", 1, rotate_key},
-                                            {"revoke", 1, revoke_key},
-                                            {0}};
-    return act(cli, actions);
-}
-
-/* ---- nodes --------------------------------------------------------------------------------- */
-
-static int
-list_nodes(struct sl_cli *cli)
-{
-    static const char *const columns[] = {"name", "group", "state",      "host", "in_flight",
-                                          "cpus", "gpus",  "started_at", NULL};
-    return ask_table(cli, &(struct sl_http_request){.method = "GET", .path = "/v1/cluster/nodes"},
-                     "results", columns);
-}
-
-/* cordon, uncordon and drain are the last part of the path. */
-static int
-order_node(struct sl_cli *cli)
-{
-    static const char *const members[] = {"message", NULL};
-    char *name = escape(cli->arguments[1]);
-    char *path = sl_format("/v1/cluster/nodes/%s/%s", name, cli->arguments[0]);
-    int code =
-        ask_members(cli, &(struct sl_http_request){.method = "POST", .path = path}, NULL, members);
-    sl_free(name);
-    sl_free(path);
-    return code;
-}
-
-int
-sl_cli_nodes(struct sl_cli *cli)
-{
-    static const struct action actions[] = {{"list", 0, list_nodes},
-                                            {"cordon", 1, order_node},
-                                            {"uncordon", 1, order_node},
-                                            {"drain", 1, order_node},
-                                            {0}};
-    return act(cli, actions);
-}
-
-/* The labels that its tasks ask for, and why they wait, where they do. */
-static void
-print_asked(struct sl_json collection)
-{
-    struct sl_json labels = sl_json_member(collection, "labels");
-    struct sl_json parked = sl_json_member(collection, "parked");
-    char *reason = sl_json_strdup(sl_json_member(collection, "reason"));
-    if (sl_json_count(labels) > 0)
-        printf("only nodes with the labels %.*s; %.*s tasks wait for one\n",
-               SL_SLICE_FMT(sl_json_raw(labels)), SL_SLICE_FMT(sl_json_raw(parked)));
-    if (reason != NULL && reason[0] != '\0')
-        printf("%s\n", reason);
-    sl_free(reason);
-}
-
-static int
-explain_placement(struct sl_cli *cli)
-{
-    static const char *const members[] = {"class",     "waiting",     "running",
-                                          "cold_cost", "nodes_total", NULL};
-    static const char *const columns[] = {"node",      "verdict", "cost", "is_warm",
-                                          "in_flight", "room",    NULL};
-    struct sl_json reply;
-    char *id = escape(cli->arguments[1]);
-    char *path = sl_format("/v1/cluster/placement/%s", id);
-    int code = sl_cli_ask(cli, &(struct sl_http_request){.method = "GET", .path = path}, &reply);
-    sl_free(id);
-    sl_free(path);
-    if (code != SL_EXIT_OK)
-        return code;
-    if (cli->is_json) {
-        sl_cli_print_json(cli);
-        return SL_EXIT_OK;
-    }
-    sl_cli_print_members(reply, members);
-    for (struct sl_json_iter i = sl_json_iter(sl_json_member(reply, "collections"));
-         sl_json_next(&i);) {
-        char *collection = sl_json_strdup(sl_json_member(i.value, "collection_id"));
-        printf("\n%s: a task goes where it costs least: tasks under way, and cold_cost where it is "
-               "not warm\n",
-               collection == NULL ? "" : collection);
-        sl_free(collection);
-        print_asked(i.value);
-        sl_cli_print_table(sl_json_member(i.value, "nodes"), columns);
-    }
-    return SL_EXIT_OK;
-}
-
-int
-sl_cli_explain(struct sl_cli *cli)
-{
-    static const struct action actions[] = {{"placement", 1, explain_placement}, {0}};
-    return act(cli, actions);
+    static const struct sl_cli_action actions[] = {{"list", 0, list_keys},
+                                                   {"create", 1, create_key},
+                                                   {"rotate", 1, rotate_key},
+                                                   {"revoke", 1, revoke_key},
+                                                   {0}};
+    return sl_cli_act(cli, actions);
 }

@@ -2,7 +2,12 @@
 /* Nodes, for the operator: the head answers. */
 #include "actors/cluster.h"
 #include "actors/job_row.h"
+#include "gateway/list.h"
 #include "gateway/resource.h"
+#include "runtime/alloc.h"
+
+#define EVENTS_MAX   256
+#define EVENTS_USUAL 20
 
 static void
 on_nodes(struct sl_call *call)
@@ -33,7 +38,7 @@ on_groups(struct sl_call *call)
 }
 
 sl_handler_fn sl_api_get_cluster, sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node,
-    sl_api_drain_node, sl_api_explain_placement;
+    sl_api_drain_node, sl_api_explain_placement, sl_api_scale_group, sl_api_list_events;
 
 void
 sl_api_get_cluster(struct sl_call *call)
@@ -47,17 +52,117 @@ sl_api_list_nodes(struct sl_call *call)
     sl_call_nodes(call, SL_NODE_LIST_NODES, on_nodes);
 }
 
+/* The last ones that were asked for, the latest last. */
+static void
+on_events(struct sl_call *call)
+{
+    struct sl_slice text;
+    if (sl_call_wait_error(call, &text) != SL_OK) {
+        sl_call_fail_wait(call);
+        return;
+    }
+    struct sl_json events = sl_call_parse(call, text);
+    uint32_t limit = sl_list_number(call, "limit", NULL, 1, EVENTS_MAX, EVENTS_USUAL);
+    uint32_t count = sl_json_count(events), at = 0;
+    sl_jsonw_object(&call->out);
+    sl_jsonw_name(&call->out, "results");
+    sl_jsonw_array(&call->out);
+    for (struct sl_json_iter i = sl_json_iter(events); sl_json_next(&i); at++) {
+        if (at + limit >= count)
+            sl_jsonw_value(&call->out, i.value);
+    }
+    sl_jsonw_end(&call->out);
+    sl_jsonw_member_u64(&call->out, "total", count);
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_api_list_events(struct sl_call *call)
+{
+    sl_call_nodes(call, SL_NODE_LIST_EVENTS, on_events);
+}
+
+/* The group whose nodes are started for a class: its own, or any; NONE: nobody starts some. */
+static struct sl_json
+group_for(struct sl_json groups, struct sl_json class)
+{
+    struct sl_json any = {0};
+    for (struct sl_json_iter i = sl_json_iter(groups); sl_json_next(&i);) {
+        struct sl_json name = sl_json_member(i.value, "group");
+        if (!sl_json_has(sl_json_member(i.value, "provider")))
+            continue;
+        if (sl_slice_equal(sl_json_raw(name), sl_json_raw(class)))
+            return i.value;
+        if (sl_json_is(name, "any"))
+            any = i.value;
+    }
+    return any;
+}
+
+/* What the dispatcher knows, and of the group whose nodes are to run it. */
+static void
+on_placed_groups(struct sl_call *call)
+{
+    struct sl_slice text;
+    if (sl_call_wait_error(call, &text) != SL_OK) {
+        sl_call_fail_wait(call);
+        return;
+    }
+    struct sl_json placed = sl_call_parse(call, sl_slice_str(call->state));
+    struct sl_json group = group_for(sl_call_parse(call, text), sl_json_member(placed, "class"));
+    sl_jsonw_object(&call->out);
+    for (struct sl_json_iter i = sl_json_iter(placed); sl_json_next(&i);) {
+        char *name = sl_json_strdup(i.name);
+        sl_jsonw_member_value(&call->out, name, i.value);
+        sl_free(name);
+    }
+    if (sl_json_has(group))
+        sl_jsonw_member_value(&call->out, "group", group);
+    sl_jsonw_end(&call->out);
+}
+
 static void
 on_placement(struct sl_call *call)
 {
     struct sl_slice text;
     enum sl_err err = sl_call_wait_error(call, &text);
-    if (err == SL_ENOTFOUND)
+    if (err == SL_ENOTFOUND) {
         sl_call_not_found(call, "job in the queue", call->params[0]);
-    else if (err != SL_OK)
+    } else if (err != SL_OK) {
         sl_call_fail_wait(call);
-    else
-        sl_jsonw_value(&call->out, sl_call_parse(call, text));
+    } else {
+        call->state = (void *)(uintptr_t)sl_call_format(call, "%.*s", SL_SLICE_FMT(text));
+        sl_call_nodes(call, SL_NODE_LIST_GROUPS, on_placed_groups);
+    }
+}
+
+static void
+on_scaled(struct sl_call *call)
+{
+    struct sl_slice message;
+    enum sl_err err = sl_call_wait_error(call, &message);
+    if (err == SL_ENOTFOUND) {
+        sl_call_not_found(call, "group", call->params[0]);
+    } else if (err == SL_EINVAL) {
+        sl_call_fail(call, SL_API_CONFLICT, "%.*s", SL_SLICE_FMT(message));
+    } else if (err != SL_OK) {
+        sl_call_fail_wait(call);
+    } else {
+        sl_jsonw_object(&call->out);
+        sl_jsonw_member_str(&call->out, "message", "set, until the next apply or restart");
+        sl_jsonw_member_bool(&call->out, "success", true);
+        sl_jsonw_end(&call->out);
+    }
+}
+
+void
+sl_api_scale_group(struct sl_call *call)
+{
+    uint64_t replicas = UINT64_MAX; /* By demand. */
+    struct sl_json value = sl_json_member(call->body, "replicas");
+    if (sl_json_has(value) && sl_json_u64(value, &replicas) != SL_OK)
+        replicas = UINT64_MAX; /* The schema has checked it. */
+    sl_call_group_scale(call, call->params[0], replicas, on_scaled);
 }
 
 void

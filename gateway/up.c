@@ -284,7 +284,7 @@ static void
 write_objects(const struct up *u, struct sl_jsonw *w)
 {
     const struct sl_config *c = u->options.config;
-    uint64_t nodes = (uint64_t)sl_config_int(c, SL_UP_nodes);
+    uint64_t nodes = (uint64_t)sl_config_int(c, SL_UP_nodes) + sl_up_group_nodes(c);
     uint64_t bytes = sl_config_size(c, SL_UP_objects);
     if (bytes == 0)
         bytes = sl_object_node_memory() / SL_MAX(nodes, UINT64_C(1));
@@ -396,6 +396,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .queue = u->queue,
         .indexes = u->gateway.indexes,
         .extractors = sl_config_string(u->options.config, SL_UP_extractors),
+        .groups = sl_config_string(u->options.config, SL_UP_groups),
         .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
                   .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
                                         SL_MILLI_NS),
@@ -429,6 +430,7 @@ spawn_actors(struct up *u, const char *endpoint)
     struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
                                    .node_text = text,
                                    .groups = sl_config_string(u->options.config, SL_UP_groups),
+                                   .gpus = sl_up_gpus(),
                                    .silence_ns =
                                        sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);

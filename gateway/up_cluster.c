@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "actors/cluster.h"
+#include "actors/node_groups.h"
 #include "runtime/alloc.h"
 #include "runtime/cert.h"
 #include "runtime/report.h"
+
+#define GPUS_MAX 64
 
 struct sl_links_options
 sl_up_cluster_links(const struct sl_config *config)
@@ -19,6 +23,30 @@ sl_up_cluster_links(const struct sl_config *config)
                                      .takes = sl_cluster_head_takes,
                                      .dead_ns = sl_config_duration_ns(config, SL_UP_silence),
                                      .lost_ns = sl_config_duration_ns(config, SL_UP_lost)};
+}
+
+uint64_t
+sl_up_group_nodes(const struct sl_config *config)
+{
+    struct sl_node_groups groups;
+    char *why = NULL;
+    if (sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, &why) == SL_OK)
+        return sl_node_groups_local_max(&groups);
+    sl_free(why);
+    return 0;
+}
+
+/* Devices of NVIDIA's driver; no other is used. */
+uint32_t
+sl_up_gpus(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < GPUS_MAX; i++) {
+        char path[32];
+        (void)snprintf(path, sizeof(path), "/dev/nvidia%u", i);
+        count += access(path, F_OK) == 0;
+    }
+    return count;
 }
 
 static bool

@@ -16,6 +16,11 @@
 /* How the head's links are: for sl_live_options. */
 struct sl_links_options sl_up_cluster_links(const struct sl_config *config);
 
+/* How many nodes of worker groups this machine may come to start. */
+uint64_t sl_up_group_nodes(const struct sl_config *config);
+/* How many GPUs it has for them. */
+uint32_t sl_up_gpus(void);
+
 /*
  * Listen on cluster.listen, if that is set; *ret_endpoint is then where, owned by the caller, else
  * NULL. False: it cannot be, and standard error says why.

@@ -5,6 +5,9 @@
 #include "queue/lane.h"
 #include "queue/lease.h"
 #include "queue/task.h"
+#include "queue/trail.h"
+
+#define LANES_LOOKED 64u /* Whose tasks are counted. */
 
 /* ---- jobs ---------------------------------------------------------------------------------- */
 
@@ -304,6 +307,30 @@ sl_queue_ready_count(const struct sl_queue *q, enum sl_class class)
     sl_queue_assert(q);
     sl_assert(class <= SL_CLASS_OWN);
     return q->ready[class];
+}
+
+static uint64_t
+leasable_of(const struct sl_lane *lane)
+{
+    uint64_t count = lane->count[SL_STATE_QUEUED], running = lane->count[SL_STATE_RUNNING];
+    uint64_t most = lane->settings.running_max;
+    return most == 0 ? count : SL_MIN(count, most > running ? most - running : 0);
+}
+
+uint64_t
+sl_queue_leasable(struct sl_queue *q, enum sl_class class, uint64_t now_ns, uint64_t now_ms)
+{
+    sl_queue_assert(q);
+    sl_assert(class < SL_CLASS_COUNT);
+    sl_queue_clock(q, now_ns);
+    sl_queue_wall(q, now_ms);
+    sl_task_ripen(q, now_ms);
+    sl_lane_wake(q, now_ns);
+    uint32_t lanes = sl_share_waiting_count(q->shares[class]);
+    uint64_t count = lanes > LANES_LOOKED ? lanes - LANES_LOOKED : 0;
+    for (uint32_t i = 0; i < SL_MIN(lanes, LANES_LOOKED); i++)
+        count += leasable_of(q->lanes[sl_share_waiting(q->shares[class], i)]);
+    return count;
 }
 
 uint64_t

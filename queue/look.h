@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * look.h - what can be seen of a queue: tasks, jobs, depths. Nothing here changes it.
+ * look.h - what can be seen of a queue: tasks, jobs, depths. Nothing here changes it, but for time
+ * that passes.
  */
 #ifndef SL_QUEUE_LOOK_H
 #define SL_QUEUE_LOOK_H
@@ -112,6 +113,12 @@ bool sl_queue_has_work(const struct sl_queue *q);
 uint64_t sl_queue_leased_count(const struct sl_queue *q);     /* Of all tenants and classes. */
 uint64_t sl_queue_leased_own_count(const struct sl_queue *q); /* Of class OWN alone. */
 uint64_t sl_queue_ready_count(const struct sl_queue *q, enum sl_class class);
+/*
+ * About how many tasks of a class could be leased now: of 64 queues that hand some out, and one for
+ * each beyond. 0: none. Not of class OWN. Scheduled tasks become ready here, as in a lease.
+ */
+uint64_t sl_queue_leasable(struct sl_queue *q, enum sl_class class, uint64_t now_ns,
+                           uint64_t now_ms);
 uint64_t sl_queue_memory(const struct sl_queue *q); /* Bytes, about. */
 
 #endif

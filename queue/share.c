@@ -287,3 +287,11 @@ sl_share_waiting_count(const struct sl_share *s)
     sl_assert(s->magic == SHARE_MAGIC);
     return s->count;
 }
+
+uint32_t
+sl_share_waiting(const struct sl_share *s, uint32_t i)
+{
+    sl_assert(s->magic == SHARE_MAGIC);
+    sl_assert(i < s->count);
+    return s->heap[i].lane;
+}

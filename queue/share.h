@@ -62,5 +62,7 @@ void sl_share_refund(struct sl_share *s, uint32_t lane, uint64_t charged_ns);
 uint64_t sl_share_estimate_ns(const struct sl_share *s, uint32_t lane);
 
 uint32_t sl_share_waiting_count(const struct sl_share *s);
+/* One of those that wait, in no order: `i` below their count. */
+uint32_t sl_share_waiting(const struct sl_share *s, uint32_t i);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_value.h - one value's text: read, bounded by its row, and written back. For config.c only.
+ * config_value.h - one value's text: read, bounded by its row, and written back. For config.c, and
+ * for who reads the mappings that it keeps as texts.
  */
 #ifndef SL_RUNTIME_CONFIG_VALUE_H
 #define SL_RUNTIME_CONFIG_VALUE_H

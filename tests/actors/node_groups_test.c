@@ -78,3 +78,40 @@ Test(node_groups, says_what_is_wrong_with_a_configuration)
         sl_free(why);
     }
 }
+
+Test(node_groups, those_that_are_started_here_have_usual_limits)
+{
+    struct sl_node_groups g = groups_of(
+        "{\"cpu\":{\"provider\":\"local\"},\"batch\":{\"provider\":\"local\",\"max\":\"5\"},"
+        "\"gpu\":{\"provider\":\"local\",\"gpus\":\"2\",\"idle\":\"1s\",\"tasks\":\"4\","
+        "\"memory\":\"8GiB\"},\"any\":{\"provider\":\"none\",\"min\":\"1\"}}");
+    const struct sl_node_group_limits *cpu = sl_node_groups_of(&g, "cpu");
+    const struct sl_node_group_limits *batch = sl_node_groups_of(&g, "batch");
+    const struct sl_node_group_limits *gpu = sl_node_groups_of(&g, "gpu");
+    cr_expect(cpu->is_local && cpu->min == 1 && cpu->max == 4 && cpu->gpus == 0);
+    cr_expect(cpu->idle_ns == 60 * SL_SECOND_NS && cpu->tasks == 256);
+    cr_expect(batch->min == 0 && batch->max == 5);
+    cr_expect(gpu->min == 0 && gpu->max == 8 && gpu->gpus == 2 && gpu->tasks == 4);
+    cr_expect(gpu->idle_ns == SL_SECOND_NS && gpu->memory_bytes == UINT64_C(8) << 30);
+    cr_expect_not(sl_node_groups_of(&g, "any")->is_local);
+    cr_expect_eq(sl_node_groups_local_max(&g), 17);
+}
+
+Test(node_groups, says_what_is_wrong_with_a_group_that_is_started_here)
+{
+    static const char *const bad[][2] = {
+        {"{\"cpu\":{\"provider\":\"cloud\"}}", "cluster.groups.cpu: takes the provider local or"},
+        {"{\"cpu\":{\"idle\":\"1s\"}}", "idle is for groups with `provider: local`"},
+        {"{\"cpu\":{\"provider\":\"local\",\"idle\":\"soon\"}}", "cluster.groups.cpu: idle: "},
+        {"{\"cpu\":{\"provider\":\"local\",\"tasks\":\"0\"}}", "tasks: "},
+        {"{\"cpu\":{\"provider\":\"local\",\"min\":\"5\"}}", "a min above its max"},
+        {"{\"cpu\":{\"provider\":\"local\",\"max\":\"129\"}}", "a max above 128"},
+    };
+    for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
+        struct sl_node_groups g;
+        char *why = NULL;
+        cr_assert_eq(sl_node_groups_read(bad[i][0], &g, &why), SL_EINVAL, "%s", bad[i][0]);
+        cr_expect_not_null(strstr(why, bad[i][1]), "%s", why);
+        sl_free(why);
+    }
+}

@@ -152,6 +152,14 @@ sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t order, s
 }
 
 void
+sl_call_group_scale(struct sl_call *call, struct sl_slice group, uint64_t replicas,
+                    sl_handler_fn *then)
+{
+    (void)group, (void)replicas;
+    sl_call_work(call, unavailable, then);
+}
+
+void
 sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
 {
     (void)job;

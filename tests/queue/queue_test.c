@@ -167,6 +167,40 @@ Test(queue, gives_tenants_turns_whatever_they_enqueue)
     expect_lease("a3");
 }
 
+static void
+settle_lane(uint64_t scope, struct sl_lane_settings settings)
+{
+    sl_queue_event_lane(&event, SL_CLASS_CPU, (struct sl_slice){0}, &settings);
+    apply(scope);
+}
+
+static uint64_t
+leasable(void)
+{
+    return sl_queue_leasable(q, SL_CLASS_CPU, now_ns, now_ms);
+}
+
+Test(queue, counts_what_could_be_leased_now)
+{
+    cr_assert_eq(leasable(), 0);
+    add('a', 5);
+    add('b', 2, .scope = 2);
+    add('c', 3, .scope = 3, .not_before_ms = now_ms + 100);
+    cr_assert_eq(leasable(), 7);
+    settle_lane(1, (struct sl_lane_settings){.mode = SL_LANE_PAUSED});
+    cr_assert_eq(leasable(), 2);
+    now_ms += 100;
+    cr_assert_eq(leasable(), 5, "without a lease that would make them ready");
+    settle_lane(1, (struct sl_lane_settings){.running_max = 1});
+    cr_assert_eq(leasable(), 6);
+    for (uint64_t left = 6; left > 0; left--) {
+        cr_assert_eq(leasable(), left);
+        cr_assert_neq(lease().task_id, 0);
+    }
+    cr_assert_eq(lease().task_id, 0);
+    cr_assert_eq(leasable(), 0);
+}
+
 Test(queue, keeps_the_classes_apart)
 {
     add('a', 1);

@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of a group come when there is work, go when there is none, and stay within the limits."""
+import contextlib
+import os
+import signal
+import tempfile
+
+import sluice_testlib as lib
+from worker_test import submit
+
+CONFIG = """
+nodes: 0
+cluster:
+  groups:
+    cpu-workers: {provider: local, min: 0, max: 2, idle: 1s, tasks: 4}
+    gpu: {}
+"""
+
+
+def group(operator, name="cpu"):
+    groups = operator.get("/v1/cluster").expect(200)["groups"]
+    return next(item for item in groups if item["group"] == name)
+
+
+def nodes(operator):
+    return operator.get("/v1/cluster/nodes").expect(200)["results"]
+
+
+def wait_count(operator, count):
+    """Until so many nodes are there, all of them alive."""
+    lib.wait_until(f"{count} nodes",
+                   lambda: [node["state"] for node in nodes(operator)] == count * ["alive"], 60)
+
+
+def check_from_zero(client, operator, bucket):
+    lib.equal((nodes(operator), group(operator)["condition"]), ([], "at_zero"))
+    for _ in range(2):
+        _, task = submit(client, bucket, 3)
+        lib.equal(client.wait_task(task)["status"], "COMPLETED")
+        wait_count(operator, 0)
+    lib.equal(group(operator)["condition"], "at_zero")
+
+
+def check_by_hand(server, client, operator, bucket):
+    def run(*arguments):
+        return server.run("nodes", *arguments, key=operator.key)
+    done = run("scale", "cpu-workers", "--replicas", "2")
+    lib.equal(done.returncode, 0, done.stderr)
+    wait_count(operator, 2)
+    lib.equal((group(operator)["is_manual"], group(operator)["wanted"]), (True, 2))
+    done = run("scale", "cpu-workers", "--replicas", "3")
+    lib.equal(done.returncode, 4, "one more than the most")
+    assert "a max of 2 nodes" in done.stderr, done.stderr
+    done = run("scale", "gpu-workers", "--replicas", "1")
+    assert "the group gpu is not started here" in done.stderr, done.stderr
+    lib.equal(run("scale", "cpu", "--replicas", "0").returncode, 0)
+    wait_count(operator, 0)
+    _, task = submit(client, bucket, 5)
+    told = server.run("explain", "placement", task, key=operator.key).stdout
+    assert "set to 0 by hand" in told and "5 tasks need 2 nodes" in told, told
+    found = operator.get(f"/v1/cluster/placement/{task}").expect(200)
+    lib.equal((found["position"], found["group"]["condition"]), (1, "by_hand"))
+    _, second = submit(client, bucket, 2)
+    lib.equal(operator.get(f"/v1/cluster/placement/{second}").expect(200)["position"], 6)
+    lib.equal(run("scale", "cpu").returncode, 0)
+    for each in (task, second):
+        lib.equal(client.wait_task(each)["status"], "COMPLETED")
+
+
+def check_limit(server, client, operator, bucket):
+    """Nodes that stand still hold what they have: the rest waits, and is told why."""
+    server.run("nodes", "scale", "cpu", "--replicas", "2", key=operator.key)
+    wait_count(operator, 2)
+    pids = [node["pid"] for node in nodes(operator)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    server.run("nodes", "scale", "cpu", key=operator.key)
+    _, task = submit(client, bucket, 40)
+    found = operator.get(f"/v1/cluster/placement/{task}").expect(200)
+    lib.equal(found["group"]["reason"], "no capacity: 40 tasks need 10 nodes, limit 2 reached")
+    told = server.run("serve", "status", key=operator.key).stdout
+    assert "limit 2 reached" in told, told
+    # The tasks of one run elsewhere, and another takes its place.
+    for pid, which in ((pids[0], signal.SIGKILL), (pids[1], signal.SIGCONT)):
+        with contextlib.suppress(ProcessLookupError):  # It was silent for too long.
+            os.kill(pid, which)
+    lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
+
+
+def check_told(server, operator):
+    shown = server.run("nodes", "events", "--limit", "100", key=operator.key).stdout
+    for event in ("node-starting", "node-joined", "node-draining", "node-lost", "group-by-hand",
+                  "group-short"):
+        assert event in shown, f"{event} is not in {shown}"
+    events = operator.get("/v1/cluster/events").expect(200)["results"]
+    lib.equal(len(events), 20, "events that are told by default")
+    times = [event["time"] for event in events]
+    lib.equal(times, sorted(times), "the order of events")
+
+
+def run(server):
+    server.start()
+    operator = server.operator()
+    client = server.tenant("scaling")
+    client.namespace = client.make("namespace", "scaling", feature_extractors=lib.BOTH)
+    bucket = client.make("bucket", "things", bucket_schema={"properties": {}})
+    client.make("collection", "copies", source={"type": "bucket", "bucket_ids": [bucket]},
+                feature_extractor={"feature_extractor_name": "passthrough_extractor",
+                                   "version": "v1", "input_mappings": {"content": "content"}})
+    with lib.check("a job from zero nodes completes, and they go to zero again"):
+        check_from_zero(client, operator, bucket)
+    with lib.check("a group is set by hand, within its limits, and back"):
+        check_by_hand(server, client, operator, bucket)
+    with lib.check("what waits for the limit is told so, and completes"):
+        check_limit(server, client, operator, bucket)
+    with lib.check("what happened is told, the last of it last"):
+        check_told(server, operator)
+    with lib.check("in the end there is no node again"):
+        wait_count(operator, 0)
+        lib.equal(server.stop(), 0, "exit status")
+
+
+def main():
+    handle, config = tempfile.mkstemp(suffix=".yaml")
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(CONFIG)
+    try:
+        run(lib.Server(config))
+    finally:
+        os.remove(config)
+    lib.finish()
+
+
+if __name__ == "__main__":
+    main()
