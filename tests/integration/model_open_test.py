@@ -3,6 +3,7 @@
 """A plugin opens models of its namespace by their ids while it works: they are deployed for it, are
 the ones it may have and no others, and stay as they are for as long as it has them open."""
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -211,7 +212,8 @@ def check_memory(server, one, spaces):
         os.kill(pid, signal.SIGKILL)
         lib.wait_until("it is free", lambda: life.memory_files(server) == 0)
         # There is one attempt: the next task must not be handed to the one that is dead.
-        lib.wait_until("the node knows it", lambda: f"replica-ended pid={pid}" in server.log())
+        lib.wait_until("the node knows it", lambda: re.search(
+            rf"replica-ended .* pid={pid} signal=9", server.log()))
         lib.equal(one.expect(OK)["sum"], total(100), "another replica opens it")
 
 
