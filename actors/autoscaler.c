@@ -17,14 +17,16 @@
 #define PACE_NS (SECOND / 10)
 
 /*
- * How far over what the replicas are for a burst must be, in square roots of that: the number at
- * work under a load that does not change is spread so (Poisson), and over days it is looked at very
- * often.
+ * The number at work under a load that does not change is spread (Poisson) by the square root of
+ * its mean, and by less over a window in which many come and go. How many of these spreads a burst
+ * is over what the replicas are for, and a mean is counted lower by: that is looked at often, and
+ * must not be chance.
  */
-#define CHANCE 6.0
+#define BURST_CHANCE 5.0
+#define MEAN_CHANCE  3.0
 
 /* Of which arrivals are counted, at least. */
-#define RATE_NS (SECOND / 5)
+#define RATE_NS SECOND
 
 struct sl_autoscaler {
     uint32_t magic;
@@ -174,21 +176,6 @@ whole(double replicas)
     return up <= 0 ? 0 : (uint32_t)fmin(up, SL_SCALE_REPLICAS_MAX);
 }
 
-/* Whether a burst is on: it stays so until there was none for look_back, and nothing goes down
- * meanwhile. */
-static bool
-is_panic(struct sl_autoscaler *a, uint64_t now_ns, double burst)
-{
-    const struct sl_scale_settings *s = &a->settings;
-    double fits = SL_MAX(a->replicas, 1u) * s->target_ongoing;
-    if (s->panic_threshold > 0 && burst >= s->panic_threshold * fits - SLACK &&
-        burst >= fits + CHANCE * sqrt(fits))
-        a->panic_until_ns = now_ns + s->look_back_ns + 1;
-    if (a->panic_until_ns <= now_ns)
-        a->panic_until_ns = 0;
-    return a->panic_until_ns != 0;
-}
-
 /* How fast a count grows, per second: its mean lies behind by half its window of that. */
 static double
 growth(struct sl_step_mean *count, uint64_t now_ns)
@@ -198,9 +185,16 @@ growth(struct sl_step_mean *count, uint64_t now_ns)
     return known_ns == 0 ? 0 : 2 * (count->value - mean) * (double)SECOND / (double)known_ns;
 }
 
-/* By Little's law: what runs, over what is answered a second, is how long one runs. */
-static double
-offered(struct sl_autoscaler *a, const struct sl_scale_input *input)
+/* What is known of the work itself. */
+struct load {
+    double service_s; /* How long one runs; below 0: not known yet. */
+    double offered;   /* How many would run at a time; below 0 as well. */
+};
+
+/* By Little's law: what runs, over what is answered a second, is how long one runs. Of the arrivals
+ * no more count than are sure. */
+static struct load
+look(struct sl_autoscaler *a, const struct sl_scale_input *input)
 {
     uint64_t unused_ns, now_ns = input->at_ns;
     sl_step_mean_push(&a->running, now_ns, input->running);
@@ -208,16 +202,61 @@ offered(struct sl_autoscaler *a, const struct sl_scale_input *input)
     sl_step_mean_push(&a->arrived, now_ns, (double)input->arrived);
     double answers = growth(&a->answered, now_ns), arrivals = growth(&a->arrived, now_ns);
     if (answers <= 0)
-        return -1;
-    return arrivals * sl_step_mean_get(&a->running, now_ns, &unused_ns) / answers;
+        return (struct load){.service_s = -1, .offered = -1};
+    double service_s = sl_step_mean_get(&a->running, now_ns, &unused_ns) / answers;
+    double window_s = (double)a->arrived.window_ns / (double)SECOND;
+    arrivals -= sqrt(arrivals / window_s);
+    return (struct load){.service_s = service_s, .offered = fmax(arrivals, 0) * service_s};
 }
 
-/* What the demand alone wants now: factors and rates, then the bounds. */
-static uint32_t
-desire(const struct sl_autoscaler *a, double demand)
+/* How far chance spreads the mean of a demand over a window. Of work whose length is not known
+ * nothing is known. */
+static double
+spread(double demand, double service_s, uint64_t window_ns)
+{
+    double window_s = (double)window_ns / (double)SECOND;
+    return sqrt(demand * (service_s < 0 || window_ns == 0 ? 1 : fmin(1, 2 * service_s / window_s)));
+}
+
+/* What of the mean is more than chance: never less by more than one replica is for. */
+static double
+sure(const struct sl_autoscaler *a, double mean, double service_s, uint64_t window_ns)
+{
+    if (window_ns == 0 || service_s < 0)
+        return mean;
+    return mean -
+           fmin(MEAN_CHANCE * spread(mean, service_s, window_ns), a->settings.target_ongoing);
+}
+
+/* Whether a burst is on: it stays so until there was none for look_back, and nothing goes down
+ * meanwhile. */
+static bool
+is_panic(struct sl_autoscaler *a, uint64_t now_ns, double burst, double service_s)
 {
     const struct sl_scale_settings *s = &a->settings;
-    double has = a->replicas, raw = raw_need(a, demand);
+    double fits = SL_MAX(a->replicas, 1u) * s->target_ongoing;
+    if (s->panic_threshold > 0 && burst >= s->panic_threshold * fits - SLACK &&
+        burst >= fits + BURST_CHANCE * spread(fits, service_s, s->panic_ns))
+        a->panic_until_ns = now_ns + s->look_back_ns + 1;
+    if (a->panic_until_ns <= now_ns)
+        a->panic_until_ns = 0;
+    return a->panic_until_ns != 0;
+}
+
+/* Replicas for the demand: as the mean wants it, and one more at once when now wants more. */
+static double
+raw_of(const struct sl_autoscaler *a, double demand, double mean)
+{
+    double low = raw_need(a, mean), high = fmax(whole(low), 1) + 1;
+    return fmax(fmin(raw_need(a, demand), high), low);
+}
+
+/* What the need wants now: factors and rates; the bounds come later. */
+static uint32_t
+desire(const struct sl_autoscaler *a, double raw)
+{
+    const struct sl_scale_settings *s = &a->settings;
+    double has = a->replicas;
     if (a->replicas == 0)
         return raw > 0 ? SL_MAX(whole(raw * s->up_factor), 1u) : 0;
     double factor = raw > has ? s->up_factor : s->down_factor;
@@ -268,11 +307,20 @@ sl_autoscaler_decide(struct sl_autoscaler *a, const struct sl_scale_input *input
     sl_step_mean_push(&a->burst, now_ns, demand);
     struct sl_scale_decision d = {.stable = sl_step_mean_get(&a->stable, now_ns, &next_ns[0]),
                                   .burst = sl_step_mean_get(&a->burst, now_ns, &next_ns[1])};
-    d.is_panic = is_panic(a, now_ns, d.burst);
-    d.offered = offered(a, input);
+    const struct sl_scale_settings *s = &a->settings;
+    struct load load = look(a, input);
+    if (load.service_s < 0 || load.service_s * (double)SECOND >= (double)s->panic_ns)
+        d.burst = demand; /* Those that come and go more slowly than the window need none. */
+    d.offered = load.offered;
+    d.sure = s->up_delay_ns > 0 ? d.stable : sure(a, d.stable, load.service_s, s->look_back_ns);
+    d.is_panic = is_panic(a, now_ns, d.burst, load.service_s);
     bool is_urgent = d.is_panic || a->replicas == 0;
-    double burst = d.offered < 0 ? d.burst : SL_MIN(d.burst, d.offered);
-    uint32_t wanted = desire(a, is_urgent ? SL_MAX(d.stable, burst) : d.stable);
+    double burst = sure(a, d.burst, load.service_s, s->panic_ns);
+    burst = d.offered < 0 ? burst : SL_MIN(burst, d.offered);
+    double raw = raw_of(a, demand, d.sure);
+    if (is_urgent)
+        raw = fmax(raw, raw_need(a, burst));
+    uint32_t wanted = desire(a, raw);
     if (a->replicas == 0 && demand == 0)
         wanted = 0; /* What has gone by needs nothing started. */
     if (d.is_panic)

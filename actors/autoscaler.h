@@ -52,6 +52,7 @@ struct sl_scale_decision {
     enum sl_scale_reason reason;
     bool is_panic;
     double stable, burst; /* Demand. */
+    double sure;          /* Of the stable one, what is more than chance. */
     double offered;       /* What arrives, times how long it runs; below 0: not known yet. */
     uint64_t next_ns;     /* Ask again by then, if nothing changes before; UINT64_MAX: no need. */
 };

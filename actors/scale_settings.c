@@ -50,7 +50,8 @@ sl_scale_settings_default(void)
                                       .down_rate = 1000,
                                       .down_delay_ns = 600 * SECOND,
                                       .zero_delay_ns = 600 * SECOND,
-                                      .look_back_ns = 2 * SECOND,
+                                      .look_back_ns = 30 * SECOND,
+                                      .panic_ns = 3 * SECOND,
                                       .panic_threshold = 2};
 }
 

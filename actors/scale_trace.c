@@ -327,7 +327,8 @@ sl_trace_run(const struct sl_trace *trace, const struct sl_trace_options *option
     struct sl_timer timer;
     bool is_good = true;
     sl_random_seed(&r.random, options->seed);
-    r.slots = (uint32_t)fmin(ceil(options->settings.target_ongoing), SLOTS_MAX);
+    double slots = options->slots > 0 ? options->slots : 2.5 * options->settings.target_ongoing;
+    r.slots = (uint32_t)fmin(ceil(slots), SLOTS_MAX);
     r.now_ns = r.ready_at_ns = trace->points[0].at_ns;
     r.autoscaler = sl_autoscaler_create(&options->settings, r.now_ns);
     uint64_t first_ns = next_arrival_ns(&r);

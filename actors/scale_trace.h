@@ -7,8 +7,8 @@
  *                        |                                    ^
  *                        `--demand--> autoscaler --start, drain
  *
- * A replica has as many slots as target_ongoing rounded up, is ready so long after it was asked
- * for, and when it is one too many it ends what it has begun. Nothing here looks at a clock: equal
+ * A replica has so many slots, is ready so long after it was asked for, and when it is one too many
+ * it ends what it has begun. Nothing here looks at a clock: equal
  * seeds give equal runs.
  */
 #ifndef SL_ACTORS_SCALE_TRACE_H
@@ -48,6 +48,7 @@ struct sl_trace_row { /* How it stood. */
 
 struct sl_trace_options {
     struct sl_scale_settings settings;
+    uint32_t slots;      /* Of a replica; 0: 2.5 times target_ongoing. */
     uint64_t service_ns; /* Of one request in its slot. */
     uint64_t start_ns;   /* From wanted to ready. */
     uint64_t seed;

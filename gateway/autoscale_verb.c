@@ -32,6 +32,7 @@ usage(FILE *to)
         "  --trace FILE       lines of SECONDS,REQUESTS_PER_SECOND; the last line ends it\n"
         "  --set NAME=VALUE   min_replicas=0, max_replicas=4, target_ongoing_requests=2, ...\n"
         "  --service MS       what a request takes a replica (50)\n"
+        "  --ongoing N        requests that a replica works on at a time (2.5 times the target)\n"
         "  --start MS         until a replica that was asked for is ready (50)\n"
         "  --seed N           of the arrivals (1)\n"
         "  --rows SECONDS     a line each so many seconds: time, requests/s, replicas wanted and\n"
@@ -94,6 +95,9 @@ take_option(int option, struct arguments *a)
     case 'b':
         a->run.start_ns = (uint64_t)(1e6 * (parse_amount(optarg, 1e7, &value) ? value : 0));
         return a->run.start_ns > 0;
+    case 'o':
+        a->run.slots = (uint32_t)(parse_amount(optarg, 1000, &value) ? value : 0);
+        return a->run.slots > 0;
     case 'R':
         a->run.row_ns = (uint64_t)(1e9 * (parse_amount(optarg, 1e7, &value) ? value : 0));
         return a->run.row_ns > 0;
@@ -109,12 +113,17 @@ take_option(int option, struct arguments *a)
 static int
 parse(int argc, char **argv, struct arguments *a)
 {
-    static const struct option options[] = {
-        {"trace", required_argument, NULL, 't'},   {"set", required_argument, NULL, 's'},
-        {"service", required_argument, NULL, 'S'}, {"start", required_argument, NULL, 'b'},
-        {"seed", required_argument, NULL, 'n'},    {"rows", required_argument, NULL, 'R'},
-        {"record", required_argument, NULL, 'r'},  {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"trace", required_argument, NULL, 't'},
+                                            {"set", required_argument, NULL, 's'},
+                                            {"service", required_argument, NULL, 'S'},
+                                            {"start", required_argument, NULL, 'b'},
+                                            {"ongoing", required_argument, NULL, 'o'},
+                                            {"seed", required_argument, NULL, 'n'},
+                                            {"rows", required_argument, NULL, 'R'},
+                                            {"record", required_argument, NULL, 'r'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     optind = 1;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'h')
