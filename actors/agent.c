@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "actors/agent_gates.h"
+#include "actors/agent_owed.h"
+#include "actors/agent_scale.h"
 #include "actors/image_message.h"
 #include "actors/model_opens.h"
 #include "actors/model_shelf.h"
@@ -20,10 +22,6 @@
 
 enum membership { JOINING, MEMBER, LEAVING };
 
-struct owed { /* An end that a link did not take; the task is under way until the head hears. */
-    uint64_t task_id, epoch, kind;
-};
-
 struct agent {
     struct sl_agent_options options;
     enum membership membership;
@@ -39,8 +37,8 @@ struct agent {
     uint64_t serial_last;
     uint32_t replica_next;
     uint64_t in_flight; /* Owed ones too. */
-    struct owed *owed;  /* None as a rule. */
-    uint32_t owed_count;
+    struct sl_agent_owed owed;
+    struct sl_scale_book book; /* The head's word on replicas. */
 };
 
 static struct sl_addr
@@ -159,11 +157,12 @@ pump(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
     if (has_waiting && sl_pool_has_given_up(p) && ctx->now_ns < p->not_before_ns)
         fail_waiting(a, ctx, p);
     sl_pool_pump(p, ctx, &a->replica_next);
-    bool is_paused = p->calls.count + p->tasks.count > 0 && ctx->now_ns < p->not_before_ns;
-    if (!is_paused || p->pump_at_ns == p->not_before_ns)
-        return;
-    p->pump_at_ns = p->not_before_ns;
-    sl_after(ctx, p->not_before_ns - ctx->now_ns, TOKEN_PUMP);
+    uint64_t next_ns = sl_pool_next_ns(p, ctx->now_ns);
+    bool is_set = p->pump_at_ns > ctx->now_ns && p->pump_at_ns <= next_ns;
+    if (next_ns == UINT64_MAX || is_set)
+        return; /* One that comes early asks again. */
+    p->pump_at_ns = next_ns;
+    sl_after(ctx, next_ns - SL_MIN(next_ns, ctx->now_ns), TOKEN_PUMP);
 }
 
 static void
@@ -228,8 +227,26 @@ static void
 on_model_evict(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
+    sl_agent_scale_park(a->pools, SL_BODY(msg, model_evict)->directory);
     sl_model_shelf_evict(&a->models, SL_BODY(msg, model_evict)->directory);
+    pump_all(a, ctx); /* What is kept of it is so no more. */
     let_models_go(a, ctx);
+}
+
+/* Replicas that are kept without work are there before any comes. */
+static void
+on_scale_config(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    sl_agent_scale_take(&a->book, SL_BODY(msg, scale_config), a->pools, ctx->now_ns);
+    for (uint32_t i = 0; i < a->book.count; i++) {
+        if (a->book.pages[i].settings.min_replicas > 0)
+            (void)pool_of(a, &(struct sl_work_spec){.extractor = a->book.pages[i].extractor,
+                                                    .index = "",
+                                                    .model = "",
+                                                    .space = ""});
+    }
+    pump_all(a, ctx);
 }
 
 /* ---- work from the head -------------------------------------------------------------------- */
@@ -438,41 +455,13 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 
 /* ---- what links did not take --------------------------------------------------------------- */
 
-/* The result is gone, and only that it is can be told, with the next beat. */
-static void
-owe_end(struct agent *a, const struct sl_m_undelivered *m)
-{
-    if (a->owed_count == SL_AGENT_ROOM)
-        return; /* More than the head has given us: older leases are void. */
-    a->owed = sl_realloc(a->owed, (a->owed_count + 1) * sizeof(a->owed[0]));
-    a->owed[a->owed_count++] =
-        (struct owed){.task_id = m->first,
-                      .epoch = m->second,
-                      .kind = m->reason == SL_ETOOBIG ? SL_FAIL_PERMANENT : SL_FAIL_UNSENT};
-    a->in_flight++;
-}
-
-static void
-tell_owed(struct agent *a, struct sl_ctx *ctx)
-{
-    for (; a->owed_count > 0; a->in_flight--) {
-        const struct owed *o = &a->owed[--a->owed_count];
-        struct sl_m_task_failed m = {.task_id = o->task_id,
-                                     .epoch = o->epoch,
-                                     .kind = o->kind,
-                                     .code = sl_slice_str("result_unsent"),
-                                     .message = sl_slice_str("its result is too large to send")};
-        sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_failed, &m);
-    }
-}
-
 static void
 on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
     const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
     if (m->message == SL_M_task_done || m->message == SL_M_task_failed)
-        owe_end(a, m);
+        a->in_flight += sl_agent_owed_add(&a->owed, m, SL_AGENT_ROOM);
     if (m->message == SL_M_model_open)
         sl_model_opens_undelivered(&a->opens, ctx, msg->request);
     /* A replica that takes no more, though it gets no more than it can hold: with its end its items
@@ -507,8 +496,8 @@ drop_waiting_tasks(struct agent *a)
             free_item(item);
         }
     }
-    a->in_flight -= a->owed_count;
-    a->owed_count = 0;
+    a->in_flight -= a->owed.count;
+    a->owed.count = 0;
 }
 
 static void
@@ -583,6 +572,7 @@ on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     a->membership = MEMBER;
     a->is_closed = false;
+    sl_agent_scale_tell(a->pools, ctx, true);
     sl_agent_gates_unlist(&a->gates, ctx);
 }
 
@@ -612,7 +602,7 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 leave_if_empty(struct agent *a, struct sl_ctx *ctx)
 {
-    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone || a->owed_count > 0)
+    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone || a->owed.count > 0)
         return;
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
         if (a->pools[i].is_used && sl_pool_has_work(&a->pools[i]))
@@ -670,7 +660,8 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
         join(a, ctx); /* The last one may be lost, or the head not there yet. */
     else
         sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
-    tell_owed(a, ctx);
+    a->in_flight -= sl_agent_owed_tell(&a->owed, ctx);
+    sl_agent_scale_tell(a->pools, ctx, false);
     sl_buf_deinit(&images);
     sl_buf_deinit(&objects);
     sl_buf_deinit(&text);
@@ -728,6 +719,7 @@ static const struct sl_on table[] = {
     {SL_M_model_opened, on_model_opened},
     {SL_M_work_done, on_model_step},
     {SL_M_image_fetched, on_model_step},
+    {SL_M_scale_config, on_scale_config},
     {SL_M_node_welcome, on_welcome},
     {SL_M_node_unknown, on_unknown},
     {SL_M_node_refused, on_refused},
@@ -758,6 +750,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     a->options = *(const struct sl_agent_options *)argument;
     sl_model_shelf_init(&a->models, a->options.data_directory, a->options.images_directory);
     sl_model_opens_init(&a->opens, ctx->now_ms);
+    a->options.pool.book = &a->book;
     a->replica_next = SL_NODE_REPLICAS_FIRST;
     join(a, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
@@ -772,7 +765,8 @@ deinit(void *self)
     sl_model_shelf_deinit(&a->models);
     sl_model_opens_deinit(&a->opens);
     sl_work_specs_deinit(&a->specs);
-    sl_free(a->owed);
+    sl_agent_owed_deinit(&a->owed);
+    sl_scale_book_deinit(&a->book);
 }
 
 const struct sl_actor_class sl_agent_class = {

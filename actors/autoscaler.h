@@ -5,10 +5,10 @@
  * wants to be asked again; so it needs no clock that ticks.
  *
  *   demand --mean over look_back--> stable --.
- *      `----mean over panic-------> burst ----+--> raw = max / target --factors, rates--> desired
- *                                                                                           |
- *   up:   the least desired over upscale_delay, at once with 0                              |
- *   down: the greatest desired over downscale_delay; to none: over downscale_to_zero_delay <'
+ *      |---- mean over panic -----> burst ---+--> the rule (scale_rule.h) --> desired
+ *      `---- Little's law --------> offered -'                                  |
+ *   up:   the least desired over upscale_delay, at once with 0                  |
+ *   down: the greatest desired over downscale_delay; to none: over another   <--'
  *
  * A burst counts when it is panic_threshold times what the replicas are for, and more than chance
  * makes of a load that they are enough for; then there are to be as many as it needs, but of what
@@ -22,22 +22,7 @@
 #ifndef SL_ACTORS_AUTOSCALER_H
 #define SL_ACTORS_AUTOSCALER_H
 
-#include "actors/scale_settings.h"
-
-enum sl_scale_reason {
-    SL_SCALE_STEADY, /* What there is fits. */
-    SL_SCALE_FROM_ZERO,
-    SL_SCALE_UP,
-    SL_SCALE_PANIC,   /* Up, for a burst. */
-    SL_SCALE_UP_SOON, /* More are needed, if it lasts. */
-    SL_SCALE_DOWN,
-    SL_SCALE_DOWN_SOON,
-    SL_SCALE_TO_ZERO,
-    SL_SCALE_AT_MIN,  /* Fewer would do. */
-    SL_SCALE_AT_MAX,  /* More are needed. */
-    SL_SCALE_NO_ROOM, /* More are needed and allowed, but there is no place for them. */
-    SL_SCALE_REASONS
-};
+#include "actors/scale_rule.h"
 
 struct sl_scale_input {
     uint64_t at_ns;
@@ -50,11 +35,9 @@ struct sl_scale_decision {
     uint32_t replicas; /* To have from now on. */
     uint32_t desired;  /* Before delays, at_ns alone considered. */
     enum sl_scale_reason reason;
-    bool is_panic;
-    double stable, burst; /* Demand. */
-    double sure;          /* Of the stable one, what is more than chance. */
-    double offered;       /* What arrives, times how long it runs; below 0: not known yet. */
-    uint64_t next_ns;     /* Ask again by then, if nothing changes before; UINT64_MAX: no need. */
+    uint64_t next_ns; /* Ask again by then, if nothing changes before; UINT64_MAX: no need. */
+    struct sl_scale_facts facts; /* What it was made from. */
+    struct sl_scale_verdict verdict;
 };
 
 struct sl_autoscaler;
@@ -72,8 +55,7 @@ void sl_autoscaler_configure(struct sl_autoscaler *a, const struct sl_scale_sett
                              uint64_t now_ns);
 /* As if it had decided so: an operator's order, or replicas found at a start. */
 void sl_autoscaler_set(struct sl_autoscaler *a, uint64_t now_ns, uint32_t replicas);
-
-const char *sl_scale_reason_name(enum sl_scale_reason reason); /* "from_zero" */
-const char *sl_scale_reason_text(enum sl_scale_reason reason); /* A sentence for who asks why. */
+/* In force. */
+const struct sl_scale_settings *sl_autoscaler_settings(const struct sl_autoscaler *a);
 
 #endif

@@ -19,7 +19,7 @@ sl_cluster_head_takes(const struct sl_msg *msg)
         {SL_ACTOR_HEAD, SL_M_node_leave},        {SL_ACTOR_DISPATCHER, SL_M_task_done},
         {SL_ACTOR_DISPATCHER, SL_M_task_failed}, {SL_ACTOR_ROUTER, SL_M_embedded},
         {SL_ACTOR_ROUTER, SL_M_model_loaded},    {SL_ACTOR_API, SL_M_model_open},
-        {SL_ACTOR_HEAD, SL_M_calls_wanted},
+        {SL_ACTOR_HEAD, SL_M_calls_wanted},      {SL_ACTOR_HEAD, SL_M_node_scaling},
     };
     if (msg->to.actor == SL_ACTOR_EDGES)
         return msg->id >> 16 == SL_PROTOCOL_RELAY;

@@ -6,6 +6,7 @@
 
 #include "actors/head_gates.h"
 #include "actors/head_scaling.h"
+#include "actors/head_words.h"
 #include "actors/local_provider.h"
 #include "actors/node_facts.h"
 #include "actors/node_groups.h"
@@ -32,6 +33,7 @@ struct node {
     uint64_t heard_ns, started_ms;
     uint64_t room, in_flight;
     char *replicas; /* JSON array, as the last beat told. */
+    char *scaling;  /* As it told last. */
     char *objects;  /* JSON object, or NULL. */
     char *images;   /* The same. */
     char *name;     /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
@@ -111,6 +113,7 @@ forget_node(struct head *h, struct node *n)
     sl_free(n->objects);
     sl_free(n->images);
     sl_free(n->replicas);
+    sl_free(n->scaling);
     sl_free(n->name);
     sl_node_facts_deinit(&n->facts);
     sl_free(n);
@@ -208,6 +211,7 @@ welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_no
     n->heard_ns = ctx->now_ns;
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_welcome,
             &(struct sl_m_node_welcome){.node = n->slot.number});
+    sl_head_tell_replicas(&h->options, ctx, n->slot.number);
     if (!is_new)
         return; /* Our welcome was lost on the way. */
     n->state = NODE_ALIVE;
@@ -360,16 +364,22 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     h->pause_ns = PAUSE_FIRST_NS;
     n->in_flight = m->in_flight;
     sl_head_scaling_busy(&h->scaling, n->facts.group, n->slot.number, m->in_flight);
-    sl_free(n->replicas);
-    n->replicas = sl_strndup(m->replicas.data, m->replicas.size);
-    sl_free(n->objects);
-    n->objects = m->objects.size == 0 ? NULL : sl_strndup(m->objects.data, m->objects.size);
-    sl_free(n->images);
-    n->images = m->images.size == 0 ? NULL : sl_strndup(m->images.data, m->images.size);
+    sl_head_keep(&n->replicas, m->replicas);
+    sl_head_keep(&n->objects, m->objects);
+    sl_head_keep(&n->images, m->images);
     /* Heartbeats carry the leases too. */
     struct sl_m_node_beat beat = *m;
     beat.node = n->slot.number; /* It speaks for itself alone. */
     sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_beat, &beat);
+}
+
+static void
+on_scaling(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)ctx;
+    struct node *n = node_lookup(self, msg->from.node);
+    if (n != NULL)
+        sl_head_keep_scaling(&n->scaling, SL_BODY(msg, node_scaling));
 }
 
 static void
@@ -605,21 +615,14 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_node_join, on_join},
-    {SL_M_node_beat, on_beat},
-    {SL_M_child_started, on_started},
-    {SL_M_child_exited, on_exited},
-    {SL_M_spawner_lost, on_spawner_lost},
-    {SL_M_peer_up, on_peer_up},
-    {SL_M_peer_down, on_peer_down},
-    {SL_M_node_leave, on_leave},
-    {SL_M_gate_up, on_gate_up},
-    {SL_M_gate_down, on_gate_down},
-    {SL_M_node_order, on_order},
-    {SL_M_node_list, on_list},
-    {SL_M_group_demand, on_demand},
-    {SL_M_calls_wanted, on_calls},
-    {SL_M_group_scale, on_scale},
+    {SL_M_node_join, on_join},       {SL_M_node_beat, on_beat},
+    {SL_M_node_scaling, on_scaling}, {SL_M_child_started, on_started},
+    {SL_M_child_exited, on_exited},  {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_peer_up, on_peer_up},      {SL_M_peer_down, on_peer_down},
+    {SL_M_node_leave, on_leave},     {SL_M_gate_up, on_gate_up},
+    {SL_M_gate_down, on_gate_down},  {SL_M_node_order, on_order},
+    {SL_M_node_list, on_list},       {SL_M_group_demand, on_demand},
+    {SL_M_calls_wanted, on_calls},   {SL_M_group_scale, on_scale},
     {SL_M_timer, on_timer},
 };
 
@@ -719,6 +722,7 @@ write_node(struct sl_jsonw *w, const struct node *n)
     sl_jsonw_member_raw(w, "labels", sl_slice_str(is_child ? "{}" : n->facts.labels));
     sl_jsonw_member_time(w, "started_at", n->started_ms);
     sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
+    sl_jsonw_member_raw(w, "scaling", sl_slice_str(n->scaling == NULL ? "[]" : n->scaling));
     sl_jsonw_member_raw(w, "objects", sl_slice_str(n->objects == NULL ? "null" : n->objects));
     sl_jsonw_member_raw(w, "images", sl_slice_str(n->images == NULL ? "null" : n->images));
     sl_jsonw_end(w);

@@ -28,6 +28,9 @@ struct sl_head_options {
     const char *groups;    /* Of workers that may join (node_groups.h), checked. NULL: all. */
     uint64_t silence_ns;   /* 0: SL_NODE_SILENCE_NS. */
     uint32_t gpus;         /* Of this machine, for nodes of groups that it starts. */
+    const char *extractors; /* The configuration of replicas (scale_book.h), checked. NULL: none. */
+    uint32_t replicas_max;  /* What it leaves out of each. */
+    uint64_t idle_ns;
 };
 
 extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_head_options. */

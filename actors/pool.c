@@ -96,6 +96,7 @@ sl_pool_deinit(struct sl_pool *p)
     sl_free(p->index);
     sl_free(p->space);
     sl_free(p->error);
+    sl_pool_scale_deinit(&p->scale);
     *p = (struct sl_pool){.model_fd = -1};
 }
 
@@ -114,13 +115,19 @@ waiting_count(const struct sl_pool *p)
     return p->calls.count + p->tasks.count;
 }
 
+static uint32_t
+running_count(const struct sl_pool *p)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        count += p->replicas[i].in_flight.count;
+    return count;
+}
+
 bool
 sl_pool_has_work(const struct sl_pool *p)
 {
-    uint64_t count = (uint64_t)p->calls.count + p->tasks.count;
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
-        count += p->replicas[i].in_flight.count;
-    return count > 0;
+    return waiting_count(p) + running_count(p) > 0;
 }
 
 bool
@@ -195,6 +202,9 @@ sl_pool_replica(struct sl_pool *p, uint64_t number)
 void
 sl_pool_add(struct sl_pool *p, struct sl_item *item)
 {
+    p->scale.arrived++;
+    p->is_stale = p->is_stale || p->is_parked;
+    p->is_parked = false;
     sl_items_push(item->msg->id == SL_M_run_task ? &p->tasks : &p->calls, item);
 }
 
@@ -254,31 +264,137 @@ feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
     }
 }
 
-/* Whether those on their way will have room for all that waits. */
-static bool
-has_started_enough(const struct sl_pool *p)
+static void
+stop_replica(struct sl_ctx *ctx, struct sl_replica *r)
 {
-    uint64_t room = 0;
+    struct sl_m_replica_stop stop = {.replica = r->number};
+    sl_send(ctx, sl_at(r->number, 1), SL_M_replica_stop, &stop);
+    r->state = SL_REPLICA_STOPPING;
+    r->stopped_ns = ctx->now_ns;
+}
+
+/* ---- how many ------------------------------------------------------------------------------ */
+
+static struct sl_scale_settings
+settings_of(const struct sl_pool *p)
+{
+    const struct sl_scale_settings *said =
+        p->options->book == NULL ? NULL : sl_scale_book_lookup(p->options->book, p->extractor);
+    struct sl_scale_settings s =
+        said == NULL ? sl_pool_scale_defaults(p->options->replicas_max, p->options->idle_ns)
+                     : *said;
+    /* Kept for nobody in particular: a tenant's own are there while it has work. */
+    if (p->tenant != 0 || p->is_parked)
+        s.min_replicas = s.initial_replicas = 0;
+    return s;
+}
+
+void
+sl_pool_rescale(struct sl_pool *p, uint64_t now_ns)
+{
+    struct sl_scale_settings s = settings_of(p);
+    sl_pool_scale_set(&p->scale, &s, now_ns);
+    p->is_stale = false;
+}
+
+void
+sl_pool_park(struct sl_pool *p)
+{
+    p->is_parked = p->is_stale = true;
+}
+
+/* Replicas that work or will, those that are too many included; which is_spare of them. */
+static uint32_t
+active_count(const struct sl_pool *p, bool is_spare)
+{
+    uint32_t count = 0;
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         const struct sl_replica *r = &p->replicas[i];
-        if (r->state == SL_REPLICA_STARTING && !r->is_unwanted)
-            room += 2 * batch_size(p);
+        bool is_active = (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) &&
+                         !r->is_unwanted && !r->is_killed;
+        count += is_active && r->is_spare == is_spare;
     }
-    return room >= waiting_count(p);
+    return count;
+}
+
+/* The one to spare next: it has least to do, and of those that have nothing the latest. */
+static struct sl_replica *
+least_busy(struct sl_pool *p, bool is_spare)
+{
+    struct sl_replica *best = NULL;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        struct sl_replica *r = &p->replicas[i];
+        bool is_active = (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) &&
+                         !r->is_unwanted && !r->is_killed;
+        if (!is_active || r->is_spare != is_spare)
+            continue;
+        if (best == NULL || r->in_flight.count < best->in_flight.count ||
+            (r->in_flight.count == best->in_flight.count && r->number > best->number))
+            best = r;
+    }
+    return best;
+}
+
+/* Where there is no work no more are started than are kept without any. */
+static uint32_t
+needed_count(const struct sl_pool *p)
+{
+    const struct sl_pool_scale *s = &p->scale;
+    bool has_given_up = sl_pool_has_given_up(p) && !sl_pool_has_work(p);
+    if (sl_pool_has_work(p))
+        return s->wanted;
+    return has_given_up ? 0 : SL_MIN(s->wanted, s->settings.min_replicas);
+}
+
+static bool
+may_start(const struct sl_pool *p, uint64_t now_ns)
+{
+    bool is_model_there = p->model[0] == '\0' || p->model_fd >= 0;
+    uint32_t max = SL_MIN(p->scale.settings.max_replicas, (uint32_t)SL_REPLICAS_MAX);
+    /* One finds out whether what kept the last from starting is gone. */
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX && p->failures > 0; i++) {
+        if (p->replicas[i].state == SL_REPLICA_STARTING)
+            return false;
+    }
+    return is_model_there && now_ns >= p->not_before_ns && replicas_count(p) < max;
+}
+
+static void
+fit(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
+{
+    while (active_count(p, false) > p->scale.wanted)
+        least_busy(p, false)->is_spare = true;
+    while (active_count(p, false) < p->scale.wanted && active_count(p, true) > 0)
+        least_busy(p, true)->is_spare = false;
+    while (active_count(p, false) < needed_count(p) && may_start(p, ctx->now_ns))
+        start_replica(p, ctx, (*number_next)++);
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        struct sl_replica *r = &p->replicas[i];
+        if (r->state == SL_REPLICA_READY && r->is_spare && r->in_flight.count == 0)
+            stop_replica(ctx, r);
+    }
+}
+
+uint64_t
+sl_pool_next_ns(const struct sl_pool *p, uint64_t now_ns)
+{
+    bool is_paused = now_ns < p->not_before_ns && active_count(p, false) < needed_count(p);
+    bool is_lost = waiting_count(p) > 0 && now_ns < p->not_before_ns;
+    uint64_t next_ns = p->scale.autoscaler == NULL ? UINT64_MAX : p->scale.next_ns;
+    return is_paused || is_lost ? SL_MIN(next_ns, p->not_before_ns) : next_ns;
 }
 
 void
 sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
 {
+    if (p->scale.autoscaler == NULL || p->is_stale)
+        sl_pool_rescale(p, ctx->now_ns);
+    sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), running_count(p), SL_REPLICAS_MAX);
+    fit(p, ctx, number_next);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        if (p->replicas[i].state == SL_REPLICA_READY)
+        if (p->replicas[i].state == SL_REPLICA_READY && !p->replicas[i].is_spare)
             feed(p, ctx, &p->replicas[i]);
     }
-    bool is_model_there = p->model[0] == '\0' || p->model_fd >= 0;
-    bool is_due = ctx->now_ns >= p->not_before_ns;
-    if (!has_started_enough(p) && replicas_count(p) < p->options->replicas_max && is_model_there &&
-        is_due)
-        start_replica(p, ctx, (*number_next)++);
 }
 
 /* ---- what replicas say --------------------------------------------------------------------- */
@@ -289,15 +405,6 @@ start_failed(struct sl_pool *p, struct sl_ctx *ctx)
     uint64_t pause_ns = PAUSE_NS << SL_MIN(p->failures, 10u);
     p->failures++;
     p->not_before_ns = ctx->now_ns + SL_MIN(pause_ns, PAUSE_MAX_NS);
-}
-
-static void
-stop_replica(struct sl_ctx *ctx, struct sl_replica *r)
-{
-    struct sl_m_replica_stop stop = {.replica = r->number};
-    sl_send(ctx, sl_at(r->number, 1), SL_M_replica_stop, &stop);
-    r->state = SL_REPLICA_STOPPING;
-    r->stopped_ns = ctx->now_ns;
 }
 
 void
@@ -345,7 +452,9 @@ sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
     sl_items_init(ret_lost);
     for (struct sl_item *item; (item = sl_items_pop(&r->in_flight)) != NULL;)
         sl_items_push(ret_lost, item);
-    if (r->state == SL_REPLICA_STARTING)
+    /* One that ended with nothing to do, and had never done anything, would do so again. */
+    bool is_useless = r->state == SL_REPLICA_READY && count == 0 && r->done == 0;
+    if (r->state == SL_REPLICA_STARTING || is_useless)
         start_failed(p, ctx);
     *r = (struct sl_replica){0};
     return served_ns;
@@ -379,18 +488,14 @@ kill_overdue(const struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
 void
 sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx)
 {
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        struct sl_replica *r = &p->replicas[i];
-        kill_overdue(p, ctx, r);
-        if (r->state == SL_REPLICA_READY && r->in_flight.count == 0 &&
-            ctx->now_ns - r->used_ns >= p->options->idle_ns)
-            stop_replica(ctx, r);
-    }
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        kill_overdue(p, ctx, &p->replicas[i]);
 }
 
 void
 sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
 {
+    sl_pool_park(p);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         if (p->replicas[i].state == SL_REPLICA_READY)
             stop_replica(ctx, &p->replicas[i]);

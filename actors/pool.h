@@ -7,6 +7,9 @@
  *                 |                 `--exit, signal--> (gone; its work is reported or tried again)
  *                 `--exit, error--> (gone; the pause doubles; after three the waiting work fails)
  *
+ * How many there are is decided whenever work comes or goes (pool_scale.h). One that is too many
+ * gets nothing more, and stops once what it has is answered.
+ *
  * A batch is as many items as take about BATCH_NS by what the last ones took; two batches are under
  * way at a replica, so it never waits for the next. After a crash nobody knows which item did it:
  * the head sends those again one at a time (alone), and an item that kills its replica alone is to
@@ -16,6 +19,8 @@
 #define SL_ACTORS_POOL_H
 
 #include "actors/cluster.h"
+#include "actors/pool_scale.h"
+#include "actors/scale_book.h"
 #include "runtime/json.h"
 
 #define SL_POOLS_MAX    32
@@ -62,6 +67,7 @@ struct sl_replica {
     uint64_t done;
     bool is_unwanted; /* Stops as soon as it is ready: its model was dropped meanwhile. */
     bool is_killed;   /* It took too long; READY: over its work. */
+    bool is_spare;    /* One too many, until more are wanted. */
     struct sl_items in_flight;
 };
 
@@ -70,10 +76,11 @@ struct sl_pool_options { /* The agent's, borrowed. */
     const char *endpoint;           /* Where replicas connect. */
     const char *plugin_directories; /* Searched in order, ':' between. */
     const char *blob_directory;
-    uint32_t threads;      /* A replica may use. */
-    uint32_t replicas_max; /* Of one pool. */
-    uint64_t idle_ns;      /* A replica without work ends after this. */
-    uint64_t task_ns;      /* One with work that answers nothing for so long is killed; 0: never. */
+    uint32_t threads;                 /* A replica may use. */
+    uint32_t replicas_max;            /* Of one pool, where the book says nothing; */
+    uint64_t idle_ns;                 /* a replica without work ends after this. */
+    const struct sl_scale_book *book; /* NULL: it says nothing of any. */
+    uint64_t task_ns; /* One with work that answers nothing for so long is killed; 0: never. */
 };
 
 struct sl_pool {
@@ -90,7 +97,10 @@ struct sl_pool {
     uint32_t failures;      /* Starts that failed in a row. */
     uint64_t not_before_ns; /* No start before. */
     uint64_t pump_at_ns;    /* The agent's timer for it. */
-    uint64_t item_ns;       /* How long an item takes, smoothed. */
+    struct sl_pool_scale scale;
+    bool is_parked;   /* Its model was let go: none is kept until there is work again. */
+    bool is_stale;    /* So its settings are others with the next look. */
+    uint64_t item_ns; /* How long an item takes, smoothed. */
 };
 
 void sl_items_init(struct sl_items *items);
@@ -102,7 +112,12 @@ void sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
                   const struct sl_work_spec *spec);
 void sl_pool_deinit(struct sl_pool *p);
 
-/* Start what is needed and send what fits. `number_next` gives replicas their numbers. */
+/* The book says something else now. */
+void sl_pool_rescale(struct sl_pool *p, uint64_t now_ns);
+/* Its model is let go: no replica is kept without work until there was some again. */
+void sl_pool_park(struct sl_pool *p);
+/* Start what is needed, stop what is not, and send what fits. `number_next` gives replicas their
+ * numbers. */
 void sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next);
 void sl_pool_add(struct sl_pool *p, struct sl_item *item); /* Takes it. */
 
@@ -122,12 +137,11 @@ uint64_t sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replic
 bool sl_pool_has_given_up(const struct sl_pool *p);
 /* Whether anything waits or is under way. */
 bool sl_pool_has_work(const struct sl_pool *p);
+/* When to pump again though nothing happens; UINT64_MAX: no need. */
+uint64_t sl_pool_next_ns(const struct sl_pool *p, uint64_t now_ns);
 /* Whether nothing waits and no replica is left: its slot may be given to other work. */
 bool sl_pool_is_empty(const struct sl_pool *p);
-/*
- * Once a beat: stop replicas that have been idle for long, and kill those that do not start, answer
- * or stop in their time.
- */
+/* Once a beat: kill those that do not start, answer or stop in their time. */
 void sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx);
 void sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx); /* All of them, once idle or not. */
 void sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w);

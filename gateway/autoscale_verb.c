@@ -28,7 +28,8 @@ usage(FILE *to)
         "usage: sluice autoscale simulate --trace FILE [--set NAME=VALUE]... [OPTION]...\n"
         "       sluice autoscale replay FILE\n"
         "Try an autoscaler's settings on a load, in simulated time; or make again the decisions\n"
-        "that were written down, and say which come out otherwise.\n\n"
+        "that were written down, by --record or in a status page (/status.json), and say which\n"
+        "come out otherwise.\n\n"
         "  --trace FILE       lines of SECONDS,REQUESTS_PER_SECOND; the last line ends it\n"
         "  --set NAME=VALUE   min_replicas=0, max_replicas=4, target_ongoing_requests=2, ...\n"
         "  --service MS       what a request takes a replica (50)\n"
@@ -172,8 +173,8 @@ write_decided(void *arg, const struct sl_scale_input *input, const struct sl_sca
                   "\"replicas\":%u,\"desired\":%u,\"reason\":\"%s\",\"stable\":%.17g,"
                   "\"burst\":%.17g,\"next_ns\":%" PRIu64 "}\n",
                   input->at_ns, input->waiting, input->running, input->arrived, input->answered,
-                  input->room, d->replicas, d->desired, sl_scale_reason_name(d->reason), d->stable,
-                  d->burst, d->next_ns);
+                  input->room, d->replicas, d->desired, sl_scale_reason_name(d->reason),
+                  d->facts.stable, d->facts.burst, d->next_ns);
 }
 
 static void
@@ -270,14 +271,12 @@ real(struct sl_json object, const char *name)
     return sl_json_f64(sl_json_member(object, name), &value) == SL_OK ? value : -1;
 }
 
-/* The autoscaler that the first line is about; NULL: it is about none. */
-static struct sl_autoscaler *
-read_settings(struct sl_json first)
+static bool
+read_settings(struct sl_json written, struct sl_scale_settings *ret_settings)
 {
     struct sl_scale_settings settings = sl_scale_settings_default();
-    bool is_good = sl_json_is(sl_json_member(first, "format"), RECORD_MAGIC);
-    for (struct sl_json_iter i = sl_json_iter(sl_json_member(first, "settings"));
-         is_good && sl_json_next(&i);) {
+    bool is_good = sl_json_kind(written) == SL_JSON_OBJECT;
+    for (struct sl_json_iter i = sl_json_iter(written); is_good && sl_json_next(&i);) {
         struct sl_slice raw = sl_json_raw(i.value);
         char *name = sl_json_strdup(i.name), *error = NULL, *value = sl_strndup(raw.data, raw.size);
         is_good = name != NULL && sl_scale_settings_set(&settings, name, value, &error) == SL_OK;
@@ -285,7 +284,17 @@ read_settings(struct sl_json first)
         sl_free(value);
         sl_free(error);
     }
-    is_good = is_good && sl_scale_settings_check(&settings) == NULL;
+    *ret_settings = settings;
+    return is_good && sl_scale_settings_check(&settings) == NULL;
+}
+
+/* The autoscaler that the first line is about; NULL: it is about none. */
+static struct sl_autoscaler *
+begin_record(struct sl_json first)
+{
+    struct sl_scale_settings settings;
+    bool is_good = sl_json_is(sl_json_member(first, "format"), RECORD_MAGIC) &&
+                   read_settings(sl_json_member(first, "settings"), &settings);
     return is_good ? sl_autoscaler_create(&settings, number(first, "at_ns")) : NULL;
 }
 
@@ -301,7 +310,7 @@ is_same(struct sl_autoscaler *autoscaler, struct sl_json line)
     struct sl_scale_decision d = sl_autoscaler_decide(autoscaler, &input);
     return d.replicas == number(line, "replicas") && d.desired == number(line, "desired") &&
            sl_json_is(sl_json_member(line, "reason"), sl_scale_reason_name(d.reason)) &&
-           d.stable == real(line, "stable") && d.burst == real(line, "burst") &&
+           d.facts.stable == real(line, "stable") && d.facts.burst == real(line, "burst") &&
            d.next_ns == number(line, "next_ns");
 }
 
@@ -321,14 +330,60 @@ next_line(struct sl_slice *text)
     return doc;
 }
 
-static int
-replay(const char *path)
+/* ---- replay of a status page -------------------------------------------------------------- */
+
+struct page {
+    uint64_t decisions, others;
+    bool is_good;
+};
+
+/* One decision, with the settings that were in force. */
+static void
+replay_decision(struct page *page, struct sl_json entry)
 {
-    struct sl_buf buf = {0};
+    struct sl_scale_settings settings;
+    struct sl_json decision = sl_json_member(entry, "decision");
+    bool is_same = false;
+    page->is_good = page->is_good && read_settings(sl_json_member(entry, "settings"), &settings) &&
+                    sl_scale_decision_replay(&settings, decision, &is_same) == SL_OK;
+    if (!page->is_good)
+        return;
+    char *why = sl_json_strdup(sl_json_member(decision, "why"));
+    printf("%s%s\n", is_same ? "" : "otherwise: ", why == NULL ? "" : why);
+    page->decisions++;
+    page->others += !is_same;
+    sl_free(why);
+}
+
+static int
+replay_page(const char *path, struct sl_json nodes)
+{
+    struct page page = {.is_good = sl_json_kind(nodes) == SL_JSON_ARRAY};
+    for (struct sl_json_iter n = sl_json_iter(nodes); sl_json_next(&n);) {
+        struct sl_json pools = sl_json_member(n.value, "scaling");
+        for (struct sl_json_iter p = sl_json_iter(pools); sl_json_next(&p);) {
+            struct sl_json decisions = sl_json_member(p.value, "decisions");
+            for (struct sl_json_iter d = sl_json_iter(decisions); sl_json_next(&d);)
+                replay_decision(&page, d.value);
+            replay_decision(&page, sl_json_member(p.value, "last"));
+        }
+    }
+    if (!page.is_good)
+        sl_cli_error("%s: not a status page's nodes and their decisions", path);
+    else
+        printf("%" PRIu64 " decisions, %" PRIu64 " of them come out otherwise\n", page.decisions,
+               page.others);
+    return page.is_good && page.others == 0 ? SL_EXIT_OK : SL_EXIT_FAILED;
+}
+
+/* ---- replay of a record -------------------------------------------------------------------- */
+
+static int
+replay_record(const char *path, struct sl_slice text)
+{
     struct sl_autoscaler *autoscaler = NULL;
     uint64_t lines = 0, others = 0, last_ns = 0;
-    bool is_good = read_file(path, &buf), is_told = !is_good;
-    struct sl_slice text = sl_buf_slice(&buf);
+    bool is_good = true;
     while (is_good && text.size > 0) {
         struct sl_json_doc *doc = next_line(&text);
         struct sl_json line = sl_json_root(doc);
@@ -336,20 +391,37 @@ replay(const char *path)
         is_good = doc != NULL && number(line, "at_ns") >= last_ns;
         last_ns = number(line, "at_ns");
         if (is_good && autoscaler == NULL)
-            is_good = (autoscaler = read_settings(line)) != NULL;
+            is_good = (autoscaler = begin_record(line)) != NULL;
         else if (is_good && !is_same(autoscaler, line) && others++ < 10)
             sl_cli_error("%s:%" PRIu64 ": comes out otherwise", path, lines);
         sl_json_destroy(&doc);
     }
-    if (!is_told && (!is_good || autoscaler == NULL))
+    if (!is_good || autoscaler == NULL)
         sl_cli_error("%s:%" PRIu64 ": not what simulate --record writes", path, lines);
-    else if (!is_told)
+    else
         printf("%" PRIu64 " decisions, %" PRIu64 " of them come out otherwise\n", lines - 1,
                others);
     is_good = is_good && autoscaler != NULL && others == 0;
     sl_autoscaler_destroy(&autoscaler);
-    sl_buf_deinit(&buf);
     return is_good ? SL_EXIT_OK : SL_EXIT_FAILED;
+}
+
+static int
+replay(const char *path)
+{
+    struct sl_buf buf = {0};
+    struct sl_json_doc *doc = NULL;
+    if (!read_file(path, &buf)) {
+        sl_buf_deinit(&buf);
+        return SL_EXIT_FAILED;
+    }
+    bool is_page = sl_json_parse(sl_buf_slice(&buf), &doc, NULL) == SL_OK;
+    struct sl_json nodes = sl_json_member(sl_json_root(doc), "nodes");
+    is_page = is_page && sl_json_kind(nodes) != SL_JSON_NONE;
+    int code = is_page ? replay_page(path, nodes) : replay_record(path, sl_buf_slice(&buf));
+    sl_json_destroy(&doc);
+    sl_buf_deinit(&buf);
+    return code;
 }
 
 int

@@ -427,12 +427,15 @@ spawn_actors(struct up *u, const char *endpoint)
         sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
 
     char *text = node_text(u, endpoint);
-    struct sl_head_options head = {.nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
-                                   .node_text = text,
-                                   .groups = sl_config_string(u->options.config, SL_UP_groups),
-                                   .gpus = sl_up_gpus(),
-                                   .silence_ns =
-                                       sl_config_duration_ns(u->options.config, SL_UP_silence)};
+    struct sl_head_options head = {
+        .nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
+        .node_text = text,
+        .groups = sl_config_string(u->options.config, SL_UP_groups),
+        .extractors = sl_config_string(u->options.config, SL_UP_extractors),
+        .replicas_max = (uint32_t)sl_config_int(u->options.config, SL_UP_replicas),
+        .idle_ns = sl_config_duration_ns(u->options.config, SL_UP_idle),
+        .gpus = sl_up_gpus(),
+        .silence_ns = sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
     sl_free(text);
 }

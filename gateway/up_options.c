@@ -10,6 +10,8 @@
 
 #include "actors/labels.h"
 #include "actors/node_groups.h"
+#include "actors/pool_scale.h"
+#include "actors/scale_book.h"
 #include "gateway/overrides_merge.h"
 #include "gateway/overrides_store.h"
 #include "gateway/plan.h"
@@ -172,6 +174,13 @@ check_maps(const struct sl_config *config, char **ret_error)
     if (err != SL_OK)
         return err;
     sl_json_destroy(&asked);
+    struct sl_scale_book book;
+    const struct sl_scale_settings defaults = sl_pool_scale_defaults(
+        (uint32_t)sl_config_int(config, SL_UP_replicas), sl_config_duration_ns(config, SL_UP_idle));
+    err = sl_scale_book_read(extractors, &defaults, &book, ret_error);
+    if (err != SL_OK)
+        return err;
+    sl_scale_book_deinit(&book);
     err = sl_plans_check(sl_config_string(config, SL_UP_plans), ret_error);
     if (err != SL_OK)
         return err;

@@ -223,15 +223,17 @@ Test(agent, tries_again_once_the_pause_after_giving_up_is_over)
     cr_assert_neq(taken_by(replica), 0);
 }
 
-Test(agent, starts_no_second_replica_while_one_on_its_way_has_room)
+Test(agent, starts_as_many_replicas_as_the_work_is_for)
 {
     recorder_stop(&r);
     start_with(4);
     tell(NUMBER, SPEC, "");
-    for (uint64_t i = 1; i <= 100; i++)
-        run_task(i, false);
-    cr_assert_eq(recorder_count(&r, SL_M_spawn), 1);
-    for (uint64_t i = 101; i <= 1000; i++)
+    run_task(1, false);
+    run_task(2, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 1, "two tasks are what one is for");
+    run_task(3, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 2, "with the third, at once");
+    for (uint64_t i = 4; i <= 1000; i++)
         run_task(i, false);
     cr_assert_eq(recorder_count(&r, SL_M_spawn), 4, "as many as it may have");
 }

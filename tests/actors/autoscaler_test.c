@@ -191,12 +191,12 @@ Test(autoscaler, a_burst_is_met_at_once_and_outlived)
     struct sl_scale_decision d = decide(0, 3, 4);
     cr_assert_eq(d.replicas, 3, "not twice what they are for: one more, and the mean decides");
     cr_assert_eq(decide(0, 11, 4).replicas, 3, "it may be chance");
-    d = decide(0, 12, 6);
-    cr_assert(d.is_panic);
+    d = decide(0, 13, 6);
+    cr_assert(d.facts.is_panic);
     cr_assert_eq(d.reason, SL_SCALE_PANIC);
-    cr_assert_eq(d.replicas, 9);
+    cr_assert_eq(d.replicas, 10);
     d = decide(SECOND, 0, 4);
-    cr_assert_eq(d.replicas, 9, "not down while a burst was just there");
+    cr_assert_eq(d.replicas, 10, "not down while a burst was just there");
     cr_assert_eq(last(61 * SECOND, 4, &changes).replicas, 2);
 }
 
@@ -300,7 +300,7 @@ Test(autoscaler, keeps_its_bounds_and_repeats_itself)
             cr_assert_leq(d.replicas, settings.max_replicas);
             cr_assert_eq(d.replicas, again.replicas);
             cr_assert_eq(d.next_ns, again.next_ns);
-            cr_assert(d.stable == again.stable && d.burst == again.burst);
+            cr_assert(d.facts.stable == again.facts.stable && d.facts.burst == again.facts.burst);
             cr_assert_gt(d.next_ns, now_ns);
         }
         sl_autoscaler_destroy(&a);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/agent_scale.h"
+
+#include "runtime/alloc.h"
+#include "runtime/report.h"
+
+void
+sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *m,
+                    struct sl_pool pools[SL_POOLS_MAX], uint64_t now_ns)
+{
+    struct sl_scale_book read;
+    char *why = NULL;
+    const struct sl_scale_settings defaults =
+        sl_pool_scale_defaults((uint32_t)m->replicas_max, m->idle_ns);
+    if (sl_scale_settings_check(&defaults) != NULL ||
+        sl_scale_book_read(m->extractors, &defaults, &read, &why) != SL_OK) {
+        sl_report_warn("scale-config-refused", "why=\"%s\"", why == NULL ? "its defaults" : why);
+        sl_free(why);
+        return;
+    }
+    sl_scale_book_deinit(book);
+    *book = read;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (pools[i].is_used)
+            sl_pool_rescale(&pools[i], now_ns);
+    }
+}
+
+static void
+write_pool(struct sl_pool *p, struct sl_jsonw *w)
+{
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "extractor", p->extractor);
+    sl_jsonw_member_str(w, "index", p->index);
+    sl_jsonw_member_str(w, "model", p->model);
+    sl_jsonw_member_u64(w, "tenant", p->tenant);
+    sl_pool_scale_write(&p->scale, w);
+    sl_jsonw_end(w);
+}
+
+void
+sl_agent_scale_tell(struct sl_pool pools[SL_POOLS_MAX], struct sl_ctx *ctx, bool is_anyway)
+{
+    bool is_news = is_anyway;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
+        is_news = is_news || (pools[i].is_used && sl_pool_scale_is_news(&pools[i].scale));
+    if (!is_news)
+        return;
+    struct sl_buf text = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &text);
+    sl_jsonw_array(&w);
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (pools[i].is_used && pools[i].scale.autoscaler != NULL)
+            write_pool(&pools[i], &w);
+    }
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    struct sl_m_node_scaling m = {.pools = sl_buf_slice(&text)};
+    sl_send(ctx, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_node_scaling, &m);
+    sl_buf_deinit(&text);
+}
+
+void
+sl_agent_scale_park(struct sl_pool pools[SL_POOLS_MAX], struct sl_slice model)
+{
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (pools[i].is_used && sl_slice_is(model, pools[i].model))
+            sl_pool_park(&pools[i]);
+    }
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agent_scale.h - what the head says of replicas' numbers, and what a node's pools decided on them.
+ * Part of the agent actor.
+ */
+#ifndef SL_ACTORS_AGENT_SCALE_H
+#define SL_ACTORS_AGENT_SCALE_H
+
+#include "actors/pool.h"
+
+/* Read the head's word into the book; what is none leaves it as it is. Pools obey at once. */
+void sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *m,
+                         struct sl_pool pools[SL_POOLS_MAX], uint64_t now_ns);
+/* Tell the head, if there is news, or anyway. */
+void sl_agent_scale_tell(struct sl_pool pools[SL_POOLS_MAX], struct sl_ctx *ctx, bool is_anyway);
+/* Those with a model: none of them is kept without work from now on. */
+void sl_agent_scale_park(struct sl_pool pools[SL_POOLS_MAX], struct sl_slice model);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/head_words.h"
+
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+
+#define TEXT_MAX (256 * SL_KIB) /* Of one node's word on its pools. */
+
+void
+sl_head_tell_replicas(const struct sl_head_options *options, struct sl_ctx *ctx, uint32_t node)
+{
+    const char *extractors = options->extractors == NULL ? "" : options->extractors;
+    struct sl_m_scale_config m = {.extractors = sl_slice_str(extractors),
+                                  .replicas_max = SL_MAX(options->replicas_max, 1u),
+                                  .idle_ns = options->idle_ns};
+    sl_send(ctx, sl_at(node, SL_ACTOR_AGENT), SL_M_scale_config, &m);
+}
+
+void
+sl_head_keep(char **kept, struct sl_slice text)
+{
+    sl_free(*kept);
+    *kept = text.size == 0 ? NULL : sl_strndup(text.data, text.size);
+}
+
+void
+sl_head_keep_scaling(char **scaling, const struct sl_m_node_scaling *m)
+{
+    struct sl_json_doc *doc = NULL;
+    bool is_good = m->pools.size <= TEXT_MAX && sl_json_parse(m->pools, &doc, NULL) == SL_OK &&
+                   sl_json_kind(sl_json_root(doc)) == SL_JSON_ARRAY;
+    sl_json_destroy(&doc);
+    if (is_good) /* Else it would be no part of a page. */
+        sl_head_keep(scaling, m->pools);
+}

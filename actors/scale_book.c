@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/scale_book.h"
+
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+
+#define MEMBER "autoscaling_config"
+
+/* The configuration's values are texts; elsewhere they may be numbers. */
+static char *
+text_of(struct sl_json value)
+{
+    struct sl_slice raw = sl_json_raw(value);
+    return sl_json_kind(value) == SL_JSON_STRING ? sl_json_strdup(value)
+                                                 : sl_strndup(raw.data, raw.size);
+}
+
+/* NULL, or what is wrong with it; owned. */
+static char *
+read_settings(struct sl_json config, struct sl_scale_settings *settings)
+{
+    char *error = NULL;
+    if (sl_json_is(config, ""))
+        return NULL; /* All of it is commented out. */
+    if (sl_json_kind(config) != SL_JSON_OBJECT)
+        return sl_strdup("takes keys, such as max_replicas: 4");
+    for (struct sl_json_iter i = sl_json_iter(config); error == NULL && sl_json_next(&i);) {
+        char *name = sl_json_strdup(i.name), *value = text_of(i.value);
+        if (name == NULL || value == NULL)
+            error = sl_strdup("a key or value is no text");
+        else if (sl_scale_settings_set(settings, name, value, &error) == SL_OK)
+            error = NULL;
+        sl_free(name);
+        sl_free(value);
+    }
+    const char *why = error == NULL ? sl_scale_settings_check(settings) : NULL;
+    return why == NULL ? error : sl_strdup(why);
+}
+
+static char *
+read_page(struct sl_scale_book *book, struct sl_json name, struct sl_json extractor,
+          const struct sl_scale_settings *defaults)
+{
+    struct sl_json config = sl_json_member(extractor, MEMBER);
+    struct sl_scale_settings settings = *defaults;
+    if (sl_json_kind(config) == SL_JSON_NONE)
+        return NULL;
+    char *why = read_settings(config, &settings), *key = sl_json_strdup(name);
+    if (why == NULL && key == NULL)
+        why = sl_strdup("the extractor's name is no text");
+    if (why != NULL) {
+        sl_free(key);
+        return why;
+    }
+    book->pages = sl_realloc(book->pages, (book->count + 1) * sizeof(book->pages[0]));
+    book->pages[book->count++] = (struct sl_scale_page){.extractor = key, .settings = settings};
+    return NULL;
+}
+
+enum sl_err
+sl_scale_book_read(struct sl_slice config, const struct sl_scale_settings *defaults,
+                   struct sl_scale_book *ret_book, char **ret_why)
+{
+    struct sl_json_doc *doc = NULL;
+    struct sl_scale_book book = {0};
+    char *why = NULL;
+    if (config.size > 0 && sl_json_parse(config, &doc, NULL) != SL_OK) {
+        *ret_why = sl_strdup("extractors: takes keys, the names of extractors");
+        return SL_EINVAL;
+    }
+    for (struct sl_json_iter i = sl_json_iter(sl_json_root(doc));
+         why == NULL && sl_json_next(&i);) {
+        char *fault = read_page(&book, i.name, i.value, defaults);
+        if (fault != NULL)
+            why = sl_format("extractors.%.*s." MEMBER ": %s", SL_SLICE_FMT(sl_json_raw(i.name)),
+                            fault);
+        sl_free(fault);
+    }
+    sl_json_destroy(&doc);
+    if (why != NULL) {
+        sl_scale_book_deinit(&book);
+        *ret_why = why;
+        return SL_EINVAL;
+    }
+    *ret_book = book;
+    return SL_OK;
+}
+
+void
+sl_scale_book_deinit(struct sl_scale_book *book)
+{
+    for (uint32_t i = 0; i < book->count; i++)
+        sl_free(book->pages[i].extractor);
+    sl_free(book->pages);
+    *book = (struct sl_scale_book){0};
+}
+
+const struct sl_scale_settings *
+sl_scale_book_lookup(const struct sl_scale_book *book, const char *extractor)
+{
+    for (uint32_t i = 0; i < book->count; i++) {
+        if (strcmp(book->pages[i].extractor, extractor) == 0)
+            return &book->pages[i].settings;
+    }
+    return NULL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scale_book.h - what the configuration says of extractors' replicas, by their names:
+ *
+ *   {"NAME":{"autoscaling_config":{"min_replicas":"1","max_replicas":"4"}, ...}}
+ *
+ * Members that are others' (labels) are none of its business.
+ *
+ * Threading: plain state, one owner.
+ */
+#ifndef SL_ACTORS_SCALE_BOOK_H
+#define SL_ACTORS_SCALE_BOOK_H
+
+#include "actors/scale_settings.h"
+
+struct sl_scale_page {
+    char *extractor;
+    struct sl_scale_settings settings;
+};
+
+struct sl_scale_book { /* Zeroed: nothing is said of any. */
+    struct sl_scale_page *pages;
+    uint32_t count;
+};
+
+/*
+ * Read the configuration's text; "" says nothing. What a page leaves out is as in `defaults`; that
+ * settings fit each other is checked. SL_EINVAL: *ret_why says where and what, and is the caller's.
+ */
+SL_MUST_CHECK enum sl_err sl_scale_book_read(struct sl_slice config,
+                                             const struct sl_scale_settings *defaults,
+                                             struct sl_scale_book *ret_book, char **ret_why);
+void sl_scale_book_deinit(struct sl_scale_book *book); /* Zeroed is fine. */
+/* NULL: nothing is said of it. */
+const struct sl_scale_settings *sl_scale_book_lookup(const struct sl_scale_book *book,
+                                                     const char *extractor);
+
+#endif

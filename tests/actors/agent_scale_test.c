@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many replicas a node's pools have: as the head says, by what there is to do. */
+#include "tests/actors/agent_answer.h"
+
+#include "object-store/model.h"
+#include "runtime/alloc.h"
+#include "tests/object-store/tiny_model.h"
+
+TestSuite(agent_scale, .init = setup, .fini = finish, .timeout = 60);
+
+#define IDLE_NS (60 * SL_SECOND_NS)
+
+static void
+configure(const char *config)
+{
+    struct sl_m_scale_config m = {
+        .extractors = sl_slice_str(config), .replicas_max = 1, .idle_ns = IDLE_NS};
+    from_head(SL_M_scale_config, &m);
+}
+
+/* Take what the agent told of its pools; the last of it. Owned. */
+static char *
+told(void)
+{
+    char *text = NULL;
+    for (struct sl_msg *msg; (msg = recorder_take(&r, SL_M_node_scaling)) != NULL;) {
+        struct sl_slice pools = SL_BODY(msg, node_scaling)->pools;
+        sl_free(text);
+        text = sl_strndup(pools.data, pools.size);
+        sl_msg_destroy(&msg);
+    }
+    return text;
+}
+
+static void
+expect_told(const char *part)
+{
+    char *text = told();
+    cr_assert_not_null(text);
+    cr_assert_not_null(strstr(text, part), "%s\nis not in\n%s", part, text);
+    sl_free(text);
+}
+
+Test(agent_scale, keeps_the_least_before_there_is_any_work)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":2,\"max_replicas\":3}}}");
+    uint32_t first = start_replica(), second = start_replica();
+    cr_assert_eq(spawned(), 0);
+    recorder_wait(&r, 3600 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0);
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 0, "they were there before");
+    cr_assert_neq(taken_by(first), 0);
+    exited(second, 1, 11);
+    recorder_wait(&r, SL_SECOND_NS);
+    cr_assert_neq(spawned(), 0, "one that died is replaced");
+}
+
+Test(agent_scale, goes_to_zero_and_back_at_once)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2,"
+              "\"downscale_to_zero_delay_s\":5}}}");
+    cr_assert_eq(spawned(), 0, "nothing is kept for nobody");
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    recorder_wait(&r, 4900 * SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0);
+    recorder_wait(&r, 200 * SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1, "on time, not with the next beat");
+    exited(replica, 0, 0);
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    expect_told("\"reason\":\"to_zero\"");
+    run_task(2, false);
+    cr_assert_neq(spawned(), 0, "with the task itself");
+}
+
+Test(agent_scale, starts_more_when_the_target_is_crossed_and_stops_them_when_idle)
+{
+    uint32_t replicas[3];
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":3,\"look_back_period_s\":0,"
+              "\"panic_window_s\":0,\"target_ongoing_requests\":1,\"downscale_delay_s\":10}}}");
+    tell(NUMBER, SPEC, "");
+    for (uint64_t id = 1; id <= 3; id++) {
+        run_task(id, false);
+        cr_assert_neq(replicas[id - 1] = spawned(), 0, "with the task that crosses it");
+    }
+    run_task(4, false);
+    cr_assert_eq(spawned(), 0, "as many as it may have");
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    expect_told("\"reason\":\"at_max\"");
+    ready(replicas[0], "");
+    for (uint64_t id = 1, item; id <= 4; id++) {
+        cr_assert_neq(item = taken_by(replicas[0]), 0);
+        processed(replicas[0], item, 0, SL_MILLI_NS);
+    }
+    ready(replicas[1], "");
+    ready(replicas[2], "");
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0);
+    recorder_wait(&r, 11 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 2, "down to one");
+    recorder_wait(&r, 60 * SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 3, "and that after replicas.idle");
+}
+
+Test(agent_scale, one_too_many_ends_its_work_and_gets_no_more)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2,\"look_back_period_s\":0,"
+              "\"panic_window_s\":0,\"target_ongoing_requests\":1,\"downscale_delay_s\":0}}}");
+    tell(NUMBER, SPEC, "");
+    run_task(1, true);
+    uint32_t first = start_replica();
+    uint64_t one = taken_by(first);
+    run_task(2, true);
+    uint32_t second = start_replica();
+    uint64_t two = taken_by(second);
+    cr_assert_neq(two, 0);
+    processed(first, one, 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1, "the one with nothing to do");
+    recorder_forget_sent(&r);
+    exited(first, 0, 0);
+    processed(second, two, 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 1);
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
+/* What cannot be started is not tried for ever, where nobody waits for it. */
+Test(agent_scale, gives_up_keeping_what_does_not_start)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1}}}");
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t replica = spawned();
+        cr_assert_neq(replica, 0);
+        ready(replica, "no such plugin");
+        exited(replica, 3, 0);
+        recorder_wait(&r, 20 * SL_SECOND_NS);
+    }
+    recorder_wait(&r, 600 * SL_SECOND_NS);
+    cr_assert_eq(spawned(), 0);
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    cr_assert_neq(spawned(), 0, "work is a reason to try again");
+}
+
+Test(agent_scale, obeys_a_change_at_once)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":2,\"max_replicas\":2}}}");
+    (void)start_replica();
+    (void)start_replica();
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":");
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "what is none changes nothing");
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1,\"max_replicas\":1}}}");
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1);
+    configure("");
+    recorder_wait(&r, IDLE_NS + SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 2, "nothing is kept any more");
+}
+
+/* An evict waits for the last replica: none is kept for nobody from then on. */
+Test(agent_scale, keeps_none_of_an_evicted_model_until_it_is_wanted_again)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1}}}");
+    uint32_t plain = start_replica();
+    tell(NUMBER, SPEC, directory);
+    run_task(1, false);
+    recorder_do_work(&r);
+    uint32_t replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    recorder_wait(&r, 2 * IDLE_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0);
+    struct sl_m_model_evict evict = {.directory = sl_slice_str(directory)};
+    from_head(SL_M_model_evict, &evict);
+    recorder_wait(&r, IDLE_NS + SL_SECOND_NS);
+    struct sl_msg *stop = recorder_take(&r, SL_M_replica_stop);
+    cr_assert_not_null(stop);
+    cr_assert_eq(stop->to.node, replica, "and not the one that has no model: %u", plain);
+    sl_msg_destroy(&stop);
+    exited(replica, 0, 0);
+    recorder_wait(&r, IDLE_NS);
+    cr_assert_eq(spawned(), 0);
+    recorder_do_work(&r); /* The model's memory goes. */
+    run_task(2, false);
+    recorder_do_work(&r);
+    replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    recorder_wait(&r, 2 * IDLE_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "kept again");
+    tiny_directory_remove(directory);
+}
+
+Test(agent_scale, tells_the_head_what_is_new_and_nothing_else)
+{
+    welcome();
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2}}}");
+    tell(NUMBER, SPEC, "");
+    sl_free(told());
+    recorder_wait(&r, 10 * SL_SECOND_NS);
+    cr_assert_null(told());
+    run_task(1, false);
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    expect_told("1 ongoing (1 on average) / target 2 = 1 over 0 s; min 0, max 2: 1, was 0, as work "
+                "came and there was no replica");
+    recorder_wait(&r, 100 * SL_SECOND_NS);
+    cr_assert_leq(recorder_count(&r, SL_M_node_scaling), 1);
+}
