@@ -27,6 +27,35 @@ def simulate(trace, *options):
     return json.loads(done.stdout)
 
 
+LOADS = os.path.join(lib.ROOT, "benchmarks/loads")
+
+
+def changes_after(record, seconds):
+    """Changes of the wanted number, once the load has been there for so long."""
+    with open(record, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file][1:]
+    late = [line["replicas"] for line in lines if line["at_ns"] >= seconds * 10**9]
+    return sum(a != b for a, b in zip(late, late[1:]))
+
+
+def check_loads(folder):
+    """With settings as they are, twenty replicas allowed, and requests of 300 ms."""
+    options = ["--set", "max_replicas=20", "--service", "300"]
+    for name in ("step", "ramp", "spike"):
+        with lib.check(f"{name}: no more than one replica over what it needs"):
+            for seed in ("1", "2", "3"):
+                got = simulate(os.path.join(LOADS, name + ".csv"), "--seed", seed, *options)
+                assert got["most"] <= got["needed"] + 1, (seed, got)
+                assert got["most"] >= got["needed"] - 1, (seed, got)
+    with lib.check("a constant load: one change in ten minutes at most"):
+        record = os.path.join(folder, "constant")
+        for seed in ("1", "2", "3"):
+            got = simulate(os.path.join(LOADS, "constant.csv"), "--seed", seed, "--record", record,
+                           *options)
+            assert changes_after(record, 60) <= 1, (seed, got)
+            assert got["needed"] <= got["most"] <= got["needed"] + 1, (seed, got)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         step = write(folder, "step.csv", "# a step\n0,0\n5,4\n20,40\n60,0\n120,0\n")
@@ -76,6 +105,7 @@ def main():
                 done = autoscale("simulate", "--trace", step, "--set", setting)
                 lib.equal(done.returncode, 2, setting)
                 assert why in done.stderr, done.stderr
+        check_loads(folder)
     lib.finish()
 
 
