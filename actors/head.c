@@ -4,13 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "actors/head_gates.h"
-#include "actors/head_scaling.h"
+#include "actors/head_state.h"
 #include "actors/head_words.h"
 #include "actors/local_provider.h"
-#include "actors/node_facts.h"
-#include "actors/node_groups.h"
-#include "actors/node_set.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/report.h"
@@ -24,49 +20,10 @@
 #define TOKEN_START    2
 #define TOKEN_SCALING  3
 
-enum node_state { NODE_STARTING, NODE_ALIVE };
-
-struct node {
-    struct sl_node_slot slot; /* First. */
-    enum node_state state;
-    uint64_t pid;
-    uint64_t heard_ns, started_ms;
-    uint64_t room, in_flight;
-    char *replicas; /* JSON array, as the last beat told. */
-    char *scaling;  /* As it told last. */
-    char *objects;  /* JSON object, or NULL. */
-    char *images;   /* The same. */
-    char *name;     /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
-    struct sl_node_facts facts;
-    bool is_cordoned; /* By an operator: it keeps what it has, and gets no more. */
-    bool is_leaving;  /* It drains, and goes when it is empty. */
-    bool is_scaled;   /* Its group's scaler had it started. */
-};
-
-struct head {
-    struct sl_head_options options;
-    struct sl_head_gates gates;
-    char *node_text;
-    struct sl_node_groups groups;
-    struct sl_head_scaling scaling;
-    bool is_below_min[SL_NODE_GROUPS_COUNT];
-    uint32_t joined; /* Workers, since the start. */
-    struct sl_node_set nodes;
-    uint32_t children; /* Of them: kept running by us, of no group. */
-    uint32_t number_next;
-    uint64_t pause_ns;
-};
-
 static struct node *
 node_lookup(const struct head *h, uint64_t number)
 {
     return (struct node *)sl_node_set_lookup(&h->nodes, number);
-}
-
-static struct node *
-node_at(const struct head *h, uint32_t i)
-{
-    return (struct node *)h->nodes.slots[i];
 }
 
 static struct node *
@@ -124,12 +81,6 @@ tell_locator(struct sl_ctx *ctx, uint32_t number)
 {
     sl_send(ctx, sl_at(0, SL_ACTOR_LOCATOR), SL_M_node_lost,
             &(struct sl_m_node_lost){.node = number});
-}
-
-static const char *
-group_of(const struct node *n)
-{
-    return n->facts.group[0] == '\0' ? "any" : n->facts.group;
 }
 
 static void
@@ -262,19 +213,6 @@ supersede(struct head *h, struct sl_ctx *ctx, struct sl_slice name)
     lose_node(h, ctx, old, "superseded");
 }
 
-/* Workers of a group; of one that is about to be replaced, `but` is its name, it counts no more. */
-static uint64_t
-count_group(const struct head *h, const char *group, struct sl_slice but)
-{
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < h->nodes.count; i++) {
-        const struct node *n = node_at(h, i);
-        bool is_other = n->name == NULL || !sl_slice_is(but, n->name);
-        count += is_other && strcmp(n->facts.group, group) == 0;
-    }
-    return count;
-}
-
 /* Say once what has changed: a group has fewer workers than it should, or has enough again. */
 static void
 check_groups(struct head *h)
@@ -283,7 +221,7 @@ check_groups(struct head *h)
         const struct sl_node_group_limits *limits = &h->groups.limits[i];
         if (limits->min == 0 || limits->is_local)
             continue; /* Of those we start, their scaler says so. */
-        uint64_t count = count_group(h, limits->name, (struct sl_slice){0});
+        uint64_t count = sl_head_count(h, limits->name, (struct sl_slice){0});
         bool is_below = count < limits->min;
         if (is_below == h->is_below_min[i])
             continue;
@@ -309,7 +247,7 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
         return;
     }
     bool has_max = sl_node_groups_of(&h->groups, facts.group)->max != UINT64_MAX;
-    uint64_t count = has_max ? count_group(h, facts.group, m->name) : 0;
+    uint64_t count = has_max ? sl_head_count(h, facts.group, m->name) : 0;
     char *text = sl_node_groups_refusal(&h->groups, facts.group, count);
     if (text != NULL) {
         refuse(ctx, number, m->name, text);
@@ -689,111 +627,3 @@ const struct sl_actor_class sl_head_class = {
     .handle = handle,
     .deinit = deinit,
 };
-
-static const char *
-state_name(const struct node *n)
-{
-    if (n->state == NODE_STARTING)
-        return "starting";
-    if (n->is_leaving)
-        return "draining";
-    return n->is_cordoned ? "cordoned" : "alive";
-}
-
-static void
-write_node(struct sl_jsonw *w, const struct node *n)
-{
-    bool is_child = n->name == NULL;
-    char number[16];
-    (void)snprintf(number, sizeof(number), "%u", n->slot.number);
-    sl_jsonw_object(w);
-    sl_jsonw_member_u64(w, "node", n->slot.number);
-    sl_jsonw_member_str(w, "name", is_child ? number : n->name);
-    sl_jsonw_member_str(w, "group", group_of(n));
-    sl_jsonw_member_bool(w, "is_local", is_child);
-    sl_jsonw_member_u64(w, "pid", n->pid);
-    sl_jsonw_member_str(w, "state", state_name(n));
-    sl_jsonw_member_u64(w, "room", n->room);
-    sl_jsonw_member_u64(w, "in_flight", n->in_flight);
-    sl_jsonw_member_u64(w, "cpus", n->facts.cpus);
-    sl_jsonw_member_u64(w, "gpus", n->facts.gpus);
-    sl_jsonw_member_u64(w, "memory_bytes", n->facts.memory_bytes);
-    sl_jsonw_member_str(w, "host", n->facts.host);
-    sl_jsonw_member_raw(w, "labels", sl_slice_str(is_child ? "{}" : n->facts.labels));
-    sl_jsonw_member_time(w, "started_at", n->started_ms);
-    sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
-    sl_jsonw_member_raw(w, "scaling", sl_slice_str(n->scaling == NULL ? "[]" : n->scaling));
-    sl_jsonw_member_raw(w, "objects", sl_slice_str(n->objects == NULL ? "null" : n->objects));
-    sl_jsonw_member_raw(w, "images", sl_slice_str(n->images == NULL ? "null" : n->images));
-    sl_jsonw_end(w);
-}
-
-void
-sl_head_status(const void *head, struct sl_buf *out)
-{
-    const struct head *h = head;
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, out);
-    sl_jsonw_array(&w);
-    for (uint32_t i = 0; i < h->nodes.count; i++)
-        write_node(&w, node_at(h, i));
-    sl_jsonw_end(&w);
-    sl_jsonw_done(&w);
-}
-
-static void
-write_group(struct sl_jsonw *w, const struct head *h, const struct sl_node_group_limits *limits)
-{
-    uint64_t workers = count_group(h, limits->name, (struct sl_slice){0});
-    char *why = workers >= limits->min || limits->is_local
-                    ? NULL
-                    : sl_format("%" PRIu64 " workers are there, of %" PRIu64 " at least", workers,
-                                limits->min);
-    sl_jsonw_object(w);
-    sl_jsonw_member_str(w, "group", limits->name);
-    sl_jsonw_member_bool(w, "is_allowed", limits->is_allowed);
-    sl_jsonw_member_u64(w, "workers", workers);
-    sl_jsonw_member_u64(w, "min", limits->min);
-    if (limits->max != UINT64_MAX)
-        sl_jsonw_member_u64(w, "max", limits->max);
-    if (!sl_head_scaling_write(&h->scaling, limits->name, w)) {
-        sl_jsonw_member_str(w, "condition", why == NULL ? "ok" : "below_min");
-        sl_jsonw_member_str(w, "reason", why == NULL ? "" : why);
-    }
-    sl_jsonw_end(w);
-    sl_free(why);
-}
-
-void
-sl_head_groups(const void *head, struct sl_buf *out)
-{
-    const struct head *h = head;
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, out);
-    sl_jsonw_array(&w);
-    for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
-        write_group(&w, h, &h->groups.limits[i]);
-    sl_jsonw_end(&w);
-    sl_jsonw_done(&w);
-}
-
-void
-sl_head_events(const void *head, struct sl_buf *out)
-{
-    const struct head *h = head;
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, out);
-    sl_cluster_log_write(&h->scaling.log, SL_CLUSTER_LOG_MAX, &w);
-    sl_jsonw_done(&w);
-}
-
-bool
-sl_head_has_node(const void *head)
-{
-    const struct head *h = head;
-    for (uint32_t i = 0; i < h->nodes.count; i++) {
-        if (node_at(h, i)->state == NODE_ALIVE)
-            return true;
-    }
-    return false;
-}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the head tells of nodes and groups: read only. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "actors/head_state.h"
+#include "runtime/alloc.h"
+#include "runtime/json.h"
+
+/* Workers of a group; of one that is about to be replaced, `but` is its name, it counts no more. */
+uint64_t
+sl_head_count(const struct head *h, const char *group, struct sl_slice but)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        const struct node *n = node_at(h, i);
+        bool is_other = n->name == NULL || !sl_slice_is(but, n->name);
+        count += is_other && strcmp(n->facts.group, group) == 0;
+    }
+    return count;
+}
+
+static const char *
+state_name(const struct node *n)
+{
+    if (n->state == NODE_STARTING)
+        return "starting";
+    if (n->is_leaving)
+        return "draining";
+    return n->is_cordoned ? "cordoned" : "alive";
+}
+
+static void
+write_node(struct sl_jsonw *w, const struct node *n)
+{
+    bool is_child = n->name == NULL;
+    char number[16];
+    (void)snprintf(number, sizeof(number), "%u", n->slot.number);
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "node", n->slot.number);
+    sl_jsonw_member_str(w, "name", is_child ? number : n->name);
+    sl_jsonw_member_str(w, "group", group_of(n));
+    sl_jsonw_member_bool(w, "is_local", is_child);
+    sl_jsonw_member_u64(w, "pid", n->pid);
+    sl_jsonw_member_str(w, "state", state_name(n));
+    sl_jsonw_member_u64(w, "room", n->room);
+    sl_jsonw_member_u64(w, "in_flight", n->in_flight);
+    sl_jsonw_member_u64(w, "cpus", n->facts.cpus);
+    sl_jsonw_member_u64(w, "gpus", n->facts.gpus);
+    sl_jsonw_member_u64(w, "memory_bytes", n->facts.memory_bytes);
+    sl_jsonw_member_str(w, "host", n->facts.host);
+    sl_jsonw_member_raw(w, "labels", sl_slice_str(is_child ? "{}" : n->facts.labels));
+    sl_jsonw_member_time(w, "started_at", n->started_ms);
+    sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
+    sl_jsonw_member_raw(w, "scaling", sl_slice_str(n->scaling == NULL ? "[]" : n->scaling));
+    sl_jsonw_member_raw(w, "objects", sl_slice_str(n->objects == NULL ? "null" : n->objects));
+    sl_jsonw_member_raw(w, "images", sl_slice_str(n->images == NULL ? "null" : n->images));
+    sl_jsonw_end(w);
+}
+
+void
+sl_head_status(const void *head, struct sl_buf *out)
+{
+    const struct head *h = head;
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_array(&w);
+    for (uint32_t i = 0; i < h->nodes.count; i++)
+        write_node(&w, node_at(h, i));
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+static void
+write_group(struct sl_jsonw *w, const struct head *h, const struct sl_node_group_limits *limits)
+{
+    uint64_t workers = sl_head_count(h, limits->name, (struct sl_slice){0});
+    char *why = workers >= limits->min || limits->is_local
+                    ? NULL
+                    : sl_format("%" PRIu64 " workers are there, of %" PRIu64 " at least", workers,
+                                limits->min);
+    sl_jsonw_object(w);
+    sl_jsonw_member_str(w, "group", limits->name);
+    sl_jsonw_member_bool(w, "is_allowed", limits->is_allowed);
+    sl_jsonw_member_u64(w, "workers", workers);
+    sl_jsonw_member_u64(w, "min", limits->min);
+    if (limits->max != UINT64_MAX)
+        sl_jsonw_member_u64(w, "max", limits->max);
+    if (!sl_head_scaling_write(&h->scaling, limits->name, w)) {
+        sl_jsonw_member_str(w, "condition", why == NULL ? "ok" : "below_min");
+        sl_jsonw_member_str(w, "reason", why == NULL ? "" : why);
+    }
+    sl_jsonw_end(w);
+    sl_free(why);
+}
+
+void
+sl_head_groups(const void *head, struct sl_buf *out)
+{
+    const struct head *h = head;
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_array(&w);
+    for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
+        write_group(&w, h, &h->groups.limits[i]);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
+void
+sl_head_events(const void *head, struct sl_buf *out)
+{
+    const struct head *h = head;
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_cluster_log_write(&h->scaling.log, SL_CLUSTER_LOG_MAX, &w);
+    sl_jsonw_done(&w);
+}
+
+bool
+sl_head_has_node(const void *head)
+{
+    const struct head *h = head;
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        if (node_at(h, i)->state == NODE_ALIVE)
+            return true;
+    }
+    return false;
+}
