@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What differs between two configurations, value by value: maps are gone through to their ends. */
-#include <inttypes.h>
 #include <stdlib.h>
 
+#include "actors/node_facts.h"
 #include "actors/node_groups.h"
 #include "gateway/overrides_merge.h"
 #include "runtime/alloc.h"
@@ -65,27 +65,34 @@ add_map(struct leaves *l, const char *path, const char *text)
     sl_json_destroy(&doc);
 }
 
-/* The same groups may be written in three ways. */
+/* The same groups may be written in three ways: as text of names, by short names and by long ones.
+ */
 static void
 add_groups(struct leaves *l, const char *text)
 {
     struct sl_node_groups groups;
+    struct sl_json_doc *doc = NULL;
     char *why = NULL;
     if (sl_node_groups_read(text, &groups, &why) != SL_OK) {
         sl_free(why);
         add_map(l, "cluster.groups", text);
         return;
     }
-    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
-        const struct sl_node_group_limits *g = &groups.limits[i];
-        uint64_t most = g->is_allowed ? g->max : 0;
-        if (g->is_allowed && g->min > 0)
-            add_leaf(l, sl_format("cluster.groups.%s.min", g->name), sl_format("%" PRIu64, g->min),
-                     true);
-        if (most != UINT64_MAX)
-            add_leaf(l, sl_format("cluster.groups.%s.max", g->name), sl_format("%" PRIu64, most),
-                     true);
+    if (text[0] == '{' && sl_json_parse(sl_slice_str(text), &doc, NULL) == SL_OK) {
+        for (struct sl_json_iter i = sl_json_iter(sl_json_root(doc)); sl_json_next(&i);) {
+            char *name = sl_json_strdup(i.name);
+            char *path = sl_format("cluster.groups.%s", sl_node_group(sl_slice_str(name)));
+            add_json(l, path, i.value, 0);
+            sl_free(name);
+            sl_free(path);
+        }
     }
+    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        if (!groups.limits[i].is_allowed)
+            add_leaf(l, sl_format("cluster.groups.%s", groups.limits[i].name),
+                     sl_strdup("none may join"), true);
+    }
+    sl_json_destroy(&doc);
 }
 
 static int
@@ -149,6 +156,20 @@ add_change(struct sl_config_changes *c, const struct leaf *old, const struct lea
                                                      .old = shown(old),
                                                      .new = shown(new),
                                                      .is_live = any->is_live};
+}
+
+void
+sl_config_write(const struct sl_config *config, struct sl_jsonw *w)
+{
+    struct leaves l = flatten(config);
+    sl_jsonw_object(w);
+    for (uint32_t i = 0; i < l.count; i++) {
+        char *value = shown(&l.items[i]);
+        sl_jsonw_member_str(w, l.items[i].path, value);
+        sl_free(value);
+    }
+    sl_jsonw_end(w);
+    free_leaves(&l);
 }
 
 struct sl_config_changes

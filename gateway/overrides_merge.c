@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/overrides_merge.h"
 
-#include <inttypes.h>
+#include <assert.h>
+#include <math.h>
 #include <stdio.h>
 
+#include "actors/node_facts.h"
 #include "actors/node_groups.h"
 #include "actors/scale_settings.h"
 #include "gateway/extractor_info.h"
@@ -283,76 +285,154 @@ merge_extractors(struct sl_overrides *o, struct sl_config *config)
 
 /* ---- groups -------------------------------------------------------------------------------- */
 
-static void
-write_groups(const struct sl_node_groups *groups, struct sl_jsonw *w)
+#define GROUP_KEYS_MAX 6
+
+/* What is put on top of one group. */
+struct group_layer {
+    const char *keys[GROUP_KEYS_MAX];
+    char values[GROUP_KEYS_MAX][32];
+    uint32_t count;
+};
+
+/* What of a group's members a key is, as the configuration has it. False: none. */
+static bool
+group_member(const struct sl_override *item, const char **ret_key, char value[static 32])
 {
-    char text[24];
+    static const struct {
+        const char *behind, *key;
+        double factor;
+        const char *unit;
+    } keys[] = {{"-workers.minReplicas", "min", 1, ""},
+                {"-workers.maxReplicas", "max", 1, ""},
+                {"-workers.idleTimeoutSeconds", "idle", 1000, "ms"},
+                {"-workers.resources.limits.cpu", "cpus", 1, ""},
+                {"-workers.resources.limits.memory", "memory", 1, ""},
+                {"-workers.resources.limits.nvidia.com/gpu", "gpus", 1, ""}};
+    static_assert(SL_COUNT_OF(keys) == GROUP_KEYS_MAX, "a layer has room for each");
+    for (size_t i = 0; i < SL_COUNT_OF(keys); i++) {
+        if (strcmp(strchr(item->row->path, '-'), keys[i].behind) != 0)
+            continue;
+        *ret_key = keys[i].key;
+        (void)snprintf(value, 32, "%.0f%s", ceil(item->number * keys[i].factor), keys[i].unit);
+        return true;
+    }
+    return false;
+}
+
+/* The configuration's member of a group, by either of its names; NONE: it has none. */
+static struct sl_json
+group_base(struct sl_json groups, const char *name)
+{
+    for (struct sl_json_iter i = sl_json_iter(groups); sl_json_next(&i);) {
+        char *own = sl_json_strdup(i.name);
+        const char *group = own == NULL ? NULL : sl_node_group(sl_slice_str(own));
+        bool is_so = group != NULL && strcmp(group, name) == 0;
+        sl_free(own);
+        if (is_so)
+            return i.value;
+    }
+    return (struct sl_json){0};
+}
+
+/* cluster.cpu-workers.maxReplicas */
+static void
+merge_limit(struct sl_overrides *o, const struct sl_override *item, struct sl_json groups,
+            struct group_layer layers[SL_NODE_GROUPS_COUNT])
+{
+    static const char *const names[] = {"cpu", "batch", "gpu"};
+    const char *group = item->row->path + strlen("cluster."), *key = NULL;
+    char value[32];
+    size_t at = 0;
+    while (strncmp(group, names[at], strlen(names[at])) != 0)
+        at++;
+    struct group_layer *layer = &layers[at];
+    struct sl_json provider = sl_json_member(group_base(groups, names[at]), "provider");
+    if (!group_member(item, &key, value))
+        return;
+    if (strcmp(key, "min") != 0 && strcmp(key, "max") != 0 && !sl_json_is(provider, "local")) {
+        sl_overrides_note(o, item->line, false,
+                          "%s: accepted; no effect: workers of the group %s are started by whoever "
+                          "runs them, with limits of their own (sluice worker)",
+                          item->path, names[at]);
+        return;
+    }
+    layer->keys[layer->count] = key;
+    memcpy(layer->values[layer->count++], value, sizeof(value));
+}
+
+static void
+write_group(const struct group_layer *layer, struct sl_json base, struct sl_jsonw *w)
+{
+    sl_jsonw_object(w);
+    for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
+        bool is_kept = true;
+        for (uint32_t k = 0; k < layer->count; k++)
+            is_kept = is_kept && !sl_json_is(i.name, layer->keys[k]);
+        if (!is_kept)
+            continue;
+        char *name = sl_json_strdup(i.name);
+        sl_jsonw_name(w, name);
+        sl_jsonw_value(w, i.value);
+        sl_free(name);
+    }
+    for (uint32_t k = 0; k < layer->count; k++)
+        sl_jsonw_member_str(w, layer->keys[k], layer->values[k]);
+    sl_jsonw_end(w);
+}
+
+static void
+write_groups(const struct sl_node_groups *allowed, struct sl_json base,
+             const struct group_layer layers[SL_NODE_GROUPS_COUNT], struct sl_jsonw *w)
+{
     sl_jsonw_object(w);
     for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
-        const struct sl_node_group_limits *limits = &groups->limits[i];
-        if (!limits->is_allowed)
+        const char *name = allowed->limits[i].name;
+        if (!allowed->limits[i].is_allowed && layers[i].count == 0)
             continue;
-        sl_jsonw_name(w, limits->name);
-        sl_jsonw_object(w);
-        (void)snprintf(text, sizeof(text), "%" PRIu64, limits->min);
-        if (limits->min > 0)
-            sl_jsonw_member_str(w, "min", text);
-        (void)snprintf(text, sizeof(text), "%" PRIu64, limits->max);
-        if (limits->max != UINT64_MAX)
-            sl_jsonw_member_str(w, "max", text);
-        sl_jsonw_end(w);
+        sl_jsonw_name(w, name);
+        write_group(&layers[i], group_base(base, name), w);
     }
     sl_jsonw_end(w);
     sl_jsonw_done(w);
 }
 
-/* cluster.cpu-workers.maxReplicas */
-static void
-merge_limit(struct sl_node_groups *groups, const struct sl_override *item)
-{
-    const char *name = item->row->path + strlen("cluster.");
-    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
-        struct sl_node_group_limits *limits = &groups->limits[i];
-        size_t size = strlen(limits->name);
-        if (strncmp(name, limits->name, size) != 0 || name[size] != '-')
-            continue;
-        limits->is_allowed = true;
-        *(strstr(name, ".min") != NULL ? &limits->min : &limits->max) = (uint64_t)item->number;
-    }
-}
-
 static void
 merge_groups(struct sl_overrides *o, struct sl_config *config)
 {
+    const char *text = sl_config_string(config, SL_UP_groups);
+    struct group_layer layers[SL_NODE_GROUPS_COUNT] = {0};
     struct sl_node_groups groups;
+    struct sl_json_doc *doc = NULL;
     struct sl_buf out = {0};
     struct sl_jsonw w;
     char *why = NULL;
-    uint32_t last = UINT32_MAX;
-    if (sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, &why) != SL_OK) {
+    uint32_t line = 0, count = 0;
+    if (sl_node_groups_read(text, &groups, &why) != SL_OK) {
         sl_free(why); /* Of the configuration: who starts with it is told. */
         return;
     }
+    if (text[0] == '{' && sl_json_parse(sl_slice_str(text), &doc, NULL) != SL_OK)
+        doc = NULL;
+    struct sl_json base = doc == NULL ? (struct sl_json){0} : sl_json_root(doc);
     for (uint32_t i = 0; i < o->count; i++) {
         if (strcmp(o->items[i].row->target, "cluster.groups") == 0) {
-            merge_limit(&groups, &o->items[i]);
-            last = i;
+            merge_limit(o, &o->items[i], base, layers);
+            line = o->items[i].line;
         }
     }
-    if (last == UINT32_MAX)
-        return;
-    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
-        const struct sl_node_group_limits *limits = &groups.limits[i];
-        if (limits->min > limits->max)
-            sl_overrides_note(o, o->items[last].line, true,
-                              "cluster.%s-workers: with what the configuration has, minReplicas is "
-                              "%" PRIu64 " and maxReplicas %" PRIu64,
-                              limits->name, limits->min, limits->max);
+    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
+        count += layers[i].count;
+    if (count > 0) {
+        sl_jsonw_init(&w, &out);
+        write_groups(&groups, base, layers, &w);
+        if (sl_node_groups_read(sl_buf_text(&out), &groups, &why) != SL_OK)
+            sl_overrides_note(o, line, true, "cluster: with what the configuration has: %s", why);
+        else
+            set(o, config, "cluster.groups", &out);
+        sl_free(why);
     }
-    sl_jsonw_init(&w, &out);
-    write_groups(&groups, &w);
-    set(o, config, "cluster.groups", &out);
     sl_buf_deinit(&out);
+    sl_json_destroy(&doc);
 }
 
 /* ---- the environment ----------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 #include "gateway/overrides.h"
 #include "gateway/up_options.h"
+#include "runtime/json.h"
 
 /*
  * Set in `config` what the overrides say. What does not fit what is there, or the extractors that
@@ -33,6 +34,8 @@ struct sl_config_changes {
     uint32_t count, capacity;
 };
 
+/* Append an object of all values that are set, by their paths; those of `env` are not told. */
+void sl_config_write(const struct sl_config *config, struct sl_jsonw *w);
 /* What differs between two configurations of the same table, that of sluice up. */
 struct sl_config_changes sl_config_changes(const struct sl_config *old,
                                            const struct sl_config *new);

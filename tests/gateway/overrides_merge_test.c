@@ -113,10 +113,21 @@ Test(overrides_merge, groups_are_limited_and_the_others_stay_open)
                    "cluster.groups.cpu.max: (not set) -> 4\n"
                    "cluster.groups.cpu.min: (not set) -> 1\n");
     expect_changes("cluster.groups", "cpu", "cluster: {gpu-workers: {maxReplicas: 3}}",
-                   "cluster.groups.gpu.max: 0 -> 3\n");
+                   "cluster.groups.gpu: none may join -> (not set)\n"
+                   "cluster.groups.gpu.max: (not set) -> 3\n");
     expect_changes("cluster.groups", "{\"cpu\":{\"min\":\"2\",\"max\":\"8\"}}",
                    "cluster: {cpu-workers: {maxReplicas: 5}}", "cluster.groups.cpu.max: 8 -> 5\n");
     expect_changes(NULL, NULL, "celery: {batch: {replicas: 3}}", "");
+}
+
+Test(overrides_merge, what_only_groups_take_that_are_started_here_is_told)
+{
+    struct world w =
+        merge_on(NULL, NULL, "cluster: {cpu-workers: {resources: {limits: {memory: 48Gi}}}}");
+    cr_expect_str_eq(sl_buf_text(&w.changes), "");
+    cr_expect_not_null(strstr(sl_buf_text(&w.said), "f:1: note: cluster.cpu-workers.resources."
+                                                    "limits.memory: accepted; no effect: "));
+    drop(&w);
 }
 
 Test(overrides_merge, the_environment_is_merged_and_not_told)
@@ -129,7 +140,8 @@ Test(overrides_merge, the_environment_is_merged_and_not_told)
 Test(overrides_merge, refuses_what_does_not_fit_the_configuration)
 {
     expect_fault("cluster.groups", "{\"cpu\":{\"max\":\"2\"}}",
-                 "cluster:\n  cpu-workers:\n    minReplicas: 3\n", "f:3: cluster.cpu-workers: ");
+                 "cluster:\n  cpu-workers:\n    minReplicas: 3\n",
+                 "f:3: cluster: with what the configuration has: cluster.groups.cpu: has a min ");
     expect_fault(NULL, NULL, "overrides:\n  text_extractor:\n    min_replicas: 3\n",
                  "f:3: overrides.text_extractor.autoscaling_config: min_replicas is more than");
     expect_fault(
