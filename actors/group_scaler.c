@@ -13,6 +13,14 @@ sl_scaler_init(struct sl_scaler *s, const struct sl_scaler_options *options)
 }
 
 void
+sl_scaler_reset(struct sl_scaler *s, const struct sl_scaler_options *options)
+{
+    s->options = *options;
+    s->surplus_since_ns = UINT64_MAX; /* What was too many was so by other limits. */
+    sl_scaler_unset(s);
+}
+
+void
 sl_scaler_deinit(struct sl_scaler *s)
 {
     sl_free(s->nodes);

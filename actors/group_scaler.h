@@ -83,6 +83,8 @@ struct sl_scaler_view {
 
 void sl_scaler_init(struct sl_scaler *s, const struct sl_scaler_options *options);
 void sl_scaler_deinit(struct sl_scaler *s);
+/* Other limits, of the same group: by demand from here on, within these. */
+void sl_scaler_reset(struct sl_scaler *s, const struct sl_scaler_options *options);
 
 /* ---- what happened ------------------------------------------------------------------------- */
 /* All that waits for this group, and all that its nodes run, by kind. */

@@ -518,6 +518,43 @@ on_scale(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_free(why);
 }
 
+/* Workers that are there stay, also where there are more than may be now; of groups that are
+ * started here, those too many are drained when the idle delay is over. */
+static void
+take_groups(struct head *h, struct sl_ctx *ctx, const struct sl_node_groups *groups)
+{
+    h->groups = *groups;
+    sl_head_scaling_reset(&h->scaling, ctx);
+    for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
+        h->is_below_min[i] = h->is_below_min[i] && groups->limits[i].min > 0;
+    check_groups(h);
+}
+
+static void
+on_config(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    const struct sl_m_head_config *m = SL_BODY(msg, head_config);
+    struct sl_node_groups groups;
+    struct sl_m_node_ordered reply = {0};
+    char *text = sl_strndup(m->groups.data, m->groups.size), *why = NULL;
+    reply.err = sl_node_groups_read(text, &groups, &why);
+    if (reply.err == SL_OK) {
+        take_groups(h, ctx, &groups);
+        sl_free(h->extractors);
+        h->extractors = sl_strndup(m->extractors.data, m->extractors.size);
+        h->options.extractors = h->extractors;
+        for (uint32_t i = 0; i < h->nodes.count; i++) {
+            if (node_at(h, i)->state == NODE_ALIVE)
+                sl_head_tell_replicas(&h->options, ctx, node_at(h, i)->slot.number);
+        }
+    }
+    reply.message = sl_slice_str(why == NULL ? "" : why);
+    sl_reply(ctx, msg, SL_M_node_ordered, &reply);
+    sl_free(text);
+    sl_free(why);
+}
+
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -561,7 +598,7 @@ static const struct sl_on table[] = {
     {SL_M_gate_down, on_gate_down},  {SL_M_node_order, on_order},
     {SL_M_node_list, on_list},       {SL_M_group_demand, on_demand},
     {SL_M_calls_wanted, on_calls},   {SL_M_group_scale, on_scale},
-    {SL_M_timer, on_timer},
+    {SL_M_head_config, on_config},   {SL_M_timer, on_timer},
 };
 
 static void
@@ -618,6 +655,7 @@ deinit(void *self)
     sl_head_scaling_deinit(&h->scaling);
     sl_node_set_deinit(&h->nodes);
     sl_free(h->node_text);
+    sl_free(h->extractors);
 }
 
 const struct sl_actor_class sl_head_class = {

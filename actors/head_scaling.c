@@ -13,20 +13,26 @@
         0, 3, 2, 1                                                                                 \
     } /* Which group gets calls that any may run: cpu, any, gpu, batch. */
 
+static struct sl_scaler_options
+options_of(const struct sl_head_scaling *s, uint32_t i)
+{
+    const struct sl_node_group_limits *limits = &s->groups->limits[i];
+    return (struct sl_scaler_options){.group = limits->name,
+                                      .min = limits->min,
+                                      .max = limits->max,
+                                      .idle_ns = limits->idle_ns,
+                                      .drain_ns = limits->drain_ns,
+                                      .node = {.places = limits->tasks,
+                                               .cpus_milli = 1000 * limits->cpus,
+                                               .gpus_milli = 1000 * limits->gpus,
+                                               .memory_bytes = limits->memory_bytes},
+                                      .no_hardware = s->provider.lacks(s->provider.self, limits)};
+}
+
 static void
 init_group(struct sl_head_scaling *s, uint32_t i)
 {
-    const struct sl_node_group_limits *limits = &s->groups->limits[i];
-    struct sl_scaler_options options = {.group = limits->name,
-                                        .min = limits->min,
-                                        .max = limits->max,
-                                        .idle_ns = limits->idle_ns,
-                                        .drain_ns = limits->drain_ns,
-                                        .node = {.places = limits->tasks,
-                                                 .cpus_milli = 1000 * limits->cpus,
-                                                 .gpus_milli = 1000 * limits->gpus,
-                                                 .memory_bytes = limits->memory_bytes},
-                                        .no_hardware = s->provider.lacks(s->provider.self, limits)};
+    const struct sl_scaler_options options = options_of(s, i);
     sl_scaler_init(&s->scalers[i], &options);
     s->is_scaled[i] = s->is_on = true;
 }
@@ -161,6 +167,19 @@ sl_head_scaling_set(struct sl_head_scaling *s, struct sl_ctx *ctx, const struct 
                    m->replicas);
     note(s, ctx, "group-by-hand", scaler->options.group, text);
     return SL_OK;
+}
+
+void
+sl_head_scaling_reset(struct sl_head_scaling *s, struct sl_ctx *ctx)
+{
+    for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        if (!s->is_scaled[i] || !s->groups->limits[i].is_local)
+            continue;
+        const struct sl_scaler_options options = options_of(s, i);
+        if (s->scalers[i].is_manual)
+            note(s, ctx, "group-by-demand", options.group, "by demand again: applied anew");
+        sl_scaler_reset(&s->scalers[i], &options);
+    }
 }
 
 /* ---- what is to be done -------------------------------------------------------------------- */

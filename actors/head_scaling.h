@@ -40,6 +40,9 @@ struct sl_head_scaling {
 /* `provider` is taken; `groups`, `ops` and `head` outlive it. */
 void sl_head_scaling_init(struct sl_head_scaling *s, const struct sl_node_groups *groups,
                           struct sl_node_provider provider);
+/* `groups` are others now: their limits hold from here, and what was set by hand no more. Who
+ * starts a group's nodes (its provider) stays who it was. */
+void sl_head_scaling_reset(struct sl_head_scaling *s, struct sl_ctx *ctx);
 void sl_head_scaling_deinit(struct sl_head_scaling *s);
 
 /* ---- what happened ------------------------------------------------------------------------- */

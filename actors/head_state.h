@@ -36,6 +36,7 @@ struct head {
     struct sl_head_options options;
     struct sl_head_gates gates;
     char *node_text;
+    char *extractors; /* What options.extractors is since it was configured anew; NULL: never. */
     struct sl_node_groups groups;
     struct sl_head_scaling scaling;
     bool is_below_min[SL_NODE_GROUPS_COUNT];

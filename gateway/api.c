@@ -159,6 +159,16 @@ sl_call_group_scale(struct sl_call *call, struct sl_slice group, uint64_t replic
 }
 
 void
+sl_call_head_config(struct sl_call *call, struct sl_slice groups, struct sl_slice extractors,
+                    sl_handler_fn *then)
+{
+    struct api *a = call->internal;
+    struct waiting *w = begin_wait(call, then);
+    struct sl_m_head_config m = {.groups = groups, .extractors = extractors};
+    sl_request(a->ctx, sl_at(0, SL_ACTOR_HEAD), w->serial, SL_M_head_config, &m);
+}
+
+void
 sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
 {
     struct api *a = call->internal;

@@ -56,6 +56,10 @@ void sl_call_node_order(struct sl_call *call, struct sl_slice node, uint64_t ord
  * says why not. */
 void sl_call_group_scale(struct sl_call *call, struct sl_slice group, uint64_t replicas,
                          sl_handler_fn *then);
+/* Have the head go by these, and tell its nodes (the configuration's keys cluster.groups and
+ * extractors, checked). */
+void sl_call_head_config(struct sl_call *call, struct sl_slice groups, struct sl_slice extractors,
+                         sl_handler_fn *then);
 /* Where a job's tasks may run, and why: on SL_OK the message is a JSON object. SL_ENOTFOUND: it is
  * not in the queue. */
 void sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then);

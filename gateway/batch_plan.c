@@ -2,6 +2,7 @@
 #include "gateway/batch_plan.h"
 
 #include "gateway/collection.h"
+#include "gateway/extractor_info.h"
 
 #define UNPLANNED UINT32_MAX
 
@@ -103,6 +104,24 @@ settle_steps(struct sl_call *call, struct sl_batch_plan *plan)
     }
 }
 
+/* False: the call has failed. Leaving one out would lose what it was to make without a word. */
+static bool
+check_extractors(struct sl_call *call, const struct sl_batch_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->steps_count; i++) {
+        struct sl_json own = sl_json_member(plan->steps[i].row, "feature_extractor");
+        struct sl_slice name = sl_member_text(call, own, "feature_extractor_name");
+        if (!sl_extractor_info_is_disabled(name))
+            continue;
+        sl_call_fail(call, SL_API_CONFLICT,
+                     "collection %s needs %.*s, which is disabled by the operator's configuration: "
+                     "disable the collection, or name the others",
+                     plan->steps[i].collection, SL_SLICE_FMT(name));
+        return false;
+    }
+    return true;
+}
+
 bool
 sl_batch_plan(struct sl_call *call, const struct sl_batch_start *start,
               struct sl_batch_plan *ret_plan)
@@ -133,7 +152,7 @@ sl_batch_plan(struct sl_call *call, const struct sl_batch_start *start,
     }
     settle_steps(call, &plan);
     *ret_plan = plan;
-    return true;
+    return check_extractors(call, &plan);
 }
 
 /* ---- as JSON ------------------------------------------------------------------------------- */

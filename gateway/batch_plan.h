@@ -27,7 +27,8 @@ struct sl_batch_start {
     struct sl_json only;    /* Ids or names; NONE or empty: every collection. */
 };
 
-/* False: the call has failed (400): nothing to run, or more tiers than SL_CHAIN_TIERS_MAX. */
+/* False: the call has failed: 400, nothing to run, or more tiers than SL_CHAIN_TIERS_MAX; 409, an
+ * extractor that it takes is disabled. */
 bool sl_batch_plan(struct sl_call *call, const struct sl_batch_start *start,
                    struct sl_batch_plan *ret_plan);
 

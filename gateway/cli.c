@@ -99,7 +99,7 @@ static const struct sl_cli_option queue_options[] = {
 
 static const struct sl_cli_option config_options[] = {
     {"config", "FILE", "check, --data: on top of this configuration (all defaults)"},
-    {"data", "DIR", "diff, apply: with this directory, which no server has open"},
+    {"data", "DIR", "diff, apply: this directory, which no server has open"},
     {0},
 };
 static const struct sl_cli_option nodes_options[] = {
@@ -155,7 +155,8 @@ static const struct verb verbs[] = {
      "check FILE | diff FILE | apply FILE |\n"
      "                     reference [worker | gateway | overrides]",
      "Overrides: what of the configuration is to be otherwise\n"
-     "check tells each fault of FILE with its line, diff what it would change, apply changes it.\n"
+     "check tells each fault of FILE with its line, diff what it would change, apply changes it:\n"
+     "in a server that runs, with the operator's key, or with --data at its next start.\n"
      "Values that sluice has no use for are accepted, and told by check.\n"
      "reference prints the tables of docs/configuration.md",
      sl_cli_config, config_options},

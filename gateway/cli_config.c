@@ -207,6 +207,86 @@ offline(struct sl_cli *cli, const char *path, const char *data, bool is_apply)
     return code;
 }
 
+/* ---- with a server ------------------------------------------------------------------------- */
+
+static void
+print_change(struct sl_json change)
+{
+    char *path = sl_json_strdup(sl_json_member(change, "path"));
+    char *old = sl_json_strdup(sl_json_member(change, "old"));
+    char *new = sl_json_strdup(sl_json_member(change, "new"));
+    printf("%s: %s -> %s%s\n", path == NULL ? "-" : path, old == NULL ? "(not set)" : old,
+           new == NULL ? "(not set)" : new,
+           sl_json_bool(sl_json_member(change, "is_live"), false) ? "" : " (after a restart)");
+    sl_free(path);
+    sl_free(old);
+    sl_free(new);
+}
+
+static void
+print_reply(const struct sl_cli *cli, struct sl_json reply)
+{
+    struct sl_json changes = sl_json_member(reply, "changes");
+    if (cli->is_json) {
+        sl_cli_print_json(cli);
+        return;
+    }
+    for (struct sl_json_iter i = sl_json_iter(changes); sl_json_next(&i);)
+        print_change(i.value);
+    if (sl_json_count(changes) == 0)
+        puts("no change");
+    if (!sl_json_bool(sl_json_member(reply, "is_applied"), false))
+        return;
+    struct sl_json waiting = sl_json_member(reply, "after_restart");
+    printf("applied%s", sl_json_count(waiting) == 0 ? "" : "; the next start takes");
+    for (struct sl_json_iter i = sl_json_iter(waiting); sl_json_next(&i);) {
+        char *path = sl_json_strdup(i.value);
+        printf(" %s", path == NULL ? "-" : path);
+        sl_free(path);
+    }
+    (void)putchar('\n');
+}
+
+/* What is wrong with the file itself is said here, with the name that it has here. */
+static bool
+is_file_good(const char *path, struct sl_slice text)
+{
+    struct sl_overrides *o = sl_overrides_read(text);
+    struct sl_buf said = {0};
+    bool is_good = o->errors == 0;
+    sl_overrides_print(o, path, false, &said);
+    (void)fputs(sl_buf_text(&said), stderr);
+    sl_buf_deinit(&said);
+    sl_overrides_destroy(&o);
+    return is_good;
+}
+
+static int
+online(struct sl_cli *cli, const char *path, bool is_apply)
+{
+    struct sl_buf text = {0}, body = {0};
+    struct sl_jsonw w;
+    struct sl_json reply;
+    int code = read_text(cli, path, &text);
+    if (code == SL_EXIT_OK && !is_file_good(path, sl_buf_slice(&text)))
+        code = SL_EXIT_FAILED;
+    if (code == SL_EXIT_OK) {
+        sl_jsonw_init(&w, &body);
+        sl_jsonw_object(&w);
+        sl_jsonw_member_slice(&w, "overrides", sl_buf_slice(&text));
+        sl_jsonw_member_bool(&w, "dry_run", !is_apply);
+        sl_jsonw_end(&w);
+        struct sl_http_request q = {
+            .method = "PUT", .path = "/v1/cluster/overrides", .body = sl_buf_slice(&body)};
+        code = sl_cli_ask(cli, &q, &reply);
+    }
+    if (code == SL_EXIT_OK)
+        print_reply(cli, reply);
+    sl_buf_deinit(&text);
+    sl_buf_deinit(&body);
+    return code;
+}
+
 int
 sl_cli_config(struct sl_cli *cli)
 {
@@ -219,7 +299,8 @@ sl_cli_config(struct sl_cli *cli)
         return SL_EXIT_USAGE;
     if (strcmp(what, "check") == 0)
         return check(cli, cli->arguments[1]);
-    if ((is_apply || strcmp(what, "diff") == 0) && data != NULL)
-        return offline(cli, cli->arguments[1], data, is_apply);
-    return SL_EXIT_USAGE;
+    if (!is_apply && strcmp(what, "diff") != 0)
+        return SL_EXIT_USAGE;
+    return data != NULL ? offline(cli, cli->arguments[1], data, is_apply)
+                        : online(cli, cli->arguments[1], is_apply);
 }

@@ -64,6 +64,7 @@ void sl_extractor_infos_install(const char *directories, const char *program);
  * disables, and the others as they were. On the thread that reads the catalogue.
  */
 void sl_extractor_infos_disable(struct sl_json extractors);
+bool sl_extractor_info_is_disabled(struct sl_slice name);
 
 /* NULL: there is none. `version` empty: the first that has the name. */
 const struct sl_extractor_info *sl_extractor_info_lookup(struct sl_slice name,

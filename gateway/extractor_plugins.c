@@ -157,3 +157,13 @@ sl_extractor_infos_disable(struct sl_json extractors)
             is_disabled[i] ? "it is disabled by the operator's configuration" : reasons[i];
     }
 }
+
+bool
+sl_extractor_info_is_disabled(struct sl_slice name)
+{
+    for (uint32_t i = 0; i < all_count; i++) {
+        if (is_disabled[i] && sl_slice_is(name, all[i].name))
+            return true;
+    }
+    return false;
+}

@@ -12,6 +12,7 @@
 struct sl_blobs;
 struct sl_incoming;
 struct sl_job_events;
+struct sl_settings;
 
 struct sl_gateway {
     struct sl_store *store;
@@ -22,6 +23,7 @@ struct sl_gateway {
     struct sl_call *running;      /* Calls that wait with an Idempotency-Key: see idempotency.h. */
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
+    struct sl_settings *settings; /* The configuration, to look at and to change; NULL: none. */
     struct sl_source_rules sources;   /* What addresses in objects may name. */
     struct sl_job_events *job_events; /* What followed jobs went through. */
     uint32_t fetching_count;          /* Requests that wait for such addresses. */

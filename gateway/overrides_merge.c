@@ -7,6 +7,7 @@
 
 #include "actors/node_facts.h"
 #include "actors/node_groups.h"
+#include "actors/pool_scale.h"
 #include "actors/scale_settings.h"
 #include "gateway/extractor_info.h"
 #include "runtime/alloc.h"
@@ -201,10 +202,12 @@ write_extractor(const struct layers *l, const char *name, struct sl_json base, s
 
 /* That the settings of each extractor fit each other, those that were there included. */
 static void
-check_scale(struct layers *l, struct sl_json extractors)
+check_scale(struct layers *l, const struct sl_config *config, struct sl_json extractors)
 {
+    const struct sl_scale_settings defaults = sl_pool_scale_defaults(
+        (uint32_t)sl_config_int(config, SL_UP_replicas), sl_config_duration_ns(config, SL_UP_idle));
     for (struct sl_json_iter i = sl_json_iter(extractors); sl_json_next(&i);) {
-        struct sl_scale_settings settings = sl_scale_settings_default();
+        struct sl_scale_settings settings = defaults;
         char *name = sl_json_strdup(i.name);
         const struct layer *first = layer_at(l, name, "autoscaling_config", NULL);
         struct sl_json own = sl_json_member(i.value, "autoscaling_config");
@@ -272,7 +275,7 @@ merge_extractors(struct sl_overrides *o, struct sl_config *config)
         sl_jsonw_init(&w, &out);
         write_extractors(&l, err == SL_OK ? sl_json_root(doc) : (struct sl_json){0}, &w);
         if (sl_json_parse(sl_buf_slice(&out), &merged, NULL) == SL_OK)
-            check_scale(&l, sl_json_root(merged));
+            check_scale(&l, config, sl_json_root(merged));
         set(o, config, "extractors", &out);
     }
     for (uint32_t i = 0; i < l.count; i++)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "gateway/extractor_info.h"
-#include "gateway/overrides_merge.h"
 #include "gateway/overrides_store.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
@@ -83,4 +82,27 @@ sl_settings_settle(struct sl_up_options *options)
     if (err == SL_OK)
         sl_settings_disable(options->config);
     return err;
+}
+
+void
+sl_settings_init(struct sl_settings *s, const struct sl_up_options *options)
+{
+    *s = (struct sl_settings){.base = options->base,
+                              .started = options->config,
+                              .config = sl_config_copy(options->config)};
+}
+
+void
+sl_settings_deinit(struct sl_settings *s)
+{
+    sl_config_destroy(&s->config);
+}
+
+void
+sl_settings_take(struct sl_settings *s, struct sl_config **config)
+{
+    sl_config_destroy(&s->config);
+    s->config = *config;
+    *config = NULL;
+    sl_settings_disable(s->config);
 }

@@ -75,6 +75,7 @@ struct up {
     struct sl_incoming *incoming;
     struct sl_origin *origin;
     struct sl_gateway gateway;
+    struct sl_settings settings;
     struct sl_live *live;
     struct sl_spawn_port *spawner;
     struct sl_front *front, *dashboard;
@@ -254,6 +255,7 @@ open_gateway(struct up *u)
     err = sl_settings_settle(&u->options);
     if (err != SL_OK)
         return fail(u, "the overrides", err);
+    sl_settings_init(&u->settings, &u->options);
     u->gateway = (struct sl_gateway){.store = u->store,
                                      .queue = u->queue,
                                      .indexes = sl_index_cache_create(),
@@ -262,6 +264,7 @@ open_gateway(struct up *u)
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
+                                     .settings = &u->settings,
                                      .sources = source_rules(u),
                                      .plans = sl_config_string(u->options.config, SL_UP_plans),
                                      .unpack_program = "/proc/self/exe"};
@@ -687,6 +690,7 @@ stop(struct up *u)
         close(u->children_lock);
     if (u->signal_fd >= 0)
         close(u->signal_fd);
+    sl_settings_deinit(&u->settings);
     sl_up_options_deinit(&u->options);
 }
 

@@ -414,3 +414,33 @@ Test(group_scaler, keeps_its_promises_in_any_history)
         sl_scaler_deinit(&s);
     }
 }
+
+Test(group_scaler, other_limits_hold_at_once_and_end_what_was_set_by_hand)
+{
+    begin(0, 2);
+    cr_assert_eq(sl_scaler_set(&s, 2), SL_OK);
+    cr_expect_eq(run(SL_SCALER_START), 2);
+    join_all();
+    struct sl_scaler_options options = s.options;
+    options.min = 3;
+    options.max = 4;
+    sl_scaler_reset(&s, &options);
+    cr_expect_not(s.is_manual);
+    cr_expect_eq(run(SL_SCALER_START), 1);
+    join_all();
+    options.min = 0;
+    options.max = 1;
+    sl_scaler_reset(&s, &options);
+    tasks(40);
+    struct sl_scaler_order order;
+    uint32_t drained = 0;
+    cr_expect_not(sl_scaler_next(&s, now_ns, &order), "more than may be stay for the idle delay");
+    for (int i = 0; i < 3; i++) {
+        now_ns += IDLE_NS;
+        while (sl_scaler_next(&s, now_ns, &order))
+            drained += order.what == SL_SCALER_DRAIN;
+    }
+    cr_expect_eq(drained, 2);
+    end_draining();
+    cr_expect_eq(s.count, 1);
+}

@@ -360,3 +360,34 @@ Test(head, cordons_drains_and_lets_go)
     recorder_wait(&r, 10 * SL_SECOND_NS);
     cr_assert_eq(spawned(), 0, "whoever started it starts it again");
 }
+
+static enum sl_err
+configure(const char *groups, const char *extractors)
+{
+    struct sl_m_head_config m = {.groups = sl_slice_str(groups),
+                                 .extractors = sl_slice_str(extractors)};
+    recorder_deliver(&r, sl_at(0, SL_ACTOR_API), SL_M_head_config, &m);
+    struct sl_msg *msg = recorder_take(&r, SL_M_node_ordered);
+    cr_assert_not_null(msg);
+    enum sl_err err = (enum sl_err)SL_BODY(msg, node_ordered)->err;
+    sl_msg_destroy(&msg);
+    return err;
+}
+
+Test(head, another_configuration_holds_at_once_and_every_node_is_told)
+{
+    uint32_t a = spawned();
+    join(a);
+    recorder_forget_sent(&r);
+    cr_expect_eq(configure("{\"gpu\":{\"max\":\"1\"}}", "{\"x\":{}}"), SL_OK);
+    struct sl_msg *msg = recorder_take(&r, SL_M_scale_config);
+    cr_assert_not_null(msg);
+    cr_expect_eq(msg->to.node, a);
+    cr_expect(sl_slice_is(SL_BODY(msg, scale_config)->extractors, "{\"x\":{}}"));
+    sl_msg_destroy(&msg);
+    join_as(WORKER, "w1", "{\"group\":\"cpu-workers\"}");
+    cr_expect(told(SL_M_node_refused, WORKER), "groups that are not named take nobody");
+    cr_expect_eq(configure("tpu", "{}"), SL_EINVAL);
+    join_as(WORKER, "w1", "{\"group\":\"gpu-workers\"}");
+    cr_expect(told(SL_M_node_welcome, WORKER), "what is refused changes nothing");
+}

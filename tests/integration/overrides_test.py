@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Overrides: checked with lines, compared, applied to a directory and taken by a start."""
+"""Overrides: checked with lines, compared, applied to a directory that no server has open and to a
+server that runs, without a request that fails; a kill leaves one file or the other."""
 import contextlib
 import os
 import subprocess
 import tempfile
+import threading
 
 import sluice_testlib as lib
 
@@ -84,6 +86,122 @@ def check_taken(server, client):
     lib.equal(values, {b"OVERRIDE_TEST=x"}, "the environment of what it started")
 
 
+class Load:
+    """Requests without a pause, of one client; `failed` has the answers that were no 200."""
+
+    def __init__(self, client):
+        self.client, self.failed, self.answered = client, [], 0
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.is_over.is_set():
+            reply = self.client.get("/v1/namespaces")
+            self.answered += 1
+            if reply.status != 200:
+                self.failed.append(reply.status)
+
+    def __enter__(self):
+        self.thread.start()
+        lib.wait_until("a first answer", lambda: self.answered > 0)
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join(30)
+
+
+def make_passthrough(client):
+    client.namespace = client.make("namespace", "ns", feature_extractors=lib.BOTH)
+    bucket = client.make("bucket", "things", bucket_schema={"properties": {}})
+    client.make("collection", "texts", source={"type": "bucket", "bucket_ids": [bucket]},
+                feature_extractor={"feature_extractor_name": "passthrough_extractor",
+                                   "version": "v1", "input_mappings": {"data": "content"}})
+    return bucket, client.make_objects(bucket, [lib.text_object("tea")])
+
+
+def submit(client, bucket, objects):
+    path = f"/v1/buckets/{bucket}/batches"
+    batch = client.post(path, {"object_ids": objects}).expect(200)["batch_id"]
+    return client.post(f"{path}/{batch}/submit")
+
+
+def apply(server, path, code=0, verb="apply"):
+    done = server.run("config", verb, path, key=server.operator().key)
+    lib.equal(done.returncode, code, f"exit code: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def check_live(server, files):
+    operator, client = server.operator(), server.tenant("live")
+    bucket, objects = make_passthrough(client)
+    good, empty = files.make("good.yaml", GOOD), files.make("empty.yaml", "# nothing\n")
+    with Load(server.tenant("other")) as load:
+        with lib.check("diff tells what a running server would change, and changes nothing"):
+            said = apply(server, good, verb="diff")
+            assert "cluster.groups.cpu.max: (not set) -> 4\n" in said, said
+            assert "applied" not in said, said
+            assert "cluster.groups.cpu.max" not in \
+                operator.get("/v1/cluster/config").expect(200)["values"]
+        with lib.check("apply takes hold at once, but for what is told to need a restart"):
+            said = apply(server, good)
+            assert said.endswith("applied; the next start takes env.OVERRIDE_TEST\n"), said
+            found = operator.get("/v1/cluster/config").expect(200)
+            lib.equal(found["after_restart"], ["env.OVERRIDE_TEST"])
+            lib.equal(found["values"]["env.OVERRIDE_TEST"], "(not shown)")
+            groups = operator.get("/v1/cluster").expect(200)["groups"]
+            lib.equal({group["group"]: group.get("max") for group in groups}["batch"], 5)
+            reply = submit(client, bucket, objects)
+            lib.equal(reply.status, 409, "a batch for a disabled extractor")
+            assert b"passthrough_extractor, which is disabled" in reply.text, reply.text
+        with lib.check("the next file takes the place of the whole"):
+            lib.equal(apply(server, empty).splitlines()[-1], "applied")
+            client.wait_task(submit(client, bucket, objects).expect(200)["task_id"])
+            groups = operator.get("/v1/cluster").expect(200)["groups"]
+            lib.equal([group.get("max") for group in groups], [None] * len(groups))
+    with lib.check("no request of others failed meanwhile"):
+        lib.equal(load.failed, [])
+    with lib.check("bad overrides are refused with the line, by both sides, and change nothing"):
+        said = apply(server, files.make("bad.yaml", BAD), code=1)
+        assert "bad.yaml:3: cluster.cpu-workers.minReplica: no such key" in said, said
+        reply = operator.call("PUT", "/v1/cluster/overrides", {"overrides": BAD})
+        lib.equal(reply.status, 422)
+        assert b"line 3: cluster.cpu-workers.minReplica: no such key" in reply.text, reply.text
+        client.call("PUT", "/v1/cluster/overrides", {"overrides": ""}).expect(403)
+        client.get("/v1/cluster/config").expect(403)
+        with open(os.path.join(server.data, "overrides.yaml"), encoding="utf-8") as file:
+            lib.equal(file.read(), "# nothing\n")
+
+
+def check_kill(server, files):
+    """kill -9 while one apply follows the other: the file is one of the two, whole."""
+    paths = [files.make(f"{name}.yaml", f"# {name * 3000}\n" + GOOD) for name in "ab"]
+    texts = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            texts.append(file.read())
+    operator = server.operator()
+    applied = threading.Event()
+
+    def run():
+        with contextlib.suppress(OSError, AssertionError):
+            for i in range(10000):
+                operator.call("PUT", "/v1/cluster/overrides",
+                              {"overrides": texts[i % 2]}).expect(200)
+                applied.set()
+
+    with lib.check("a server killed while it applies has one file or the other, and starts"):
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        assert applied.wait(30), "none was applied"
+        server.kill_all()
+        thread.join(30)
+        with open(os.path.join(server.data, "overrides.yaml"), encoding="utf-8") as file:
+            assert file.read() in texts, "a mixture"
+        server.start()
+        check_taken(server, server.tenant("acme"))
+
+
 def main():
     with contextlib.ExitStack() as stack:
         files = Files(stack)
@@ -105,8 +223,10 @@ def main():
             assert not os.path.exists(os.path.join(server.data, "overrides.yaml"))
             config("apply", good, "--data", server.data)
             lib.equal(config("diff", good, "--data", server.data).stdout, "no change\n")
-            server.start()
-            check_taken(server, server.tenant("acme"))
+            config("apply", files.make("empty.yaml", ""), "--data", server.data)
+        server.start()
+        check_live(server, files)
+        check_kill(server, files)
         lib.equal(server.stop(), 0)
     lib.finish()
 

@@ -44,6 +44,10 @@ def organization(client, operator):
         operator.post(f"/v1/cluster/nodes/{node}/{order}").expect(200)
     operator.post(f"/v1/cluster/nodes/{node}/drain").expect(409)  # The head would start it again.
     operator.get("/v1/cluster").expect(200)
+    operator.get("/v1/cluster/config").expect(200)
+    operator.call("PUT", "/v1/cluster/overrides",
+                  {"overrides": "cluster: {gpu-workers: {maxReplicas: 3}}"}).expect(200)
+    operator.call("PUT", "/v1/cluster/overrides", {"overrides": ""}).expect(200)
     queue = "/v1/cluster/queues/surface:cpu"
     for order in ("pause", "drain", "resume"):
         client.post(f"{queue}/{order}").expect(200)
