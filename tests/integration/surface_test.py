@@ -16,9 +16,10 @@ import upload_test
 
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
-# There are no installed plugins, no other workers and no waiting job: these only refuse.
+# There are no installed plugins, no other workers, no waiting job and no group that is started by
+# demand: these only refuse.
 ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin", "drain_node",
-               "explain_placement"}
+               "explain_placement", "scale_group"}
 
 
 def stages(query="{{INPUT.query}}"):
@@ -44,6 +45,8 @@ def organization(client, operator):
         operator.post(f"/v1/cluster/nodes/{node}/{order}").expect(200)
     operator.post(f"/v1/cluster/nodes/{node}/drain").expect(409)  # The head would start it again.
     operator.get("/v1/cluster").expect(200)
+    operator.get("/v1/cluster/events").expect(200)
+    operator.post("/v1/cluster/groups/cpu/scale", {"replicas": 1}).expect(409)
     operator.get("/v1/cluster/config").expect(200)
     operator.call("PUT", "/v1/cluster/overrides",
                   {"overrides": "cluster: {gpu-workers: {maxReplicas: 3}}"}).expect(200)
