@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "actors/agent_calls.h"
 #include "actors/agent_gates.h"
 #include "actors/agent_owed.h"
 #include "actors/agent_scale.h"
@@ -97,11 +98,7 @@ report_failure(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
         sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_failed, &m);
         return;
     }
-    enum sl_err err = why->kind == SL_FAIL_PERMANENT ? SL_EINVAL
-                      : why->kind == SL_FAIL_CRASH   ? SL_ECRASHED
-                                                     : SL_EUNAVAIL;
-    struct sl_m_embedded m = {.err = err, .message = why->message};
-    sl_reply(ctx, item->msg, SL_M_embedded, &m);
+    sl_agent_call_failed(ctx, item, why);
 }
 
 static void
@@ -261,6 +258,7 @@ take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_
     item->msg->request = msg->request;
     item->serial = ++a->serial_last;
     item->is_alone = is_alone;
+    item->deadline_ns = sl_agent_call_deadline_ns(ctx, msg);
     item->spec = sl_work_specs_lookup(&a->specs, number);
     struct sl_pool *p = item->spec == NULL ? NULL : pool_of(a, item->spec);
     if (p == NULL) {
@@ -289,7 +287,17 @@ on_run_task(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_embed_run(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    take_item(self, ctx, msg, SL_BODY(msg, embed_run)->extraction, false);
+    const struct sl_m_embed_run *m = SL_BODY(msg, embed_run);
+    take_item(self, ctx, msg, m->extraction, m->alone != 0);
+}
+
+static void
+on_embed_cancel(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct sl_pool *p = sl_agent_call_cancel(ctx, msg, a->pools, SL_POOLS_MAX);
+    if (p != NULL)
+        pump(a, ctx, p);
 }
 
 /* ---- replicas ------------------------------------------------------------------------------ */
@@ -335,20 +343,6 @@ on_replica_ready(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     pump(a, ctx, p);
 }
 
-/* The first vector of the first output: what an embedding call wants. */
-static struct sl_slice
-first_vector(struct sl_slice outputs)
-{
-    struct sl_reader in = sl_reader(outputs);
-    if (sl_read_u32(&in) == 0)
-        return (struct sl_slice){0};
-    (void)sl_read_block(&in);
-    if (sl_read_u32(&in) == 0)
-        return (struct sl_slice){0};
-    (void)sl_read_block(&in);
-    return sl_read_block(&in);
-}
-
 static void
 report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
                const struct sl_m_processed *result)
@@ -365,12 +359,7 @@ report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
         sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_done, &m);
         return;
     }
-    struct sl_m_embedded m = {.vector = first_vector(result->outputs)};
-    if (m.vector.size == 0) {
-        m.err = SL_EINVAL;
-        m.message = sl_slice_str("the text gives no vector");
-    }
-    sl_reply(ctx, item->msg, SL_M_embedded, &m);
+    sl_agent_call_done(ctx, item, result->outputs);
 }
 
 static void
@@ -643,7 +632,8 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
         if (!a->pools[i].is_used)
             continue;
-        sl_pool_tend(&a->pools[i], ctx);
+        if (sl_pool_tend(&a->pools[i], ctx))
+            pump(a, ctx, &a->pools[i]);
         sl_pool_status(&a->pools[i], ctx->now_ns, &w);
     }
     sl_jsonw_end(&w);
@@ -708,6 +698,7 @@ static const struct sl_on table[] = {
     {SL_M_run_task, on_run_task},
     {SL_M_processed, on_processed},
     {SL_M_embed_run, on_embed_run},
+    {SL_M_embed_cancel, on_embed_cancel},
     {SL_M_extraction, on_extraction},
     {SL_M_replica_ready, on_replica_ready},
     {SL_M_child_started, on_child_started},

@@ -60,5 +60,5 @@ sl_cluster_node_takes(const struct sl_msg *msg)
         return protocol == SL_PROTOCOL_CLUSTER;
     if (from >= SL_NODE_REPLICAS_FIRST)
         return protocol == SL_PROTOCOL_REPLICA;
-    return msg->id == SL_M_extraction || msg->id == SL_M_embed_run;
+    return msg->id == SL_M_extraction || msg->id == SL_M_embed_run || msg->id == SL_M_embed_cancel;
 }

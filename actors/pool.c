@@ -17,45 +17,6 @@
 #define PAUSE_NS     (100 * SL_MILLI_NS)
 #define PAUSE_MAX_NS (10 * SL_SECOND_NS)
 
-/* ---- items --------------------------------------------------------------------------------- */
-
-void
-sl_items_init(struct sl_items *items)
-{
-    *items = (struct sl_items){.tail = &items->oldest};
-}
-
-void
-sl_items_push(struct sl_items *items, struct sl_item *item)
-{
-    item->next = NULL;
-    *items->tail = item;
-    items->tail = &item->next;
-    items->count++;
-}
-
-struct sl_item *
-sl_items_pop(struct sl_items *items)
-{
-    return items->oldest == NULL ? NULL : sl_items_take(items, items->oldest->serial);
-}
-
-struct sl_item *
-sl_items_take(struct sl_items *items, uint64_t serial)
-{
-    for (struct sl_item **at = &items->oldest; *at != NULL; at = &(*at)->next) {
-        struct sl_item *item = *at;
-        if (item->serial != serial)
-            continue;
-        *at = item->next;
-        if (item->next == NULL)
-            items->tail = at;
-        items->count--;
-        return item;
-    }
-    return NULL;
-}
-
 /* ---- life ---------------------------------------------------------------------------------- */
 
 void
@@ -76,12 +37,17 @@ sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
 }
 
 static void
+free_item(struct sl_item *item)
+{
+    sl_msg_destroy(&item->msg);
+    sl_free(item);
+}
+
+static void
 free_items(struct sl_items *items)
 {
-    for (struct sl_item *item; items->tail != NULL && (item = sl_items_pop(items)) != NULL;) {
-        sl_msg_destroy(&item->msg);
-        sl_free(item);
-    }
+    for (struct sl_item *item; items->tail != NULL && (item = sl_items_pop(items)) != NULL;)
+        free_item(item);
 }
 
 void
@@ -219,6 +185,7 @@ static void
 send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
 {
     struct sl_m_process m = {.item = item->serial,
+                             .deadline_ns = item->deadline_ns,
                              .params = sl_slice_str(item->spec->params),
                              .inputs = inputs_of(item)};
     if (item->msg->id == SL_M_run_task) {
@@ -239,6 +206,71 @@ batch_size(const struct sl_pool *p)
     return (uint32_t)SL_MAX(SL_MIN(size, (uint64_t)BATCH_MAX), UINT64_C(1));
 }
 
+/* ---- calls that nobody waits for ------------------------------------------------------------ */
+
+static bool
+is_overdue(const struct sl_item *item, uint64_t now_ns)
+{
+    return item->deadline_ns != 0 && now_ns >= item->deadline_ns;
+}
+
+/* The router has answered them: what keeps the time is the one that was asked. */
+static bool
+drop_overdue(struct sl_pool *p, uint64_t now_ns)
+{
+    uint32_t count = p->calls.count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct sl_item *item = sl_items_pop(&p->calls);
+        if (!is_overdue(item, now_ns)) {
+            sl_items_push(&p->calls, item);
+            continue;
+        }
+        p->overdue++;
+        free_item(item);
+    }
+    return p->calls.count < count;
+}
+
+static bool
+is_of(const struct sl_item *item, const struct sl_msg *msg)
+{
+    return item->msg->request == msg->request && item->msg->from.node == msg->from.node &&
+           item->msg->from.actor == msg->from.actor && item->msg->id == SL_M_embed_run;
+}
+
+static struct sl_item *
+item_of(const struct sl_items *items, const struct sl_msg *msg)
+{
+    struct sl_item *item = items->oldest;
+    while (item != NULL && !is_of(item, msg))
+        item = item->next;
+    return item;
+}
+
+bool
+sl_pool_cancel(struct sl_pool *p, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct sl_item *item = item_of(&p->calls, msg);
+    if (item != NULL) {
+        p->cancelled++;
+        free_item(sl_items_take(&p->calls, item->serial));
+        return true;
+    }
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        struct sl_replica *r = &p->replicas[i];
+        item = r->state == SL_REPLICA_FREE ? NULL : item_of(&r->in_flight, msg);
+        if (item == NULL)
+            continue;
+        p->cancelled++;
+        sl_send(ctx, sl_at(r->number, 1), SL_M_process_cancel,
+                &(struct sl_m_process_cancel){.item = item->serial});
+        return true;
+    }
+    return false;
+}
+
+/* ---- feeding ------------------------------------------------------------------------------- */
+
 /* Send what fits: calls first; an item that must be alone waits for an idle replica and holds it.
  */
 static void
@@ -257,6 +289,11 @@ feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
         if (is_alone && r->in_flight.count > 0)
             return;
         struct sl_item *item = sl_items_pop(from);
+        if (is_overdue(item, ctx->now_ns)) {
+            p->overdue++;
+            free_item(item);
+            continue;
+        }
         bytes += inputs_of(item).size;
         send_item(ctx, r, item);
         if (is_alone)
@@ -439,7 +476,8 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
         return NULL;
     r->used_ns = r->heard_ns = ctx->now_ns;
     r->done++;
-    p->item_ns = (p->item_ns * 7 + busy_ns) / 8;
+    if (busy_ns > 0) /* 0: it was not run. */
+        p->item_ns = (p->item_ns * 7 + busy_ns) / 8;
     return item;
 }
 
@@ -485,11 +523,13 @@ kill_overdue(const struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill, &kill);
 }
 
-void
+bool
 sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx)
 {
+    bool has_dropped = drop_overdue(p, ctx->now_ns);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
         kill_overdue(p, ctx, &p->replicas[i]);
+    return has_dropped;
 }
 
 void
@@ -521,6 +561,8 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_u64(w, "ongoing", r->in_flight.count);
         sl_jsonw_member_u64(w, "waiting", waiting_count(p));
         sl_jsonw_member_u64(w, "done", r->done);
+        sl_jsonw_member_u64(w, "overdue", p->overdue);
+        sl_jsonw_member_u64(w, "cancelled", p->cancelled);
         sl_jsonw_member_u64(w, "model_bytes", p->model_bytes);
         sl_jsonw_member_u64(w, "idle_ms", (now_ns - r->used_ns) / SL_MILLI_NS);
         sl_jsonw_end(w);

@@ -19,6 +19,7 @@
 #define SL_ACTORS_POOL_H
 
 #include "actors/cluster.h"
+#include "actors/pool_items.h"
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
 #include "runtime/json.h"
@@ -35,20 +36,6 @@ struct sl_work_spec {
     char *model;     /* Directory; "" for none. */
     uint64_t tenant; /* Whose alone its replicas are; 0: anybody's. */
     char *space;     /* The namespace whose models they may open; "": none's. */
-};
-
-/* One thing to process: a copy of the head's message. */
-struct sl_item {
-    struct sl_item *next;
-    uint64_t serial; /* Names it towards the replica. */
-    struct sl_msg *msg;
-    const struct sl_work_spec *spec; /* The agent's, never freed while it runs. */
-    bool is_alone;
-};
-
-struct sl_items {
-    struct sl_item *oldest, **tail;
-    uint32_t count;
 };
 
 enum sl_replica_state {
@@ -98,15 +85,11 @@ struct sl_pool {
     uint64_t not_before_ns; /* No start before. */
     uint64_t pump_at_ns;    /* The agent's timer for it. */
     struct sl_pool_scale scale;
-    bool is_parked;   /* Its model was let go: none is kept until there is work again. */
-    bool is_stale;    /* So its settings are others with the next look. */
-    uint64_t item_ns; /* How long an item takes, smoothed. */
+    bool is_parked;              /* Its model was let go: none is kept until there is work again. */
+    bool is_stale;               /* So its settings are others with the next look. */
+    uint64_t item_ns;            /* How long an item takes, smoothed. */
+    uint64_t overdue, cancelled; /* Calls that were not run for that. */
 };
-
-void sl_items_init(struct sl_items *items);
-void sl_items_push(struct sl_items *items, struct sl_item *item);
-struct sl_item *sl_items_pop(struct sl_items *items);
-struct sl_item *sl_items_take(struct sl_items *items, uint64_t serial); /* NULL: not in it. */
 
 void sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
                   const struct sl_work_spec *spec);
@@ -120,6 +103,12 @@ void sl_pool_park(struct sl_pool *p);
  * numbers. */
 void sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next);
 void sl_pool_add(struct sl_pool *p, struct sl_item *item); /* Takes it. */
+
+/*
+ * The router of `msg` (embed_cancel) waits no more for its call: it is freed where it waits, and
+ * the replica that has it is told. False: it is not here.
+ */
+bool sl_pool_cancel(struct sl_pool *p, struct sl_ctx *ctx, const struct sl_msg *msg);
 
 struct sl_replica *sl_pool_replica(struct sl_pool *p, uint64_t number); /* NULL: not here. */
 void sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
@@ -141,8 +130,11 @@ bool sl_pool_has_work(const struct sl_pool *p);
 uint64_t sl_pool_next_ns(const struct sl_pool *p, uint64_t now_ns);
 /* Whether nothing waits and no replica is left: its slot may be given to other work. */
 bool sl_pool_is_empty(const struct sl_pool *p);
-/* Once a beat: kill those that do not start, answer or stop in their time. */
-void sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx);
+/*
+ * Once a beat: free calls past their deadline, and kill replicas that do not start, answer or stop
+ * in their time. True: there were such calls, so fewer replicas may do.
+ */
+bool sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx);
 void sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx); /* All of them, once idle or not. */
 void sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w);
 

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/router.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "actors/extraction.h"
 #include "actors/head.h"
 #include "actors/node_set.h"
+#include "actors/tally.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 #include "runtime/report.h"
 
 #define SPECS_MAX 32
-#define CHECK_NS  (500 * SL_MILLI_NS)
 #define TELL_NS   SL_SECOND_NS
-#define SCAN_MAX  16 /* Among so many nodes the least busy is looked for; else among two. */
+#define TRIES_MAX 2 /* One whose replica died is run again: it may be another's fault. */
+
+static_assert(SL_ROUTER_CALLS_MAX <= SL_TALLY_MAX, "every call is counted");
+static_assert(SL_ROUTER_EXTRACTION_MAX < SL_ROUTER_CALLS_MAX, "no extraction takes all");
+static_assert(SL_ROUTER_SCOPE_MAX < SL_ROUTER_EXTRACTION_MAX, "no tenant takes all of one");
 
 struct node {
     struct sl_node_slot slot; /* First. */
@@ -27,17 +33,20 @@ struct node {
 struct call {
     uint64_t serial; /* 0: free. */
     uint32_t node;   /* 0: parked. */
+    uint32_t tries;
     uint64_t deadline_ns;
+    uint64_t extraction;
     struct sl_msg *msg; /* A copy of the caller's message. */
 };
 
 struct router {
     struct sl_node_set nodes;
     struct call calls[SL_ROUTER_CALLS_MAX];
+    struct sl_tally extractions, scopes; /* Of the calls that embed. */
     uint64_t serial_last;
-    uint32_t calls_count;
-    bool is_timer_set;
-    uint64_t told_ns; /* When the head heard last that calls are made; 0: never. */
+    uint64_t told_ns;  /* When the head heard last that calls are made; 0: never. */
+    uint64_t timer_ns; /* The next look at deadlines; 0: none is due. */
+    struct sl_router_counts counts;
 };
 
 static struct sl_msg *
@@ -64,16 +73,36 @@ fail(struct sl_ctx *ctx, const struct sl_msg *msg, enum sl_err err, const char *
     sl_reply(ctx, msg, id, &body);
 }
 
+static bool
+is_embed(const struct call *c)
+{
+    return c->msg->id == SL_M_embed;
+}
+
+static void
+leave_node(struct router *r, struct call *c)
+{
+    struct node *n = (struct node *)sl_node_set_lookup(&r->nodes, c->node);
+    if (c->node == 0)
+        r->counts.parked--;
+    else if (n != NULL && n->ongoing > 0)
+        n->ongoing--;
+}
+
 static void
 end_call(struct router *r, struct call *c)
 {
-    struct node *n = (struct node *)sl_node_set_lookup(&r->nodes, c->node);
-    if (n != NULL && n->ongoing > 0)
-        n->ongoing--;
+    leave_node(r, c);
+    if (is_embed(c)) {
+        sl_tally_remove(&r->extractions, c->extraction);
+        sl_tally_remove(&r->scopes, SL_BODY(c->msg, embed)->scope);
+    }
     sl_msg_destroy(&c->msg);
     *c = (struct call){0};
-    r->calls_count--;
+    r->counts.calls--;
 }
+
+/* ---- which node ---------------------------------------------------------------------------- */
 
 static bool
 is_better(const struct node *n, const struct node *best)
@@ -83,36 +112,88 @@ is_better(const struct node *n, const struct node *best)
     return n->ongoing < best->ongoing;
 }
 
-/* Among many nodes two random ones are enough: the load stays within a few calls of even. */
 static struct node *
-least_busy(const struct router *r, struct sl_ctx *ctx)
+least_busy(const struct router *r)
 {
     struct node *best = NULL;
-    bool is_scan = r->nodes.count <= SCAN_MAX;
-    for (uint32_t i = 0; i < (is_scan ? r->nodes.count : 2); i++) {
-        uint64_t at = is_scan ? i : sl_random_below(ctx->random, r->nodes.count);
-        struct node *n = (struct node *)r->nodes.slots[at];
+    for (uint32_t i = 0; i < r->nodes.count; i++) {
+        struct node *n = (struct node *)r->nodes.slots[i];
         if (is_better(n, best))
             best = n;
     }
     return best;
 }
 
+/*
+ * The better of two that are drawn by chance: the load stays within a few calls of even, and
+ * routers that know nothing of each other do not all take the same one, as with the least busy of
+ * all.
+ */
+static struct node *
+better_of_two(const struct router *r, struct sl_ctx *ctx)
+{
+    uint32_t count = r->nodes.count;
+    if (count < 2)
+        return least_busy(r);
+    uint64_t at = sl_random_below(ctx->random, count);
+    uint64_t other = (at + 1 + sl_random_below(ctx->random, count - 1)) % count;
+    struct node *a = (struct node *)r->nodes.slots[at], *b = (struct node *)r->nodes.slots[other];
+    struct node *best = is_better(b, a) ? b : a;
+    return best->is_closed ? least_busy(r) : best;
+}
+
+/* Each number has an order of its own of all nodes: one that comes or goes moves only those that
+ * now go there, or went there. */
+static struct node *
+node_of_sticky(const struct router *r, uint64_t sticky)
+{
+    struct node *best = NULL;
+    uint64_t best_rank = 0;
+    for (uint32_t i = 0; i < r->nodes.count; i++) {
+        struct node *n = (struct node *)r->nodes.slots[i];
+        uint64_t words[] = {sticky, n->slot.number};
+        uint64_t rank = sl_hash64(sl_slice(words, sizeof(words)));
+        bool is_next =
+            best == NULL || (n->is_closed == best->is_closed ? rank > best_rank : best->is_closed);
+        if (!is_next)
+            continue;
+        best = n;
+        best_rank = rank;
+    }
+    return best;
+}
+
+static struct node *
+choose(const struct router *r, struct sl_ctx *ctx, const struct call *c)
+{
+    if (!is_embed(c)) {
+        uint64_t only = SL_BODY(c->msg, model_load)->node;
+        return only == 0 ? least_busy(r) : (struct node *)sl_node_set_lookup(&r->nodes, only);
+    }
+    uint64_t sticky = SL_BODY(c->msg, embed)->sticky;
+    return sticky == 0 ? better_of_two(r, ctx) : node_of_sticky(r, sticky);
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
 static void
 send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
 {
     const struct sl_m_embed *m = SL_BODY(c->msg, embed);
-    uint64_t number = sl_extraction_number(m->spec, m->model, m->tenant);
     bool is_told = false;
     for (uint32_t i = 0; i < SPECS_MAX; i++)
-        is_told = is_told || n->specs[i] == number;
+        is_told = is_told || n->specs[i] == c->extraction;
     if (!is_told) {
-        n->specs[n->specs_next++ % SPECS_MAX] = number;
+        n->specs[n->specs_next++ % SPECS_MAX] = c->extraction;
         struct sl_m_extraction spec = {
-            .number = number, .spec = m->spec, .model = m->model, .tenant = m->tenant};
+            .number = c->extraction, .spec = m->spec, .model = m->model, .tenant = m->tenant};
         sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_extraction, &spec);
     }
-    struct sl_m_embed_run run = {.extraction = number, .inputs = m->inputs};
+    struct sl_m_embed_run run = {.extraction = c->extraction,
+                                 .inputs = m->inputs,
+                                 .scope = m->scope,
+                                 .timeout_ns = c->deadline_ns - ctx->now_ns,
+                                 .alone = c->tries > 1};
     sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, SL_M_embed_run, &run);
 }
 
@@ -127,20 +208,21 @@ tell_wanted(struct router *r, struct sl_ctx *ctx, bool is_waiting)
             &(struct sl_m_calls_wanted){.waiting = is_waiting});
 }
 
-/* Send a parked call to a node, if there is one. */
+/* Send a parked call to a node, if there is one. One that is past its deadline stays: its time is
+ * looked at next. */
 static void
 route(struct router *r, struct sl_ctx *ctx, struct call *c)
 {
-    uint64_t only = c->msg->id == SL_M_model_load ? SL_BODY(c->msg, model_load)->node : 0;
-    struct node *n =
-        only == 0 ? least_busy(r, ctx) : (struct node *)sl_node_set_lookup(&r->nodes, only);
-    if (only == 0)
+    struct node *n = c->deadline_ns <= ctx->now_ns ? NULL : choose(r, ctx, c);
+    if (is_embed(c) || SL_BODY(c->msg, model_load)->node == 0)
         tell_wanted(r, ctx, n == NULL);
     if (n == NULL)
         return;
+    r->counts.parked--;
     c->node = n->slot.number;
     n->ongoing++;
-    if (c->msg->id == SL_M_embed) {
+    if (is_embed(c)) {
+        c->tries++;
         send_embed(ctx, n, c);
     } else {
         c->deadline_ns = ctx->now_ns + SL_ROUTER_LOAD_DEADLINE_NS;
@@ -149,22 +231,44 @@ route(struct router *r, struct sl_ctx *ctx, struct call *c)
 }
 
 static void
-set_timer(struct router *r, struct sl_ctx *ctx)
+park(struct router *r, struct call *c)
 {
-    if (r->is_timer_set || r->calls_count == 0)
-        return;
-    r->is_timer_set = true;
-    sl_after(ctx, CHECK_NS, 0);
+    leave_node(r, c);
+    c->node = 0;
+    r->counts.parked++;
 }
 
+/* A look that was set for later comes as well, and finds nothing due. */
 static void
-on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+set_timer(struct router *r, struct sl_ctx *ctx, uint64_t deadline_ns)
 {
-    struct router *r = self;
-    if (r->calls_count == SL_ROUTER_CALLS_MAX) {
-        fail(ctx, msg, SL_EFULL, "too many calls wait for a replica");
+    if (r->timer_ns != 0 && r->timer_ns <= deadline_ns)
         return;
-    }
+    r->timer_ns = deadline_ns;
+    sl_after(ctx, deadline_ns > ctx->now_ns ? deadline_ns - ctx->now_ns : 0, 0);
+}
+
+/* NULL: there is room for it. */
+static const char *
+why_full(const struct router *r, const struct sl_msg *msg, uint64_t extraction)
+{
+    if (r->counts.calls == SL_ROUTER_CALLS_MAX)
+        return "as many requests wait for replicas as may: send fewer at a time";
+    if (r->nodes.count == 0 && r->counts.parked >= SL_ROUTER_PARKED_MAX)
+        return "no worker node is there, and as many requests wait for one as may";
+    if (msg->id != SL_M_embed)
+        return NULL;
+    if (sl_tally_count(&r->extractions, extraction) >= SL_ROUTER_EXTRACTION_MAX)
+        return "as many requests wait for this extractor as may: send fewer at a time";
+    if (sl_tally_count(&r->scopes, SL_BODY(msg, embed)->scope) >= SL_ROUTER_SCOPE_MAX)
+        return "as many requests of this organization wait for replicas as may: send fewer at a "
+               "time";
+    return NULL;
+}
+
+static struct call *
+add_call(struct router *r, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
     if (r->serial_last == 0) /* No answer to a process before this one fits a call of ours. */
         r->serial_last = sl_random_u64(ctx->random) >> 16;
     uint32_t i = (uint32_t)(r->serial_last % SL_ROUTER_CALLS_MAX);
@@ -173,12 +277,54 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     /* The slot is in the serial, so that an answer finds its call at once. */
     r->serial_last =
         r->serial_last - r->serial_last % SL_ROUTER_CALLS_MAX + SL_ROUTER_CALLS_MAX + i;
-    r->calls[i] = (struct call){.serial = r->serial_last,
-                                .deadline_ns = ctx->now_ns + SL_ROUTER_DEADLINE_NS,
-                                .msg = copy_of(msg)};
-    r->calls_count++;
-    route(r, ctx, &r->calls[i]);
-    set_timer(r, ctx);
+    r->calls[i] = (struct call){.serial = r->serial_last, .msg = copy_of(msg)};
+    r->counts.calls++;
+    r->counts.parked++;
+    return &r->calls[i];
+}
+
+static void
+on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    uint64_t extraction = 0, timeout_ns = SL_ROUTER_DEADLINE_NS;
+    if (msg->id == SL_M_embed) {
+        const struct sl_m_embed *m = SL_BODY(msg, embed);
+        extraction = sl_extraction_number(m->spec, m->model, m->tenant);
+        timeout_ns =
+            m->timeout_ns == 0 ? timeout_ns : SL_MIN(m->timeout_ns, SL_ROUTER_TIMEOUT_MAX_NS);
+    }
+    const char *why = why_full(r, msg, extraction);
+    if (why != NULL) {
+        r->counts.refused++;
+        fail(ctx, msg, SL_EFULL, why);
+        return;
+    }
+    struct call *c = add_call(r, ctx, msg);
+    c->deadline_ns = ctx->now_ns + timeout_ns;
+    if (msg->id == SL_M_embed) {
+        c->extraction = extraction;
+        sl_tally_add(&r->extractions, extraction);
+        sl_tally_add(&r->scopes, SL_BODY(msg, embed)->scope);
+    }
+    route(r, ctx, c);
+    set_timer(r, ctx, c->deadline_ns);
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+/* Its replica died with others in it: alone it shows who is to blame, and the rest get answers. */
+static bool
+try_again(struct router *r, struct sl_ctx *ctx, struct call *c, const struct sl_msg *answer)
+{
+    bool is_due = answer->id == SL_M_embedded && is_embed(c) && c->tries < TRIES_MAX &&
+                  SL_BODY(answer, embedded)->err == SL_ECRASHED;
+    if (!is_due)
+        return false;
+    park(r, c);
+    r->counts.again++;
+    route(r, ctx, c);
+    return true;
 }
 
 static void
@@ -188,8 +334,36 @@ on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct call *c = &r->calls[msg->request % SL_ROUTER_CALLS_MAX];
     if (c->serial != msg->request || c->serial == 0 || c->node != msg->from.node)
         return; /* It came after its deadline, twice, or from one that was not asked. */
+    if (try_again(r, ctx, c, msg))
+        return;
+    r->counts.answered++;
     sl_reply(ctx, c->msg, msg->id, msg->body);
     end_call(r, c);
+}
+
+static void
+tell_node(struct sl_ctx *ctx, const struct call *c)
+{
+    if (c->node != 0 && is_embed(c))
+        sl_request(ctx, sl_at(c->node, SL_ACTOR_AGENT), c->serial, SL_M_embed_cancel,
+                   &(struct sl_m_embed_cancel){0});
+}
+
+/* Its caller waits no more, and is not answered. Rare, so a walk is enough. */
+static void
+on_cancel(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
+        struct call *c = &r->calls[i];
+        if (c->serial == 0 || !is_embed(c) || c->msg->request != msg->request ||
+            c->msg->from.node != msg->from.node || c->msg->from.actor != msg->from.actor)
+            continue;
+        r->counts.cancelled++;
+        tell_node(ctx, c);
+        end_call(r, c);
+        return;
+    }
 }
 
 /* A link did not take it. One that is gone we hear of, and run the call elsewhere. */
@@ -252,26 +426,38 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         struct call *c = &r->calls[i];
         if (c->serial == 0 || c->node != number)
             continue;
-        c->node = 0;
+        park(r, c);
         c->deadline_ns = SL_MIN(c->deadline_ns, ctx->now_ns + SL_ROUTER_DEADLINE_NS);
+        set_timer(r, ctx, c->deadline_ns);
         route(r, ctx, c);
     }
 }
 
+/* The node runs nothing after the deadline: it needs no word of it. */
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)msg;
     struct router *r = self;
-    r->is_timer_set = false;
+    uint64_t next_ns = UINT64_MAX;
+    if (r->timer_ns == 0 || ctx->now_ns < r->timer_ns)
+        return;
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
         struct call *c = &r->calls[i];
-        if (c->serial == 0 || ctx->now_ns < c->deadline_ns)
+        if (c->serial == 0)
             continue;
-        fail(ctx, c->msg, SL_ETIMEOUT, "no replica answered in time");
+        if (ctx->now_ns < c->deadline_ns) {
+            next_ns = SL_MIN(next_ns, c->deadline_ns);
+            continue;
+        }
+        r->counts.overdue++;
+        fail(ctx, c->msg, SL_ETIMEOUT,
+             c->node == 0 ? "no worker node was there in time" : "no replica answered in time");
         end_call(r, c);
     }
-    set_timer(r, ctx);
+    r->timer_ns = 0;
+    if (next_ns != UINT64_MAX)
+        set_timer(r, ctx, next_ns);
 }
 
 /* A model that is dropped or evicted is so everywhere. */
@@ -284,12 +470,12 @@ on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_embed, on_call},          {SL_M_model_load, on_call},
-    {SL_M_embedded, on_answer},     {SL_M_model_loaded, on_answer},
+    {SL_M_embed, on_call},          {SL_M_embedded, on_answer},
+    {SL_M_model_load, on_call},     {SL_M_model_loaded, on_answer},
     {SL_M_node_up, on_node_up},     {SL_M_node_lost, on_node_lost},
     {SL_M_model_drop, on_drop},     {SL_M_model_evict, on_drop},
     {SL_M_timer, on_timer},         {SL_M_undelivered, on_undelivered},
-    {SL_M_node_open, on_node_open},
+    {SL_M_node_open, on_node_open}, {SL_M_embed_cancel, on_cancel},
 };
 
 static void
@@ -316,3 +502,9 @@ const struct sl_actor_class sl_router_class = {
     .handle = handle,
     .deinit = deinit,
 };
+
+void
+sl_router_counts(const void *router, struct sl_router_counts *ret_counts)
+{
+    *ret_counts = ((const struct router *)router)->counts;
+}

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -33,6 +34,7 @@
 #define POLLS_MAX      4
 #define SIZE_COUNTED   (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
 #define SIZE_OF_ANY    512
+#define ASK_NS         SL_MILLI_NS
 #define OPEN_NS        (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
 
 struct replica {
@@ -46,7 +48,17 @@ struct replica {
     struct sl_model_service *models;   /* NULL: it works for several namespaces. */
     char *blobs, *index, *name;
     bool is_stopping;
+    /* Of the batch that runs. The plugin may ask from any thread; links are this one's alone. */
+    struct batch *running;
+    uint64_t asked_ns; /* When links were last looked at for it. */
+    uint64_t until_ns; /* Nobody waits for any of it from then on; UINT64_MAX: somebody does. */
+    uint32_t unwanted_count;            /* Items of it that nobody waits for any more. */
+    atomic_bool is_unwanted;            /* All of it. */
+    struct sl_msg *early, **early_tail; /* Came meanwhile. */
 };
+
+/* On the thread that has the links; NULL on those that the plugin started. */
+static _Thread_local const struct replica *own;
 
 struct took { /* How long: the items of a batch on average, and one of them. */
     uint64_t mean_ns, own_ns;
@@ -104,6 +116,8 @@ find_plugin(const char *directories, const char *extractor)
     return NULL;
 }
 
+static bool is_cancelled(void *self);
+
 static enum sl_err
 open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_cause)
 {
@@ -122,7 +136,9 @@ open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_
                                           .model_fd = has_model ? child->fds[0] : -1,
                                           .model_name = r->index,
                                           .model_id = r->index,
-                                          .name = r->name};
+                                          .name = r->name,
+                                          .is_cancelled = is_cancelled,
+                                          .self = r};
         if (r->objects != NULL)
             options.objects = sl_object_service_face(r->objects);
         if (r->models != NULL)
@@ -257,6 +273,17 @@ free_inputs(struct sluice_input *inputs, uint32_t count)
     sl_free(inputs);
 }
 
+/* It was not begun, and nobody waits for it. */
+static void
+skip(struct replica *r, const struct sl_msg *msg)
+{
+    struct sl_m_processed m = {.item = SL_BODY(msg, process)->item,
+                               .kind = SLUICE_ERROR_TRANSIENT,
+                               .code = sl_slice_str("unwanted"),
+                               .message = sl_slice_str("nobody waits for it any more")};
+    send_message(r, SL_M_processed, &m);
+}
+
 static void
 refuse(struct replica *r, const struct sl_msg *msg, struct took took, const char *code,
        const char *why)
@@ -275,6 +302,11 @@ static void
 batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
 {
     const struct sl_m_process *m = SL_BODY(msg, process);
+    if (m->deadline_ns != 0 && sl_time_mono_ns() >= m->deadline_ns) {
+        skip(r, msg);
+        sl_msg_destroy(&msg);
+        return;
+    }
     struct sluice_input *inputs = sl_zalloc(INPUTS_MAX * sizeof(*inputs));
     uint32_t count = 0;
     const char *why = read_inputs(r, b, m->inputs, inputs, &count);
@@ -297,6 +329,29 @@ batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
                                               .resume_bytes = (uint32_t)m->resume.size,
                                               .first_record = m->first};
     b->count++;
+}
+
+/* Where a message's item is in the batch; its count: nowhere. */
+static uint32_t
+batch_find(const struct batch *b, uint64_t item)
+{
+    uint32_t i = 0;
+    while (i < b->count && SL_BODY(b->messages[i], process)->item != item)
+        i++;
+    return i;
+}
+
+static void
+batch_remove(struct batch *b, uint32_t at)
+{
+    free_inputs(b->inputs[at], b->items[at].input_count);
+    sl_msg_destroy(&b->messages[at]);
+    b->count--;
+    for (uint32_t i = at; i < b->count; i++) {
+        b->messages[i] = b->messages[i + 1];
+        b->inputs[i] = b->inputs[i + 1];
+        b->items[i] = b->items[i + 1];
+    }
 }
 
 static void
@@ -376,6 +431,76 @@ batch_size(const struct batch *b)
     return size;
 }
 
+/* ---- what nobody waits for any more ---------------------------------------------------------- */
+
+static uint64_t
+batch_until_ns(const struct batch *b)
+{
+    uint64_t until_ns = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint64_t deadline_ns = SL_BODY(b->messages[i], process)->deadline_ns;
+        until_ns = SL_MAX(until_ns, deadline_ns == 0 ? UINT64_MAX : deadline_ns);
+    }
+    return until_ns;
+}
+
+static void
+keep(struct replica *r, struct sl_msg *msg)
+{
+    msg->next = NULL;
+    *r->early_tail = msg;
+    r->early_tail = &msg->next;
+}
+
+static struct sl_msg *
+take_early(struct replica *r)
+{
+    struct sl_msg *msg = r->early;
+    if (msg == NULL)
+        return NULL;
+    r->early = msg->next;
+    if (r->early == NULL)
+        r->early_tail = &r->early;
+    msg->next = NULL;
+    return msg;
+}
+
+/* Look for cancellations while a batch runs; what else comes is kept in order, and is bounded by
+ * what an agent sends to one replica. */
+static void
+ask_links(struct replica *r)
+{
+    for (struct sl_msg *msg; (msg = sl_links_receive(r->links)) != NULL;) {
+        bool is_cancel = msg->id == SL_M_process_cancel;
+        const struct batch *b = r->running;
+        uint32_t at = is_cancel ? batch_find(b, SL_BODY(msg, process_cancel)->item) : b->count;
+        if (at < b->count) {
+            r->unwanted_count++; /* Each is cancelled once. */
+            sl_msg_destroy(&msg);
+        } else {
+            keep(r, msg);
+        }
+    }
+    if (r->unwanted_count >= r->running->count)
+        atomic_store(&r->is_unwanted, true);
+}
+
+static bool
+is_cancelled(void *self)
+{
+    struct replica *r = self;
+    if (r->running == NULL)
+        return false;
+    uint64_t now_ns = sl_time_mono_ns();
+    if (now_ns >= r->until_ns || atomic_load(&r->is_unwanted))
+        return true;
+    if (own != r || now_ns - r->asked_ns < ASK_NS)
+        return false;
+    r->asked_ns = now_ns;
+    ask_links(r);
+    return atomic_load(&r->is_unwanted);
+}
+
 static void
 run_batch(struct replica *r, struct batch *b)
 {
@@ -385,9 +510,17 @@ run_batch(struct replica *r, struct batch *b)
     struct sl_host_results results = {0};
     struct sl_buf scratch = {0};
     uint64_t start_ns = sl_time_mono_ns();
+    r->until_ns = batch_until_ns(b);
+    r->unwanted_count = 0;
+    atomic_store(&r->is_unwanted, false);
+    r->asked_ns = start_ns;
+    r->running = b;
     enum sl_err err = sl_host_process(r->host, b->items, b->count, &results);
+    r->running = NULL;
     double took_ns = (double)(sl_time_mono_ns() - start_ns), size = (double)batch_size(b);
-    if (err != SL_OK)
+    if (err == SL_ECANCELED)
+        sl_report_info("batch-unwanted", "items=%u", b->count);
+    else if (err != SL_OK)
         sl_report_warn("batch-failed", "items=%u err=%s", b->count, sl_err_name(err));
     for (uint32_t i = 0; i < b->count; i++) {
         uint64_t own_ns = (uint64_t)(took_ns * (double)item_size(&b->items[i]) / size);
@@ -401,15 +534,33 @@ run_batch(struct replica *r, struct batch *b)
     batch_clear(b);
 }
 
+/* One that was begun before, or has not come, is nothing to us. */
+static void
+cancel(struct replica *r, struct batch *b, uint64_t item)
+{
+    uint32_t at = batch_find(b, item);
+    if (at == b->count)
+        return;
+    skip(r, b->messages[at]);
+    batch_remove(b, at);
+}
+
 /* Everything that has arrived is one batch, up to its limit. */
 static void
 receive(struct replica *r, struct batch *b)
 {
-    for (struct sl_msg *msg; b->count < BATCH_MAX && (msg = sl_links_receive(r->links)) != NULL;) {
+    while (b->count < BATCH_MAX) {
+        struct sl_msg *msg = take_early(r);
+        if (msg == NULL)
+            msg = sl_links_receive(r->links);
+        if (msg == NULL)
+            break;
         if (msg->id == SL_M_process) {
             batch_add(r, b, msg);
             continue;
         }
+        if (msg->id == SL_M_process_cancel)
+            cancel(r, b, SL_BODY(msg, process_cancel)->item);
         r->is_stopping = r->is_stopping || msg->id == SL_M_replica_stop;
         sl_msg_destroy(&msg);
     }
@@ -441,6 +592,7 @@ serve(struct replica *r)
         }
         if (r->is_stopping)
             break;
+        sl_links_flush(r->links); /* What was answered without being run. */
         wait_for_work(r);
     }
     sl_free(b->mappings);
@@ -450,7 +602,8 @@ serve(struct replica *r)
 int
 sl_replica_run(const struct sl_child *child)
 {
-    struct replica r = {0};
+    struct replica r = {.early_tail = &r.early};
+    own = &r;
     signal(SIGPIPE, SIG_IGN);
     sl_protocol_register(&sl_protocol_replica);
     if (sl_json_parse(sl_slice_str(child->text), &r.doc, NULL) != SL_OK)
@@ -462,6 +615,8 @@ sl_replica_run(const struct sl_child *child)
     sl_host_close(&r.host);
     sl_model_service_destroy(&r.models);
     sl_object_service_destroy(&r.objects);
+    for (struct sl_msg *msg; (msg = take_early(&r)) != NULL;)
+        sl_msg_destroy(&msg);
     sl_links_destroy(&r.links);
     sl_json_destroy(&r.doc);
     sl_free(r.blobs);

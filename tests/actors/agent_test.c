@@ -369,6 +369,94 @@ Test(agent, a_call_goes_before_tasks_and_its_failure_is_its_answer)
     (void)expect_done(1);
 }
 
+static void
+embed(uint64_t timeout_ns, bool is_alone)
+{
+    struct sl_m_embed_run call = {.extraction = NUMBER,
+                                  .inputs = sl_slice_str("in"),
+                                  .timeout_ns = timeout_ns,
+                                  .alone = is_alone};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_embed_run, &call);
+}
+
+static void
+cancel_embed(void)
+{
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_embed_cancel,
+                     &(struct sl_m_embed_cancel){0});
+}
+
+Test(agent, a_call_past_its_deadline_is_not_sent_to_a_replica)
+{
+    tell(NUMBER, SPEC, "");
+    embed(SL_SECOND_NS, false);
+    embed(0, false);
+    uint32_t replica = spawned();
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    ready(replica, "");
+    cr_assert_eq(recorder_count(&r, SL_M_process), 1, "the other has no deadline");
+    cr_assert_eq(recorder_count(&r, SL_M_embedded), 0, "its router keeps the time");
+}
+
+Test(agent, a_replica_is_told_until_when_a_call_is_waited_for)
+{
+    tell(NUMBER, SPEC, "");
+    embed(SL_SECOND_NS, false);
+    uint32_t replica = spawned();
+    uint64_t deadline_ns = r.now_ns + SL_SECOND_NS;
+    ready(replica, "");
+    struct sl_msg *sent = recorder_take(&r, SL_M_process);
+    cr_assert_not_null(sent);
+    cr_assert_eq(SL_BODY(sent, process)->deadline_ns, deadline_ns);
+    sl_msg_destroy(&sent);
+}
+
+Test(agent, a_call_that_nobody_waits_for_is_not_sent_to_a_replica)
+{
+    tell(NUMBER, SPEC, "");
+    embed(0, false);
+    uint32_t replica = spawned();
+    cancel_embed();
+    ready(replica, "");
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0);
+    cancel_embed(); /* There is none any more. */
+    cr_assert_eq(recorder_count(&r, SL_M_process_cancel), 0);
+}
+
+Test(agent, the_replica_that_has_a_call_hears_that_nobody_waits)
+{
+    tell(NUMBER, SPEC, "");
+    embed(0, false);
+    uint32_t replica = start_replica();
+    uint64_t item = taken_by(replica);
+    cancel_embed();
+    struct sl_msg *told = recorder_take(&r, SL_M_process_cancel);
+    cr_assert_not_null(told);
+    cr_assert_eq(told->to.node, replica);
+    cr_assert_eq(SL_BODY(told, process_cancel)->item, item);
+    sl_msg_destroy(&told);
+    processed(replica, item, 1, 0);
+    embed(0, false);
+    cr_assert_neq(taken_by(replica), 0, "it goes on");
+}
+
+Test(agent, a_call_that_is_to_be_alone_shares_no_replica)
+{
+    tell(NUMBER, SPEC, "");
+    embed(0, false);
+    embed(0, true);
+    embed(0, false);
+    uint32_t replica = start_replica();
+    uint64_t first = taken_by(replica);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0);
+    processed(replica, first, 0, 1);
+    uint64_t alone = taken_by(replica);
+    cr_assert_neq(alone, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 0);
+    processed(replica, alone, 0, 1);
+    cr_assert_neq(taken_by(replica), 0);
+}
+
 Test(agent, work_of_a_replica_that_was_told_to_stop_is_run_again_not_blamed)
 {
     tell(NUMBER, SPEC, "");

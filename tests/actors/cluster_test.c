@@ -74,4 +74,5 @@ Test(cluster, a_node_takes_orders_from_the_head_alone)
     }
     cr_assert(is_taken_by_node(gateway, SL_M_extraction));
     cr_assert(is_taken_by_node(gateway, SL_M_embed_run));
+    cr_assert(is_taken_by_node(gateway, SL_M_embed_cancel));
 }

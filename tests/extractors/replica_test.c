@@ -186,6 +186,62 @@ Test(replica, of_a_batch_each_item_takes_the_time_that_its_size_does)
     sl_free(text);
 }
 
+static void
+process_until(uint64_t item, uint64_t deadline_ns)
+{
+    struct sl_buf inputs = {0};
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str("hello"));
+    struct sl_m_process m = {.item = item,
+                             .params = sl_slice_str("{}"),
+                             .inputs = sl_buf_slice(&inputs),
+                             .deadline_ns = deadline_ns};
+    add_to_frame(SL_M_process, &m);
+    sl_buf_deinit(&inputs);
+}
+
+Test(replica, runs_nothing_that_nobody_waits_for)
+{
+    start("crash_extractor");
+    expect_ready(true);
+    process_until(1, 1); /* Long ago. */
+    process_until(2, UINT64_MAX);
+    process_until(3, 0);
+    process_along(4, "text", "hello");
+    send_to_replica(SL_M_process_cancel, &(struct sl_m_process_cancel){.item = 3});
+    uint64_t ran = 0, skipped = 0;
+    for (int i = 0; i < 4; i++) { /* What is not run is answered first. */
+        struct sl_msg *msg = next(SL_M_processed);
+        const struct sl_m_processed *m = SL_BODY(msg, processed);
+        bool is_skipped = m->kind == 1 && sl_slice_is(m->code, "unwanted") && m->busy_ns == 0;
+        cr_assert(is_skipped || m->kind == 0);
+        *(is_skipped ? &skipped : &ran) |= UINT64_C(1) << m->item;
+        sl_msg_destroy(&msg);
+    }
+    cr_assert_eq(skipped, 1u << 1 | 1u << 3);
+    cr_assert_eq(ran, 1u << 2 | 1u << 4);
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
+/* It would take ten seconds, and then be well. */
+Test(replica, stops_what_it_runs_once_nobody_waits_for_it)
+{
+    start("crash_extractor");
+    expect_ready(true);
+    process(1, "text", "SLOW");
+    send_to_replica(SL_M_process_cancel, &(struct sl_m_process_cancel){.item = 1});
+    struct sl_msg *msg = next(SL_M_processed);
+    cr_assert_eq(SL_BODY(msg, processed)->item, 1);
+    cr_assert_lt(SL_BODY(msg, processed)->busy_ns, 10 * SL_SECOND_NS);
+    sl_msg_destroy(&msg);
+    process(2, "text", "hello");
+    expect_processed(2, 0, "");
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
 Test(replica, tells_why_it_does_not_start_and_ends)
 {
     start("no_such_extractor");

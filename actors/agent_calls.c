@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/agent_calls.h"
+
+uint64_t
+sl_agent_call_deadline_ns(const struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    uint64_t timeout_ns = msg->id == SL_M_embed_run ? SL_BODY(msg, embed_run)->timeout_ns : 0;
+    if (timeout_ns == 0 || timeout_ns > UINT64_MAX - ctx->now_ns)
+        return 0;
+    return ctx->now_ns + timeout_ns;
+}
+
+/* The first vector of the first output: what an embedding call wants. */
+static struct sl_slice
+first_vector(struct sl_slice outputs)
+{
+    struct sl_reader in = sl_reader(outputs);
+    if (sl_read_u32(&in) == 0)
+        return (struct sl_slice){0};
+    (void)sl_read_block(&in);
+    if (sl_read_u32(&in) == 0)
+        return (struct sl_slice){0};
+    (void)sl_read_block(&in);
+    return sl_read_block(&in);
+}
+
+void
+sl_agent_call_done(struct sl_ctx *ctx, const struct sl_item *call, struct sl_slice outputs)
+{
+    struct sl_m_embedded m = {.vector = first_vector(outputs)};
+    if (m.vector.size == 0) {
+        m.err = SL_EINVAL;
+        m.message = sl_slice_str("the text gives no vector");
+    }
+    sl_reply(ctx, call->msg, SL_M_embedded, &m);
+}
+
+void
+sl_agent_call_failed(struct sl_ctx *ctx, const struct sl_item *call,
+                     const struct sl_m_task_failed *why)
+{
+    enum sl_err err = why->kind == SL_FAIL_PERMANENT ? SL_EINVAL
+                      : why->kind == SL_FAIL_CRASH   ? SL_ECRASHED
+                                                     : SL_EUNAVAIL;
+    struct sl_m_embedded m = {.err = err, .message = why->message};
+    sl_reply(ctx, call->msg, SL_M_embedded, &m);
+}
+
+struct sl_pool *
+sl_agent_call_cancel(struct sl_ctx *ctx, const struct sl_msg *msg, struct sl_pool *pools,
+                     uint32_t pools_count)
+{
+    for (uint32_t i = 0; i < pools_count; i++) {
+        if (pools[i].is_used && sl_pool_cancel(&pools[i], ctx, msg))
+            return &pools[i];
+    }
+    return NULL;
+}
