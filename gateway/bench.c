@@ -26,7 +26,8 @@ static const struct suite {
     {"recovery", "a head with 100,000 queued tasks, killed and started again", sl_bench_recovery},
     {"model", "attaching, sharing and moving models, what deploying leaves behind",
      sl_bench_models},
-    {"serve", "requests to replicas", NULL},
+    {"serve", "online requests to a replica that does nothing, and beside a noisy tenant",
+     sl_bench_serve},
     {"scale", "from zero and to more replicas", NULL},
     {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},
 };

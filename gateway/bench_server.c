@@ -376,13 +376,20 @@ sl_bench_text(const struct sl_bench_client *c, const char *member)
 bool
 sl_bench_client_open(const struct sl_bench_server *s, struct sl_bench_client *ret_client)
 {
+    return sl_bench_client_open_as(s, "bench", ret_client);
+}
+
+bool
+sl_bench_client_open_as(const struct sl_bench_server *s, const char *id,
+                        struct sl_bench_client *ret_client)
+{
     struct sl_bench_client c = {0};
+    char *body = sl_format("{\"tenant_id\":\"%s\",\"name\":\"%s\",\"plan\":\"unlimited\"}", id, id);
     struct sl_http_request tenant = {
-        .method = "POST",
-        .path = "/v1/tenants",
-        .body =
-            sl_slice_str("{\"tenant_id\":\"bench\",\"name\":\"bench\",\"plan\":\"unlimited\"}")};
-    if (!ask(&c, s->admin, &tenant) || (c.key = sl_bench_text(&c, "api_key")) == NULL)
+        .method = "POST", .path = "/v1/tenants", .body = sl_slice_str(body)};
+    bool is_made = ask(&c, s->admin, &tenant);
+    sl_free(body);
+    if (!is_made || (c.key = sl_bench_text(&c, "api_key")) == NULL)
         goto fail;
     c.http = sl_http_client_create(s->url, c.key);
     if (!sl_bench_ask(&c, "/v1/namespaces", sl_slice_str("{\"namespace_name\":\"bench\"}")) ||

@@ -56,6 +56,9 @@ struct sl_bench_client {
 };
 /* A tenant without limits, its key and a namespace in it. */
 bool sl_bench_client_open(const struct sl_bench_server *server, struct sl_bench_client *ret_client);
+/* The same of a tenant of that id: others than "bench", one of each. */
+bool sl_bench_client_open_as(const struct sl_bench_server *server, const char *tenant,
+                             struct sl_bench_client *ret_client);
 /* After a restart: its key and namespace are as they were. */
 void sl_bench_client_reconnect(const struct sl_bench_server *server,
                                struct sl_bench_client *client);

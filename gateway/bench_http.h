@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench_http.h - load on an HTTP server over connections that stay open, from one thread that does
+ * as little as it can: it shares the machine with what it measures. Each kind of request has
+ * connections of its own; each connection has one request under way.
+ *
+ * Threading: one owner. Blocks.
+ */
+#ifndef SL_GATEWAY_BENCH_HTTP_H
+#define SL_GATEWAY_BENCH_HTTP_H
+
+#include "gateway/bench.h"
+
+struct sl_bench_http_kind {
+    struct sl_slice request; /* All of it, head and body. */
+    uint32_t connections;
+    /* 0: the next follows at once. Else requests fall due at this rate, whether or not a connection
+     * is free, and their time runs from when they were due. */
+    double per_s;
+};
+
+struct sl_bench_http {
+    uint16_t port; /* On loopback. */
+    const struct sl_bench_http_kind *kinds;
+    uint32_t kinds_count;
+    uint64_t warm_ns, measured_ns;
+};
+
+struct sl_bench_http_result { /* Of one kind, of what was answered while measured. */
+    uint64_t good, refused;   /* 2xx; 503. Any other answer ends the run. */
+    double per_s;             /* Good ones. */
+    double p50_us, p99_us;    /* Of good ones. */
+};
+
+#define SL_BENCH_HTTP_KINDS_MAX 4u
+
+/* False: a connection failed or an answer was neither, which has been said. */
+bool sl_bench_http_run(const struct sl_bench_http *load, struct sl_bench_http_result *ret_results);
+
+/*
+ * A child process that answers every request by nothing but libmicrohttpd: its thread hands the
+ * request to another, which answers. What a request over HTTP costs at least. False: it has been
+ * said why.
+ */
+struct sl_bench_echo {
+    int pid;
+    uint16_t port;
+};
+bool sl_bench_echo_start(struct sl_bench_echo *ret_echo);
+void sl_bench_echo_end(struct sl_bench_echo *echo);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The suite `serve`: what the way of an online request costs, from HTTP to a replica whose plugin
+ * does nothing (benchmarks/noop_extractor.c) and back. Beside it, in turn with it, what it cannot
+ * cost less than: libmicrohttpd that hands a request to another thread, and a call between actors
+ * of two processes, of which there are two on the way back and forth less one: to the node's
+ * process and to the replica's.
+ *
+ * The load comes from this process, on the same machine.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gateway/bench_actor.h"
+#include "gateway/bench_calls.h"
+#include "gateway/bench_directory.h"
+#include "gateway/bench_http.h"
+#include "gateway/bench_server.h"
+#include "runtime/alloc.h"
+
+#define ROUNDS       11u
+#define ROUNDS_FEW   5u
+#define CONNECTIONS  64u
+#define CALLS        2000u
+#define QUIET_PER_S  40.0
+#define NOISE_FACTOR 100.0
+
+struct suite {
+    const struct sl_bench *bench;
+    struct sl_bench_server server;
+    struct sl_bench_client client, noisy;
+    struct sl_buf request, noise; /* Of each, all of it. */
+    struct sl_bench_echo echo;
+    char *directory; /* For the sockets of calls. */
+    uint64_t slice_ns;
+};
+
+/* ---- what is asked --------------------------------------------------------------------------- */
+
+/* Where the build puts it, seen from this program: the server's may be another one. */
+static char *
+plugin_directory(void)
+{
+    char program[512];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    program[SL_MAX(size, (ssize_t)0)] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(program, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    char *directory = sl_format("%s/lib/sluice-bench", program);
+    char *plugin = sl_format("%s/noop_extractor.so", directory);
+    if (access(plugin, R_OK) != 0) {
+        (void)sl_bench_fail("%s is not there: build the target noop_extractor", plugin);
+        sl_free(directory);
+    }
+    sl_free(plugin);
+    return directory;
+}
+
+static bool
+make_collection(struct sl_bench_client *client)
+{
+    return sl_bench_ask(client, "/v1/buckets", sl_slice_str("{\"bucket_name\":\"bench\"}")) &&
+           sl_bench_ask(client, "/v1/collections",
+                        sl_slice_str("{\"collection_name\":\"bench\",\"source\":{\"type\":"
+                                     "\"bucket\",\"bucket_ids\":[\"bench\"]},\"feature_extractor\":"
+                                     "{\"feature_extractor_name\":\"noop_extractor\",\"version\":"
+                                     "\"v1\",\"input_mappings\":{\"text\":\"content\"}}}"));
+}
+
+static void
+write_request(const struct sl_bench_client *client, struct sl_buf *out)
+{
+    static const char body[] = "{\"feature_uri\":\"sluice://noop_extractor@v1/noop\","
+                               "\"inputs\":{\"text\":\"nothing is done with this\"}}";
+    sl_buf_printf(out,
+                  "POST /v1/inference HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
+                  "X-Namespace: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
+                  "%s",
+                  client->key, client->namespace_id, sizeof(body) - 1, body);
+}
+
+static uint16_t
+port_of(const struct sl_bench_server *server)
+{
+    return (uint16_t)strtoul(strrchr(server->url, ':') + 1, NULL, 10);
+}
+
+static bool
+run_one(const struct suite *s, uint16_t port, const struct sl_bench_http_kind *kind,
+        struct sl_bench_http_result *ret)
+{
+    struct sl_bench_http load = {.port = port,
+                                 .kinds = kind,
+                                 .kinds_count = 1,
+                                 .warm_ns = s->slice_ns / 5,
+                                 .measured_ns = s->slice_ns};
+    return sl_bench_http_run(&load, ret) &&
+           (ret->good > 0 || sl_bench_fail("nothing was answered well"));
+}
+
+/* ---- one connection ---------------------------------------------------------------------------
+ */
+
+static bool
+run_alone(struct suite *s)
+{
+    uint32_t rounds = s->bench->is_quick ? ROUNDS_FEW : ROUNDS;
+    double ours[ROUNDS], echo[ROUNDS], calls[ROUNDS], ratios[ROUNDS];
+    struct sl_bench_http_kind kind = {.request = sl_buf_slice(&s->request), .connections = 1};
+    struct sl_bench_calls ipc = {
+        .directory = s->directory, .warm = CALLS / 10, .count = CALLS, .window = 1};
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct sl_bench_http_result way, bare;
+        struct sl_bench_called called;
+        if (!run_one(s, s->echo.port, &kind, &bare) || !sl_bench_calls_actors(&ipc, &called) ||
+            !run_one(s, port_of(&s->server), &kind, &way))
+            return false;
+        ours[i] = way.p50_us;
+        echo[i] = bare.p50_us;
+        calls[i] = called.p50_us;
+        ratios[i] = way.p50_us / (bare.p50_us + called.p50_us);
+        sl_bench_say(s->bench, "  round %u: %.0f us; bare HTTP %.0f us, call %.0f us", i + 1,
+                     ours[i], echo[i], calls[i]);
+    }
+    sl_bench_show(s->bench, &(struct sl_bench_figure){.name = "serve.noop.p50",
+                                                      .unit = "us",
+                                                      .value = sl_bench_median(ours, rounds),
+                                                      .note = "one connection"});
+    sl_bench_show(s->bench,
+                  &(struct sl_bench_figure){.name = "serve.limit.http_p50",
+                                            .unit = "us",
+                                            .value = sl_bench_median(echo, rounds),
+                                            .note = "libmicrohttpd alone, with a hand-off"});
+    sl_bench_show(s->bench, &(struct sl_bench_figure){.name = "serve.limit.call_p50",
+                                                      .unit = "us",
+                                                      .value = sl_bench_median(calls, rounds),
+                                                      .note = "between two processes, and back"});
+    sl_bench_show(s->bench, &(struct sl_bench_figure){"serve.noop.ratio", "x", SL_BENCH_AT_MOST,
+                                                      1.25, sl_bench_median(ratios, rounds),
+                                                      "p50 by the sum of the two, round by round"});
+    return true;
+}
+
+/* ---- many -------------------------------------------------------------------------------------
+ */
+
+static bool
+run_many(struct suite *s)
+{
+    struct sl_bench_http_kind kind = {.request = sl_buf_slice(&s->request),
+                                      .connections = CONNECTIONS};
+    struct sl_bench_http_result full[3], half[3];
+    double per_s[3], bare_per_s[3], p99_us[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        struct sl_bench_http_result bare;
+        kind.per_s = 0;
+        if (!run_one(s, port_of(&s->server), &kind, &full[i]) ||
+            !run_one(s, s->echo.port, &kind, &bare))
+            return false;
+        kind.per_s = full[i].per_s / 2;
+        if (!run_one(s, port_of(&s->server), &kind, &half[i]))
+            return false;
+        per_s[i] = full[i].per_s;
+        bare_per_s[i] = bare.per_s;
+        p99_us[i] = half[i].p99_us;
+        sl_bench_say(s->bench,
+                     "  %.0f/s, p99 %.0f us; at half: p50 %.0f us, p99 %.0f us; bare "
+                     "HTTP %.0f/s",
+                     full[i].per_s, full[i].p99_us, half[i].p50_us, half[i].p99_us, bare.per_s);
+    }
+    sl_bench_show(s->bench,
+                  &(struct sl_bench_figure){"serve.noop.requests_per_s", "1/s", SL_BENCH_AT_LEAST,
+                                            20000, sl_bench_median(per_s, 3), "64 connections"});
+    sl_bench_show(s->bench, &(struct sl_bench_figure){.name = "serve.limit.http_requests_per_s",
+                                                      .unit = "1/s",
+                                                      .value = sl_bench_median(bare_per_s, 3),
+                                                      .note = "libmicrohttpd alone"});
+    sl_bench_show(s->bench,
+                  &(struct sl_bench_figure){"serve.noop.half_load_p99", "us", SL_BENCH_AT_MOST,
+                                            1000, sl_bench_median(p99_us, 3),
+                                            "at half of that rate, from when each was due"});
+    return true;
+}
+
+/* ---- a noisy tenant -----------------------------------------------------------------------------
+ */
+
+/* The same tenant, the same rate, alone and beside one that sends a hundred times as much. */
+static bool
+run_noise(struct suite *s)
+{
+    double ratios[3], alone_us[3], beside_us[3];
+    struct sl_bench_http_kind kinds[] = {
+        {.request = sl_buf_slice(&s->request), .connections = 8, .per_s = QUIET_PER_S},
+        {.request = sl_buf_slice(&s->noise),
+         .connections = CONNECTIONS,
+         .per_s = QUIET_PER_S * NOISE_FACTOR}};
+    struct sl_bench_http load = {.port = port_of(&s->server),
+                                 .kinds = kinds,
+                                 .warm_ns = s->slice_ns / 5,
+                                 .measured_ns = 3 * s->slice_ns};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct sl_bench_http_result alone, both[2];
+        load.kinds_count = 1;
+        if (!sl_bench_http_run(&load, &alone))
+            return false;
+        load.kinds_count = 2;
+        if (!sl_bench_http_run(&load, both))
+            return false;
+        if (alone.good == 0 || both[0].good == 0)
+            return sl_bench_fail("the quiet tenant was not answered");
+        alone_us[i] = alone.p99_us;
+        beside_us[i] = both[0].p99_us;
+        ratios[i] = both[0].p99_us / alone.p99_us;
+        sl_bench_say(s->bench, "  alone %.0f us, beside %.0f/s (%" PRIu64 " refused) %.0f us",
+                     alone.p99_us, both[1].per_s, both[1].refused, both[0].p99_us);
+    }
+    sl_bench_show(s->bench, &(struct sl_bench_figure){.name = "serve.quiet.alone_p99",
+                                                      .unit = "us",
+                                                      .value = sl_bench_median(alone_us, 3),
+                                                      .note = "40 requests/s"});
+    sl_bench_show(s->bench, &(struct sl_bench_figure){.name = "serve.quiet.beside_p99",
+                                                      .unit = "us",
+                                                      .value = sl_bench_median(beside_us, 3),
+                                                      .note = "and 4000/s of another tenant"});
+    sl_bench_show(s->bench, &(struct sl_bench_figure){"serve.quiet.ratio", "x", SL_BENCH_AT_MOST, 2,
+                                                      sl_bench_median(ratios, 3), "of the two"});
+    return true;
+}
+
+/* ---- the suite ----------------------------------------------------------------------------------
+ */
+
+static bool
+open_suite(struct suite *s)
+{
+    char *plugins = plugin_directory();
+    if (plugins == NULL)
+        return false;
+    char *yaml = sl_format("plugins: \"%s\"\n", plugins);
+    bool is_ok = sl_bench_server_start_as(s->bench, yaml, &s->server);
+    sl_free(yaml);
+    sl_free(plugins);
+    s->directory = sl_bench_directory_make(s->bench);
+    is_ok = is_ok && s->directory != NULL && sl_bench_client_open(&s->server, &s->client) &&
+            sl_bench_client_open_as(&s->server, "noisy", &s->noisy) &&
+            make_collection(&s->client) && make_collection(&s->noisy) &&
+            sl_bench_echo_start(&s->echo);
+    if (is_ok) {
+        write_request(&s->client, &s->request);
+        write_request(&s->noisy, &s->noise);
+    }
+    return is_ok;
+}
+
+bool
+sl_bench_serve(const struct sl_bench *bench)
+{
+    struct suite s = {.bench = bench,
+                      .slice_ns = bench->is_quick ? SL_SECOND_NS / 2 : 2 * SL_SECOND_NS};
+    sl_protocol_register(&sl_protocol_bench);
+    bool is_ok = open_suite(&s) && run_alone(&s) && run_many(&s) && run_noise(&s);
+    sl_bench_echo_end(&s.echo);
+    sl_bench_client_close(&s.client);
+    sl_bench_client_close(&s.noisy);
+    sl_buf_deinit(&s.request);
+    sl_buf_deinit(&s.noise);
+    sl_bench_directory_remove(&s.directory);
+    bool is_stopped = s.server.pid == 0 || sl_bench_server_stop(&s.server);
+    return is_stopped && is_ok;
+}
