@@ -22,11 +22,13 @@
 #define SWEEP_ROWS     1000
 #define TOKEN_SWEEP    0
 #define TOKEN_PURGE    1
-#define TOKEN_LAST     TOKEN_PURGE       /* Above it: the serial of a call that gave its turn. */
+#define TOKEN_GONE     2
+#define TOKEN_LAST     TOKEN_GONE        /* Above it: the serial of a call that gave its turn. */
 #define PURGE_NEXT_NS  (2 * SL_MILLI_NS) /* Calls run between slices. */
 #define PURGE_AGAIN_NS SL_SECOND_NS      /* After a failed commit. */
 #define SWEEP_NEXT_NS  SL_SECOND_NS
 #define SWEEP_ROUND_NS (60 * SL_SECOND_NS) /* Between rounds of all tenants. */
+#define GONE_NS        (250 * SL_MILLI_NS) /* Between looks for clients that have hung up. */
 #define EXPIRED_MAX    16                  /* Namespaces of a tenant that end in one sweep. */
 
 /* One ask under way. */
@@ -36,7 +38,8 @@ struct waiting {
     struct sl_call *call;
     sl_handler_fn *then;
     void (*work)(struct sl_call *call);
-    bool is_long, is_queued;    /* Queued: its work has not been given to the pool. */
+    bool is_long, is_queued; /* Queued: its work has not been given to the pool. */
+    bool is_embed;
     struct sl_queue_wait queue; /* Lane 0: it waits for none. */
 };
 
@@ -49,6 +52,7 @@ struct api {
     struct sl_scope long_scopes[SL_LONG_WORK_AT_ONCE]; /* Whose they are. */
     uint64_t serial_last;
     bool is_purging; /* Its timer is set. */
+    bool is_looking; /* For clients that have gone: its timer is set. */
     bool is_stopping;
     struct sl_queue_waits *queues; /* Which calls wait for own queues. */
     struct sl_scope sweep_scope;
@@ -94,6 +98,25 @@ write_query_spec(struct sl_json extraction, struct sl_buf *out)
     sl_jsonw_done(&w);
 }
 
+/* Of the time that a request stated; 0: it stated none. A text too late has a nanosecond: the
+ * router says so. */
+static uint64_t
+time_left_ns(const struct sl_call *call)
+{
+    if (call->deadline_ns == 0)
+        return 0;
+    return call->deadline_ns > call->now_ns ? call->deadline_ns - call->now_ns : 1;
+}
+
+static void
+look_for_gone(struct api *a)
+{
+    if (a->is_looking)
+        return;
+    a->is_looking = true;
+    sl_after(a->ctx, GONE_NS, TOKEN_GONE);
+}
+
 void
 sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
               sl_handler_fn *then)
@@ -111,8 +134,13 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
     struct sl_m_embed m = {.spec = sl_buf_slice(&spec),
                            .model = sl_slice_str(model),
                            .inputs = sl_buf_slice(&inputs),
-                           .tenant = sl_extraction_tenant(call->who.scope, extraction, model)};
+                           .tenant = sl_extraction_tenant(call->who.scope, extraction, model),
+                           .scope = call->who.scope.id,
+                           .timeout_ns = time_left_ns(call),
+                           .sticky = call->sticky};
     struct waiting *w = begin_wait(call, then);
+    w->is_embed = true;
+    look_for_gone(a);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_embed, &m);
     sl_free(model);
     sl_buf_deinit(&spec);
@@ -426,6 +454,7 @@ run(struct api *a, struct sl_ctx *ctx, struct sl_call *call)
     call->random = ctx->random;
     call->now_ms = ctx->now_ms;
     call->now_ns = ctx->now_ns;
+    call->deadline_ns = call->timeout_ns == 0 ? 0 : ctx->now_ns + call->timeout_ns;
     sl_runner_run(a->options.gateway, call);
     finish(a, call);
 }
@@ -656,11 +685,37 @@ sweep(struct api *a, struct sl_ctx *ctx)
     sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, TOKEN_SWEEP);
 }
 
+/* What nobody waits for is not computed: its connection is gone, and so will its reply be. */
+static void
+cancel_gone(struct api *a, struct sl_ctx *ctx)
+{
+    bool has_embeds = false;
+    a->is_looking = false;
+    for (struct waiting *w = a->waiting, *next; w != NULL; w = next) {
+        const atomic_bool *gone = w->call->client_gone;
+        next = w->next;
+        has_embeds = has_embeds || w->is_embed;
+        if (!w->is_embed || gone == NULL || !atomic_load(gone))
+            continue;
+        sl_request(ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_embed_cancel,
+                   &(struct sl_m_embed_cancel){0});
+        w = end_wait(a, w->serial);
+        set_wait(w->call, SL_ECANCELED, sl_slice_str("the client has closed the connection"));
+        go_on(a, ctx, w);
+    }
+    if (has_embeds)
+        look_for_gone(a);
+}
+
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct api *a = self;
     uint64_t token = SL_BODY(msg, timer)->token;
+    if (token == TOKEN_GONE) {
+        cancel_gone(a, ctx);
+        return;
+    }
     if (token == TOKEN_PURGE) {
         purge(a, ctx);
         return;

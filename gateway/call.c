@@ -395,7 +395,13 @@ sl_call_fail_wait(struct sl_call *call)
     struct sl_slice message;
     enum sl_err err = sl_call_wait_error(call, &message);
     enum sl_api_error error = SL_API_INTERNAL;
-    if (err == SL_EUNAVAIL || err == SL_EFULL || err == SL_ETIMEOUT || err == SL_ECRASHED)
+    const char *reason = err == SL_EFULL       ? "queue_full"
+                         : err == SL_ETIMEOUT  ? "deadline"
+                         : err == SL_ECRASHED  ? "replica_died"
+                         : err == SL_ECANCELED ? "client_gone"
+                         : err == SL_EUNAVAIL  ? "unavailable"
+                                               : NULL;
+    if (reason != NULL)
         error = SL_API_UNAVAILABLE;
     else if (err == SL_EINVAL || err == SL_ETOOBIG)
         error = SL_API_INVALID;
@@ -403,6 +409,8 @@ sl_call_fail_wait(struct sl_call *call)
         sl_call_fail(call, error, "the request could not be completed");
     else
         sl_call_fail(call, error, "%.*s", SL_SLICE_FMT(message));
+    if (reason != NULL)
+        sl_call_detail(call, "reason", reason);
 }
 
 /* ---- after the commit ---------------------------------------------------------------------- */

@@ -57,6 +57,9 @@ struct sl_call {
     struct sl_slice idempotency_key, user_agent, host; /* As sent; empty: none. */
     struct sl_slice last_event_id;                     /* Of who follows; empty: none. */
     char namespace_id[20];                             /* Resolved, for routes that need one. */
+    uint64_t timeout_ns;  /* X-Timeout-Ms: the reply is waited for so long. 0: not said. */
+    uint64_t sticky;      /* X-Session-Id: those of a number go to one node. 0: not said. */
+    uint64_t deadline_ns; /* Of what embeds, by now_ns; 0: each text has the router's. */
     uint64_t now_ms;
     uint64_t now_ns; /* Monotonic, as leases go by. */
 

@@ -5,7 +5,7 @@
 #include "object-store/blob.h"
 #include "runtime/limits.h"
 
-#define WIRE_VERSION    2
+#define WIRE_VERSION    3
 #define WHO_OPERATOR    1u
 #define WHO_SCOPES      2u
 #define UPLOAD_IS_QUERY 1u
@@ -79,6 +79,8 @@ sl_call_request_write(const struct sl_call *call, struct sl_buf *out)
     sl_buf_append_block(out, call->user_agent);
     sl_buf_append_block(out, call->host);
     sl_buf_append_block(out, call->last_event_id);
+    sl_buf_append_u64(out, call->timeout_ns);
+    sl_buf_append_u64(out, call->sticky);
     /* A form's body follows from its fields. */
     bool has_body = call->route->body == SL_BODY_JSON || call->route->body == SL_BODY_JSON_BIG;
     sl_buf_append_block(out, has_body ? sl_buf_slice(&call->body_buf) : sl_slice_str(""));
@@ -219,6 +221,8 @@ read_request(struct sl_reader *r, struct sl_call *call)
     call->user_agent = read_text(r, call);
     call->host = read_text(r, call);
     call->last_event_id = read_text(r, call);
+    call->timeout_ns = sl_read_u64(r);
+    call->sticky = sl_read_u64(r);
     return !r->is_bad && read_body(r, call);
 }
 

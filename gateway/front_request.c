@@ -11,9 +11,11 @@
 #include "gateway/dashboard.h"
 #include "gateway/front_state.h"
 #include "gateway/percent.h"
+#include "runtime/hash.h"
 #include "runtime/limits.h"
 #include "runtime/time.h"
 
+#define TIMEOUT_MAX_MS   600000
 #define PARAM_BYTES_MAX  256
 #define FORM_EXTRA_BYTES (2 * SL_MIB) /* Fields and part headers beside the archive. */
 #define IGNORED_BYTES    (1 * SL_MIB) /* A body that nobody wants. */
@@ -300,6 +302,30 @@ host_of(const struct sl_request *request)
     return host;
 }
 
+/* How long the reply is waited for, and what requests belong together: of routes whose reply a
+ * replica makes. */
+static void
+read_wishes(struct sl_request *request)
+{
+    struct sl_call *call = request->call;
+    struct sl_slice timeout = sl_request_header(request, "X-Timeout-Ms");
+    struct sl_slice session = sl_request_header(request, "X-Session-Id");
+    uint64_t ms = 0;
+    bool is_number = timeout.size > 0 && timeout.size <= 6;
+    if (!(call->route->flags & (SL_ROUTE_RESOLVES | SL_ROUTE_EVENTS)))
+        return;
+    for (size_t i = 0; is_number && i < timeout.size; i++) {
+        is_number = timeout.data[i] >= '0' && timeout.data[i] <= '9';
+        ms = 10 * ms + (uint64_t)(timeout.data[i] - '0');
+    }
+    if (timeout.data != NULL && (!is_number || ms == 0 || ms > TIMEOUT_MAX_MS))
+        sl_call_fail(call, SL_API_BAD_REQUEST, "X-Timeout-Ms is a whole number from 1 to %d",
+                     TIMEOUT_MAX_MS);
+    call->timeout_ns = ms * SL_MILLI_NS;
+    if (session.size > 0)
+        call->sticky = SL_MAX(sl_hash64(session) ^ call->who.scope.id, UINT64_C(1));
+}
+
 static void
 copy_headers(struct sl_request *request)
 {
@@ -311,6 +337,7 @@ copy_headers(struct sl_request *request)
     call->host = sl_call_copy(call, host_of(request));
     call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
     call->last_event_id = sl_call_copy(call, sl_request_header(request, "Last-Event-ID"));
+    read_wishes(request);
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,
                      "an Idempotency-Key is 1 to 255 printable ASCII characters");

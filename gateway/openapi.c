@@ -34,6 +34,10 @@ write_parameters(struct sl_jsonw *w, const struct sl_route *route)
         write_parameter(w, "header", sl_slice_str("X-Namespace"));
     if (route->method == SL_POST)
         write_parameter(w, "header", sl_slice_str("Idempotency-Key"));
+    if (route->flags & (SL_ROUTE_RESOLVES | SL_ROUTE_EVENTS)) {
+        write_parameter(w, "header", sl_slice_str("X-Timeout-Ms"));
+        write_parameter(w, "header", sl_slice_str("X-Session-Id"));
+    }
     sl_jsonw_end(w);
 }
 
