@@ -342,6 +342,28 @@ sl_extraction_number(struct sl_slice spec, struct sl_slice model, uint64_t tenan
            (sl_hash64(sl_slice(&tenant, sizeof(tenant))) << 2);
 }
 
+void
+sl_extraction_query(struct sl_json extraction, struct sl_buf *out)
+{
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_value(&w, "extractor", sl_json_member(extraction, "extractor"));
+    sl_jsonw_member_value(&w, "version", sl_json_member(extraction, "version"));
+    sl_jsonw_name(&w, "params");
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "split_by", "none");
+    sl_jsonw_member_str(&w, "embedding_task", "retrieval_query");
+    sl_jsonw_end(&w);
+    sl_jsonw_member_value(&w, "index", sl_json_member(extraction, "index"));
+    if (sl_json_has(sl_json_member(extraction, "models"))) {
+        sl_jsonw_member_value(&w, "models", sl_json_member(extraction, "models"));
+        sl_jsonw_member_value(&w, "namespace", sl_json_member(extraction, "namespace"));
+    }
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
 /* ---- a task's payload ---------------------------------------------------------------------- */
 
 void

@@ -52,6 +52,9 @@ uint64_t sl_extraction_tenant(struct sl_scope scope, struct sl_json extraction, 
 /* What a node knows it by. */
 uint64_t sl_extraction_number(struct sl_slice spec, struct sl_slice model, uint64_t tenant);
 
+/* Append what embeds a query: its extractor, model and index, with none of its chunking. */
+void sl_extraction_query(struct sl_json extraction, struct sl_buf *out);
+
 /* What a task works on: an object of a bucket, or a record that an earlier tier wrote. */
 enum sl_source_kind { SL_SOURCE_OBJECT, SL_SOURCE_RECORD };
 

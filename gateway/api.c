@@ -75,29 +75,6 @@ begin_wait(struct sl_call *call, sl_handler_fn *then)
     return w;
 }
 
-/* What embeds a query: the collection's extractor, model and index, with none of its chunking. */
-static void
-write_query_spec(struct sl_json extraction, struct sl_buf *out)
-{
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, out);
-    sl_jsonw_object(&w);
-    sl_jsonw_member_value(&w, "extractor", sl_json_member(extraction, "extractor"));
-    sl_jsonw_member_value(&w, "version", sl_json_member(extraction, "version"));
-    sl_jsonw_name(&w, "params");
-    sl_jsonw_object(&w);
-    sl_jsonw_member_str(&w, "split_by", "none");
-    sl_jsonw_member_str(&w, "embedding_task", "retrieval_query");
-    sl_jsonw_end(&w);
-    sl_jsonw_member_value(&w, "index", sl_json_member(extraction, "index"));
-    if (sl_json_has(sl_json_member(extraction, "models"))) {
-        sl_jsonw_member_value(&w, "models", sl_json_member(extraction, "models"));
-        sl_jsonw_member_value(&w, "namespace", sl_json_member(extraction, "namespace"));
-    }
-    sl_jsonw_end(&w);
-    sl_jsonw_done(&w);
-}
-
 /* Of the time that a request stated; 0: it stated none. A text too late has a nanosecond: the
  * router says so. */
 static uint64_t
@@ -123,7 +100,7 @@ sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice t
 {
     struct api *a = call->internal;
     struct sl_buf spec = {0}, inputs = {0};
-    write_query_spec(extraction, &spec);
+    sl_extraction_query(extraction, &spec);
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, text);
