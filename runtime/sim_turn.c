@@ -171,7 +171,28 @@ release_work(struct sl_sim_process *p)
     }
 }
 
-/* As in live.c: of a level that is content with less, before the sync. */
+/* As in live.c: a message of a level that is content with less goes before the sync. */
+static bool
+is_loose(const struct sl_msg *msg, enum sl_level level)
+{
+    return msg->level == level && (msg->to.node != SL_NODE_PORT || msg->id == SL_M_spawn);
+}
+
+static void
+let_go(struct sl_sim_process *p, struct sl_msg *msg)
+{
+    if (msg->to.node != SL_NODE_PORT) {
+        send_over_link(p, msg);
+        return;
+    }
+    const struct sl_sim_port *port =
+        msg->to.actor < SL_SIM_PORTS_MAX ? &p->sim->ports[msg->to.actor] : NULL;
+    if (port != NULL && port->take != NULL)
+        port->take(port->arg, p->id, msg);
+    else
+        sl_msg_destroy(&msg);
+}
+
 static void
 release_loose(struct sl_sim_process *p, enum sl_level level)
 {
@@ -180,8 +201,8 @@ release_loose(struct sl_sim_process *p, enum sl_level level)
         return;
     sl_msg_list_init(&p->held);
     for (struct sl_msg *msg; (msg = sl_msg_list_pop(&all)) != NULL;) {
-        if (msg->level == level && msg->to.node != SL_NODE_PORT)
-            send_over_link(p, msg);
+        if (is_loose(msg, level))
+            let_go(p, msg);
         else
             sl_msg_list_push(&p->held, msg);
     }
@@ -191,7 +212,7 @@ static bool
 has_loose(const struct sl_sim_process *p, enum sl_level level)
 {
     const struct sl_msg *msg = p->held.oldest;
-    while (msg != NULL && (msg->level != level || msg->to.node == SL_NODE_PORT))
+    while (msg != NULL && !is_loose(msg, level))
         msg = msg->next;
     return msg != NULL;
 }
@@ -215,18 +236,8 @@ let_loose(struct sl_sim_process *p)
 static void
 release_held(struct sl_sim_process *p)
 {
-    for (struct sl_msg *msg; p->is_alive && (msg = sl_msg_list_pop(&p->held)) != NULL;) {
-        if (msg->to.node != SL_NODE_PORT) {
-            send_over_link(p, msg);
-            continue;
-        }
-        const struct sl_sim_port *port =
-            msg->to.actor < SL_SIM_PORTS_MAX ? &p->sim->ports[msg->to.actor] : NULL;
-        if (port != NULL && port->take != NULL)
-            port->take(port->arg, p->id, msg);
-        else
-            sl_msg_destroy(&msg);
-    }
+    for (struct sl_msg *msg; p->is_alive && (msg = sl_msg_list_pop(&p->held)) != NULL;)
+        let_go(p, msg);
     release_work(p);
 }
 

@@ -608,6 +608,47 @@ Test(live, what_a_port_sends_waits_for_the_sync_of_its_own_commit)
     sl_sim_disk_destroy(&held.disk);
 }
 
+/* All at the lowest level: a process to start, its end, a count. */
+static void
+commit_and_spawn(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)p, (void)msg;
+    commit(ctx->store);
+    ctx->level = SL_LEVEL_RAM;
+    sl_send(ctx, at(SL_NODE_PORT, 1), SL_M_spawn_kill, &(struct sl_m_spawn_kill){.tag = 1});
+    sl_send(ctx, at(SL_NODE_PORT, 1), SL_M_spawn, &(struct sl_m_spawn){.tag = 2});
+    send_count(ctx, at(SL_NODE_PORT, 1), 3);
+}
+
+static void
+note_dirty(void *arg, struct sl_msg *msg)
+{
+    struct probe *p = arg;
+    struct held *h = p->more;
+    bool is_spawn = msg->id == SL_M_spawn;
+    p->bad += is_spawn != (h->at_port == 0) || is_spawn != sl_store_is_dirty(h->store);
+    sl_msg_destroy(&msg);
+    if (++h->at_port == 3)
+        sl_live_stop(p->live);
+}
+
+Test(live, a_process_is_started_before_the_sync_if_its_actor_says_so_and_nothing_else)
+{
+    struct held held = {.disk = sl_sim_disk_create()};
+    struct probe b = {.handle = commit_and_spawn, .more = &held};
+    held.store = open_store(held.disk);
+    b.live = sl_live_create(&(struct sl_live_options){.node = NODE_B, .store = held.store});
+    sl_live_spawn(b.live, 1, &probe_class, &b);
+    sl_live_port(b.live, 1, note_dirty, &b);
+    post_count(b.live, 1, 0);
+    cr_assert_eq(sl_live_run(b.live), SL_OK);
+    cr_assert_eq(held.at_port, 3);
+    cr_assert_eq(b.bad, 0);
+    sl_live_destroy(&b.live);
+    sl_store_close(&held.store);
+    sl_sim_disk_destroy(&held.disk);
+}
+
 /* Under load syncs run beside the batches. Each reply tells its commit's position, and brings the
    next request. */
 #define COMMITS 10000
