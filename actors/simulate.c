@@ -196,11 +196,20 @@ forget_main(struct sl_world *w)
 static void
 spawn_main(struct sl_world *w)
 {
+    char groups[160];
+    bool is_scaled = sl_world_is_scaled(w->options.seed);
+    (void)snprintf(groups, sizeof(groups),
+                   "{\"any\":{\"provider\":\"local\",\"min\":\"0\",\"max\":\"%u\","
+                   "\"idle\":\"5s\",\"tasks\":\"%u\"}}",
+                   w->nodes_wanted, SL_WORLD_ROOM);
     struct sl_dispatcher_options dispatcher = {
         .queue = w->queue,
         .indexes = w->indexes,
+        .groups = is_scaled ? groups : NULL,
         .retry = {.attempts_max = SL_WORLD_ATTEMPTS, .base_ms = 200, .cap_ms = 5000}};
-    struct sl_head_options head = {.nodes = w->nodes_wanted, .node_text = "{\"sim\":true"};
+    struct sl_head_options head = {.nodes = is_scaled ? 0 : w->nodes_wanted,
+                                   .groups = is_scaled ? groups : NULL,
+                                   .node_text = "{\"sim\":true"};
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_ROUTER, &sl_router_class, NULL);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_API, &sl_world_gateway, w);
@@ -370,6 +379,7 @@ set_up(struct sl_world *w)
         (w->options.minutes == 0 ? SL_WORLD_MINUTES : w->options.minutes) * 60 * SL_SECOND_NS;
     w->nodes_wanted = w->options.nodes == 0 ? SL_WORLD_NODES : w->options.nodes;
     sl_sim_port(w->sim, SL_PORT_SPAWNER, sl_world_take_spawn, w);
+    sl_sim_port(w->sim, SL_PORT_DRAIN, sl_world_take_drain, w);
     sl_sim_port(w->sim, SL_WORLD_PORT_ACK, take_ack, w);
     sl_world_plan(w);
     w->own = sl_simq_create(w);

@@ -32,6 +32,13 @@
 #define SL_WORLD_SECOND     "col2" /* Of second tiers: fed by the other. */
 #define SL_WORLD_INDEX      "idx"
 
+/* In these runs nodes come by demand, so many at most as else there are always. */
+static inline bool
+sl_world_is_scaled(uint64_t seed)
+{
+    return seed % 4 == 3;
+}
+
 enum sl_world_ack { SL_ACK_SUBMIT, SL_ACK_CANCEL, SL_ACK_ENDED }; /* reason = job << 8 | ack */
 
 enum sl_world_work {

@@ -21,6 +21,7 @@ tell(struct sl_world *w, const struct sl_world_child *c, uint32_t id, const void
 static void
 start_node(struct sl_world *w, const struct sl_world_child *c)
 {
+    bool is_narrow = w->options.seed % 2 == 0 || sl_world_is_scaled(w->options.seed);
     struct sl_agent_options agent = {.pool = {.node = (uint32_t)c->tag,
                                               .endpoint = "sim",
                                               .plugin_directories = "",
@@ -29,7 +30,7 @@ start_node(struct sl_world *w, const struct sl_world_child *c)
                                               .replicas_max = SL_WORLD_REPLICAS,
                                               .task_ns = SL_WORLD_TASK_NS,
                                               .idle_ns = 20 * SL_SECOND_NS},
-                                     .room = w->options.seed % 2 == 0 ? SL_WORLD_ROOM : 0,
+                                     .room = is_narrow ? SL_WORLD_ROOM : 0,
                                      .pid = c->pid};
     sl_sim_link(w->sim, c->process, w->main);
     sl_sim_spawn(w->sim, c->process, SL_ACTOR_AGENT, &sl_agent_class, &agent);
@@ -114,9 +115,24 @@ crash_child(void *world, uint64_t index)
     sl_world_end_child(world, (uint32_t)index, 11, 0);
 }
 
+/* Nodes of the main process that runs, but those that it has given up. */
+static uint32_t
+count_nodes(const struct sl_world *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->children_count; i++) {
+        const struct sl_world_child *c = &w->children[i];
+        count += c->kind == SL_CHILD_NODE && c->asker == w->main && !c->is_gone && !c->is_killed;
+    }
+    return count;
+}
+
 static void
 take_spawn(struct sl_world *w, uint32_t process, const struct sl_m_spawn *m)
 {
+    if (m->kind == SL_CHILD_NODE && process == w->main && count_nodes(w) >= w->nodes_wanted)
+        sl_world_fail(w, "limit: a node is started, and %u run of %u", count_nodes(w),
+                      w->nodes_wanted);
     w->children = sl_realloc(w->children, (w->children_count + 1) * sizeof(w->children[0]));
     uint32_t index = w->children_count++;
     w->children[index] = (struct sl_world_child){.kind = m->kind, .tag = m->tag, .asker = process};
@@ -138,6 +154,7 @@ take_kill(struct sl_world *w, uint32_t process, const struct sl_m_spawn_kill *m)
         const struct sl_world_child *c = &w->children[i];
         if (c->is_gone || c->asker != process || c->tag != m->tag)
             continue;
+        w->children[i].is_killed = true;
         bool is_slow = (w->options.faults & (SL_FAULT_PAUSE | SL_FAULT_PARTITION)) != 0 &&
                        sl_sim_now_ns(w->sim) < w->fault_until_ns;
         uint64_t most_ns = is_slow ? 20 * SL_SECOND_NS : 5 * SL_MILLI_NS;
@@ -166,6 +183,16 @@ sl_world_take_spawn(void *world, uint32_t process, struct sl_msg *msg)
     else
         take_kill(w, process, SL_BODY(msg, spawn_kill));
     sl_msg_destroy(&msg);
+}
+
+/* A node has nothing left to do, and is not wanted: it ends. */
+void
+sl_world_take_drain(void *world, uint32_t process, struct sl_msg *msg)
+{
+    struct sl_world *w = world;
+    sl_msg_destroy(&msg);
+    if (process != w->main)
+        take_own_end(w, process, 0);
 }
 
 bool

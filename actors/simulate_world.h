@@ -8,8 +8,7 @@
  *   simulate_spawner.c  the spawner: processes of nodes and replicas come and go
  *   simulate_double.c   doubles of the gateway (submits, cancels, calls) and of a replica
  *   simulate_queue.h    tenants' own queues, and who works on them
- *   simulate_check.c    what must hold: messages and the store
- *   simulate_history.c  what must hold: the history alone
+ *   simulate_check.c    what must hold: messages and the store; simulate_history.c: the history
  */
 #ifndef SL_ACTORS_SIMULATE_WORLD_H
 #define SL_ACTORS_SIMULATE_WORLD_H
@@ -25,7 +24,7 @@
 struct sl_world_child {
     uint64_t kind, tag, pid;
     uint32_t asker, process; /* process 0: not started. */
-    bool is_gone;
+    bool is_gone, is_killed; /* killed: it will be. */
 };
 
 struct sl_world {
@@ -124,7 +123,8 @@ void sl_world_hang(void *replica); /* Its state: from now on it answers nothing.
 void sl_world_plan_faults(struct sl_world *w);
 
 /* ---- simulate_spawner.c -------------------------------------------------------------------- */
-void sl_world_take_spawn(void *world, uint32_t process, struct sl_msg *msg); /* The port. */
+void sl_world_take_spawn(void *world, uint32_t process, struct sl_msg *msg); /* Ports. */
+void sl_world_take_drain(void *world, uint32_t process, struct sl_msg *msg);
 /* End the Nth child; signal 0: by itself with `exit_code`. Gone already is fine. */
 void sl_world_end_child(struct sl_world *w, uint32_t index, uint64_t signal, int64_t exit_code);
 /* Like the above, by chance; false: there is none of that kind. */
