@@ -108,6 +108,8 @@ lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
     tell_of(ctx, SL_M_node_lost, &(struct sl_m_node_lost){.node = n->slot.number});
     tell_locator(ctx, n->slot.number);
     sl_head_scaling_gone(&h->scaling, ctx, n->facts.group, n->slot.number);
+    if (n->is_scaled)
+        sl_head_gates_lost(&h->gates, ctx, n->slot.number);
     forget_node(h, n);
     if (!is_child)
         return; /* Whoever started it starts it again. */
@@ -368,9 +370,7 @@ on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_peer_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)self; /* It joins by a message of its own. */
-    (void)ctx;
-    (void)msg;
+    (void)self, (void)ctx, (void)msg; /* It joins by a message of its own. */
 }
 
 /* Returns how long nobody else can have been silent for too long, be it one that joins right now.

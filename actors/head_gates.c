@@ -45,3 +45,11 @@ sl_head_gate_tell(struct sl_ctx *ctx, uint32_t node, const struct sl_head_gate *
     struct sl_m_gate_up m = {.gate = gate->number, .endpoint = sl_slice_str(gate->endpoint)};
     sl_send(ctx, sl_at(node, SL_ACTOR_AGENT), SL_M_gate_up, &m);
 }
+
+void
+sl_head_gates_lost(const struct sl_head_gates *g, struct sl_ctx *ctx, uint32_t node)
+{
+    struct sl_m_node_lost m = {.node = node};
+    for (uint32_t i = 0; i < g->count; i++)
+        sl_send(ctx, sl_at(g->gates[i].number, SL_ACTOR_EDGE), SL_M_node_lost, &m);
+}

@@ -23,5 +23,7 @@ const struct sl_head_gate *sl_head_gates_add(struct sl_head_gates *g, const stru
 void sl_head_gates_drop(struct sl_head_gates *g, uint64_t number);
 /* Tell a node's agent of one. */
 void sl_head_gate_tell(struct sl_ctx *ctx, uint32_t node, const struct sl_head_gate *gate);
+/* Tell all of a node whose process has ended, so that they need not find out by its link. */
+void sl_head_gates_lost(const struct sl_head_gates *g, struct sl_ctx *ctx, uint32_t node);
 
 #endif

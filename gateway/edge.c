@@ -264,6 +264,14 @@ lose_node(struct edge *e, struct sl_ctx *ctx, uint32_t number)
     sl_free(n);
 }
 
+/* The head knows that its process has ended. */
+static void
+on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (msg->from.node == SL_NODE_HEAD)
+        lose_node(self, ctx, (uint32_t)SL_BODY(msg, node_lost)->node);
+}
+
 /* Nothing that was under way on the link comes any more. */
 static void
 on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
@@ -505,6 +513,7 @@ static const struct sl_on table[] = {
     {SL_M_node_open, on_node_open},     {SL_M_peer_up, on_peer_up},
     {SL_M_peer_down, on_peer_down},     {SL_M_timer, on_timer},
     {SL_M_undelivered, on_undelivered}, {SL_M_drain, on_drain},
+    {SL_M_node_lost, on_node_lost},
 };
 
 static void

@@ -151,7 +151,7 @@ takes(const struct sl_msg *msg)
         return msg->id == SL_M_embedded;
     return msg->to.actor == SL_ACTOR_EDGE &&
            (msg->id >> 16 == SL_PROTOCOL_RELAY || msg->id == SL_M_node_hello ||
-            msg->id == SL_M_node_open);
+            msg->id == SL_M_node_open || msg->id == SL_M_node_lost);
 }
 
 static bool

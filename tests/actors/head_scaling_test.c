@@ -245,6 +245,22 @@ Test(head_scaling, no_worker_joins_above_the_limit_that_nodes_of_ours_fill)
     cr_expect_eq(recorder_count(&r, SL_M_node_refused), 1);
 }
 
+Test(head_scaling, gateways_hear_of_a_nodes_end)
+{
+    struct sl_m_gate_up gate = {.gate = 90000, .endpoint = sl_slice_str("ipc://g")};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_EDGES), SL_M_gate_up, &gate);
+    demand(1);
+    uint32_t node = spawned();
+    join(node);
+    exited(node);
+    uint32_t told = 0;
+    for (struct sl_msg *msg; (msg = recorder_take(&r, SL_M_node_lost)) != NULL;) {
+        told += msg->to.node == 90000 && msg->to.actor == SL_ACTOR_EDGE;
+        sl_msg_destroy(&msg);
+    }
+    cr_expect_eq(told, 1);
+}
+
 Test(head_scaling, what_happened_is_told_in_the_order_of_time)
 {
     struct sl_buf text = {0};

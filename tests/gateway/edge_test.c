@@ -748,7 +748,7 @@ Test(edge, while_the_head_is_away_joinings_do_not_pile_up)
     cr_assert_eq(net.joins, before + 1);
 }
 
-Test(edge, a_worker_that_drains_and_one_that_is_cordoned_are_closed)
+Test(edge, a_worker_that_drains_is_cordoned_or_has_ended_gets_nothing)
 {
     struct sl_m_node_open m = {.node = WORKER, .is_open = false};
     hello(true);
@@ -761,6 +761,10 @@ Test(edge, a_worker_that_drains_and_one_that_is_cordoned_are_closed)
     cr_assert(net.is_open, "only the head says so");
     from_node(SL_NODE_HEAD, SL_M_node_open, &m);
     cr_assert_not(net.is_open);
+    from_node(WORKER, SL_M_node_lost, &(struct sl_m_node_lost){.node = WORKER});
+    cr_assert_eq(net.losts, 0, "only the head says so");
+    from_node(SL_NODE_HEAD, SL_M_node_lost, &(struct sl_m_node_lost){.node = WORKER});
+    cr_assert_eq(net.losts, 1);
 }
 
 /* ---- pieces -------------------------------------------------------------------------------- */

@@ -39,6 +39,9 @@ def check_from_zero(client, operator, bucket):
         _, task = submit(client, bucket, 3)
         lib.equal(client.wait_task(task)["status"], "COMPLETED")
         wait_count(operator, 0)
+    client.post("/v1/inference", {"inference_name": "text_hash_v1",
+                                  "inputs": {"text": "a call starts one, too"}}).expect(200)
+    wait_count(operator, 0)
     lib.equal(group(operator)["condition"], "at_zero")
 
 
@@ -108,7 +111,7 @@ def run(server):
     client.make("collection", "copies", source={"type": "bucket", "bucket_ids": [bucket]},
                 feature_extractor={"feature_extractor_name": "passthrough_extractor",
                                    "version": "v1", "input_mappings": {"content": "content"}})
-    with lib.check("a job from zero nodes completes, and they go to zero again"):
+    with lib.check("a job and a call from zero nodes are served, and they go to zero again"):
         check_from_zero(client, operator, bucket)
     with lib.check("a group is set by hand, within its limits, and back"):
         check_by_hand(server, client, operator, bucket)
