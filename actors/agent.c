@@ -339,6 +339,7 @@ on_replica_ready(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_replica *r = replica_lookup(a, msg->from.node, &p);
     if (r == NULL)
         return;
+    r->sandbox = SL_BODY(msg, replica_ready)->sandbox;
     sl_pool_on_ready(p, ctx, r, SL_BODY(msg, replica_ready)->error);
     pump(a, ctx, p);
 }
@@ -401,18 +402,21 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
             const struct sl_m_child_exited *m)
 {
     bool is_stop = r->state == SL_REPLICA_STOPPING && m->signal == 0 && m->exit_code == 0;
-    sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
-              "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
-              " exit_code=%" PRId64 " in_flight=%u",
-              p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count);
     bool is_timeout = r->state == SL_REPLICA_READY && r->is_killed;
+    struct sl_replica_end end =
+        sl_replica_end(m->exit_code, m->signal, a->options.pool.settings.memory_bytes);
+    sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
+              "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " in_flight=%u why=\"%s\"",
+              p->extractor, m->tag, m->pid, r->in_flight.count, is_stop ? "stopped" : end.text);
+    p->ends[r->is_killed ? SL_REPLICA_CAUSE_OVERDUE : end.cause] += !is_stop;
     struct sl_items lost;
     sl_model_opens_forget(&a->opens, m->tag);
     uint64_t served_ns = sl_pool_on_exit(p, ctx, r, &lost);
     struct sl_m_task_failed why = {.kind = SL_FAIL_CRASH,
-                                   .signal = m->signal,
+                                   .signal = end.signal,
                                    .alone = lost.count == 1,
-                                   .message = sl_slice_str("the replica died"),
+                                   .code = sl_slice_str(end.code),
+                                   .message = sl_slice_str(end.text),
                                    .served_ns = served_ns};
     if (is_timeout && lost.count == 1) { /* With others about, nobody knows who held it up. */
         why.kind = SL_FAIL_TRANSIENT;

@@ -272,6 +272,10 @@ on_crashed(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_lease 
 {
     char message[SL_CRASH_TEXT_MAX];
     struct sl_task_failure failure = sl_task_failure_crash(m->signal, message);
+    if (m->code.size > 0) /* Its node knows more than the signal. */
+        failure.code = m->code;
+    if (m->message.size > 0)
+        failure.message = m->message;
     /* Tasks that merely shared the replica are not to blame: they run alone, uncounted. */
     struct sl_retry retry = {.attempts = (uint16_t)(lease->attempts + (m->alone != 0)),
                              .crashes = (uint16_t)(lease->crashes + 1)};

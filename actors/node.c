@@ -363,12 +363,14 @@ run(struct sl_json text, const struct sl_child *child)
         .objects_spill_bytes = size_member(text, "objects_spill", 0),
         .spill_directory = spill,
         .spawner_fd = child->spawner_fd};
+    sl_replica_settings_read(sl_json_member(text, "settings"), &options.pool.settings);
     bool is_ok = head != NULL && directory != NULL && plugins != NULL && data != NULL &&
                  number > SL_NODE_HEAD && sl_node_open(&options, &node) == SL_OK;
     if (is_ok)
         sl_live_port(sl_node_live(node), SL_PORT_DRAIN, on_drained, sl_node_live(node));
     is_ok = is_ok && sl_live_run(sl_node_live(node)) == SL_OK;
     sl_node_close(&node);
+    sl_replica_settings_deinit(&options.pool.settings);
     sl_free(head);
     sl_free(directory);
     sl_free(plugins);

@@ -41,7 +41,8 @@ void sl_node_close(struct sl_node **node);          /* Its replicas end. NULL in
 /*
  * The child's life. Its text is JSON: {"head":endpoint,"run":directory for its socket,"plugins",
  * "data","threads","replicas","idle_ms","task_ms","objects","objects_tenant","objects_spill"
- * (bytes), "room","node":number}. It ends by itself when it has been told to drain.
+ * (bytes), "settings" (replica_settings.h), "room","node":number}. It ends by itself when it has
+ * been told to drain.
  */
 int sl_node_run(const struct sl_child *child);
 

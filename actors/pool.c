@@ -6,6 +6,7 @@
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
+#include "runtime/sandbox.h"
 #include "runtime/spawn_port.h"
 
 #define BATCH_NS     (60 * SL_MILLI_NS)
@@ -120,6 +121,8 @@ replica_text(const struct sl_pool *p, uint32_t number)
     sl_jsonw_member_u64(&w, "tenant", p->tenant);
     sl_jsonw_member_bool(&w, "model", p->model_fd >= 0);
     sl_jsonw_member_bool(&w, "models", p->space[0] != '\0');
+    sl_jsonw_name(&w, "settings");
+    sl_replica_settings_write(&p->options->settings, &w);
     sl_jsonw_name(&w, "params");
     sl_jsonw_object(&w);
     if (p->index[0] != '\0')
@@ -547,7 +550,7 @@ sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
 void
 sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
 {
-    static const char *const names[] = {"free", "starting", "ready", "stopping"};
+    static const char *const names[] = {"free", "starting", "ready", "draining"};
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         const struct sl_replica *r = &p->replicas[i];
         if (r->state == SL_REPLICA_FREE)
@@ -565,6 +568,12 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_u64(w, "cancelled", p->cancelled);
         sl_jsonw_member_u64(w, "model_bytes", p->model_bytes);
         sl_jsonw_member_u64(w, "idle_ms", (now_ns - r->used_ns) / SL_MILLI_NS);
+        sl_jsonw_name(w, "ends");
+        sl_replica_ends_write(p->ends, w);
+        if (r->state != SL_REPLICA_STARTING) {
+            sl_jsonw_name(w, "sandbox");
+            sl_sandbox_write(r->sandbox, w);
+        }
         sl_jsonw_end(w);
     }
 }

@@ -22,6 +22,8 @@
 #include "actors/pool_items.h"
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
+#include "extractors/replica_end.h"
+#include "extractors/replica_settings.h"
 #include "runtime/json.h"
 
 #define SL_POOLS_MAX    32
@@ -52,6 +54,7 @@ struct sl_replica {
     uint64_t started_ns, used_ns, stopped_ns;
     uint64_t heard_ns; /* When it last answered, or was given work while it had none. */
     uint64_t done;
+    uint64_t sandbox; /* What holds it, as it said when it was ready: runtime/sandbox.h. */
     bool is_unwanted; /* Stops as soon as it is ready: its model was dropped meanwhile. */
     bool is_killed;   /* It took too long; READY: over its work. */
     bool is_spare;    /* One too many, until more are wanted. */
@@ -68,6 +71,7 @@ struct sl_pool_options { /* The agent's, borrowed. */
     uint64_t idle_ns;                 /* a replica without work ends after this. */
     const struct sl_scale_book *book; /* NULL: it says nothing of any. */
     uint64_t task_ns; /* One with work that answers nothing for so long is killed; 0: never. */
+    struct sl_replica_settings settings; /* What each may have; strings borrowed. */
 };
 
 struct sl_pool {
@@ -81,9 +85,10 @@ struct sl_pool {
     char *error;                  /* Why the last start failed. */
     struct sl_items calls, tasks; /* Waiting; calls go first. */
     struct sl_replica replicas[SL_REPLICAS_MAX];
-    uint32_t failures;      /* Starts that failed in a row. */
-    uint64_t not_before_ns; /* No start before. */
-    uint64_t pump_at_ns;    /* The agent's timer for it. */
+    uint32_t failures;                /* Starts that failed in a row. */
+    uint64_t ends[SL_REPLICA_CAUSES]; /* Of replicas that were not told to stop. */
+    uint64_t not_before_ns;           /* No start before. */
+    uint64_t pump_at_ns;              /* The agent's timer for it. */
     struct sl_pool_scale scale;
     bool is_parked;              /* Its model was let go: none is kept until there is work again. */
     bool is_stale;               /* So its settings are others with the next look. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,12 +15,15 @@
 #include "extractors/host.h"
 #include "extractors/model_service.h"
 #include "extractors/object_service.h"
+#include "extractors/replica_end.h"
+#include "extractors/replica_settings.h"
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/limits.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
+#include "runtime/sandbox.h"
 #include "runtime/time.h"
 
 #define SL_PROTOCOL_DEF  "extractors/replica.def"
@@ -27,15 +31,16 @@
 #define SL_PROTOCOL_ID   SL_PROTOCOL_REPLICA
 #include "runtime/message_table.h"
 
-#define BATCH_MAX      256
-#define INPUTS_MAX     64
-#define REPLICA_ACTOR  1
-#define BAD_START_EXIT 3
-#define POLLS_MAX      4
-#define SIZE_COUNTED   (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
-#define SIZE_OF_ANY    512
-#define ASK_NS         SL_MILLI_NS
-#define OPEN_NS        (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
+#define BATCH_MAX     256
+#define INPUTS_MAX    64
+#define REPLICA_ACTOR 1
+#define POLLS_MAX     4
+#define SIZE_COUNTED  (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
+#define SIZE_OF_ANY   512
+#define ASK_NS        SL_MILLI_NS
+#define OPEN_NS       (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
+#define DIAL_NS       (10 * SL_SECOND_NS) /* The node listens long before it wants a replica. */
+#define DIAL_MS       5
 
 struct replica {
     struct sl_json_doc *doc;
@@ -47,6 +52,7 @@ struct replica {
     struct sl_object_service *objects; /* NULL: it works for several tenants. */
     struct sl_model_service *models;   /* NULL: it works for several namespaces. */
     char *blobs, *index, *name;
+    char *plugin; /* Its file; NULL: no directory has it. */
     bool is_stopping;
     /* Of the batch that runs. The plugin may ask from any thread; links are this one's alone. */
     struct batch *running;
@@ -121,33 +127,25 @@ static bool is_cancelled(void *self);
 static enum sl_err
 open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_cause)
 {
-    char *plugins = sl_json_strdup(sl_json_member(r->text, "plugins"));
-    struct sl_json params = sl_json_member(r->text, "params");
     bool has_model = child->fds_count > 0 && sl_json_bool(sl_json_member(r->text, "model"), false);
-    char *path = plugins == NULL || r->name == NULL ? NULL : find_plugin(plugins, r->name);
-    enum sl_err err = SL_ENOTFOUND;
-    if (path == NULL) {
-        snprintf(ret_cause->text, sizeof(ret_cause->text), "no plugin of that name in %s",
-                 plugins == NULL ? "(nowhere)" : plugins);
-    } else {
-        struct sl_host_options options = {.params = sl_json_raw(params),
-                                          .threads = number_member(r->text, "threads"),
-                                          .has_model = has_model,
-                                          .model_fd = has_model ? child->fds[0] : -1,
-                                          .model_name = r->index,
-                                          .model_id = r->index,
-                                          .name = r->name,
-                                          .is_cancelled = is_cancelled,
-                                          .self = r};
-        if (r->objects != NULL)
-            options.objects = sl_object_service_face(r->objects);
-        if (r->models != NULL)
-            options.models = sl_model_service_face(r->models);
-        err = sl_host_open(path, &options, &r->host, ret_cause);
-    }
-    sl_free(path);
-    sl_free(plugins);
-    return err;
+    struct sl_json params = sl_json_member(r->text, "params");
+    if (r->plugin == NULL)
+        return sl_cause_set(ret_cause, SL_ENOTFOUND, "no plugin of that name in %.*s",
+                            SL_SLICE_FMT(sl_json_raw(sl_json_member(r->text, "plugins"))));
+    struct sl_host_options options = {.params = sl_json_raw(params),
+                                      .threads = number_member(r->text, "threads"),
+                                      .has_model = has_model,
+                                      .model_fd = has_model ? child->fds[0] : -1,
+                                      .model_name = r->index,
+                                      .model_id = r->index,
+                                      .name = r->name,
+                                      .is_cancelled = is_cancelled,
+                                      .self = r};
+    if (r->objects != NULL)
+        options.objects = sl_object_service_face(r->objects);
+    if (r->models != NULL)
+        options.models = sl_model_service_face(r->models);
+    return sl_host_open(r->plugin, &options, &r->host, ret_cause);
 }
 
 static enum sl_err
@@ -170,26 +168,91 @@ open_objects(struct replica *r, const struct sl_child *child)
             .open = open_model, .arg = sl_object_service_client(r->objects)});
 }
 
+/* It is connected before it is confined: no sockets can be made then. */
+static bool
+connect_to_node(struct replica *r)
+{
+    char *endpoint = sl_json_strdup(sl_json_member(r->text, "endpoint"));
+    uint64_t until_ns = sl_time_mono_ns() + DIAL_NS;
+    r->links = sl_links_create(r->number);
+    bool is_ok = endpoint != NULL && sl_links_connect(r->links, r->agent, endpoint) == SL_OK;
+    sl_free(endpoint);
+    while (is_ok && !sl_links_is_connected(r->links, r->agent)) {
+        struct sl_msg *none = sl_links_receive(r->links); /* Which dials again. */
+        sl_msg_destroy(&none);
+        poll(NULL, 0, DIAL_MS);
+        is_ok = sl_time_mono_ns() < until_ns;
+    }
+    return is_ok;
+}
+
+/* The directory of a file; with that of what it links to, and what the operator added. */
+static char *
+readable_paths(const char *plugin, const char *more)
+{
+    char *real = plugin == NULL ? NULL : realpath(plugin, NULL);
+    const char *named = plugin == NULL ? "" : plugin, *linked = real == NULL ? "" : real;
+    const char *named_end = strrchr(named, '/'), *linked_end = strrchr(linked, '/');
+    char *paths = sl_format("%.*s:%.*s:%s", named_end == NULL ? 0 : (int)(named_end - named), named,
+                            linked_end == NULL ? 0 : (int)(linked_end - linked), linked,
+                            more == NULL ? "" : more);
+    sl_free(real);
+    return paths;
+}
+
+/* Before the plugin is loaded, and before there is a second thread. What is in force; for ready. */
+static uint64_t
+confine(const struct replica *r, const struct sl_child *child)
+{
+    struct sl_replica_settings settings;
+    uint64_t tenant = 0, states = SL_SANDBOX_NONE;
+    if (sl_json_u64(sl_json_member(r->text, "tenant"), &tenant) != SL_OK)
+        tenant = 0;
+    sl_replica_settings_read(sl_json_member(r->text, "settings"), &settings);
+    char *readable = readable_paths(r->plugin, settings.readable);
+    sl_replica_watch_begin(settings.memory_bytes);
+    struct sl_sandbox_options options = {.readable = readable,
+                                         .unlisted = r->blobs,
+                                         .devices = settings.devices,
+                                         .uid = sl_sandbox_uid(tenant),
+                                         .has_files = child->fds_count > 0};
+    if (settings.memory_bytes > 0)
+        options.data_bytes = settings.memory_bytes + SL_REPLICA_MEMORY_SLACK;
+    if (!settings.is_open)
+        states = sl_sandbox_enter(&options);
+    char *text = sl_sandbox_text(states);
+    bool is_held = sl_sandbox_state(states, SL_SANDBOX_LANDLOCK) == SL_SANDBOX_ENFORCED &&
+                   sl_sandbox_state(states, SL_SANDBOX_SECCOMP) == SL_SANDBOX_ENFORCED;
+    sl_report(is_held ? SL_REPORT_INFO : SL_REPORT_WARN, "sandbox", "extractor=%s %s",
+              r->name == NULL ? "" : r->name, text);
+    sl_free(text);
+    sl_free(readable);
+    sl_replica_settings_deinit(&settings);
+    sl_child_guard(child, sl_replica_watch_look, NULL);
+    return states;
+}
+
 static bool
 start(struct replica *r, const struct sl_child *child)
 {
-    char *endpoint = sl_json_strdup(sl_json_member(r->text, "endpoint"));
+    char *plugins = sl_json_strdup(sl_json_member(r->text, "plugins"));
     r->agent = number_member(r->text, "agent");
     r->number = number_member(r->text, "replica");
     r->agent_actor = number_member(r->text, "actor");
     r->blobs = sl_json_strdup(sl_json_member(r->text, "blobs"));
     r->name = sl_json_strdup(sl_json_member(r->text, "extractor"));
     r->index = sl_json_strdup(sl_json_path(r->text, sl_slice_str("params.index")));
-    r->links = sl_links_create(r->number);
-    bool is_ok = endpoint != NULL && sl_links_connect(r->links, r->agent, endpoint) == SL_OK;
-    sl_free(endpoint);
-    if (!is_ok)
+    if (plugins != NULL && r->name != NULL)
+        r->plugin = find_plugin(plugins, r->name);
+    sl_free(plugins);
+    if (!connect_to_node(r))
         return false;
 
     struct sl_cause cause = {0};
+    struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};
+    ready.sandbox = confine(r, child);
     open_objects(r, child);
     enum sl_err err = open_host(r, child, &cause);
-    struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};
     if (err != SL_OK)
         ready.error = sl_slice_str(cause.text[0] == '\0' ? sl_err_text(err) : cause.text);
     send_message(r, SL_M_replica_ready, &ready);
@@ -607,7 +670,7 @@ sl_replica_run(const struct sl_child *child)
     signal(SIGPIPE, SIG_IGN);
     sl_protocol_register(&sl_protocol_replica);
     if (sl_json_parse(sl_slice_str(child->text), &r.doc, NULL) != SL_OK)
-        return BAD_START_EXIT;
+        return SL_REPLICA_EXIT_START;
     r.text = sl_json_root(r.doc);
     bool is_ok = start(&r, child);
     if (is_ok)
@@ -622,5 +685,6 @@ sl_replica_run(const struct sl_child *child)
     sl_free(r.blobs);
     sl_free(r.index);
     sl_free(r.name);
-    return is_ok ? 0 : BAD_START_EXIT;
+    sl_free(r.plugin);
+    return is_ok ? 0 : SL_REPLICA_EXIT_START;
 }

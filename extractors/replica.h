@@ -34,8 +34,9 @@ extern const struct sl_protocol sl_protocol_replica;
  * A forked replica's life. child->text is JSON: {"endpoint","agent":node number,"actor":its
  * agent,"replica":number,
  * "extractor":name,"plugins":directories,"params":{...},"blobs":directory,"threads":n,
- * "model":whether child->fds[0] is one,"models":whether it opens others,"tenant":number or 0}. The
- * descriptor behind that, if there, is a socket to the tenant's objects.
+ * "model":whether child->fds[0] is one,"models":whether it opens others,"tenant":number or 0,
+ * "settings":replica_settings.h}. The descriptor behind that, if there, is a socket to the tenant's
+ * objects. The process is confined (runtime/sandbox.h) before the plugin is loaded.
  */
 int sl_replica_run(const struct sl_child *child);
 

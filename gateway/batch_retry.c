@@ -44,7 +44,9 @@ is_transient(struct sl_json row)
     return sl_json_bool(sl_json_member(row, "transient"), false) ||
            sl_json_is(sl_json_member(row, "error_type"), "network") ||
            sl_json_is(sl_json_member(row, "error_type"), "resource") ||
-           sl_json_is(sl_json_member(row, "code"), "replica_crashed");
+           sl_json_is(sl_json_member(row, "code"), "replica_crashed") ||
+           sl_json_is(sl_json_member(row, "code"), "replica_memory") ||
+           sl_json_is(sl_json_member(row, "code"), "replica_exited");
 }
 
 /* The step of a collection; NULL: it is gone, disabled or in another tier by now. */

@@ -296,6 +296,19 @@ write_objects(const struct up *u, struct sl_jsonw *w)
     sl_jsonw_member_u64(w, "objects_spill", sl_config_size(c, SL_UP_objects_spill));
 }
 
+static void
+write_settings(const struct up *u, struct sl_jsonw *w)
+{
+    const struct sl_config *c = u->options.config;
+    struct sl_replica_settings settings = {
+        .is_open = !sl_config_bool(c, SL_UP_sandbox),
+        .memory_bytes = sl_config_size(c, SL_UP_replica_memory),
+        .readable = (char *)(uintptr_t)sl_config_string(c, SL_UP_readable),
+        .devices = (char *)(uintptr_t)sl_config_string(c, SL_UP_devices)};
+    sl_jsonw_name(w, "settings");
+    sl_replica_settings_write(&settings, w);
+}
+
 static char *
 node_text(const struct up *u, const char *endpoint)
 {
@@ -315,6 +328,7 @@ node_text(const struct up *u, const char *endpoint)
     sl_jsonw_member_u64(&w, "task_ms",
                         sl_config_duration_ns(u->options.config, SL_UP_task_timeout) / SL_MILLI_NS);
     write_objects(u, &w);
+    write_settings(u, &w);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     text.size--; /* The head adds the node's number and closes it. */
@@ -754,7 +768,7 @@ sl_spawner_verb(int argc, char **argv)
 {
     static const struct sl_child_kind kinds[] = {
         [SL_CHILD_NODE] = {"node", sl_node_run},
-        [SL_CHILD_REPLICA] = {"replica", sl_replica_run},
+        [SL_CHILD_REPLICA] = {"replica", sl_replica_run, .is_contained = true},
     };
     long fd = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
     if (fd <= STDERR_FILENO || fd > INT32_MAX) {

@@ -163,6 +163,17 @@ sl_links_disconnect(struct sl_links *l, uint32_t node)
     *call = l->calls[--l->calls_count];
 }
 
+bool
+sl_links_is_connected(const struct sl_links *l, uint32_t node)
+{
+    for (uint32_t i = 0; i < l->calls_count; i++) {
+        struct sl_link_port *port = l->calls[i].port;
+        if (l->calls[i].peer->node == node && port->carrier->is_connected(port))
+            return true;
+    }
+    return false;
+}
+
 char *
 sl_links_bound(const struct sl_links *l)
 {

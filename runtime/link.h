@@ -58,6 +58,8 @@ SL_MUST_CHECK enum sl_err sl_links_secure(struct sl_links *l,
  * SL_EBUSY, SL_EINVAL, SL_ENOTFOUND (no such host here), SL_EIO, SL_EFULL (endpoints). */
 SL_MUST_CHECK enum sl_err sl_links_listen(struct sl_links *l, const char *endpoint);
 SL_MUST_CHECK enum sl_err sl_links_connect(struct sl_links *l, uint32_t node, const char *endpoint);
+/* Whether the node's endpoint has been reached, and what is sent goes there now. */
+bool sl_links_is_connected(const struct sl_links *l, uint32_t node);
 /* Forget a node that was connected to, and what it was sent; none is fine. */
 void sl_links_disconnect(struct sl_links *l, uint32_t node);
 /* The endpoint last listened on, as it can be connected to: with its port. Owned by the caller. */

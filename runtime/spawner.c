@@ -15,7 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/child_output.h"
 #include "runtime/report.h"
+#include "runtime/time.h"
 
 #define CLIENTS_MAX   64
 #define CHILDREN_MAX  256
@@ -42,8 +44,9 @@ struct child {
     pid_t pid; /* 0: a free slot. */
     uint64_t tag;
     int client_fd;     /* Who asked; told when it ends. */
-    int own_client_fd; /* Its own requests come from here. */
+    int own_client_fd; /* Its own requests come from here; -1: it is contained. */
     bool is_silent;    /* It closed its end: nothing more will come, and polling would spin. */
+    struct sl_child_output output; /* Of a contained one. */
 };
 
 struct spawner {
@@ -73,44 +76,87 @@ reply_to(int fd, uint32_t what, uint64_t tag, const int values[3])
     }
 }
 
-/* In the child: the reading end closes with the spawner, and so ends this process. */
+/* ---- in the child -------------------------------------------------------------------------- */
+
+static struct guard {
+    int lifeline_fd;
+    uint32_t (*look)(void *arg);
+    void *arg;
+} guard;
+
+/* The reading end closes with the spawner, and so ends this process. */
 static void *
 guard_lifeline(void *arg)
 {
-    int fd = (int)(intptr_t)arg;
-    char byte;
-    while (read(fd, &byte, 1) < 0 && errno == EINTR)
-        ;
+    const struct guard *g = arg;
+    struct pollfd lifeline = {.fd = g->lifeline_fd, .events = POLLIN};
+    int ready = 0;
+    while (ready == 0 || (ready < 0 && errno == EINTR))
+        ready = poll(&lifeline, 1, g->look == NULL ? -1 : (int)g->look(g->arg));
     _exit(0);
 }
 
-static void
-child_run(struct spawner *s, const struct request *r, const int *fds, uint32_t fds_count,
-          int own_fd)
+void
+sl_child_guard(const struct sl_child *child, uint32_t (*look)(void *arg), void *arg)
 {
-    char name[16];
-    snprintf(name, sizeof(name), "sluice-%s", s->kinds[r->kind].name);
-    prctl(PR_SET_NAME, name);
-    sl_report_role_set(s->kinds[r->kind].name);
+    pthread_t thread;
+    guard = (struct guard){.lifeline_fd = child->lifeline_fd, .look = look, .arg = arg};
+    if (child->lifeline_fd <= 0)
+        return;
+    if (pthread_create(&thread, NULL, guard_lifeline, &guard) != 0)
+        _exit(125);
+    pthread_detach(thread);
+}
+
+static void
+close_inherited(const struct spawner *s)
+{
     for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
-        if (s->children[i].pid != 0)
-            close(s->children[i].own_client_fd);
+        const struct child *c = &s->children[i];
+        if (c->pid != 0 && c->own_client_fd >= 0)
+            close(c->own_client_fd);
+        if (c->pid != 0 && c->output.fd >= 0)
+            close(c->output.fd);
     }
     close(s->main_fd);
     close(s->signal_fd);
     close(s->lifeline[1]);
+}
+
+/* What it prints goes to its pipe, and nobody types for it. */
+static void
+redirect(int output_fd)
+{
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(output_fd, STDOUT_FILENO) < 0 ||
+        dup2(output_fd, STDERR_FILENO) < 0)
+        _exit(125);
+    close(null_fd);
+    close(output_fd);
+}
+
+static void
+child_run(struct spawner *s, const struct request *r, const struct sl_child *given, int output_fd)
+{
+    const struct sl_child_kind *kind = &s->kinds[r->kind];
+    struct sl_child child = *given;
+    char name[16];
+    snprintf(name, sizeof(name), "sluice-%s", kind->name);
+    prctl(PR_SET_NAME, name);
+    sl_report_role_set(kind->name);
+    close_inherited(s);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-
-    pthread_t guard;
-    if (pthread_create(&guard, NULL, guard_lifeline, (void *)(intptr_t)s->lifeline[0]) != 0)
-        _exit(125);
-    pthread_detach(guard);
-    struct sl_child child = {.text = r->text, .spawner_fd = own_fd, .fds_count = fds_count};
-    memcpy(child.fds, fds, fds_count * sizeof(int));
-    exit(s->kinds[r->kind].run(&child));
+    child.lifeline_fd = s->lifeline[0];
+    if (output_fd >= 0)
+        redirect(output_fd);
+    if (!kind->is_contained)
+        sl_child_guard(&child, NULL, NULL);
+    exit(kind->run(&child));
 }
+
+/* ---- requests ------------------------------------------------------------------------------ */
 
 static struct child *
 free_slot(struct spawner *s)
@@ -122,30 +168,60 @@ free_slot(struct spawner *s)
     return NULL;
 }
 
+/* The two ends of what a child keeps to its spawner: a socket, or a pipe that it prints to. */
+static bool
+tie(struct child *slot, bool is_contained, int *ret_child_fd)
+{
+    int pair[2];
+    slot->own_client_fd = slot->output.fd = -1;
+    if (is_contained)
+        return sl_child_output_open(&slot->output, ret_child_fd);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return false;
+    slot->own_client_fd = pair[0];
+    *ret_child_fd = pair[1];
+    return true;
+}
+
 static void
-serve_spawn(struct spawner *s, int client_fd, const struct request *r, const int *fds,
-            uint32_t fds_count)
+untie(struct child *c)
+{
+    if (c->own_client_fd >= 0)
+        close(c->own_client_fd);
+    sl_child_output_close(&c->output, sl_time_mono_ns());
+}
+
+/* `given`: its descriptors. */
+static void
+serve_spawn(struct spawner *s, int client_fd, const struct request *r, struct sl_child *given)
 {
     struct child *slot = free_slot(s);
-    int pair[2];
-    if (r->kind >= s->kinds_count || slot == NULL ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    struct child made = {.tag = r->tag, .client_fd = client_fd};
+    bool is_contained = r->kind < s->kinds_count && s->kinds[r->kind].is_contained;
+    int child_fd;
+    if (r->kind >= s->kinds_count || slot == NULL || !tie(&made, is_contained, &child_fd)) {
         reply_to(client_fd, SL_SPAWN_FAILED, r->tag, (int[3]){0, EAGAIN, 0});
         return;
     }
     pid_t pid = fork();
     if (pid == 0) {
-        close(pair[0]);
-        child_run(s, r, fds, fds_count, pair[1]);
+        if (made.own_client_fd >= 0)
+            close(made.own_client_fd);
+        if (made.output.fd >= 0)
+            close(made.output.fd);
+        given->text = r->text;
+        given->spawner_fd = is_contained ? -1 : child_fd;
+        child_run(s, r, given, is_contained ? child_fd : -1);
     }
-    close(pair[1]);
+    int error = errno;
+    close(child_fd);
     if (pid < 0) {
-        close(pair[0]);
-        reply_to(client_fd, SL_SPAWN_FAILED, r->tag, (int[3]){0, errno, 0});
+        untie(&made);
+        reply_to(client_fd, SL_SPAWN_FAILED, r->tag, (int[3]){0, error, 0});
         return;
     }
-    *slot =
-        (struct child){.pid = pid, .tag = r->tag, .client_fd = client_fd, .own_client_fd = pair[0]};
+    made.pid = made.output.pid = pid;
+    *slot = made;
     reply_to(client_fd, SL_SPAWN_STARTED, r->tag, (int[3]){pid, 0, 0});
 }
 
@@ -179,23 +255,22 @@ serve(struct spawner *s, int client_fd)
     if (size == 0)
         return false;
 
-    int fds[SL_SPAWN_FDS_MAX];
-    uint32_t fds_count = 0;
+    struct sl_child given = {.fds_count = 0};
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         size_t bytes = c->cmsg_len - CMSG_LEN(0);
-        fds_count = (uint32_t)SL_MIN(bytes / sizeof(int), (size_t)SL_SPAWN_FDS_MAX);
-        memcpy(fds, CMSG_DATA(c), fds_count * sizeof(int));
+        given.fds_count = (uint32_t)SL_MIN(bytes / sizeof(int), (size_t)SL_SPAWN_FDS_MAX);
+        memcpy(given.fds, CMSG_DATA(c), given.fds_count * sizeof(int));
     }
     bool is_whole =
         size == sizeof(r) && r.magic == MAGIC && memchr(r.text, '\0', sizeof(r.text)) != NULL;
     if (is_whole && r.what == REQUEST_SPAWN)
-        serve_spawn(s, client_fd, &r, fds, fds_count);
+        serve_spawn(s, client_fd, &r, &given);
     else if (is_whole && r.what == REQUEST_KILL)
         serve_kill(s, client_fd, &r);
-    for (uint32_t i = 0; i < fds_count; i++)
-        close(fds[i]);
+    for (uint32_t i = 0; i < given.fds_count; i++)
+        close(given.fds[i]);
     return true;
 }
 
@@ -213,14 +288,14 @@ reap(struct spawner *s)
         if (ended == NULL)
             continue;
         int own_fd = ended->own_client_fd;
-        for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        for (uint32_t i = 0; own_fd >= 0 && i < CHILDREN_MAX; i++) {
             struct child *c = &s->children[i];
             if (c->pid != 0 && c->client_fd == own_fd) {
                 kill(c->pid, SIGKILL);
                 c->client_fd = -1; /* Nobody is left to tell, and the number may be used again. */
             }
         }
-        close(own_fd); /* Before it is told: whoever hears of the end finds nothing of it left. */
+        untie(ended); /* Before it is told: whoever hears of the end finds nothing of it left. */
         reply_to(ended->client_fd, SL_SPAWN_EXITED, ended->tag,
                  (int[3]){pid, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
                           WIFSIGNALED(status) ? WTERMSIG(status) : 0});
@@ -255,6 +330,31 @@ spawner_init(struct spawner *s)
     return s->signal_fd >= 0 && pipe2(s->lifeline, O_CLOEXEC) == 0;
 }
 
+/* A slot for each child, by its number: it asks, or prints. */
+enum { POLL_MAIN = CHILDREN_MAX, POLL_SIGNAL, POLLS_MAX };
+
+static void
+fill_polls(const struct spawner *s, struct pollfd polls[static POLLS_MAX])
+{
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *c = &s->children[i];
+        int fd = c->own_client_fd >= 0 ? c->own_client_fd : c->output.fd;
+        polls[i] = (struct pollfd){.fd = c->pid == 0 || c->is_silent ? -1 : fd, .events = POLLIN};
+    }
+    polls[POLL_MAIN] = (struct pollfd){.fd = s->main_fd, .events = POLLIN};
+    polls[POLL_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
+}
+
+/* False: nothing more comes from it. A slot that another child took meanwhile is looked at again.
+ */
+static bool
+serve_child(struct spawner *s, struct child *c, int fd)
+{
+    if (c->own_client_fd >= 0)
+        return fd != c->own_client_fd || serve(s, fd);
+    return fd != c->output.fd || sl_child_output_take(&c->output, sl_time_mono_ns());
+}
+
 int
 sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_count)
 {
@@ -265,25 +365,19 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
     if (fcntl(main_fd, F_SETFD, FD_CLOEXEC) != 0 || !spawner_init(&s))
         return 1;
     for (;;) {
-        struct pollfd polls[CHILDREN_MAX + 2];
-        for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
-            const struct child *c = &s.children[i];
-            int fd = c->pid == 0 || c->is_silent ? -1 : c->own_client_fd;
-            polls[i] = (struct pollfd){.fd = fd, .events = POLLIN};
-        }
-        polls[CHILDREN_MAX] = (struct pollfd){.fd = main_fd, .events = POLLIN};
-        polls[CHILDREN_MAX + 1] = (struct pollfd){.fd = s.signal_fd, .events = POLLIN};
-        if (poll(polls, CHILDREN_MAX + 2, -1) < 0) {
+        struct pollfd polls[POLLS_MAX];
+        fill_polls(&s, polls);
+        if (poll(polls, POLLS_MAX, -1) < 0) {
             if (errno != EINTR)
                 return 1;
             continue;
         }
-        if (polls[CHILDREN_MAX].revents != 0 && !serve(&s, main_fd)) {
+        if (polls[POLL_MAIN].revents != 0 && !serve(&s, main_fd)) {
             end_all(&s); /* Main is gone. */
             return 0;
         }
         for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
-            if (polls[i].revents != 0 && !serve(&s, polls[i].fd))
+            if (polls[i].revents != 0 && !serve_child(&s, &s.children[i], polls[i].fd))
                 s.children[i].is_silent = true;
         }
         struct signalfd_siginfo info;

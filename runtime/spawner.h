@@ -26,14 +26,25 @@ struct sl_child;
 struct sl_child_kind {
     const char *name; /* "node": the process shows as sluice-node. */
     int (*run)(const struct sl_child *child);
+    /* It runs code that is not ours: it cannot ask for children, what it prints is bounded
+       (child_output.h), and its first thread is its own: run calls sl_child_guard when it has
+       confined itself. */
+    bool is_contained;
 };
 
 struct sl_child {
     const char *text; /* The argument, as given by who asked. */
-    int spawner_fd;   /* A client's socket of its own: nodes ask for replicas with it. */
+    int spawner_fd;   /* A client's socket of its own: nodes ask for replicas with it; -1: none. */
+    int lifeline_fd;  /* 0: none. */
     int fds[SL_SPAWN_FDS_MAX];
     uint32_t fds_count;
 };
+
+/*
+ * Start the thread that ends this process when its lifeline closes. With `look` it is called on
+ * that thread as often as it says: its result is after how many milliseconds it wants to be again.
+ */
+void sl_child_guard(const struct sl_child *child, uint32_t (*look)(void *arg), void *arg);
 
 /* The spawner itself: serves until main's socket closes. Its exit code. */
 int sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_count);

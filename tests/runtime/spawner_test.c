@@ -92,7 +92,29 @@ run_child(const struct sl_child *child)
     sleep_for_ever();
 }
 
-static const struct sl_child_kind kinds[] = {{"test", run_child}};
+/* Contained: it prints more than a pipe holds, and has nobody to ask. */
+static int
+run_held(const struct sl_child *child)
+{
+    static char data[SL_MIB];
+    memset(data, '\n', sizeof(data));
+    if (child->spawner_fd >= 0 || child->lifeline_fd <= STDERR_FILENO)
+        return 1;
+    sl_child_guard(child, NULL, NULL);
+    if (strcmp(child->text, "sleep") == 0)
+        sleep_for_ever();
+    for (size_t done = 0; done < sizeof(data);) {
+        ssize_t n = write(STDOUT_FILENO, data + done, sizeof(data) - done);
+        if (n <= 0)
+            return 2;
+        done += (size_t)n;
+    }
+    char byte;
+    return read(STDIN_FILENO, &byte, 1) == 0 ? 0 : 3;
+}
+
+static const struct sl_child_kind kinds[] = {
+    {.name = "test", .run = run_child}, {.name = "held", .run = run_held, .is_contained = true}};
 
 __attribute__((constructor)) static void
 serve_instead(int argc, char **argv)
@@ -320,6 +342,32 @@ Test(spawner, stays_one_thread_and_small_and_leaks_no_descriptor)
 #if !defined(__SANITIZE_ADDRESS__)
     cr_assert_lt(status_of(spawner_pid, "RssAnon"), 2048, "kB; what a fork has to copy");
 #endif
+}
+
+Test(spawner, a_contained_child_cannot_block_by_printing_nor_ask)
+{
+    char pid[16];
+    snprintf(pid, sizeof(pid), "%d", spawner_pid);
+    ask(0, "exit 0");
+    expect_started(0);
+    expect_exited(0, 0, 0);
+    uint32_t before = count_fds(pid);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct sl_spawn want = {.kind = 1, .tag = i, .text = "print"};
+        cr_assert_eq(sl_spawner_ask(spawner, &want), SL_OK);
+        expect_started(i);
+        expect_exited(i, 0, 0);
+    }
+    cr_assert_eq(count_fds(pid), before);
+}
+
+Test(spawner, a_contained_child_ends_with_the_spawner)
+{
+    struct sl_spawn want = {.kind = 1, .tag = 1, .text = "sleep"};
+    cr_assert_eq(sl_spawner_ask(spawner, &want), SL_OK);
+    int child = expect_started(1);
+    cr_assert_eq(kill(spawner_pid, SIGKILL), 0);
+    wait_until_gone(child);
 }
 
 /* A child inherits standard streams, its lifeline and its own socket; no other child's. */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extractors/replica_settings.h"
+
+#include "runtime/alloc.h"
+
+void
+sl_replica_settings_write(const struct sl_replica_settings *settings, struct sl_jsonw *w)
+{
+    sl_jsonw_object(w);
+    sl_jsonw_member_bool(w, "open", settings->is_open);
+    sl_jsonw_member_u64(w, "memory", settings->memory_bytes);
+    if (settings->readable != NULL)
+        sl_jsonw_member_str(w, "readable", settings->readable);
+    if (settings->devices != NULL)
+        sl_jsonw_member_str(w, "devices", settings->devices);
+    sl_jsonw_end(w);
+}
+
+void
+sl_replica_settings_read(struct sl_json object, struct sl_replica_settings *ret_settings)
+{
+    struct sl_replica_settings s = {.is_open = sl_json_bool(sl_json_member(object, "open"), false)};
+    if (sl_json_u64(sl_json_member(object, "memory"), &s.memory_bytes) != SL_OK)
+        s.memory_bytes = 0;
+    s.readable = sl_json_strdup(sl_json_member(object, "readable"));
+    s.devices = sl_json_strdup(sl_json_member(object, "devices"));
+    *ret_settings = s;
+}
+
+void
+sl_replica_settings_deinit(struct sl_replica_settings *settings)
+{
+    sl_free(settings->readable);
+    sl_free(settings->devices);
+    *settings = (struct sl_replica_settings){0};
+}
