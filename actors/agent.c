@@ -406,8 +406,10 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
     struct sl_replica_end end =
         sl_replica_end(m->exit_code, m->signal, a->options.pool.settings.memory_bytes);
     sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
-              "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " in_flight=%u why=\"%s\"",
-              p->extractor, m->tag, m->pid, r->in_flight.count, is_stop ? "stopped" : end.text);
+              "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
+              " exit_code=%" PRId64 " in_flight=%u why=\"%s\"",
+              p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count,
+              is_stop ? "stopped" : end.text);
     p->ends[r->is_killed ? SL_REPLICA_CAUSE_OVERDUE : end.cause] += !is_stop;
     struct sl_items lost;
     sl_model_opens_forget(&a->opens, m->tag);

@@ -23,8 +23,6 @@
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
 #include "extractors/replica_end.h"
-#include "extractors/replica_settings.h"
-#include "runtime/json.h"
 
 #define SL_POOLS_MAX    32
 #define SL_REPLICAS_MAX 16
@@ -50,26 +48,24 @@ enum sl_replica_state {
 struct sl_replica {
     enum sl_replica_state state;
     uint32_t number;
-    uint64_t pid;
+    uint64_t pid, done;
     uint64_t started_ns, used_ns, stopped_ns;
     uint64_t heard_ns; /* When it last answered, or was given work while it had none. */
-    uint64_t done;
-    uint64_t sandbox; /* What holds it, as it said when it was ready: runtime/sandbox.h. */
-    bool is_unwanted; /* Stops as soon as it is ready: its model was dropped meanwhile. */
-    bool is_killed;   /* It took too long; READY: over its work. */
-    bool is_spare;    /* One too many, until more are wanted. */
+    uint64_t sandbox;  /* What holds it, as it said when it was ready: runtime/sandbox.h. */
+    bool is_unwanted;  /* Stops as soon as it is ready: its model was dropped meanwhile. */
+    bool is_killed;    /* It took too long; READY: over its work. */
+    bool is_spare;     /* One too many, until more are wanted. */
     struct sl_items in_flight;
 };
 
 struct sl_pool_options { /* The agent's, borrowed. */
     uint32_t node;
-    const char *endpoint;           /* Where replicas connect. */
-    const char *plugin_directories; /* Searched in order, ':' between. */
-    const char *blob_directory;
-    uint32_t threads;                 /* A replica may use. */
-    uint32_t replicas_max;            /* Of one pool, where the book says nothing; */
-    uint64_t idle_ns;                 /* a replica without work ends after this. */
-    const struct sl_scale_book *book; /* NULL: it says nothing of any. */
+    const char *endpoint, *blob_directory; /* Where replicas connect, and find inputs. */
+    const char *plugin_directories;        /* Searched in order, ':' between. */
+    uint32_t threads;                      /* A replica may use. */
+    uint32_t replicas_max;                 /* Of one pool, where the book says nothing; */
+    uint64_t idle_ns;                      /* a replica without work ends after this. */
+    const struct sl_scale_book *book;      /* NULL: it says nothing of any. */
     uint64_t task_ns; /* One with work that answers nothing for so long is killed; 0: never. */
     struct sl_replica_settings settings; /* What each may have; strings borrowed. */
 };

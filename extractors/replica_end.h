@@ -12,7 +12,7 @@
 #ifndef SL_EXTRACTORS_REPLICA_END_H
 #define SL_EXTRACTORS_REPLICA_END_H
 
-#include "runtime/json.h"
+#include "extractors/replica_settings.h"
 
 #define SL_REPLICA_EXIT_START     3 /* It has said why, if it could. */
 #define SL_REPLICA_EXIT_MEMORY    96

@@ -98,7 +98,8 @@ class Worker:
                 [lib.BINARY, "worker", "--data", cluster.server.data, "--name", self.name,
                  "--group", "any", "--head", f"tcp://{HEAD}:{PORT}", "--cert",
                  os.path.join(cluster.folder, self.name), "--head-cert",
-                 os.path.join(cluster.server.data, "cluster/head"), "--plugins", cluster.folder],
+                 os.path.join(cluster.server.data, "cluster/head"), "--plugins", cluster.folder,
+                 "--sandbox", "false"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={**os.environ, lib.MARK: cluster.server.mark},
                 preexec_fn=lambda: cluster.network.enter(number))
