@@ -767,8 +767,8 @@ int
 sl_spawner_verb(int argc, char **argv)
 {
     static const struct sl_child_kind kinds[] = {
-        [SL_CHILD_NODE] = {"node", sl_node_run},
-        [SL_CHILD_REPLICA] = {"replica", sl_replica_run, .is_contained = true},
+        [SL_CHILD_NODE] = {.name = "node", .run = sl_node_run},
+        [SL_CHILD_REPLICA] = {.name = "replica", .run = sl_replica_run, .is_contained = true},
     };
     long fd = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
     if (fd <= STDERR_FILENO || fd > INT32_MAX) {

@@ -21,7 +21,8 @@ def build_plugin(folder):
                     "-o", os.path.join(folder, "share_extractor.so")], check=True)
     config = os.path.join(folder, "sluice.yaml")
     with open(config, "w", encoding="ascii") as file:
-        file.write(f"plugins: {folder}\nreplicas: {{max: 2, sandbox: false}}\nretry:\n  attempts: 1\n"
+        file.write(f"plugins: {folder}\nreplicas: {{max: 2, sandbox: false}}\n"
+                   "retry:\n  attempts: 1\n"
                    "objects: {memory: 64MiB, tenant: 48MiB}\n")
     return config
 
