@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "runtime/alloc.h"
+#include "runtime/nearest.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -100,24 +101,10 @@ read_number(const char *text, double *ret_value)
     return *end == '\0' && isfinite(*ret_value);
 }
 
-/* Steps to make one text of the other, of their first 63 bytes each. */
 static uint32_t
 distance(const char *a, const char *b)
 {
-    uint32_t row[64];
-    size_t size = SL_MIN(strlen(b), (size_t)63);
-    for (uint32_t i = 0; i <= size; i++)
-        row[i] = i;
-    for (uint32_t i = 1; a[i - 1] != '\0' && i < 64; i++) {
-        uint32_t before = row[0];
-        row[0] = i;
-        for (uint32_t k = 1; k <= size; k++) {
-            uint32_t change = before + (a[i - 1] != b[k - 1]);
-            before = row[k];
-            row[k] = SL_MIN(change, SL_MIN(row[k], row[k - 1]) + 1);
-        }
-    }
-    return row[size];
+    return sl_text_distance(sl_slice_str(a), sl_slice_str(b));
 }
 
 static const char *
@@ -128,6 +115,16 @@ nearest(const char *name)
         if (distance(name, fields[i].name) < distance(name, best))
             best = fields[i].name;
     return best;
+}
+
+const char *
+sl_scale_settings_name(const char *name)
+{
+    for (size_t i = 0; i < SL_COUNT_OF(fields); i++) {
+        if (is_named(&fields[i], name))
+            return fields[i].name;
+    }
+    return NULL;
 }
 
 enum sl_err

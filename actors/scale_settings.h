@@ -37,6 +37,8 @@ const char *sl_scale_settings_check(const struct sl_scale_settings *settings);
 SL_MUST_CHECK enum sl_err sl_scale_settings_set(struct sl_scale_settings *settings,
                                                 const char *name, const char *value,
                                                 char **ret_error);
+/* Its one name here, of a name that it goes by; NULL: none. Static. */
+const char *sl_scale_settings_name(const char *name);
 /* Append all as members of a JSON object: "min_replicas":1,... */
 void sl_scale_settings_write(const struct sl_scale_settings *settings, struct sl_buf *out);
 

@@ -118,13 +118,13 @@ collect_one(struct layers *l, uint32_t index)
     const struct sl_override *item = &l->o->items[index];
     bool is_disabled = item->row->type == SL_OVERRIDE_NAMES;
     const char *name = is_disabled ? item->text : item->names[0];
-    const char *dot = strrchr(item->row->path, '.');
+    const char *key = is_disabled              ? NULL
+                      : item->names[1] != NULL ? item->names[1]
+                                               : strrchr(item->row->path, '.') + 1;
     bool is_told = is_disabled || is_first_of_its_name(l->o, index);
     struct layer layer = {.extractor = resolve(l->o, item, name, is_told),
                           .member = is_disabled ? "disabled" : "autoscaling_config",
-                          .key = is_disabled              ? NULL
-                                 : item->names[1] != NULL ? item->names[1]
-                                                          : dot + 1,
+                          .key = key == NULL ? NULL : sl_scale_settings_name(key),
                           .value = is_disabled ? "true" : item->text,
                           .line = item->line};
     if (item->row->type == SL_OVERRIDE_INT) { /* num_replicas */
@@ -168,7 +168,8 @@ write_member(const struct layers *l, const char *extractor, const char *member, 
     sl_jsonw_object(w);
     for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
         char *key = sl_json_strdup(i.name);
-        if (layer_at(l, extractor, member, key) == NULL) {
+        const char *setting = sl_scale_settings_name(key);
+        if (layer_at(l, extractor, member, setting == NULL ? key : setting) == NULL) {
             sl_jsonw_name(w, key);
             sl_jsonw_value(w, i.value);
         }

@@ -1,5 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/overrides.h"
+#include "gateway/overrides_merge.h"
+
+/* What is good makes a configuration, and changes nothing when it is merged once more. */
+static void
+merge(struct sl_slice text)
+{
+    static struct sl_config *base;
+    char *error = NULL;
+    struct sl_overrides *o, *again;
+    if (base == NULL)
+        base = sl_up_options_load(NULL, &error);
+    sl_assert(base != NULL);
+    struct sl_config *config = sl_up_options_merge(base, text, &o);
+    sl_assert((config == NULL) == (o->errors > 0));
+    if (config != NULL) {
+        struct sl_config *twice = sl_up_options_merge(config, text, &again);
+        sl_assert(twice != NULL);
+        struct sl_config_changes changes = sl_config_changes(config, twice);
+        sl_assert(changes.count == 0);
+        sl_config_changes_deinit(&changes);
+        sl_config_destroy(&twice);
+        sl_overrides_destroy(&again);
+    }
+    sl_overrides_destroy(&o);
+    sl_config_destroy(&config);
+}
 
 /* Any bytes: no crash; a fault has a line that the file has, and a good file is good again. */
 int
@@ -21,5 +46,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sl_buf_deinit(&second);
     sl_overrides_destroy(&o);
     sl_overrides_destroy(&again);
+    merge(sl_slice(data, size));
     return 0;
 }

@@ -107,6 +107,24 @@ Test(overrides_merge, keeps_what_the_configuration_says_of_the_same_extractor)
     drop(&w);
 }
 
+Test(overrides_merge, a_setting_goes_by_all_of_its_names)
+{
+    struct world w =
+        merge_on("extractors",
+                 "{\"text_extractor\":{\"autoscaling_config\":{\"minReplicas\":\"1\","
+                 "\"max_replicas\":\"3\"}}}",
+                 "overrides: {text_extractor: {autoscaling_config: {min-scale: 2}}}\n");
+    cr_expect_str_eq(sl_config_string(w.config, SL_UP_extractors),
+                     "{\"text_extractor\":{\"autoscaling_config\":{\"max_replicas\":\"3\","
+                     "\"min_replicas\":\"2\"}}}");
+    drop(&w);
+    expect_fault(NULL, NULL,
+                 "overrides:\n  text_extractor:\n    max_replicas: 2\n"
+                 "    autoscaling_config: {maxReplicas: 3}\n",
+                 "f:4: overrides.text_extractor.autoscaling_config.maxReplicas: text_extractor was "
+                 "set otherwise in line 3");
+}
+
 Test(overrides_merge, groups_are_limited_and_the_others_stay_open)
 {
     expect_changes(NULL, NULL, "cluster: {cpu-workers: {minReplicas: 1, maxReplicas: 4}}",

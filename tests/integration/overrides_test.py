@@ -86,6 +86,23 @@ def check_taken(server, client):
     lib.equal(values, {b"OVERRIDE_TEST=x"}, "the environment of what it started")
 
 
+def check_start(files):
+    """`sluice up --overrides FILE` applies it: the next start has it without being told."""
+    data, good = files.directory + "/started", files.make("good.yaml", GOOD)
+    command = lib.up_command(data, lib.free_port(), lib.free_port())
+    with lib.check("a start takes a file, and keeps it"):
+        with subprocess.Popen([*command, "--overrides", good], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True) as process:
+            lib.equal(process.stdout.readline(), "ready\n")
+            process.terminate()
+            lib.equal(process.wait(60), 0)
+        with open(os.path.join(data, "overrides.yaml"), encoding="utf-8") as file:
+            lib.equal(file.read(), GOOD)
+        said = subprocess.run([*command, "--print-config"], capture_output=True, text=True,
+                              check=True, timeout=60).stdout
+        assert '"passthrough_extractor":{"disabled":"true"}' in said, said
+
+
 class Load:
     """Requests without a pause, of one client; `failed` has the answers that were no 200."""
 
@@ -206,6 +223,7 @@ def main():
     with contextlib.ExitStack() as stack:
         files = Files(stack)
         check_files(files)
+        check_start(files)
         server = lib.Server().start()
         good = files.make("good.yaml", GOOD)
         with lib.check("a directory that a server has open is left alone"):
