@@ -108,6 +108,10 @@ replica_text(const struct sl_pool *p, uint32_t number)
 {
     struct sl_buf text = {0};
     struct sl_jsonw w;
+    struct sl_replica_settings settings = p->options->settings;
+    if (p->options->book != NULL)
+        settings.memory_bytes =
+            sl_scale_book_memory(p->options->book, p->extractor, settings.memory_bytes);
     sl_jsonw_init(&w, &text);
     sl_jsonw_object(&w);
     sl_jsonw_member_str(&w, "endpoint", p->options->endpoint);
@@ -122,7 +126,7 @@ replica_text(const struct sl_pool *p, uint32_t number)
     sl_jsonw_member_bool(&w, "model", p->model_fd >= 0);
     sl_jsonw_member_bool(&w, "models", p->space[0] != '\0');
     sl_jsonw_name(&w, "settings");
-    sl_replica_settings_write(&p->options->settings, &w);
+    sl_replica_settings_write(&settings, &w);
     sl_jsonw_name(&w, "params");
     sl_jsonw_object(&w);
     if (p->index[0] != '\0')

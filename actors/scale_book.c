@@ -2,6 +2,7 @@
 #include "actors/scale_book.h"
 
 #include "runtime/alloc.h"
+#include "runtime/config_value.h"
 #include "runtime/json.h"
 
 #define MEMBER "autoscaling_config"
@@ -57,6 +58,36 @@ read_page(struct sl_scale_book *book, struct sl_json name, struct sl_json extrac
     return NULL;
 }
 
+/* NULL, or what is wrong with it; owned. */
+static char *
+read_memory(struct sl_scale_book *book, struct sl_json name, struct sl_json extractor)
+{
+    static const struct sl_config_key key = {"memory", SL_CONFIG_SIZE, "0", 1, INT64_C(1) << 50, "",
+                                             ""};
+    struct sl_json value = sl_json_member(extractor, key.path);
+    struct sl_config_value read = {0};
+    struct sl_buf why = {0};
+    char *fault = NULL;
+    if (!sl_json_has(value) || sl_json_is(value, ""))
+        return NULL;
+    char *text = text_of(value), *own = sl_json_strdup(name);
+    if (own == NULL || text == NULL) {
+        fault = sl_strdup("memory: a name or value is no text");
+    } else if (!sl_config_value_read(&key, text, &read, &why)) {
+        fault = sl_format("memory: %s", sl_buf_text(&why));
+    } else {
+        book->memories =
+            sl_realloc(book->memories, (book->memories_count + 1) * sizeof(book->memories[0]));
+        book->memories[book->memories_count++] =
+            (struct sl_scale_memory){.extractor = own, .bytes = (uint64_t)read.number};
+        own = NULL;
+    }
+    sl_free(own);
+    sl_free(text);
+    sl_buf_deinit(&why);
+    return fault;
+}
+
 enum sl_err
 sl_scale_book_read(struct sl_slice config, const struct sl_scale_settings *defaults,
                    struct sl_scale_book *ret_book, char **ret_why)
@@ -71,9 +102,14 @@ sl_scale_book_read(struct sl_slice config, const struct sl_scale_settings *defau
     for (struct sl_json_iter i = sl_json_iter(sl_json_root(doc));
          why == NULL && sl_json_next(&i);) {
         char *fault = read_page(&book, i.name, i.value, defaults);
+        const char *member = MEMBER ": ";
+        if (fault == NULL) {
+            fault = read_memory(&book, i.name, i.value);
+            member = "";
+        }
         if (fault != NULL)
-            why = sl_format("extractors.%.*s." MEMBER ": %s", SL_SLICE_FMT(sl_json_raw(i.name)),
-                            fault);
+            why =
+                sl_format("extractors.%.*s.%s%s", SL_SLICE_FMT(sl_json_raw(i.name)), member, fault);
         sl_free(fault);
     }
     sl_json_destroy(&doc);
@@ -91,7 +127,10 @@ sl_scale_book_deinit(struct sl_scale_book *book)
 {
     for (uint32_t i = 0; i < book->count; i++)
         sl_free(book->pages[i].extractor);
+    for (uint32_t i = 0; i < book->memories_count; i++)
+        sl_free(book->memories[i].extractor);
     sl_free(book->pages);
+    sl_free(book->memories);
     *book = (struct sl_scale_book){0};
 }
 
@@ -103,4 +142,14 @@ sl_scale_book_lookup(const struct sl_scale_book *book, const char *extractor)
             return &book->pages[i].settings;
     }
     return NULL;
+}
+
+uint64_t
+sl_scale_book_memory(const struct sl_scale_book *book, const char *extractor, uint64_t fallback)
+{
+    for (uint32_t i = 0; i < book->memories_count; i++) {
+        if (strcmp(book->memories[i].extractor, extractor) == 0)
+            return book->memories[i].bytes;
+    }
+    return fallback;
 }

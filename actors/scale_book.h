@@ -2,7 +2,7 @@
 /*
  * scale_book.h - what the configuration says of extractors' replicas, by their names:
  *
- *   {"NAME":{"autoscaling_config":{"min_replicas":"1","max_replicas":"4"}, ...}}
+ *   {"NAME":{"autoscaling_config":{"min_replicas":"1","max_replicas":"4"},"memory":"2GiB", ...}}
  *
  * Members that are others' (labels) are none of its business.
  *
@@ -18,9 +18,15 @@ struct sl_scale_page {
     struct sl_scale_settings settings;
 };
 
+struct sl_scale_memory { /* Most of a replica's own. */
+    char *extractor;
+    uint64_t bytes;
+};
+
 struct sl_scale_book { /* Zeroed: nothing is said of any. */
     struct sl_scale_page *pages;
-    uint32_t count;
+    struct sl_scale_memory *memories;
+    uint32_t count, memories_count;
 };
 
 /*
@@ -34,5 +40,8 @@ void sl_scale_book_deinit(struct sl_scale_book *book); /* Zeroed is fine. */
 /* NULL: nothing is said of it. */
 const struct sl_scale_settings *sl_scale_book_lookup(const struct sl_scale_book *book,
                                                      const char *extractor);
+/* Most memory of one of its replicas; `fallback`: nothing is said of it. */
+uint64_t sl_scale_book_memory(const struct sl_scale_book *book, const char *extractor,
+                              uint64_t fallback);
 
 #endif

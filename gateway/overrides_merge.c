@@ -17,7 +17,8 @@
 /* What is put on top of one value: extractors.NAME.MEMBER, or .MEMBER.KEY. */
 struct layer {
     char *extractor;
-    const char *member, *key, *value; /* key: NULL: the member is the value. */
+    const char *member, *key; /* key: NULL: the member is the value. */
+    char *value;
     uint32_t line;
 };
 
@@ -80,7 +81,7 @@ is_same_place(const struct layer *a, const struct layer *b)
            (a->key == NULL || strcmp(a->key, b->key) == 0);
 }
 
-/* Takes `layer`'s extractor. */
+/* Takes `layer`'s extractor and value. */
 static void
 add_layer(struct layers *l, const struct sl_override *item, struct layer layer)
 {
@@ -91,6 +92,7 @@ add_layer(struct layers *l, const struct sl_override *item, struct layer layer)
             sl_overrides_note(l->o, item->line, true, "%s: %s was set otherwise in line %u",
                               item->path, layer.extractor, l->items[i].line);
         sl_free(layer.extractor);
+        sl_free(layer.value);
         return;
     }
     if (l->count == l->capacity) {
@@ -112,24 +114,38 @@ is_first_of_its_name(const struct sl_overrides *o, uint32_t index)
     return true;
 }
 
+/* Which member of the extractor it sets, and to what; the value is owned. */
+static void
+set_layer(struct layer *layer, const struct sl_override *item)
+{
+    if (item->row->type == SL_OVERRIDE_NAMES) {
+        layer->member = "disabled";
+        layer->value = sl_strdup("true");
+    } else if (item->row->type == SL_OVERRIDE_MEMORY) {
+        layer->member = "memory";
+        layer->value = sl_format("%.0f", ceil(item->number));
+    } else {
+        const char *key =
+            item->names[1] != NULL ? item->names[1] : strrchr(item->row->path, '.') + 1;
+        layer->member = "autoscaling_config";
+        layer->key = sl_scale_settings_name(key);
+        layer->value = sl_strdup(item->text);
+    }
+}
+
 static void
 collect_one(struct layers *l, uint32_t index)
 {
     const struct sl_override *item = &l->o->items[index];
     bool is_disabled = item->row->type == SL_OVERRIDE_NAMES;
     const char *name = is_disabled ? item->text : item->names[0];
-    const char *key = is_disabled              ? NULL
-                      : item->names[1] != NULL ? item->names[1]
-                                               : strrchr(item->row->path, '.') + 1;
     bool is_told = is_disabled || is_first_of_its_name(l->o, index);
-    struct layer layer = {.extractor = resolve(l->o, item, name, is_told),
-                          .member = is_disabled ? "disabled" : "autoscaling_config",
-                          .key = key == NULL ? NULL : sl_scale_settings_name(key),
-                          .value = is_disabled ? "true" : item->text,
-                          .line = item->line};
+    struct layer layer = {.extractor = resolve(l->o, item, name, is_told), .line = item->line};
+    set_layer(&layer, item);
     if (item->row->type == SL_OVERRIDE_INT) { /* num_replicas */
         struct layer least = layer;
         least.extractor = sl_strdup(layer.extractor);
+        least.value = sl_strdup(layer.value);
         least.key = "min_replicas";
         layer.key = "max_replicas";
         add_layer(l, item, least);
@@ -186,7 +202,7 @@ write_member(const struct layers *l, const char *extractor, const char *member, 
 static void
 write_extractor(const struct layers *l, const char *name, struct sl_json base, struct sl_jsonw *w)
 {
-    static const char *const ours[] = {"autoscaling_config", "disabled"};
+    static const char *const ours[] = {"autoscaling_config", "memory", "disabled"};
     sl_jsonw_name(w, name);
     sl_jsonw_object(w);
     for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
@@ -279,8 +295,10 @@ merge_extractors(struct sl_overrides *o, struct sl_config *config)
             check_scale(&l, config, sl_json_root(merged));
         set(o, config, "extractors", &out);
     }
-    for (uint32_t i = 0; i < l.count; i++)
+    for (uint32_t i = 0; i < l.count; i++) {
         sl_free(l.items[i].extractor);
+        sl_free(l.items[i].value);
+    }
     sl_free(l.items);
     sl_json_destroy(&doc);
     sl_json_destroy(&merged);

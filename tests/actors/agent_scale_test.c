@@ -209,3 +209,14 @@ Test(agent_scale, tells_the_head_what_is_new_and_nothing_else)
     recorder_wait(&r, 100 * SL_SECOND_NS);
     cr_assert_leq(recorder_count(&r, SL_M_node_scaling), 1);
 }
+
+Test(agent_scale, a_replica_may_have_what_memory_is_said_of_its_extractor)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1},\"memory\":\"3MiB\"}}");
+    struct sl_msg *msg = recorder_take(&r, SL_M_spawn);
+    cr_assert_not_null(msg);
+    char *text = sl_strndup(SL_BODY(msg, spawn)->text.data, SL_BODY(msg, spawn)->text.size);
+    cr_expect_not_null(strstr(text, "\"memory\":3145728"), "%s", text);
+    sl_free(text);
+    sl_msg_destroy(&msg);
+}

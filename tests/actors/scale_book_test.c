@@ -75,3 +75,14 @@ Test(scale_book, refuses_what_is_wrong_and_says_where)
         why = NULL;
     }
 }
+
+Test(scale_book, keeps_how_much_memory_replicas_may_have)
+{
+    cr_assert_eq(read("{\"a\":{\"memory\":\"2GiB\"},\"b\":{\"autoscaling_config\":{}}}"), SL_OK);
+    cr_expect_eq(sl_scale_book_memory(&book, "a", 5), 2 * SL_GIB);
+    cr_expect_eq(sl_scale_book_memory(&book, "b", 5), 5);
+    cr_expect_null(sl_scale_book_lookup(&book, "a"), "nothing is said of its replicas' number");
+    sl_scale_book_deinit(&book);
+    cr_expect_eq(read("{\"a\":{\"memory\":\"much\"}}"), SL_EINVAL);
+    cr_expect_not_null(strstr(why, "extractors.\"a\".memory: expected a size"), "%s", why);
+}

@@ -125,6 +125,21 @@ Test(overrides_merge, a_setting_goes_by_all_of_its_names)
                  "set otherwise in line 3");
 }
 
+Test(overrides_merge, memory_of_replicas_is_an_extractors)
+{
+    expect_changes("extractors", "{\"text_extractor\":{\"memory\":\"1GiB\"}}",
+                   "overrides:\n"
+                   "  text_extractor: {resources: {memory: 1.5Gi}}\n"
+                   "  passthrough_extractor: {resources: {limits: {memory: 500M}}}\n",
+                   "extractors.passthrough_extractor.memory: (not set) -> 500000000\n"
+                   "extractors.text_extractor.memory: 1GiB -> 1610612736\n");
+    expect_fault(NULL, NULL,
+                 "overrides:\n  text_extractor:\n    resources: {memory: 1Gi}\n"
+                 "    ray_actor_options: {memory: 2Gi}\n",
+                 "f:4: overrides.text_extractor.ray_actor_options.memory: text_extractor was set "
+                 "otherwise in line 3");
+}
+
 Test(overrides_merge, groups_are_limited_and_the_others_stay_open)
 {
     expect_changes(NULL, NULL, "cluster: {cpu-workers: {minReplicas: 1, maxReplicas: 4}}",
