@@ -28,7 +28,7 @@ static const struct suite {
      sl_bench_models},
     {"serve", "online requests to a replica that does nothing, and beside a noisy tenant",
      sl_bench_serve},
-    {"scale", "from zero and to more replicas", NULL},
+    {"scale", "from zero nodes to an answer", sl_bench_scale},
     {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},
 };
 
