@@ -66,9 +66,9 @@ pass(struct sl_child_output *o, const char *data, size_t size)
 static void
 drop(struct sl_child_output *o, uint64_t size)
 {
+    if (o->is_cut)
+        (void)pass(o, "\n", 1);
     if (o->dropped == 0) {
-        if (o->is_cut)
-            (void)pass(o, "\n", 1);
         sl_report_warn(
             "output-dropped", "pid=%d why=\"it prints more than %d KiB, and %d KiB a second\"",
             o->pid, (int)(SL_CHILD_OUTPUT_BURST / SL_KIB), (int)(SL_CHILD_OUTPUT_SECOND / SL_KIB));

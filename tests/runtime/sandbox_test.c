@@ -220,7 +220,7 @@ reach_for_calls(void)
         return 1;
     if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM)
         return 2;
-    if (!sl_sandbox_is_sanitized() && (fork() >= 0 || errno != EPERM))
+    if (fork() >= 0 || errno != EPERM)
         return 3;
     if (kill(getppid(), 0) == 0 || kill(getpid(), 0) != 0)
         return 4;
