@@ -116,12 +116,9 @@ fail_waiting(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p)
     struct sl_m_task_failed why = {.kind = SL_FAIL_TRANSIENT,
                                    .code = sl_slice_str("replica_start_failed"),
                                    .message = sl_slice_str(message)};
-    struct sl_items *lists[] = {&p->calls, &p->tasks};
-    for (size_t i = 0; i < SL_COUNT_OF(lists); i++) {
-        for (struct sl_item *item; (item = sl_items_pop(lists[i])) != NULL;) {
-            report_failure(a, ctx, item, &why);
-            free_item(item);
-        }
+    for (struct sl_item *item; (item = sl_pool_take_waiting(p)) != NULL;) {
+        report_failure(a, ctx, item, &why);
+        free_item(item);
     }
     sl_free(message);
 }

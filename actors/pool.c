@@ -12,6 +12,7 @@
 #define BATCH_NS     (60 * SL_MILLI_NS)
 #define BATCH_MAX    256
 #define BATCH_BYTES  (4 * SL_MIB)
+#define WORK_OF_ANY  512 /* The part of an item's work that does not depend on its inputs. */
 #define START_TRIES  3
 #define START_MAX_NS (120 * SL_SECOND_NS) /* A large model takes its time to be laid out. */
 #define STOP_MAX_NS  (60 * SL_SECOND_NS)  /* The batch under way is finished first. */
@@ -33,7 +34,7 @@ sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
                           .tenant = spec->tenant,
                           .model_fd = -1,
                           .item_ns = SL_MILLI_NS};
-    sl_items_init(&p->calls);
+    sl_calls_init(&p->calls);
     sl_items_init(&p->tasks);
 }
 
@@ -54,8 +55,8 @@ free_items(struct sl_items *items)
 void
 sl_pool_deinit(struct sl_pool *p)
 {
-    free_items(&p->calls);
-    free_items(&p->tasks);
+    for (struct sl_item *item; (item = sl_pool_take_waiting(p)) != NULL;)
+        free_item(item);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
         free_items(&p->replicas[i].in_flight);
     sl_free(p->extractor);
@@ -172,20 +173,31 @@ sl_pool_replica(struct sl_pool *p, uint64_t number)
 
 /* ---- work ---------------------------------------------------------------------------------- */
 
+static struct sl_slice
+inputs_of(const struct sl_item *item)
+{
+    return item->msg->id == SL_M_run_task ? SL_BODY(item->msg, run_task)->inputs
+                                          : SL_BODY(item->msg, embed_run)->inputs;
+}
+
 void
 sl_pool_add(struct sl_pool *p, struct sl_item *item)
 {
     p->scale.arrived++;
     p->is_stale = p->is_stale || p->is_parked;
     p->is_parked = false;
-    sl_items_push(item->msg->id == SL_M_run_task ? &p->tasks : &p->calls, item);
+    item->work = WORK_OF_ANY + inputs_of(item).size;
+    if (item->msg->id == SL_M_run_task)
+        sl_items_push(&p->tasks, item);
+    else
+        sl_calls_push(&p->calls, item, SL_BODY(item->msg, embed_run)->scope);
 }
 
-static struct sl_slice
-inputs_of(const struct sl_item *item)
+struct sl_item *
+sl_pool_take_waiting(struct sl_pool *p)
 {
-    return item->msg->id == SL_M_run_task ? SL_BODY(item->msg, run_task)->inputs
-                                          : SL_BODY(item->msg, embed_run)->inputs;
+    struct sl_item *call = sl_calls_pop(&p->calls);
+    return call != NULL || p->tasks.tail == NULL ? call : sl_items_pop(&p->tasks);
 }
 
 static void
@@ -221,34 +233,36 @@ is_overdue(const struct sl_item *item, uint64_t now_ns)
     return item->deadline_ns != 0 && now_ns >= item->deadline_ns;
 }
 
+static bool
+is_over(const struct sl_item *item, const void *now_ns)
+{
+    return is_overdue(item, *(const uint64_t *)now_ns);
+}
+
 /* The router has answered them: what keeps the time is the one that was asked. */
 static bool
 drop_overdue(struct sl_pool *p, uint64_t now_ns)
 {
-    uint32_t count = p->calls.count;
-    for (uint32_t i = 0; i < count; i++) {
-        struct sl_item *item = sl_items_pop(&p->calls);
-        if (!is_overdue(item, now_ns)) {
-            sl_items_push(&p->calls, item);
-            continue;
-        }
+    uint64_t before = p->overdue;
+    for (struct sl_item *item; (item = sl_calls_take(&p->calls, is_over, &now_ns)) != NULL;) {
         p->overdue++;
         free_item(item);
     }
-    return p->calls.count < count;
+    return p->overdue > before;
 }
 
 static bool
-is_of(const struct sl_item *item, const struct sl_msg *msg)
+is_of(const struct sl_item *item, const void *arg)
 {
+    const struct sl_msg *msg = arg;
     return item->msg->request == msg->request && item->msg->from.node == msg->from.node &&
            item->msg->from.actor == msg->from.actor && item->msg->id == SL_M_embed_run;
 }
 
-static struct sl_item *
+static const struct sl_item *
 item_of(const struct sl_items *items, const struct sl_msg *msg)
 {
-    struct sl_item *item = items->oldest;
+    const struct sl_item *item = items->oldest;
     while (item != NULL && !is_of(item, msg))
         item = item->next;
     return item;
@@ -257,15 +271,16 @@ item_of(const struct sl_items *items, const struct sl_msg *msg)
 bool
 sl_pool_cancel(struct sl_pool *p, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    struct sl_item *item = item_of(&p->calls, msg);
-    if (item != NULL) {
+    struct sl_item *waiting = sl_calls_take(&p->calls, is_of, msg);
+    if (waiting != NULL) {
         p->cancelled++;
-        free_item(sl_items_take(&p->calls, item->serial));
+        free_item(waiting);
         return true;
     }
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
-        item = r->state == SL_REPLICA_FREE ? NULL : item_of(&r->in_flight, msg);
+        const struct sl_item *item =
+            r->state == SL_REPLICA_FREE ? NULL : item_of(&r->in_flight, msg);
         if (item == NULL)
             continue;
         p->cancelled++;
@@ -291,11 +306,11 @@ feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
     if (r->in_flight.count > room / 2 && p->calls.count == 0)
         return;
     while (r->in_flight.count < room && bytes < BATCH_BYTES && waiting_count(p) > 0) {
-        struct sl_items *from = p->calls.count > 0 ? &p->calls : &p->tasks;
-        bool is_alone = from->oldest->is_alone;
+        const struct sl_item *next = sl_calls_next(&p->calls);
+        bool is_alone = (next == NULL ? p->tasks.oldest : next)->is_alone;
         if (is_alone && r->in_flight.count > 0)
             return;
-        struct sl_item *item = sl_items_pop(from);
+        struct sl_item *item = sl_pool_take_waiting(p);
         if (is_overdue(item, ctx->now_ns)) {
             p->overdue++;
             free_item(item);

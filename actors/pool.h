@@ -19,7 +19,7 @@
 #define SL_ACTORS_POOL_H
 
 #include "actors/cluster.h"
-#include "actors/pool_items.h"
+#include "actors/pool_calls.h"
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
 #include "extractors/replica_end.h"
@@ -78,8 +78,9 @@ struct sl_pool {
     uint64_t tenant; /* Whose objects its replicas share; 0: they work for several. */
     int model_fd;    /* The agent's, borrowed; -1: none (yet). */
     uint64_t model_bytes;
-    char *error;                  /* Why the last start failed. */
-    struct sl_items calls, tasks; /* Waiting; calls go first. */
+    char *error;           /* Why the last start failed. */
+    struct sl_calls calls; /* Waiting, tenants in turn; they go before tasks. */
+    struct sl_items tasks; /* Waiting. */
     struct sl_replica replicas[SL_REPLICAS_MAX];
     uint32_t failures;                /* Starts that failed in a row. */
     uint64_t ends[SL_REPLICA_CAUSES]; /* Of replicas that were not told to stop. */
@@ -104,6 +105,7 @@ void sl_pool_park(struct sl_pool *p);
  * numbers. */
 void sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next);
 void sl_pool_add(struct sl_pool *p, struct sl_item *item); /* Takes it. */
+struct sl_item *sl_pool_take_waiting(struct sl_pool *p);   /* Any, the caller's; NULL: none. */
 
 /*
  * The router of `msg` (embed_cancel) waits no more for its call: it is freed where it waits, and

@@ -16,6 +16,7 @@ struct sl_item {
     uint64_t serial; /* Names it towards the replica. */
     struct sl_msg *msg;
     const struct sl_work_spec *spec; /* The agent's, never freed while it runs. */
+    uint64_t work;                   /* What it is taken to cost, in bytes of inputs. */
     bool is_alone;
     uint64_t deadline_ns; /* Not run from then on: nobody waits for it. 0: none. */
 };

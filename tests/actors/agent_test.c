@@ -457,6 +457,25 @@ Test(agent, a_call_that_is_to_be_alone_shares_no_replica)
     cr_assert_neq(taken_by(replica), 0);
 }
 
+/* Its calls are not even sent before the other's. */
+Test(agent, a_tenant_with_many_calls_does_not_hold_up_one_with_few)
+{
+    tell(NUMBER, SPEC, "");
+    struct sl_m_embed_run call = {.extraction = NUMBER, .inputs = sl_slice_str("in"), .scope = 1};
+    for (int i = 0; i < 500; i++)
+        recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_embed_run, &call);
+    call.scope = 2;
+    call.inputs = sl_slice_str("of the other");
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_embed_run, &call);
+    ready(spawned(), "");
+    bool is_sent = false;
+    for (struct sl_msg *sent; (sent = recorder_take(&r, SL_M_process)) != NULL;) {
+        is_sent = is_sent || sl_slice_is(SL_BODY(sent, process)->inputs, "of the other");
+        sl_msg_destroy(&sent);
+    }
+    cr_assert(is_sent);
+}
+
 Test(agent, work_of_a_replica_that_was_told_to_stop_is_run_again_not_blamed)
 {
     tell(NUMBER, SPEC, "");
