@@ -160,6 +160,14 @@ sl_call_group_scale(struct sl_call *call, struct sl_slice group, uint64_t replic
 }
 
 void
+sl_call_head_config(struct sl_call *call, struct sl_slice groups, struct sl_slice extractors,
+                    sl_handler_fn *then)
+{
+    (void)groups, (void)extractors;
+    sl_call_work(call, unavailable, then);
+}
+
+void
 sl_call_placement(struct sl_call *call, struct sl_job_id job, sl_handler_fn *then)
 {
     (void)job;
