@@ -116,7 +116,8 @@ def main():
         runs, release = build_plugin(folder)
         config = os.path.join(folder, "sluice.yaml")
         with open(config, "w", encoding="ascii") as file:
-            file.write(f"plugins: {folder}\nreplicas: {{max: 1}}\n")
+            # The plugin writes down what it runs.
+            file.write(f"plugins: {folder}\nreplicas: {{max: 1, sandbox: false}}\n")
         server = lib.Server(config).start()
         try:
             operator, client = server.operator(), server.tenant("served")
