@@ -21,7 +21,6 @@ Test(bench, median_is_the_middle_or_between_the_two_in_the_middle)
 
 Test(bench, suites_that_do_not_exist_end_with_two, .init = cr_redirect_stderr)
 {
-    cr_assert_eq(run("scale", NULL), 2);
     cr_assert_eq(run("nonsense", NULL), 2);
     cr_assert_eq(run("ingest", "--nonsense"), 2);
     cr_assert_eq(run("--quick", NULL), 2);
