@@ -244,13 +244,14 @@ stop(struct sl_scaler *s, struct sl_scaler_node *n, uint64_t now_ns,
 }
 
 /*
- * `live` are more than are wanted: whether one may go. By hand at once, else when the idle delay is
- * over and not all of them were needed at its busiest moment; then another delay begins.
+ * `live` are more than are wanted: whether one may go. By hand at once, and what is above the
+ * limit, else when the idle delay is over and not all of them were needed at its busiest moment;
+ * then another delay begins.
  */
 static bool
 may_stop(struct sl_scaler *s, uint64_t live, uint64_t want, uint64_t now_ns)
 {
-    if (s->is_manual)
+    if (s->is_manual || live > s->options.max) /* The limit was lowered. */
         return true;
     if (s->surplus_since_ns == UINT64_MAX) {
         s->surplus_since_ns = now_ns;
