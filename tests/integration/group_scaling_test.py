@@ -96,6 +96,9 @@ def check_told(server, operator):
     for event in ("node-starting", "node-joined", "node-draining", "node-lost", "group-by-hand",
                   "group-short"):
         assert event in shown, f"{event} is not in {shown}"
+    for verb, told in (("groups", "local"), ("top", "extractor")):
+        done = server.run("nodes", verb, key=operator.key)
+        lib.equal((done.returncode, told in done.stdout), (0, True), done.stdout + done.stderr)
     events = operator.get("/v1/cluster/events").expect(200)["results"]
     lib.equal(len(events), 20, "events that are told by default")
     times = [event["time"] for event in events]
