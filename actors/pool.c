@@ -464,6 +464,9 @@ start_failed(struct sl_pool *p, struct sl_ctx *ctx)
     uint64_t pause_ns = PAUSE_NS << SL_MIN(p->failures, 10u);
     p->failures++;
     p->not_before_ns = ctx->now_ns + SL_MIN(pause_ns, PAUSE_MAX_NS);
+    sl_report_warn("replica-backoff", "extractor=%s failures=%u pause_ms=%" PRIu64 " why=\"%s\"",
+                   p->extractor, p->failures, SL_MIN(pause_ns, PAUSE_MAX_NS) / SL_MILLI_NS,
+                   p->error == NULL ? "" : p->error);
 }
 
 void

@@ -167,19 +167,32 @@ process(void *instance, const struct sluice_item *items, uint32_t count,
     return 0;
 }
 
-#ifndef BAD_ABI
-PLAIN_PLUGIN(PLUGIN_NAME, "Does what its input says.", process)
-#else
+/* Instead of plain_create. */
+static inline int
+crash_create(const struct sluice_host *host, const struct sluice_config *config,
+             void **ret_instance, struct sluice_error *ret_error)
+{
+    crash();
+    return plain_create(host, config, ret_instance, ret_error);
+}
+
+#ifndef CREATE
+#define CREATE plain_create
+#endif
+#ifndef ABI
+#define ABI SLUICE_EXTRACTOR_ABI
+#endif
+
 SLUICE_EXTRACTOR_EXPORT const struct sluice_extractor *
 sluice_extractor_entry(void)
 {
     static const struct sluice_extractor extractor = {.size = sizeof(extractor),
-                                                      .abi = SLUICE_EXTRACTOR_ABI + 1,
+                                                      .abi = ABI,
                                                       .name = PLUGIN_NAME,
                                                       .version = "v1",
-                                                      .create = plain_create,
+                                                      .description = "Does what its input says.",
+                                                      .create = CREATE,
                                                       .destroy = plain_destroy,
                                                       .process = process};
     return &extractor;
 }
-#endif

@@ -47,7 +47,8 @@ def compile_plugin(folder, name, source="bad_plugin.c", *options):
 def make_plugins(folder):
     compile_plugin(folder, "bad_extractor")
     compile_plugin(folder, "loop_extractor")
-    compile_plugin(folder, "abi_extractor", "bad_plugin.c", "-DBAD_ABI")
+    compile_plugin(folder, "abi_extractor", "bad_plugin.c", "-DABI=99")
+    compile_plugin(folder, "start_extractor", "bad_plugin.c", "-DCREATE=crash_create")
     with open(os.path.join(folder, "nothing.c"), "w", encoding="ascii") as file:
         file.write("int nothing;\n")
     compile_plugin(folder, "nothing_extractor", os.path.join(folder, "nothing.c"))
@@ -67,7 +68,8 @@ class Case:
         self.client.namespace = self.client.make(
             "namespace", "faults", feature_extractors=lib.BOTH)
         self.buckets = {}
-        for name in ("bad_extractor", "loop_extractor", "passthrough_extractor"):
+        for name in ("bad_extractor", "loop_extractor", "start_extractor",
+                     "passthrough_extractor"):
             self.buckets[name] = self.client.make("bucket", name.replace("_", "-"), bucket_schema={
                 "properties": {"content": {"type": "text"}}})
             self.client.make("collection", name, source={
@@ -156,6 +158,13 @@ def main():
         with lib.check("meanwhile the node serves another extractor"):
             _, _, other = case.submit("passthrough_extractor", ["good"])
             lib.equal(case.client.wait_task(other)["status"], "COMPLETED")
+        _, start_batch, start_task = case.submit("start_extractor", ["GOOD x"])
+        with lib.check("a plugin that does not start is tried again, and it is said why"):
+            case.client.wait_task(start_task, seconds=60)
+            (one,) = case.failures("start_extractor", start_batch).values()
+            lib.equal(one["code"], "replica_start_failed", one)
+            assert "does not start: the replica died of signal 11" in one["message"], one
+            assert "replica-backoff extractor=start_extractor failures=3" in server.log()
         case.client.wait_task(task, seconds=120)
         check_table(case, ids, batch, words)
         _, _, again = case.submit("bad_extractor", ["GOOD x"])
