@@ -519,7 +519,7 @@ on_scale(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 /* Workers that are there stay, also where there are more than may be now; of groups that are
- * started here, those too many are drained when the idle delay is over. */
+ * started here, those too many are drained. */
 static void
 take_groups(struct head *h, struct sl_ctx *ctx, const struct sl_node_groups *groups)
 {
