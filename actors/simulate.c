@@ -11,6 +11,7 @@
 #include "actors/router.h"
 #include "actors/rows.h"
 #include "actors/simulate_queue.h"
+#include "actors/simulate_replicas.h"
 #include "actors/simulate_world.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
@@ -210,6 +211,7 @@ spawn_main(struct sl_world *w)
     struct sl_head_options head = {.nodes = is_scaled ? 0 : w->nodes_wanted,
                                    .groups = is_scaled ? groups : NULL,
                                    .node_text = "{\"sim\":true"};
+    sl_world_scale(w, &head);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_ROUTER, &sl_router_class, NULL);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_API, &sl_world_gateway, w);
@@ -407,6 +409,24 @@ run_to_rest(struct sl_world *w)
     }
 }
 
+/* Time goes by and nothing is to be done, until replicas are gone that nobody needs. */
+static void
+run_idle(struct sl_world *w)
+{
+    uint64_t look_ns = 0, until_ns = sl_sim_now_ns(w->sim) + SL_WORLD_IDLE_NS;
+    sl_sim_disk_fail_at(w->storage.log, 0); /* Due, but there was nothing to write. */
+    do {
+        bool is_due = look_ns < sl_sim_now_ns(w->sim);
+        /* Whoever repeats a put now and then may just be at it. */
+        if (is_due && !sl_world_has_keeper(w, false) && sl_world_is_at_rest(w))
+            return;
+        if (is_due)
+            look_ns = sl_sim_now_ns(w->sim) + LOOK_NS;
+    } while (w->result->is_ok && w->main != 0 && sl_sim_now_ns(w->sim) < until_ns &&
+             sl_sim_step(w->sim));
+    (void)sl_world_has_keeper(w, true);
+}
+
 /* A last start in peace: what was stored is what is found. */
 static void
 stop_and_look(struct sl_world *w)
@@ -479,6 +499,8 @@ sl_simulate(const struct sl_simulate_options *options, struct sl_simulate_result
     sl_protocol_register(&sl_protocol_queue);
     set_up(&w);
     run_to_rest(&w);
+    if (w.result->is_ok && w.main != 0)
+        run_idle(&w);
     check_history(&w);
     if (w.result->is_ok && w.main != 0) {
         sl_world_check_end(&w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "actors/simulate_world.h"
+#include "actors/simulate_replicas.h"
 
 #include "actors/agent.h"
 #include "extractors/replica.h"
@@ -135,7 +135,9 @@ take_spawn(struct sl_world *w, uint32_t process, const struct sl_m_spawn *m)
                       w->nodes_wanted);
     w->children = sl_realloc(w->children, (w->children_count + 1) * sizeof(w->children[0]));
     uint32_t index = w->children_count++;
-    w->children[index] = (struct sl_world_child){.kind = m->kind, .tag = m->tag, .asker = process};
+    w->children[index] = (struct sl_world_child){
+        .kind = m->kind, .tag = m->tag, .asker = process, .pool = sl_world_pool(m)};
+    sl_world_saw_spawn(w, &w->children[index]);
     bool is_again = m->kind == SL_CHILD_NODE && m->tag > SL_NODE_HEAD + w->nodes_wanted;
     if (w->options.plant == SL_PLANT_NO_RESTART && is_again)
         return;

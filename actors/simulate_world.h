@@ -22,9 +22,9 @@
 #include "runtime/sim_storage.h"
 
 struct sl_world_child {
-    uint64_t kind, tag, pid;
-    uint32_t asker, process; /* process 0: not started. */
-    bool is_gone, is_killed; /* killed: it will be. */
+    uint64_t kind, tag, pid, pool; /* pool: sl_world_pool. */
+    uint32_t asker, process;       /* process 0: not started. */
+    bool is_gone, is_killed;       /* killed: it will be. */
 };
 
 struct sl_world {
