@@ -232,7 +232,8 @@ static void
 on_scale_config(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    sl_agent_scale_take(&a->book, SL_BODY(msg, scale_config), a->pools, ctx->now_ns);
+    if (!sl_agent_scale_take(&a->book, SL_BODY(msg, scale_config), a->pools, ctx->now_ns))
+        return;
     for (uint32_t i = 0; i < a->book.count; i++) {
         if (a->book.pages[i].settings.min_replicas > 0)
             (void)pool_of(a, &(struct sl_work_spec){.extractor = a->book.pages[i].extractor,

@@ -4,7 +4,7 @@
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
-void
+bool
 sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *m,
                     struct sl_pool pools[SL_POOLS_MAX], uint64_t now_ns)
 {
@@ -16,7 +16,11 @@ sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *
         sl_scale_book_read(m->extractors, &defaults, &read, &why) != SL_OK) {
         sl_report_warn("scale-config-refused", "why=\"%s\"", why == NULL ? "its defaults" : why);
         sl_free(why);
-        return;
+        return false;
+    }
+    if (sl_scale_book_is_same(book, &read)) {
+        sl_scale_book_deinit(&read);
+        return false;
     }
     sl_scale_book_deinit(book);
     *book = read;
@@ -24,6 +28,7 @@ sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *
         if (pools[i].is_used)
             sl_pool_rescale(&pools[i], now_ns);
     }
+    return true;
 }
 
 static void

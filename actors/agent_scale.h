@@ -8,8 +8,9 @@
 
 #include "actors/pool.h"
 
-/* Read the head's word into the book; what is none leaves it as it is. Pools obey at once. */
-void sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *m,
+/* Read the head's word into the book; pools obey at once. False: it says what it said, as after a
+ * restart of the head, or is none, and nothing has changed. */
+bool sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *m,
                          struct sl_pool pools[SL_POOLS_MAX], uint64_t now_ns);
 /* Tell the head, if there is news, or anyway. */
 void sl_agent_scale_tell(struct sl_pool pools[SL_POOLS_MAX], struct sl_ctx *ctx, bool is_anyway);

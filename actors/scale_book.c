@@ -134,6 +134,29 @@ sl_scale_book_deinit(struct sl_scale_book *book)
     *book = (struct sl_scale_book){0};
 }
 
+static void
+print(const struct sl_scale_book *book, struct sl_buf *out)
+{
+    for (uint32_t i = 0; i < book->count; i++) {
+        sl_buf_printf(out, "%s {", book->pages[i].extractor);
+        sl_scale_settings_write(&book->pages[i].settings, out);
+        sl_buf_printf(out, "}\n");
+    }
+}
+
+bool
+sl_scale_book_is_same(const struct sl_scale_book *a, const struct sl_scale_book *b)
+{
+    struct sl_buf one = {0}, other = {0};
+    print(a, &one);
+    print(b, &other);
+    bool is_same =
+        one.size == other.size && (one.size == 0 || memcmp(one.data, other.data, one.size) == 0);
+    sl_buf_deinit(&one);
+    sl_buf_deinit(&other);
+    return is_same;
+}
+
 const struct sl_scale_settings *
 sl_scale_book_lookup(const struct sl_scale_book *book, const char *extractor)
 {

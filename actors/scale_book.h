@@ -37,6 +37,7 @@ SL_MUST_CHECK enum sl_err sl_scale_book_read(struct sl_slice config,
                                              const struct sl_scale_settings *defaults,
                                              struct sl_scale_book *ret_book, char **ret_why);
 void sl_scale_book_deinit(struct sl_scale_book *book); /* Zeroed is fine. */
+bool sl_scale_book_is_same(const struct sl_scale_book *a, const struct sl_scale_book *b);
 /* NULL: nothing is said of it. */
 const struct sl_scale_settings *sl_scale_book_lookup(const struct sl_scale_book *book,
                                                      const char *extractor);

@@ -9,8 +9,8 @@
 
 #define CONFIG(min)                                                                                \
     "{\"text_extractor\":{\"autoscaling_config\":{\"min_replicas\":" #min ",\"max_replicas\":2,"   \
-    "\"downscale_delay_s\":2,\"downscale_to_zero_delay_s\":2,\"look_back_period_s\":4,"            \
-    "\"panic_window_s\":1}}}"
+    "\"downscale_delay_s\":0.3,\"downscale_to_zero_delay_s\":0.3,\"look_back_period_s\":0.5,"      \
+    "\"panic_window_s\":0.1}}}"
 
 /* One run in three has no word of replicas, one goes to zero often, one keeps some. */
 static uint32_t
