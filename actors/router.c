@@ -222,8 +222,13 @@ route(struct router *r, struct sl_ctx *ctx, struct call *c)
     c->node = n->slot.number;
     n->ongoing++;
     if (is_embed(c)) {
+        /* It only computes, so it need not wait until others' writes are on the disk; nor may what
+         * it runs on come behind it. */
+        enum sl_level level = ctx->level;
+        ctx->level = SL_LEVEL_RAM;
         c->tries++;
         send_embed(ctx, n, c);
+        ctx->level = level;
     } else {
         c->deadline_ns = ctx->now_ns + SL_ROUTER_LOAD_DEADLINE_NS;
         sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, c->msg->id, c->msg->body);
