@@ -29,8 +29,7 @@ struct sl_sandbox_options {
     /* What may be read beside system libraries: files and directories, ':' between. A relative or
        absent one gives nothing. "": nothing more. Borrowed; NULL as "". */
     const char *readable;
-    const char
-        *unlisted; /* The same, but their directories cannot be listed: who has a name reads. */
+    const char *unlisted; /* The same without listing: who has a name in there reads it. */
     const char *devices; /* May be read, written and controlled: as readable; '*' may end a name. */
     uint32_t uid;        /* Of root: become this user, of the group of its number. 0: stay. */
     uint64_t data_bytes; /* Private memory beyond what the process has; 0: any. */
