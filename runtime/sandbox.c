@@ -108,16 +108,19 @@ keep_capabilities(uint64_t wanted)
 /*
  * A uid of the tenant's own. What the server owns only root may read: blobs, and plugins below an
  * operator's home. So the right to read stays, and Landlock says what: that is the part that holds
- * reading, this one holds all else (signals, other processes, writing, limits of the user).
+ * reading, this one holds all else (signals, other processes, writing, limits of the user). Where
+ * there is no such uid (a container's root may have its own only), the rights go all the same.
  */
 static int
 become_user(uint32_t uid)
 {
+    int error = 0;
     if (setgroups(0, NULL) != 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 ||
         setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)
-        return errno;
+        error = errno;
     (void)prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-    return keep_capabilities(UINT64_C(1) << CAP_DAC_READ_SEARCH);
+    int kept = keep_capabilities(UINT64_C(1) << CAP_DAC_READ_SEARCH);
+    return error == 0 ? kept : error;
 }
 
 static int
