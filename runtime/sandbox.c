@@ -32,6 +32,9 @@
 #endif
 
 static_assert(SL_SANDBOX_PARTS <= sizeof(uint64_t), "a part has a byte");
+/* The kernel (5.14 and later) holds a namespace's threads to the limit of its maker as well, as it
+   was then, against all threads of the user: one lowered before would be shared by all replicas. */
+static_assert(SL_SANDBOX_USERNS < SL_SANDBOX_LIMITS, "a replica's threads are bounded by itself");
 
 bool
 sl_sandbox_is_sanitized(void)
@@ -135,8 +138,9 @@ write_once(const char *path, const char *text)
     return error;
 }
 
-/* Without root all processes are one user's. A namespace counts its threads by itself, so that one
-   replica cannot take those of all, and has no rights in it. */
+/* Without root all processes are one user's. A namespace counts its threads by itself and has the
+   limit that is set in it, so that one replica cannot take those of all; nor has it rights in it.
+ */
 static int
 enter_namespace(void)
 {
