@@ -69,7 +69,6 @@ static const int allowed[] = {
     SYS_fadvise64,
     SYS_readahead,
     SYS_sendfile,
-    SYS_flock,
     SYS_memfd_create,
     SYS_ppoll,
     SYS_pselect6,
@@ -119,7 +118,6 @@ static const int allowed[] = {
     SYS_exit_group,
     SYS_sched_yield,
     SYS_sched_getaffinity,
-    SYS_sched_setaffinity,
     SYS_sched_getparam,
     SYS_sched_getscheduler,
     SYS_sched_get_priority_max,
@@ -210,9 +208,9 @@ static const unsigned prctl_options[] = {
     PR_GET_THP_DISABLE,
     0x53564d41 /* PR_SET_VMA: names of mappings */,
 };
-static const unsigned own_process[] = {0};        /* prlimit64 */
-static const unsigned unix_sockets[] = {AF_UNIX}; /* socketpair */
-static const unsigned terminal_input[] = {TIOCSTI, TIOCLINUX};
+static const unsigned itself[] = {0}; /* prlimit64, sched_setaffinity */
+/* Typing for others, and having signals sent to them. */
+static const unsigned refused_controls[] = {TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, FIOASYNC};
 
 /* ---- the program --------------------------------------------------------------------------- */
 
@@ -281,6 +279,21 @@ judge_bits(struct program *p, int number, unsigned argument, unsigned mask, bool
     add(p, BPF_JMP | BPF_JEQ | BPF_K, mask, 0, 1);
     give(p, is_set ? SECCOMP_RET_ALLOW : REFUSED);
     give(p, is_set ? REFUSED : SECCOMP_RET_ALLOW);
+}
+
+/* Sockets that are connected for good: a datagram's could be sent to any other by its name. */
+static void
+judge_pair(struct program *p)
+{
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 10);
+    load(p, CALL_OF(args));
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0);
+    give(p, REFUSED);
+    load(p, CALL_OF(args) + (unsigned)sizeof(uint64_t));
+    add(p, BPF_ALU | BPF_AND | BPF_K, ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK), 0, 0);
+    give_if(p, SOCK_STREAM, SECCOMP_RET_ALLOW);
+    give_if(p, SOCK_SEQPACKET, SECCOMP_RET_ALLOW);
+    give(p, REFUSED);
 }
 
 /* ---- the list, as a tree ------------------------------------------------------------------- */
@@ -360,11 +373,13 @@ add_judged(struct program *p)
     const unsigned self[] = {(unsigned)getpid()};
     judge(p, SYS_fcntl, 1, VALUES(fcntl_commands), SECCOMP_RET_ALLOW);
     judge(p, SYS_prctl, 0, VALUES(prctl_options), SECCOMP_RET_ALLOW);
-    judge(p, SYS_prlimit64, 0, VALUES(own_process), SECCOMP_RET_ALLOW);
-    judge(p, SYS_socketpair, 0, VALUES(unix_sockets), SECCOMP_RET_ALLOW);
+    judge(p, SYS_prlimit64, 0, VALUES(itself), SECCOMP_RET_ALLOW);
+    /* Also not other threads of its own: no filter can tell them from other processes. */
+    judge(p, SYS_sched_setaffinity, 0, VALUES(itself), SECCOMP_RET_ALLOW);
+    judge_pair(p);
     judge(p, SYS_kill, 0, VALUES(self), SECCOMP_RET_ALLOW);
     judge(p, SYS_tgkill, 0, VALUES(self), SECCOMP_RET_ALLOW);
-    judge(p, SYS_ioctl, 1, VALUES(terminal_input), REFUSED);
+    judge(p, SYS_ioctl, 1, VALUES(refused_controls), REFUSED);
     /* Shared memory without a file would be counted nowhere. */
     judge_bits(p, SYS_mmap, 3, MAP_SHARED | MAP_ANONYMOUS, false);
     /* Threads, but no processes. Of clone3 no filter can see the flags: clone takes its place. */

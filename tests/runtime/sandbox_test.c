@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -128,8 +129,13 @@ work(void)
     if (shared < 0 || ftruncate(shared, 4096) != 0 ||
         mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0) == MAP_FAILED)
         return 7;
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 || send(pair[0], "x", 1, 0) != 1)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 || send(pair[0], "x", 1, 0) != 1 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         return 8;
+    cpu_set_t processors;
+    if (sched_getaffinity(0, sizeof(processors), &processors) != 0 ||
+        sched_setaffinity(0, sizeof(processors), &processors) != 0)
+        return 9;
     sl_free(path);
     return 0;
 }
@@ -202,6 +208,23 @@ static const struct {
     {"setuid", SYS_setuid},
     {"personality", SYS_personality},
     {"shmget", SYS_shmget},
+    {"flock", SYS_flock},
+};
+
+/* Calls that are refused for one of their arguments. */
+static const struct {
+    long number, arguments[2];
+} refused_arguments[] = {
+    {SYS_ioctl, {0, FIOSETOWN}},
+    {SYS_ioctl, {0, SIOCSPGRP}},
+    {SYS_ioctl, {0, FIOASYNC}},
+    {SYS_ioctl, {0, TIOCSTI}},
+    {SYS_fcntl, {0, F_SETOWN}},
+    {SYS_sched_setaffinity, {1, 0}},
+    {SYS_prlimit64, {1, 0}},
+    {SYS_socketpair, {AF_UNIX, SOCK_DGRAM}},
+    {SYS_socketpair, {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK}},
+    {SYS_socketpair, {AF_INET, SOCK_STREAM}},
 };
 
 static int
@@ -217,6 +240,12 @@ reach_for_calls(void)
             continue;
         if (syscall(refused_calls[i].number, 0, 0, 0, 0, 0, 0) >= 0 || errno != EPERM)
             return 100 + i;
+    }
+    for (int i = 0; i < (int)SL_COUNT_OF(refused_arguments); i++) {
+        const long *arguments = refused_arguments[i].arguments;
+        if (syscall(refused_arguments[i].number, arguments[0], arguments[1], 0, 0, 0, 0) >= 0 ||
+            errno != EPERM)
+            return 150 + i;
     }
     if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
         return 1;
