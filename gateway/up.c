@@ -159,9 +159,9 @@ open_store(struct up *u)
 }
 
 /*
- * Children of a former run hold this lock by inheritance. They end by themselves when their
- * lifelines close; after two seconds we go on all the same: their leases are void and their numbers
- * unknown.
+ * Children of a former run hold this lock by inheritance; replicas, which run others' code and
+ * speak only to their node, do not. They end by themselves when their lifelines close; after two
+ * seconds we go on all the same: their leases are void and their numbers unknown.
  */
 static bool
 wait_for_orphans(struct up *u)

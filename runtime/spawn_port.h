@@ -19,7 +19,7 @@ struct sl_spawn_port_options {
     int fd;         /* A spawner's socket; taken. -1: start one from `program`. */
     const char
         *program; /* Starts the spawner, and again whenever it dies; NULL: then `lost` is called. */
-    int keep_fd;  /* Kept open by the spawner and all children; -1: none. */
+    int keep_fd;  /* Kept open by the spawner and all children but contained ones; -1: none. */
     /* A socket to a tenant's objects, for the child of that tag; taken. -1: there is none. NULL:
        the same. */
     int (*objects)(void *arg, uint64_t tenant, uint64_t tag);

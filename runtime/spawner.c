@@ -23,6 +23,8 @@
 #define CHILDREN_MAX  256
 #define MAGIC         0x736c7370u
 #define REPLY_WAIT_MS 1000
+#define MAIN_FD       3 /* Of a spawner's process. */
+#define KEPT_FD       4
 
 enum request_what { REQUEST_SPAWN = 1, REQUEST_KILL = 2 };
 
@@ -53,6 +55,7 @@ struct spawner {
     const struct sl_child_kind *kinds;
     uint32_t kinds_count;
     int main_fd, signal_fd;
+    int kept_fd;     /* Of sl_spawner_start; -1: none. */
     int lifeline[2]; /* read: every child's; write: only ours. */
     struct child children[CHILDREN_MAX];
 };
@@ -123,9 +126,10 @@ close_inherited(const struct spawner *s)
     close(s->lifeline[1]);
 }
 
-/* What it prints goes to its pipe, and nobody types for it. */
+/* What it prints goes to its pipe, and nobody types for it. What others are kept by is not its own
+   to write to or to let go. */
 static void
-redirect(int output_fd)
+redirect(const struct spawner *s, int output_fd)
 {
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(output_fd, STDOUT_FILENO) < 0 ||
@@ -133,6 +137,8 @@ redirect(int output_fd)
         _exit(125);
     close(null_fd);
     close(output_fd);
+    if (s->kept_fd >= 0)
+        close(s->kept_fd);
 }
 
 static void
@@ -150,7 +156,7 @@ child_run(struct spawner *s, const struct request *r, const struct sl_child *giv
     sigprocmask(SIG_SETMASK, &none, NULL);
     child.lifeline_fd = s->lifeline[0];
     if (output_fd >= 0)
-        redirect(output_fd);
+        redirect(s, output_fd);
     if (!kind->is_contained)
         sl_child_guard(&child, NULL, NULL);
     exit(kind->run(&child));
@@ -360,6 +366,7 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
 {
     static struct spawner s;
     s = (struct spawner){.kinds = kinds, .kinds_count = kinds_count, .main_fd = main_fd};
+    s.kept_fd = fcntl(KEPT_FD, F_GETFD) == 0 ? KEPT_FD : -1;
     prctl(PR_SET_NAME, "sluice-spawner");
     sl_report_role_set("spawner");
     if (fcntl(main_fd, F_SETFD, FD_CLOEXEC) != 0 || !spawner_init(&s))
@@ -398,7 +405,7 @@ sl_spawner_start(const char *program, int keep_fd, int *ret_fd, int *ret_pid)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return sl_err_from_errno(errno);
     char number[16];
-    snprintf(number, sizeof(number), "%d", 3);
+    snprintf(number, sizeof(number), "%d", MAIN_FD);
     char *argv[] = {(char *)"sluice", (char *)"spawner", number, NULL};
 
     posix_spawn_file_actions_t actions;
@@ -407,10 +414,10 @@ sl_spawner_start(const char *program, int keep_fd, int *ret_fd, int *ret_pid)
     posix_spawnattr_init(&attributes);
     /* dup2 onto itself clears close-on-exec, so it is right whatever the numbers are. */
     int moved = fcntl(pair[1], F_DUPFD_CLOEXEC, 10), kept = -1;
-    posix_spawn_file_actions_adddup2(&actions, moved, 3);
+    posix_spawn_file_actions_adddup2(&actions, moved, MAIN_FD);
     if (keep_fd >= 0) {
         kept = fcntl(keep_fd, F_DUPFD_CLOEXEC, 10);
-        posix_spawn_file_actions_adddup2(&actions, kept, 4);
+        posix_spawn_file_actions_adddup2(&actions, kept, KEPT_FD);
     }
     sigset_t none;
     sigemptyset(&none);

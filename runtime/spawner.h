@@ -50,7 +50,9 @@ void sl_child_guard(const struct sl_child *child, uint32_t (*look)(void *arg), v
 int sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_count);
 
 /* ---- for main ------------------------------------------------------------------------------ */
-/* Exec PROGRAM "spawner" FD. *ret_fd is the client's socket, *ret_pid the process. */
+/* Exec PROGRAM "spawner" FD. *ret_fd is the client's socket, *ret_pid the process. A copy of
+   keep_fd
+   (-1: none; borrowed) is the spawner's and its children's but of contained ones. */
 SL_MUST_CHECK enum sl_err sl_spawner_start(const char *program, int keep_fd, int *ret_fd,
                                            int *ret_pid);
 

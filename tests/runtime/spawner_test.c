@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +57,17 @@ sleep_for_ever(void)
         pause();
 }
 
+/* Of its descriptors behind the standard streams: those of files. */
+static int
+count_files(void)
+{
+    struct stat st;
+    int count = 0;
+    for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+        count += fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    return count;
+}
+
 /* A child with children: it asks for two that sleep and writes their pids to its pipe. */
 static int
 be_node(const struct sl_child *child)
@@ -89,6 +101,8 @@ run_child(const struct sl_child *child)
         close(child->spawner_fd);
     if (strcmp(child->text, "fds") == 0)
         return (int)count_fds("self");
+    if (strcmp(child->text, "files") == 0)
+        return count_files();
     sleep_for_ever();
 }
 
@@ -101,6 +115,8 @@ run_held(const struct sl_child *child)
     if (child->spawner_fd >= 0 || child->lifeline_fd <= STDERR_FILENO)
         return 1;
     sl_child_guard(child, NULL, NULL);
+    if (strcmp(child->text, "files") == 0)
+        return count_files();
     if (strcmp(child->text, "sleep") == 0)
         sleep_for_ever();
     for (size_t done = 0; done < sizeof(data);) {
@@ -128,13 +144,19 @@ serve_instead(int argc, char **argv)
 static int spawner = -1, spawner_pid;
 
 static void
-setup(void)
+start(int keep_fd)
 {
     char program[512];
     ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
     cr_assert_gt(size, 0);
     program[size] = '\0';
-    cr_assert_eq(sl_spawner_start(program, -1, &spawner, &spawner_pid), SL_OK);
+    cr_assert_eq(sl_spawner_start(program, keep_fd, &spawner, &spawner_pid), SL_OK);
+}
+
+static void
+setup(void)
+{
+    start(-1);
 }
 
 static void
@@ -384,6 +406,23 @@ Test(spawner, a_child_holds_no_descriptor_of_other_children)
     expect_started(2);
     expect_exited(2, alone.exit_code, 0);
     cr_assert_gt(alone.exit_code, 3);
+}
+
+/* The file that main keeps with its children: a lock, by which it knows of those that are left. */
+Test(spawner, what_children_keep_a_contained_one_has_not)
+{
+    FILE *lock = tmpfile();
+    struct sl_spawn held = {.kind = 1, .tag = 2, .text = "files"};
+    finish();
+    start(fileno(lock));
+    ask(1, "files");
+    expect_started(1);
+    struct sl_spawn_event all = wait_event(spawner);
+    cr_assert_geq(all.exit_code, 1);
+    cr_assert_eq(sl_spawner_ask(spawner, &held), SL_OK);
+    expect_started(2);
+    expect_exited(2, all.exit_code - 1, 0);
+    (void)fclose(lock);
 }
 
 static unsigned long
