@@ -240,6 +240,7 @@ spawn_actors(struct sl_node *n, const struct sl_node_options *options)
                                            .bytes_max = options->images_bytes};
     agent.pool.blob_directory = n->blobs;
     agent.pool.endpoint = n->endpoint;
+    agent.pool.settings.object_bytes = sl_object_node_largest(n->objects);
     if (n->images_directory != NULL)
         sl_live_spawn(n->live, SL_ACTOR_IMAGES, &sl_image_node_class, &images);
     sl_live_spawn(n->live, SL_ACTOR_AGENT, &sl_agent_class, &agent);

@@ -155,14 +155,20 @@ open_model(void *arg, struct sl_slice id, int *ret_fd, struct sl_cause *ret_caus
 }
 
 /* Its socket lies behind the model, if it was given one. */
+static bool
+has_objects(const struct replica *r, const struct sl_child *child)
+{
+    return child->fds_count > sl_json_bool(sl_json_member(r->text, "model"), false);
+}
+
 static void
 open_objects(struct replica *r, const struct sl_child *child)
 {
     uint64_t tenant = 0;
-    uint32_t at = sl_json_bool(sl_json_member(r->text, "model"), false);
     if (sl_json_u64(sl_json_member(r->text, "tenant"), &tenant) == SL_OK && tenant > 0 &&
-        at < child->fds_count)
-        r->objects = sl_object_service_create(child->fds[at], tenant);
+        has_objects(r, child))
+        r->objects = sl_object_service_create(
+            child->fds[sl_json_bool(sl_json_member(r->text, "model"), false)], tenant);
     if (r->objects != NULL && sl_json_bool(sl_json_member(r->text, "models"), false))
         r->models = sl_model_service_create(&(struct sl_model_source){
             .open = open_model, .arg = sl_object_service_client(r->objects)});
@@ -214,8 +220,9 @@ confine(const struct replica *r, const struct sl_child *child)
     struct sl_sandbox_options options = {.readable = readable,
                                          .unlisted = r->blobs,
                                          .devices = settings.devices,
-                                         .uid = sl_sandbox_uid(tenant),
-                                         .has_files = child->fds_count > 0};
+                                         .uid = sl_sandbox_uid(tenant)};
+    if (has_objects(r, child))
+        options.file_bytes = settings.object_bytes;
     if (settings.memory_bytes > 0)
         options.data_bytes = settings.memory_bytes + SL_REPLICA_MEMORY_SLACK;
     if (!settings.is_open)

@@ -9,6 +9,7 @@ sl_replica_settings_write(const struct sl_replica_settings *settings, struct sl_
     sl_jsonw_object(w);
     sl_jsonw_member_bool(w, "open", settings->is_open);
     sl_jsonw_member_u64(w, "memory", settings->memory_bytes);
+    sl_jsonw_member_u64(w, "object", settings->object_bytes);
     if (settings->readable != NULL)
         sl_jsonw_member_str(w, "readable", settings->readable);
     if (settings->devices != NULL)
@@ -22,6 +23,8 @@ sl_replica_settings_read(struct sl_json object, struct sl_replica_settings *ret_
     struct sl_replica_settings s = {.is_open = sl_json_bool(sl_json_member(object, "open"), false)};
     if (sl_json_u64(sl_json_member(object, "memory"), &s.memory_bytes) != SL_OK)
         s.memory_bytes = 0;
+    if (sl_json_u64(sl_json_member(object, "object"), &s.object_bytes) != SL_OK)
+        s.object_bytes = 0;
     s.readable = sl_json_strdup(sl_json_member(object, "readable"));
     s.devices = sl_json_strdup(sl_json_member(object, "devices"));
     *ret_settings = s;

@@ -13,6 +13,7 @@
 struct sl_replica_settings {
     bool is_open;          /* Without a sandbox. */
     uint64_t memory_bytes; /* Of its own, beside what it maps to read; 0: any. */
+    uint64_t object_bytes; /* Of one that it shares; where it shares any. */
     char *readable;        /* sl_sandbox_options.readable; NULL: nothing more. */
     char *devices;         /* sl_sandbox_options.devices; NULL: none. */
 };

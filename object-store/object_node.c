@@ -304,6 +304,12 @@ sl_object_node_open(const struct sl_object_node_options *options, struct sl_obje
     return SL_OK;
 }
 
+uint64_t
+sl_object_node_largest(const struct sl_object_node *n)
+{
+    return n->options.tenant_bytes_max;
+}
+
 enum sl_err
 sl_object_node_grant(struct sl_object_node *n, const struct sl_object_peer *peer, int *ret_fd)
 {

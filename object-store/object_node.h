@@ -43,6 +43,8 @@ void sl_object_node_close(struct sl_object_node **node);
  */
 SL_MUST_CHECK enum sl_err sl_object_node_grant(struct sl_object_node *n,
                                                const struct sl_object_peer *peer, int *ret_fd);
+/* Bytes of the largest that it takes of a tenant. */
+uint64_t sl_object_node_largest(const struct sl_object_node *n);
 int sl_object_node_fd(const struct sl_object_node *n); /* Readable: `told` may know something. */
 /*
  * The next that the store's thread has to say; false: nothing. Ticket 0: the process of that tag

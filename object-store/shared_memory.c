@@ -40,10 +40,11 @@ sl_shared_has_memory(uint64_t size_bytes)
     return available >= size_bytes && available - size_bytes >= LEFT_AT_LEAST;
 }
 
+/* EFBIG: larger than the limit of this process (replicas), which is what the store would take. */
 static enum sl_err
 error_of(int error)
 {
-    return error == ENOSPC ? SL_ENOMEM : sl_err_from_errno(error);
+    return error == ENOSPC || error == EFBIG ? SL_ENOMEM : sl_err_from_errno(error);
 }
 
 /* Of that size, without memory yet. */

@@ -87,8 +87,8 @@ lower_limits(const struct sl_sandbox_options *o)
         error = lower(RLIMIT_NPROC, THREADS_MAX);
     /* A sanitizer writes its report to a file, and its memory ends in an abort with one rather than
        in a NULL that the plugin can answer: there the watch on what is resident has to do. */
-    if (error == 0 && !IS_SANITIZED && !o->has_files)
-        error = lower(RLIMIT_FSIZE, 0);
+    if (error == 0 && !IS_SANITIZED)
+        error = lower(RLIMIT_FSIZE, o->file_bytes);
     /* Not RLIMIT_AS: models and inputs are mapped to be read, and may be larger than memory. */
     if (error == 0 && !IS_SANITIZED && o->data_bytes > 0)
         error = lower(RLIMIT_DATA, sl_sandbox_data_bytes() + o->data_bytes);

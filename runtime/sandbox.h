@@ -33,7 +33,7 @@ struct sl_sandbox_options {
     const char *devices; /* May be read, written and controlled: as readable; '*' may end a name. */
     uint32_t uid;        /* Of root: become this user, of the group of its number. 0: stay. */
     uint64_t data_bytes; /* Private memory beyond what the process has; 0: any. */
-    bool has_files;      /* It makes memory files; no other can be written in any case. */
+    uint64_t file_bytes; /* Most of one file that it writes: with Landlock only one in memory. */
     /* Parts to leave out as if the kernel did not have them: bits by sl_sandbox_part. */
     uint32_t without;
 };

@@ -108,7 +108,7 @@ work(void)
 {
     char text[8];
     char *path = path_of("one");
-    enter(&(struct sl_sandbox_options){.readable = directory, .has_files = true});
+    enter(&(struct sl_sandbox_options){.readable = directory, .file_bytes = 4096});
     if (!is_on(SL_SANDBOX_LIMITS) || !is_on(SL_SANDBOX_NEW_PRIVS))
         return 1;
     int count = 0;
@@ -129,6 +129,8 @@ work(void)
     if (shared < 0 || ftruncate(shared, 4096) != 0 ||
         mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0) == MAP_FAILED)
         return 7;
+    if (!sl_sandbox_is_sanitized() && (ftruncate(shared, 4097) == 0 || errno != EFBIG))
+        return 10;
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 || send(pair[0], "x", 1, 0) != 1 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         return 8;
