@@ -17,6 +17,9 @@
 #define BYTES_OVER   (17 << 20)
 #define PRINTED      (4 << 20)
 #define FORKS        200
+#ifndef WRITTEN /* A file in a directory that anybody may write to. */
+#define WRITTEN "/nowhere/written"
+#endif
 
 static void
 crash(void)
@@ -88,12 +91,11 @@ reach_out(const struct sluice_sink *sink, uint32_t item)
 {
     char fields[200];
     char *const arguments[] = {(char *)"true", NULL};
-    snprintf(fields, sizeof(fields),
-             "{\"read\":%d,\"write\":%d,\"socket\":%d,\"exec\":%d,\"kill\":%d}",
-             error_of(open("/etc/passwd", O_RDONLY)),
-             error_of(open("/tmp/sluice-bad-plugin", O_WRONLY | O_CREAT, 0600)),
-             error_of(socket(AF_INET, SOCK_STREAM, 0)), error_of(execv("/bin/true", arguments)),
-             error_of(setpgid(getppid(), 0)));
+    snprintf(
+        fields, sizeof(fields), "{\"read\":%d,\"write\":%d,\"socket\":%d,\"exec\":%d,\"kill\":%d}",
+        error_of(open("/etc/passwd", O_RDONLY)), error_of(open(WRITTEN, O_WRONLY | O_CREAT, 0600)),
+        error_of(socket(AF_INET, SOCK_STREAM, 0)), error_of(execv("/bin/true", arguments)),
+        error_of(setpgid(getppid(), 0)));
     emit_text(sink, item, fields);
 }
 
