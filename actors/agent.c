@@ -401,8 +401,9 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
 {
     bool is_stop = r->state == SL_REPLICA_STOPPING && m->signal == 0 && m->exit_code == 0;
     bool is_timeout = r->state == SL_REPLICA_READY && r->is_killed;
-    struct sl_replica_end end =
-        sl_replica_end(m->exit_code, m->signal, a->options.pool.settings.memory_bytes);
+    struct sl_replica_end end = sl_replica_end(
+        m->exit_code, m->signal,
+        sl_scale_book_memory(&a->book, p->extractor, a->options.pool.settings.memory_bytes));
     sl_report(is_stop ? SL_REPORT_INFO : SL_REPORT_WARN, "replica-ended",
               "extractor=%s replica=%" PRIu64 " pid=%" PRIu64 " signal=%" PRIu64
               " exit_code=%" PRId64 " in_flight=%u why=\"%s\"",

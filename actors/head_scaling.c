@@ -236,6 +236,8 @@ tell_condition(struct sl_head_scaling *s, const struct sl_ctx *ctx, uint32_t i)
         return;
     bool is_trouble = v.condition >= SL_SCALER_LIMIT;
     bool was_trouble = s->conditions[i] >= SL_SCALER_LIMIT;
+    if (was_trouble && v.condition == SL_SCALER_IS_STARTING)
+        return; /* It is tried again: that is not yet the end of it. */
     s->conditions[i] = v.condition;
     if (!is_trouble && !was_trouble)
         return; /* Starting, there, at zero: events of nodes tell that. */

@@ -345,6 +345,9 @@ settings_of(const struct sl_pool *p)
     /* Kept for nobody in particular: a tenant's own are there while it has work. */
     if (p->tenant != 0 || p->is_parked)
         s.min_replicas = s.initial_replicas = 0;
+    s.min_replicas = SL_MIN(s.min_replicas, (uint32_t)SL_REPLICAS_MAX);
+    s.max_replicas = SL_MIN(s.max_replicas, (uint32_t)SL_REPLICAS_MAX);
+    s.initial_replicas = SL_MIN(s.initial_replicas, s.max_replicas);
     return s;
 }
 
@@ -399,10 +402,9 @@ static uint32_t
 needed_count(const struct sl_pool *p)
 {
     const struct sl_pool_scale *s = &p->scale;
-    bool has_given_up = sl_pool_has_given_up(p) && !sl_pool_has_work(p);
     if (sl_pool_has_work(p))
         return s->wanted;
-    return has_given_up ? 0 : SL_MIN(s->wanted, s->settings.min_replicas);
+    return p->failures >= START_TRIES ? 0 : SL_MIN(s->wanted, s->settings.min_replicas);
 }
 
 static bool
@@ -483,7 +485,6 @@ sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, st
     }
     r->state = SL_REPLICA_READY;
     r->used_ns = ctx->now_ns;
-    p->failures = 0;
     sl_free(p->error);
     p->error = NULL;
     sl_report_info("replica-ready", "extractor=%s replica=%u pid=%" PRIu64 " start_ms=%" PRIu64,
@@ -501,6 +502,7 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
         return NULL;
     r->used_ns = r->heard_ns = ctx->now_ns;
     r->done++;
+    p->failures = 0; /* Not when one is ready: it may end a moment later, again and again. */
     if (busy_ns > 0) /* 0: it was not run. */
         p->item_ns = (p->item_ns * 7 + busy_ns) / 8;
     return item;
@@ -526,7 +528,10 @@ sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
 bool
 sl_pool_has_given_up(const struct sl_pool *p)
 {
-    return p->failures >= START_TRIES;
+    bool has_ready = false;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        has_ready = has_ready || p->replicas[i].state == SL_REPLICA_READY;
+    return p->failures >= START_TRIES && !has_ready;
 }
 
 /* A plugin that hangs would hold its place for ever. */
@@ -561,6 +566,7 @@ void
 sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
 {
     sl_pool_park(p);
+    p->model_fd = -1; /* It is about to be closed; who needs it asks for it again. */
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         if (p->replicas[i].state == SL_REPLICA_READY)
             stop_replica(ctx, &p->replicas[i]);

@@ -125,7 +125,7 @@ struct sl_item *sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, stru
  */
 uint64_t sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
                          struct sl_items *ret_lost);
-/* Whether the waiting work should be failed now: starts have failed too often. */
+/* Whether the waiting work should be failed now: starts have failed too often, and none is left. */
 bool sl_pool_has_given_up(const struct sl_pool *p);
 /* Whether anything waits or is under way. */
 bool sl_pool_has_work(const struct sl_pool *p);

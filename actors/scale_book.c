@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/scale_book.h"
 
+#include <inttypes.h>
+
 #include "runtime/alloc.h"
 #include "runtime/config_value.h"
 #include "runtime/json.h"
@@ -142,6 +144,9 @@ print(const struct sl_scale_book *book, struct sl_buf *out)
         sl_scale_settings_write(&book->pages[i].settings, out);
         sl_buf_printf(out, "}\n");
     }
+    for (uint32_t i = 0; i < book->memories_count; i++)
+        sl_buf_printf(out, "%s %" PRIu64 "\n", book->memories[i].extractor,
+                      book->memories[i].bytes);
 }
 
 bool

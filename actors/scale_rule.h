@@ -4,12 +4,17 @@
  * are to be, and why. What was known can be written down, and the rule applied to it again, also
  * elsewhere and later: same facts, same decision, to the bit.
  *
- *   raw     = demand / target, no less than sure / target and no more than one over that, rounded
- * up burst   : raw is also no less than min(what of the burst is sure, offered) / target desired =
- * has + factor x (raw - has), rounded up; at most has x rate; within min, max and room up      : to
- * the least desired of upscale_delay; at once from none and in a burst down    : to the greatest
- * desired of downscale_delay, and no lower than one to none : when all desired were none for
- * downscale_to_zero_delay
+ * * raw = demand / target, no less than sure / target and no more than one over that, rounded up.
+ *
+ * * In a burst raw is also no less than min(what of the burst is sure, offered) / target.
+ *
+ * * desired = has + factor x (raw - has), rounded up; at most has x rate; within min, max and room.
+ *
+ * * Up: to the least desired of upscale_delay; at once from none and in a burst.
+ *
+ * * Down: to the greatest desired of downscale_delay, and no lower than one.
+ *
+ * * To none: when all desired were none for downscale_to_zero_delay.
  *
  * Threading: plain values.
  */

@@ -222,3 +222,52 @@ Test(agent_scale, a_replica_may_have_what_memory_is_said_of_its_extractor)
     sl_free(text);
     sl_msg_destroy(&msg);
 }
+
+Test(agent_scale, other_memory_alone_is_a_change)
+{
+    configure("{\"echo\":{\"memory\":\"3MiB\"}}");
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    struct sl_msg *msg = recorder_take(&r, SL_M_spawn);
+    cr_assert_not_null(msg);
+    char *text = sl_strndup(SL_BODY(msg, spawn)->text.data, SL_BODY(msg, spawn)->text.size);
+    cr_expect_not_null(strstr(text, "\"memory\":3145728"), "%s", text);
+    sl_free(text);
+    sl_msg_destroy(&msg);
+}
+
+/* One that is ready has work to give answers to, whatever keeps another from starting. */
+Test(agent_scale, what_one_can_do_does_not_fail_for_another_that_cannot_start)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2,\"look_back_period_s\":0,"
+              "\"panic_window_s\":0,\"target_ongoing_requests\":1}}}");
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t first = start_replica();
+    uint64_t item = taken_by(first);
+    for (uint64_t id = 2; id <= 6; id++) {
+        run_task(id, false);
+        uint32_t other = spawned();
+        if (other != 0) {
+            ready(other, "no memory for it");
+            exited(other, 3, 0);
+        }
+        recorder_wait(&r, 20 * SL_SECOND_NS);
+    }
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+    for (int done = 0; done < 6; done++, item = taken_by(first))
+        processed(first, item, 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 6);
+}
+
+Test(agent_scale, one_that_dies_when_it_is_ready_is_not_started_for_ever)
+{
+    uint32_t starts = 0;
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1}}}");
+    for (uint32_t replica; starts < 10 && (replica = spawned()) != 0; starts++) {
+        ready(replica, "");
+        exited(replica, 0, 11);
+        recorder_wait(&r, 20 * SL_SECOND_NS);
+    }
+    cr_assert_eq(starts, 3);
+}
