@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verb config: the reference of all keys, and files of overrides: checked, compared, applied.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -87,6 +88,7 @@ read_overrides(struct sl_cli *cli, const char *path, bool has_remarks, struct re
         code = read_base(cli, &r->base);
     if (code != SL_EXIT_OK)
         return code;
+    sl_up_options_install(r->base);
     r->config = sl_up_options_merge(r->base, sl_buf_slice(&r->text), &r->overrides);
     sl_overrides_print(r->overrides, path, r->config != NULL && has_remarks, &said);
     (void)fputs(sl_buf_text(&said), r->config == NULL ? stderr : stdout);
@@ -114,15 +116,18 @@ config_of(struct sl_disk *disk, const struct sl_config *base)
     struct sl_config *config = NULL;
     enum sl_err err = sl_overrides_load(disk, &text);
     if (err == SL_OK)
-        config = sl_up_options_merge(base, sl_buf_slice(&text), &o);
+        config = sl_up_options_merge_good(base, sl_buf_slice(&text), &o);
     else if (err == SL_ENOTFOUND)
         config = sl_config_copy(base);
     else
         sl_cli_error(SL_OVERRIDES_FILE ": the cause is %s", sl_err_text(err));
-    if (err == SL_OK && config == NULL) {
+    if (o != NULL && o->errors > 0) {
         /* What is there does not fit any more; the new one takes its place all the same. */
-        sl_cli_error("the overrides that were applied before do not fit this configuration");
-        config = sl_config_copy(base);
+        struct sl_buf said = {0};
+        sl_overrides_print(o, SL_OVERRIDES_FILE, false, &said);
+        sl_cli_error("of the overrides that were applied before this is left out:\n%s",
+                     sl_buf_text(&said));
+        sl_buf_deinit(&said);
     }
     sl_overrides_destroy(&o);
     sl_buf_deinit(&text);
@@ -159,23 +164,44 @@ print_changes(struct sl_disk *disk, const struct reading *r)
     return SL_EXIT_OK;
 }
 
-/* The lock that a server and its children hold. -1: they do. */
-static int
-lock_directory(const char *data)
+/* What keeps a server from the directory, and tells that one has it. */
+struct locks {
+    int store, children; /* -1: not held. */
+};
+
+static void
+unlock_directory(struct locks *locks)
 {
-    char *path = sl_format("%s/children.lock", data);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    sl_free(path);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    if (fd < 0) {
+    if (locks->store >= 0)
+        close(locks->store);
+    if (locks->children >= 0)
+        close(locks->children);
+}
+
+/* A file that nobody made yet is one that nobody holds. */
+static bool
+lock_file(const char *data, const char *name, int *ret_fd)
+{
+    char *path = sl_format("%s/%s", data, name);
+    *ret_fd = open(path, O_RDWR | O_CLOEXEC);
+    bool is_held = *ret_fd < 0 ? errno == ENOENT : flock(*ret_fd, LOCK_EX | LOCK_NB) == 0;
+    if (!is_held && errno == EWOULDBLOCK) {
         char *owner = sl_owner_read(data);
         sl_cli_error("%s is open in another sluice (%s): apply it there, with --url", data, owner);
         sl_free(owner);
+    } else if (!is_held) {
+        sl_cli_error("%s: it cannot be locked: %s", path, strerror(errno));
     }
-    return fd;
+    sl_free(path);
+    return is_held;
+}
+
+/* The store's own lock, and that which a server and its children hold. */
+static bool
+lock_directory(const char *data, struct locks *ret_locks)
+{
+    return lock_file(data, "catalogue/lock", &ret_locks->store) &&
+           lock_file(data, "children.lock", &ret_locks->children);
 }
 
 static int
@@ -183,25 +209,27 @@ offline(struct sl_cli *cli, const char *path, const char *data, bool is_apply)
 {
     struct reading r = {0};
     struct sl_disk disk;
-    int lock = -1, code = read_overrides(cli, path, false, &r);
+    struct locks locks = {-1, -1};
+    int code = read_overrides(cli, path, false, &r);
     if (code != SL_EXIT_OK || (code = open_directory(data, &disk)) != SL_EXIT_OK) {
         reading_deinit(&r);
         return code;
     }
-    if (is_apply && (lock = lock_directory(data)) < 0)
+    if (is_apply && !lock_directory(data, &locks))
         code = SL_EXIT_FAILED;
     if (code == SL_EXIT_OK)
         code = print_changes(&disk, &r);
     if (code == SL_EXIT_OK && is_apply) {
         enum sl_err err = sl_overrides_save(&disk, sl_buf_slice(&r.text));
         if (err != SL_OK)
-            sl_cli_error("%s: not applied: the cause is %s", data, sl_err_text(err));
+            sl_cli_error("%s: the next start may take the old overrides or these: writing them "
+                         "failed, the cause is %s",
+                         data, sl_err_text(err));
         else
             printf("applied: the next start on %s takes it\n", data);
         code = err == SL_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
     }
-    if (lock >= 0)
-        close(lock);
+    unlock_directory(&locks);
     sl_disk_close(&disk);
     reading_deinit(&r);
     return code;

@@ -104,9 +104,11 @@ on_saved(struct sl_call *call)
     struct job *job = call->state;
     struct sl_settings *s = job->settings;
     if (job->err != SL_OK) {
-        sl_call_fail(call, job->err == SL_ENOSPC ? SL_API_UNAVAILABLE : SL_API_INTERNAL,
-                     "the overrides could not be written, and nothing has changed: the cause is %s",
-                     sl_err_text(job->err));
+        sl_call_fail(
+            call, job->err == SL_ENOSPC ? SL_API_UNAVAILABLE : SL_API_INTERNAL,
+            "the overrides could not be written: this server goes on as before, and its next "
+            "start may find the old ones or these; the cause is %s",
+            sl_err_text(job->err));
         return;
     }
     sl_settings_take(s, &job->config);

@@ -217,10 +217,15 @@ sl_extractor_description_read(struct sl_slice text, struct sl_arena *arena,
 }
 
 static enum sl_err
-ask(const char *program, const char *path, bool is_error_read, struct sl_buf *out)
+ask(const struct sl_extractor_plugins *how, const char *path, bool is_error_read,
+    struct sl_buf *out)
 {
-    const char *const argv[] = {"sluice", SL_PLUGIN_VERB, "describe", path, NULL};
-    return sl_subprocess_run(&(struct sl_subprocess){.program = program,
+    const char *const argv[] = {"sluice",     SL_PLUGIN_VERB,
+                                "describe",   path,
+                                "--readable", how->readable == NULL ? "" : how->readable,
+                                "--sandbox",  how->is_open ? "false" : "true",
+                                NULL};
+    return sl_subprocess_run(&(struct sl_subprocess){.program = how->program,
                                                      .argv = argv,
                                                      .input_fd = -1,
                                                      .is_error_read = is_error_read,
@@ -231,7 +236,8 @@ ask(const char *program, const char *path, bool is_error_read, struct sl_buf *ou
 
 /* Why it failed: in its own words, "sluice: the plugin ...", which it is asked for once more. */
 static enum sl_err
-explain(const char *program, const char *path, enum sl_err err, struct sl_cause *cause)
+explain(const struct sl_extractor_plugins *how, const char *path, enum sl_err err,
+        struct sl_cause *cause)
 {
     static const char prefix[] = "sluice: ";
     struct sl_buf out = {0};
@@ -239,7 +245,7 @@ explain(const char *program, const char *path, enum sl_err err, struct sl_cause 
         return sl_cause_set(cause, SL_EUNAVAIL, "it took over ten seconds to describe itself");
     if (err != SL_ECRASHED)
         return sl_cause_set(cause, SL_EUNAVAIL, "it could not be asked: %s", sl_err_text(err));
-    (void)ask(program, path, true, &out);
+    (void)ask(how, path, true, &out);
     const char *at = strstr(sl_buf_text(&out), prefix);
     if (at == NULL)
         (void)sl_cause_set(cause, SL_EUNAVAIL, "it crashed when asked to describe itself");
@@ -251,13 +257,14 @@ explain(const char *program, const char *path, enum sl_err err, struct sl_cause 
 }
 
 enum sl_err
-sl_extractor_describe(const char *program, const char *path, struct sl_arena *arena,
-                      struct sl_extractor_info *info, struct sl_cause *ret_cause)
+sl_extractor_describe(const struct sl_extractor_plugins *how, const char *path,
+                      struct sl_arena *arena, struct sl_extractor_info *info,
+                      struct sl_cause *ret_cause)
 {
     struct sl_buf out = {0};
-    enum sl_err err = ask(program, path, false, &out);
+    enum sl_err err = ask(how, path, false, &out);
     err = err == SL_OK ? sl_extractor_description_read(sl_buf_slice(&out), arena, info, ret_cause)
-                       : explain(program, path, err, ret_cause);
+                       : explain(how, path, err, ret_cause);
     sl_buf_deinit(&out);
     return err;
 }

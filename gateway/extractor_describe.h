@@ -12,13 +12,14 @@
 
 /*
  * Fill in `info`, whose name and defaults are set, from what the plugin file at `path` says:
- * version, id, description, schemas, position fields, its vector index. `program` is this
- * executable. What is filled in lives in `arena`. SL_EUNAVAIL: the plugin cannot be loaded, or took
- * too long; SL_EINVAL: what it says is malformed. Then `info` is as it was, and the cause says
- * why in words for the operator. Blocks for up to ten seconds.
+ * version, id, description, schemas, position fields, its vector index. `how` says by which program
+ * it is asked, and how held; its directories are not looked at. What is filled in lives in `arena`.
+ * SL_EUNAVAIL: the plugin cannot be loaded, or took too long; SL_EINVAL: what it says is malformed.
+ * Then `info` is as it was, and the cause says why in words for the operator. Blocks for up to ten
+ * seconds.
  */
-SL_MUST_CHECK enum sl_err sl_extractor_describe(const char *program, const char *path,
-                                                struct sl_arena *arena,
+SL_MUST_CHECK enum sl_err sl_extractor_describe(const struct sl_extractor_plugins *how,
+                                                const char *path, struct sl_arena *arena,
                                                 struct sl_extractor_info *info,
                                                 struct sl_cause *ret_cause);
 

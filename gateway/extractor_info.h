@@ -51,13 +51,20 @@ struct sl_extractor_info {
 const struct sl_extractor_info *sl_extractor_infos(uint32_t *ret_count);
 /* Those of the table. */
 const struct sl_extractor_info *sl_extractor_infos_builtin(uint32_t *ret_count);
+/* Where plugins are, and how they are asked for what they are. Borrowed. */
+struct sl_extractor_plugins {
+    const char *directories; /* ':' between. */
+    const char *program;     /* This executable. */
+    const char *readable;    /* What replicas may read beside their own directory; NULL: nothing. */
+    bool is_open;            /* Without a sandbox, as replicas are run. */
+};
 /*
- * Add the plugins of these directories (':' between), as they describe themselves to `program`
- * (this executable); one that cannot is listed as unavailable, with the reason. Once, before
+ * Add the plugins as they describe themselves; one that cannot is listed as unavailable, with the
+ * reason. Once, before
  * another thread could look; what it adds lives as long as the process. One of a listed extractor's
  * name makes it available.
  */
-void sl_extractor_infos_install(const char *directories, const char *program);
+void sl_extractor_infos_install(const struct sl_extractor_plugins *plugins);
 
 /*
  * List those as unavailable that the configuration's `extractors` ({NAME: {disabled: "true"}})

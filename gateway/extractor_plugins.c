@@ -72,7 +72,7 @@ keep(struct sl_slice name, const char *end)
 }
 
 static void
-add(const char *program, const char *directory, struct sl_slice name)
+add(const struct sl_extractor_plugins *plugins, const char *directory, struct sl_slice name)
 {
     struct sl_cause cause = {0};
     if (is_listed(name))
@@ -102,7 +102,7 @@ add(const char *program, const char *directory, struct sl_slice name)
         .position_fields = "[]",
     };
     char *path = sl_format("%s/%s.so", directory, info->name);
-    if (sl_extractor_describe(program, path, texts, info, &cause) != SL_OK) {
+    if (sl_extractor_describe(plugins, path, texts, info, &cause) != SL_OK) {
         info->unavailable_reason = keep(sl_slice_str(cause.text), "");
         sl_report_warn("plugin-unusable", "file=%s why=\"%s\"", path, cause.text);
     }
@@ -110,7 +110,7 @@ add(const char *program, const char *directory, struct sl_slice name)
 }
 
 static void
-add_directory(const char *program, const char *path)
+add_directory(const struct sl_extractor_plugins *plugins, const char *path)
 {
     DIR *directory = opendir(path);
     if (directory == NULL) {
@@ -120,14 +120,15 @@ add_directory(const char *program, const char *path)
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         struct sl_slice name = extractor_name(entry->d_name);
         if (name.size > 0)
-            add(program, path, name);
+            add(plugins, path, name);
     }
     closedir(directory);
 }
 
 void
-sl_extractor_infos_install(const char *directories, const char *program)
+sl_extractor_infos_install(const struct sl_extractor_plugins *plugins)
 {
+    const char *directories = plugins->directories;
     uint32_t count;
     const struct sl_extractor_info *builtin = sl_extractor_infos_builtin(&count);
     sl_assert(count <= SL_EXTRACTORS_MAX);
@@ -139,7 +140,7 @@ sl_extractor_infos_install(const char *directories, const char *program)
         size_t size = strcspn(directories, ":");
         char *path = sl_strndup(directories, size);
         if (size > 0)
-            add_directory(program, path);
+            add_directory(plugins, path);
         sl_free(path);
         directories += size + (directories[size] == ':');
     }

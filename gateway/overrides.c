@@ -56,8 +56,12 @@ void
 sl_overrides_note(struct sl_overrides *o, uint32_t line, bool is_error, const char *format, ...)
 {
     o->errors += is_error;
-    if (o->notes_count == SL_OVERRIDE_NOTES_MAX)
+    /* Remarks leave room for the faults. */
+    if (o->notes_count >= SL_OVERRIDE_NOTES_MAX - (is_error ? 0 : SL_OVERRIDE_ERRORS_MAX) ||
+        (is_error && o->errors > SL_OVERRIDE_ERRORS_MAX)) {
+        o->is_cut = true;
         return;
+    }
     if (o->notes_count == o->notes_capacity) {
         o->notes_capacity = SL_MAX(o->notes_capacity * 2, 16u);
         o->notes = sl_realloc(o->notes, o->notes_capacity * sizeof(o->notes[0]));
@@ -84,7 +88,7 @@ sl_overrides_print(const struct sl_overrides *o, const char *name, bool has_rema
             sl_buf_printf(out, "%s:%u: %s%s\n", name, n->line,
                           n->is_error ? "" : "note: ", n->text);
     }
-    if (o->notes_count == SL_OVERRIDE_NOTES_MAX)
+    if (o->is_cut || o->errors >= SL_OVERRIDE_ERRORS_MAX)
         sl_buf_printf(out, "%s: there is more to say\n", name);
 }
 
@@ -308,12 +312,26 @@ free_item(struct sl_override *item)
     sl_free(item->text);
 }
 
+static bool
+is_full(const struct sl_overrides *o)
+{
+    return o->errors >= SL_OVERRIDE_ERRORS_MAX || o->is_full;
+}
+
 static void
 add(struct walk *k, const struct sl_override_row *row, const struct sl_yaml_node *node,
     struct sl_slice text)
 {
     struct sl_overrides *o = k->o;
     uint32_t before;
+    if (is_full(o))
+        return;
+    if (o->count == SL_OVERRIDES_MAX) {
+        sl_overrides_note(o, node->line, true, "the file has more than %u values",
+                          SL_OVERRIDES_MAX);
+        o->is_full = true;
+        return;
+    }
     struct sl_override item = {.row = row,
                                .line = node->line,
                                .path = sl_strdup(sl_buf_text(&k->path)),
@@ -361,7 +379,7 @@ static void
 add_names(struct walk *k, const struct sl_override_row *row, const struct sl_yaml_node *node)
 {
     if (node->kind == SL_YAML_SCALAR) {
-        for (const char *at = node->text; *at != '\0';) {
+        for (const char *at = node->text; *at != '\0' && !is_full(k->o);) {
             at += strspn(at, ", ");
             size_t size = strcspn(at, ", ");
             if (size > 0)
@@ -370,7 +388,7 @@ add_names(struct walk *k, const struct sl_override_row *row, const struct sl_yam
         }
         return;
     }
-    for (const struct sl_yaml_node *n = node->first; n != NULL; n = n->next) {
+    for (const struct sl_yaml_node *n = node->first; n != NULL && !is_full(k->o); n = n->next) {
         if (n->kind == SL_YAML_SCALAR)
             add_name(k, row, n, sl_slice_str(n->text));
         else
@@ -442,7 +460,7 @@ visit(struct walk *k, const struct sl_yaml_node *node, const uint16_t at[ROWS])
                           sl_buf_text(&k->path), type_text(row_at(at)->type));
         return;
     }
-    for (const struct sl_yaml_node *n = node->first; n != NULL; n = n->next)
+    for (const struct sl_yaml_node *n = node->first; n != NULL && !is_full(k->o); n = n->next)
         visit_member(k, n, at);
 }
 
@@ -469,14 +487,16 @@ check_pairs(struct sl_overrides *o)
     } pairs[] = {
         {"minReplicas", "maxReplicas"}, {"min_nodes", "max_nodes"}, {"replicas", "maxReplicas"}};
     for (uint32_t i = 0; i < o->count; i++) {
-        const struct sl_override *item = &o->items[i];
+        struct sl_override *item = &o->items[i];
         const char *dot = strrchr(item->path, '.');
         for (size_t k = 0; dot != NULL && k < SL_COUNT_OF(pairs); k++) {
             const struct sl_override *most =
                 strcmp(dot + 1, pairs[k].least) == 0 ? beside(o, item, pairs[k].most) : NULL;
-            if (most != NULL && item->number > most->number)
-                sl_overrides_note(o, item->line, true, "%s: %s is more than %s in line %u, %s",
-                                  item->path, item->text, pairs[k].most, most->line, most->text);
+            if (most == NULL || item->number <= most->number)
+                continue;
+            item->is_bad = true;
+            sl_overrides_note(o, item->line, true, "%s: %s is more than %s in line %u, %s",
+                              item->path, item->text, pairs[k].most, most->line, most->text);
         }
     }
 }
@@ -486,13 +506,14 @@ static void
 check_scales(struct sl_overrides *o)
 {
     for (uint32_t i = 0; i < o->count; i++) {
-        const struct sl_override *fixed = &o->items[i];
+        struct sl_override *fixed = &o->items[i];
         if (strcmp(fixed->row->path, "overrides.*.num_replicas") != 0)
             continue;
         for (uint32_t k = 0; k < o->count; k++) {
             const struct sl_override *item = &o->items[k];
             if (item->row->type == SL_OVERRIDE_SCALE &&
                 strcmp(item->names[0], fixed->names[0]) == 0) {
+                fixed->is_bad = true;
                 sl_overrides_note(o, fixed->line, true,
                                   "%s: so many always, or autoscaling (line %u): not both",
                                   fixed->path, item->line);

@@ -14,8 +14,10 @@
 #include "runtime/base.h"
 #include "runtime/buf.h"
 
-#define SL_OVERRIDE_NOTES_MAX 1000u /* Of faults and remarks those are kept. */
-#define SL_OVERRIDE_NAME_MAX  64u   /* Bytes of an extractor's or a pool's name. */
+#define SL_OVERRIDES_MAX       1024u /* Values of a file. */
+#define SL_OVERRIDE_ERRORS_MAX 100u  /* Of faults: the file is read no further then. */
+#define SL_OVERRIDE_NOTES_MAX  1000u /* Of faults and remarks: those are kept. */
+#define SL_OVERRIDE_NAME_MAX   64u   /* Bytes of an extractor's or a pool's name. */
 
 enum sl_override_type {
     SL_OVERRIDE_BOOL,
@@ -46,6 +48,7 @@ const struct sl_override_row *sl_override_rows(uint32_t *ret_count);
 struct sl_override {
     const struct sl_override_row *row;
     uint32_t line;
+    bool is_bad;    /* It does not fit another value, and is left out. */
     char *path;     /* As the file has it. */
     char *names[2]; /* What stands for the row's '*', in order; NULL: it has fewer. */
     char *text;     /* As written. */
@@ -64,11 +67,13 @@ struct sl_overrides {
     struct sl_override_note *notes;
     uint32_t notes_count, notes_capacity;
     uint32_t errors; /* Of the file: 0: all of it is good. */
+    bool is_cut;     /* There were more notes than are kept. */
+    bool is_full;    /* There were more values than are taken. */
 };
 
 /*
  * Read a file's text. The result is the caller's to destroy, whatever is in the file: with
- * `errors`, what could be read is there too, and is not to be used.
+ * `errors`, what is good of it is there all the same, but for files that are no YAML.
  */
 struct sl_overrides *sl_overrides_read(struct sl_slice text);
 void sl_overrides_destroy(struct sl_overrides **overrides); /* NULL inside is fine. */

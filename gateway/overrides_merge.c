@@ -43,7 +43,8 @@ note_stranger(struct sl_overrides *o, const struct sl_override *item, const char
     uint32_t count, least = UINT32_MAX;
     const struct sl_extractor_info *infos = sl_extractor_infos(&count);
     struct sl_slice best = {0}, own = sl_slice_str(name);
-    for (uint32_t i = 0; i < count; i++) {
+    /* Of the first ones alone: to compare names costs more than all else here. */
+    for (uint32_t i = 0; i < count && o->notes_count < SL_OVERRIDE_ERRORS_MAX; i++) {
         struct sl_slice other = sl_slice_str(infos[i].name);
         uint32_t distance = sl_text_distance(own, other);
         if (distance < least) {
@@ -51,7 +52,7 @@ note_stranger(struct sl_overrides *o, const struct sl_override *item, const char
             best = other;
         }
     }
-    bool is_near = count > 0 && least <= 3 && sl_is_near(own, best, least);
+    bool is_near = least <= 3 && sl_is_near(own, best, least);
     char *meant = is_near ? sl_format(" (is %.*s meant?)", SL_SLICE_FMT(best)) : sl_strdup("");
     sl_overrides_note(o, item->line, false,
                       "%s: no extractor here is called %s%s; it counts when there is one",
@@ -217,9 +218,47 @@ write_extractor(const struct layers *l, const char *name, struct sl_json base, s
     sl_jsonw_end(w);
 }
 
-/* That the settings of each extractor fit each other, those that were there included. */
 static void
-check_scale(struct layers *l, const struct sl_config *config, struct sl_json extractors)
+free_layer(struct layer *layer)
+{
+    sl_free(layer->extractor);
+    sl_free(layer->value);
+}
+
+/* What was to be set of how an extractor scales is left out. */
+static void
+drop_scale(struct layers *l, const char *extractor)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        struct layer *layer = &l->items[i];
+        if (strcmp(layer->extractor, extractor) == 0 && layer->key != NULL)
+            free_layer(layer);
+        else
+            l->items[kept++] = *layer;
+    }
+    l->count = kept;
+}
+
+/* Of one that is nowhere it is no fault: how it scales is known once it is installed. */
+static void
+note_scale(struct layers *l, const struct layer *layer, const char *fault, bool is_known)
+{
+    if (is_known)
+        sl_overrides_note(l->o, layer->line, true, "overrides.%s.autoscaling_config: %s",
+                          layer->extractor, fault);
+    else
+        sl_overrides_note(l->o, layer->line, false,
+                          "overrides.%s.autoscaling_config: left out until there is such an "
+                          "extractor: as things are, %s",
+                          layer->extractor, fault);
+}
+
+/* That the settings of each extractor fit each other, those that were there included; what does not
+ * is left out of the layers. */
+static void
+check_scale(struct layers *l, const struct sl_config *config, struct sl_json base,
+            struct sl_json extractors)
 {
     const struct sl_scale_settings defaults = sl_pool_scale_defaults(
         (uint32_t)sl_config_int(config, SL_UP_replicas), sl_config_duration_ns(config, SL_UP_idle));
@@ -236,9 +275,13 @@ check_scale(struct layers *l, const struct sl_config *config, struct sl_json ext
             sl_free(value);
         }
         const char *fault = first == NULL ? NULL : sl_scale_settings_check(&settings);
-        if (fault != NULL)
-            sl_overrides_note(l->o, first->line, true, "overrides.%s.autoscaling_config: %s", name,
-                              fault);
+        if (fault != NULL) {
+            struct sl_json before = sl_json_member(base, name);
+            bool is_known = lookup(sl_slice_str(name)) != NULL ||
+                            sl_json_has(sl_json_member(before, "autoscaling_config"));
+            note_scale(l, first, fault, is_known);
+            drop_scale(l, name);
+        }
         sl_free(name);
     }
 }
@@ -282,23 +325,29 @@ merge_extractors(struct sl_overrides *o, struct sl_config *config)
     struct sl_buf out = {0};
     struct sl_jsonw w;
     for (uint32_t i = 0; i < o->count; i++) {
-        if (strcmp(o->items[i].row->target, "extractors") == 0)
+        if (strcmp(o->items[i].row->target, "extractors") == 0 && !o->items[i].is_bad)
             collect_one(&l, i);
     }
     /* A text in no braces is empty: sl_up_options checks that. */
     enum sl_err err =
         sl_json_parse(sl_slice_str(sl_config_string(config, SL_UP_extractors)), &doc, NULL);
     if (l.count > 0) {
+        struct sl_json base = err == SL_OK ? sl_json_root(doc) : (struct sl_json){0};
+        uint32_t count = l.count;
         sl_jsonw_init(&w, &out);
-        write_extractors(&l, err == SL_OK ? sl_json_root(doc) : (struct sl_json){0}, &w);
+        write_extractors(&l, base, &w);
         if (sl_json_parse(sl_buf_slice(&out), &merged, NULL) == SL_OK)
-            check_scale(&l, config, sl_json_root(merged));
-        set(o, config, "extractors", &out);
+            check_scale(&l, config, base, sl_json_root(merged));
+        if (l.count < count) {
+            out.size = 0;
+            sl_jsonw_init(&w, &out);
+            write_extractors(&l, base, &w);
+        }
+        if (l.count > 0)
+            set(o, config, "extractors", &out);
     }
-    for (uint32_t i = 0; i < l.count; i++) {
-        sl_free(l.items[i].extractor);
-        sl_free(l.items[i].value);
-    }
+    for (uint32_t i = 0; i < l.count; i++)
+        free_layer(&l.items[i]);
     sl_free(l.items);
     sl_json_destroy(&doc);
     sl_json_destroy(&merged);
@@ -313,7 +362,7 @@ merge_extractors(struct sl_overrides *o, struct sl_config *config)
 struct group_layer {
     const char *keys[GROUP_KEYS_MAX];
     char values[GROUP_KEYS_MAX][32];
-    uint32_t count;
+    uint32_t count, line;
 };
 
 /* What of a group's members a key is, as the configuration has it. False: none. */
@@ -378,6 +427,7 @@ merge_limit(struct sl_overrides *o, const struct sl_override *item, struct sl_js
                           item->path, names[at]);
         return;
     }
+    layer->line = item->line;
     layer->keys[layer->count] = key;
     memcpy(layer->values[layer->count++], value, sizeof(value));
 }
@@ -418,6 +468,28 @@ write_groups(const struct sl_node_groups *allowed, struct sl_json base,
     sl_jsonw_done(w);
 }
 
+/* Whether one group's limits fit what the configuration has. */
+static bool
+is_group_good(struct sl_overrides *o, const struct sl_node_groups *allowed, struct sl_json base,
+              const struct group_layer layers[SL_NODE_GROUPS_COUNT], size_t at)
+{
+    struct group_layer own[SL_NODE_GROUPS_COUNT] = {0};
+    struct sl_node_groups groups;
+    struct sl_buf out = {0};
+    struct sl_jsonw w;
+    char *why = NULL;
+    own[at] = layers[at];
+    sl_jsonw_init(&w, &out);
+    write_groups(allowed, base, own, &w);
+    bool is_good = sl_node_groups_read(sl_buf_text(&out), &groups, &why) == SL_OK;
+    if (!is_good)
+        sl_overrides_note(o, own[at].line, true, "cluster: with what the configuration has: %s",
+                          why);
+    sl_free(why);
+    sl_buf_deinit(&out);
+    return is_good;
+}
+
 static void
 merge_groups(struct sl_overrides *o, struct sl_config *config)
 {
@@ -428,7 +500,7 @@ merge_groups(struct sl_overrides *o, struct sl_config *config)
     struct sl_buf out = {0};
     struct sl_jsonw w;
     char *why = NULL;
-    uint32_t line = 0, count = 0;
+    uint32_t count = 0;
     if (sl_node_groups_read(text, &groups, &why) != SL_OK) {
         sl_free(why); /* Of the configuration: who starts with it is told. */
         return;
@@ -437,21 +509,18 @@ merge_groups(struct sl_overrides *o, struct sl_config *config)
         doc = NULL;
     struct sl_json base = doc == NULL ? (struct sl_json){0} : sl_json_root(doc);
     for (uint32_t i = 0; i < o->count; i++) {
-        if (strcmp(o->items[i].row->target, "cluster.groups") == 0) {
+        if (strcmp(o->items[i].row->target, "cluster.groups") == 0 && !o->items[i].is_bad)
             merge_limit(o, &o->items[i], base, layers);
-            line = o->items[i].line;
-        }
     }
-    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++)
+    for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
+        if (layers[i].count > 0 && !is_group_good(o, &groups, base, layers, i))
+            layers[i].count = 0;
         count += layers[i].count;
+    }
     if (count > 0) {
         sl_jsonw_init(&w, &out);
         write_groups(&groups, base, layers, &w);
-        if (sl_node_groups_read(sl_buf_text(&out), &groups, &why) != SL_OK)
-            sl_overrides_note(o, line, true, "cluster: with what the configuration has: %s", why);
-        else
-            set(o, config, "cluster.groups", &out);
-        sl_free(why);
+        set(o, config, "cluster.groups", &out);
     }
     sl_buf_deinit(&out);
     sl_json_destroy(&doc);
@@ -469,8 +538,8 @@ is_replaced(const struct sl_overrides *o, const char *name)
     return false;
 }
 
-static void
-merge_env(struct sl_overrides *o, struct sl_config *config)
+void
+sl_overrides_merge_env(struct sl_overrides *o, struct sl_config *config)
 {
     struct sl_json_doc *doc = NULL;
     struct sl_buf out = {0};
@@ -506,9 +575,7 @@ merge_env(struct sl_overrides *o, struct sl_config *config)
 void
 sl_overrides_merge(struct sl_overrides *o, struct sl_config *config)
 {
-    if (o->errors > 0)
-        return;
     merge_extractors(o, config);
     merge_groups(o, config);
-    merge_env(o, config);
+    sl_overrides_merge_env(o, config);
 }

@@ -18,9 +18,12 @@
 
 /*
  * Set in `config` what the overrides say. What does not fit what is there, or the extractors that
- * sl_extractor_infos has, is noted in `o`; with errors the configuration is not to be used.
+ * sl_extractor_infos has, is noted in `o` and left out: how the extractor scales, the group's
+ * limits, or, where only the whole does not fit, the key.
  */
 void sl_overrides_merge(struct sl_overrides *o, struct sl_config *config);
+/* Of it the environment alone, which needs no extractors. */
+void sl_overrides_merge_env(struct sl_overrides *o, struct sl_config *config);
 
 /* One value of the effective configuration that is another now. */
 struct sl_config_change {

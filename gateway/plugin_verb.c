@@ -24,7 +24,8 @@
 #define MODEL_ID   "model"
 
 struct run {
-    const char *file, *params, *model;
+    const char *file, *params, *model, *readable;
+    bool is_open; /* Described without a sandbox. */
     struct sluice_input inputs[INPUTS_MAX];
     uint32_t inputs_count;
 };
@@ -32,17 +33,20 @@ struct run {
 static int
 usage(FILE *to)
 {
-    (void)fputs("usage: sluice plugin describe FILE.so\n"
-                "       sluice plugin run FILE.so [--input NAME=TEXT]... [--params JSON]\n"
-                "                                 [--model DIRECTORY]\n"
-                "Try an extractor plugin without a server: what it says of itself, or the records\n"
-                "that it makes of one item, one JSON object a line.\n\n"
-                "  --input NAME=TEXT    one named input; NAME=@FILE reads a file\n"
-                "  --params JSON        the item's parameters ({})\n"
-                "  --model DIRECTORY    an unpacked model to hand to the plugin; one that opens\n"
-                "                       models by their ids finds it as '" MODEL_ID "'\n"
-                "  --help               print this\n",
-                to);
+    (void)fputs(
+        "usage: sluice plugin describe FILE.so [--readable PATHS] [--sandbox true|false]\n"
+        "       sluice plugin run FILE.so [--input NAME=TEXT]... [--params JSON]\n"
+        "                                 [--model DIRECTORY]\n"
+        "Try an extractor plugin without a server: what it says of itself, or the records\n"
+        "that it makes of one item, one JSON object a line.\n\n"
+        "  --input NAME=TEXT    one named input; NAME=@FILE reads a file\n"
+        "  --params JSON        the item's parameters ({})\n"
+        "  --model DIRECTORY    an unpacked model to hand to the plugin; one that opens\n"
+        "                       models by their ids finds it as '" MODEL_ID "'\n"
+        "  --readable PATHS     what else it may read while it describes itself, ':' between\n"
+        "  --sandbox false      it describes itself without a sandbox\n"
+        "  --help               print this\n",
+        to);
     return to == stdout ? SL_EXIT_OK : SL_EXIT_USAGE;
 }
 
@@ -55,23 +59,24 @@ fail(const struct sl_cause *cause)
 
 /* The file's code runs, if only to describe itself: held as in a replica. */
 static void
-confine_to(const char *path)
+confine_to(const char *path, const char *more)
 {
     const char *slash = strrchr(path, '/');
-    char *directory = sl_strndup(path, slash == NULL ? 0 : (size_t)(slash - path));
+    char *readable = sl_format("%.*s:%s", slash == NULL ? 0 : (int)(slash - path), path, more);
     (void)sl_sandbox_enter(&(struct sl_sandbox_options){
-        .readable = directory,
+        .readable = readable,
         .uid = sl_sandbox_uid(0),
         .file_bytes = UINT64_MAX}); /* What is printed may go to one. */
-    sl_free(directory);
+    sl_free(readable);
 }
 
 static int
-describe(const char *path)
+describe(const char *path, const struct run *r)
 {
     struct sl_buf out = {0};
     struct sl_cause cause = {0};
-    confine_to(path);
+    if (!r->is_open)
+        confine_to(path, r->readable);
     enum sl_err err = sl_host_describe(path, &out, &cause);
     if (err == SL_OK)
         (void)puts(sl_buf_text(&out));
@@ -119,6 +124,25 @@ add_input(struct run *r, const char *text)
         return read_whole(equals + 2, input);
     input->data = sl_strdup(equals + 1);
     input->data_bytes = strlen(equals + 1);
+    return true;
+}
+
+static bool
+parse_describe(struct run *r, int argc, char **argv)
+{
+    for (int i = 3; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--readable") == 0 && i + 1 < argc) {
+            r->readable = value;
+        } else if (strcmp(argv[i], "--sandbox") == 0 &&
+                   (strcmp(value, "false") == 0 || strcmp(value, "true") == 0)) {
+            r->is_open = value[0] == 'f';
+        } else {
+            sl_cli_error("%s: describe takes --readable PATHS and --sandbox true or false",
+                         argv[i]);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -296,16 +320,16 @@ sl_plugin_main(int argc, char **argv)
     bool is_run = argc >= 3 && strcmp(argv[1], "run") == 0;
     if (argc >= 2 && strcmp(argv[argc - 1], "--help") == 0)
         return usage(stdout);
-    if (!is_run && (argc != 3 || strcmp(argv[1], "describe") != 0))
+    if (!is_run && (argc < 3 || strcmp(argv[1], "describe") != 0))
         return usage(stderr);
-    struct run r = {.file = argv[2], .params = "{}"};
+    struct run r = {.file = argv[2], .params = "{}", .readable = ""};
     int code = SL_EXIT_USAGE;
     char path[PATH_MAX];
     if (realpath(r.file, path) == NULL) {
         sl_cli_error("no file %s", r.file);
         code = SL_EXIT_FAILED;
     } else if (!is_run) {
-        code = describe(path);
+        code = parse_describe(&r, argc, argv) ? describe(path, &r) : SL_EXIT_USAGE;
     } else if (parse_run(&r, argc, argv)) {
         code = run(path, &r);
     }

@@ -41,8 +41,14 @@ sl_settings_disable(const struct sl_config *config)
 static void
 report_notes(const struct sl_overrides *o)
 {
-    for (uint32_t i = 0; i < o->notes_count; i++)
-        sl_report_info("overrides", "line=%u note=\"%s\"", o->notes[i].line, o->notes[i].text);
+    for (uint32_t i = 0; i < o->notes_count; i++) {
+        const struct sl_override_note *n = &o->notes[i];
+        if (n->is_error)
+            sl_report_warn("overrides-left-out", "file=%s line=%u why=\"%s\"", SL_OVERRIDES_FILE,
+                           n->line, n->text);
+        else
+            sl_report_info("overrides", "line=%u note=\"%s\"", n->line, n->text);
+    }
 }
 
 static enum sl_err
@@ -63,8 +69,10 @@ sl_settings_settle(struct sl_up_options *options)
     struct sl_overrides *o = NULL;
     enum sl_err err = SL_OK;
     if (options->overrides != NULL) {
-        struct sl_config *config =
-            sl_up_options_merge(options->base, sl_slice_str(options->overrides), &o);
+        struct sl_slice text = sl_slice_str(options->overrides);
+        struct sl_config *config = options->has_new_overrides
+                                       ? sl_up_options_merge(options->base, text, &o)
+                                       : sl_up_options_merge_good(options->base, text, &o);
         if (config == NULL) {
             struct sl_buf said = {0};
             sl_overrides_print(o, SL_OVERRIDES_FILE, false, &said);

@@ -23,8 +23,9 @@ void sl_settings_environment(const struct sl_config *config);
 
 /*
  * Once extractors are installed and the data directory is ours: merge the overrides with them, keep
- * those that are new, disable what they disable. Replaces options->config. SL_EINVAL: standard
- * error says what does not fit; else the disk's errors.
+ * those that are new, disable what they disable. Replaces options->config. What does not fit of
+ * those that were kept before is left out and reported. SL_EINVAL: of new ones, and standard error
+ * says what; else the disk's errors.
  */
 SL_MUST_CHECK enum sl_err sl_settings_settle(struct sl_up_options *options);
 

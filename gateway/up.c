@@ -249,9 +249,7 @@ open_gateway(struct up *u)
     err = sl_origin_open(u->options.data, &u->origin);
     if (err != SL_OK)
         return fail(u, "images", err);
-    char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
-    sl_extractor_infos_install(plugins, "/proc/self/exe");
-    sl_free(plugins);
+    sl_up_options_install(u->options.config);
     err = sl_settings_settle(&u->options);
     if (err != SL_OK)
         return fail(u, "the overrides", err);

@@ -14,10 +14,13 @@
 #include "actors/scale_book.h"
 #include "gateway/overrides_merge.h"
 #include "gateway/overrides_store.h"
+#include "gateway/extractor_info.h"
+#include "gateway/plugin_path.h"
 #include "gateway/plan.h"
 #include "gateway/verb_options.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
+#include "runtime/report.h"
 #include "runtime/yaml.h"
 
 static const struct sl_config_key keys[SL_UP_KEY_COUNT] = {
@@ -225,21 +228,68 @@ sl_up_options_load(const char *path, char **ret_error)
     return NULL;
 }
 
+/* A key that a start would refuse goes back to what the configuration has. */
+static void
+revert_bad(const struct sl_config *base, struct sl_overrides *o, struct sl_config *config)
+{
+    static const enum sl_up_key merged[] = {SL_UP_extractors, SL_UP_groups, SL_UP_env};
+    for (size_t i = 0; i < SL_COUNT_OF(merged); i++) {
+        const char *path = keys[merged[i]].path;
+        struct sl_config *one = sl_config_copy(base);
+        char *error = NULL, *none = NULL;
+        enum sl_err err = sl_config_set(one, path, sl_config_string(config, merged[i]), &error);
+        if (err == SL_OK)
+            err = check_maps(one, &error);
+        if (err != SL_OK) {
+            sl_overrides_note(o, 1, true, "with the configuration it does not fit: %s",
+                              error == NULL ? sl_err_text(err) : error);
+            err = sl_config_set(config, path, sl_config_string(base, merged[i]), &none);
+            sl_assert(err == SL_OK); /* It was there before. */
+        }
+        sl_free(error);
+        sl_free(none);
+        sl_config_destroy(&one);
+    }
+}
+
+static struct sl_config *
+merge_read(const struct sl_config *base, struct sl_overrides *o)
+{
+    struct sl_config *config = sl_config_copy(base);
+    sl_overrides_merge(o, config);
+    revert_bad(base, o, config);
+    return config;
+}
+
 struct sl_config *
 sl_up_options_merge(const struct sl_config *base, struct sl_slice text,
                     struct sl_overrides **ret_overrides)
 {
-    struct sl_config *config = sl_config_copy(base);
-    struct sl_overrides *o = sl_overrides_read(text);
-    char *error = NULL;
-    sl_overrides_merge(o, config);
-    if (o->errors == 0 && check_maps(config, &error) != SL_OK)
-        sl_overrides_note(o, 1, true, "with the configuration it does not fit: %s", error);
-    sl_free(error);
+    struct sl_overrides *o = *ret_overrides = sl_overrides_read(text);
+    struct sl_config *config = o->errors > 0 ? NULL : merge_read(base, o);
     if (o->errors > 0)
         sl_config_destroy(&config);
-    *ret_overrides = o;
     return config;
+}
+
+struct sl_config *
+sl_up_options_merge_good(const struct sl_config *base, struct sl_slice text,
+                         struct sl_overrides **ret_overrides)
+{
+    *ret_overrides = sl_overrides_read(text);
+    return merge_read(base, *ret_overrides);
+}
+
+void
+sl_up_options_install(const struct sl_config *config)
+{
+    char *directories = sl_plugin_path(sl_config_string(config, SL_UP_plugins));
+    sl_extractor_infos_install(
+        &(struct sl_extractor_plugins){.directories = directories,
+                                       .program = "/proc/self/exe",
+                                       .readable = sl_config_string(config, SL_UP_readable),
+                                       .is_open = !sl_config_bool(config, SL_UP_sandbox)});
+    sl_free(directories);
 }
 
 /* ---- overrides ----------------------------------------------------------------------------- */
@@ -283,42 +333,82 @@ find_overrides(const struct line *line, const char *data, struct sl_buf *text)
     return err;
 }
 
-static int
-complain_overrides(const char *verb, const char *name, const struct sl_overrides *o)
+static void
+print_faults(const struct sl_overrides *o, const char *name)
 {
     struct sl_buf said = {0};
     sl_overrides_print(o, name, false, &said);
     (void)fputs(sl_buf_text(&said), stderr);
     sl_buf_deinit(&said);
-    return sl_verb_complain(verb, "%s is not good, and nothing of it was taken", name);
+}
+
+/*
+ * What can be said before extractors are installed: that a file that is given is good by itself,
+ * and the environment. What is kept in the directory was good when it was applied; a server that
+ * does not start is worse than one without what does not fit any more, so that is left out.
+ */
+static int
+take_overrides(const struct line *line, const char *name, struct sl_slice text,
+               struct sl_up_options *options)
+{
+    struct sl_overrides *o = sl_overrides_read(text);
+    int stop = 0;
+    if (line->overrides != NULL && o->errors > 0) {
+        print_faults(o, name);
+        stop = sl_verb_complain(line->verb, "%s is not good, and nothing of it was taken", name);
+    }
+    sl_overrides_merge_env(o, options->config);
+    options->overrides = sl_strndup(text.data, text.size);
+    options->has_new_overrides = line->overrides != NULL;
+    sl_overrides_destroy(&o);
+    return stop;
 }
 
 static int
 merge(const struct line *line, struct sl_up_options *options)
 {
     struct sl_buf text = {0};
-    struct sl_overrides *o = NULL;
     char *name =
         line->overrides != NULL
             ? sl_strdup(line->overrides)
             : sl_format("%s/%s", options->data == NULL ? "." : options->data, SL_OVERRIDES_FILE);
     enum sl_err err = find_overrides(line, options->data, &text);
     int stop = 0;
-    if (err == SL_OK) {
-        options->config = sl_up_options_merge(options->base, sl_buf_slice(&text), &o);
-        if (options->config == NULL)
-            stop = complain_overrides(line->verb, name, o);
-        options->overrides = sl_strndup(text.data, text.size);
-        options->has_new_overrides = line->overrides != NULL;
-    } else if (err == SL_ENOTFOUND) {
-        options->config = sl_config_copy(options->base);
-    } else {
+    options->config = sl_config_copy(options->base);
+    if (err == SL_OK)
+        stop = take_overrides(line, name, sl_buf_slice(&text), options);
+    else if (err != SL_ENOTFOUND && line->overrides != NULL)
         stop = sl_verb_complain(line->verb, "%s cannot be read: the cause is %s", name,
                                 sl_err_text(err));
-    }
-    sl_overrides_destroy(&o);
+    else if (err != SL_ENOTFOUND)
+        sl_report_warn("overrides-unread", "file=\"%s\" why=\"%s\"", name, sl_err_text(err));
     sl_buf_deinit(&text);
     sl_free(name);
+    return stop;
+}
+
+/* With the overrides, as a start makes it. */
+static int
+print_config(const struct line *line, struct sl_up_options *options)
+{
+    struct sl_overrides *o = NULL;
+    struct sl_buf text = {0};
+    int stop = 0 + 1;
+    if (options->overrides != NULL) {
+        sl_up_options_install(options->config);
+        sl_config_destroy(&options->config);
+        options->config =
+            sl_up_options_merge_good(options->base, sl_slice_str(options->overrides), &o);
+        print_faults(o, line->overrides != NULL ? line->overrides : SL_OVERRIDES_FILE);
+        if (o->errors > 0 && line->overrides != NULL)
+            stop = sl_verb_complain(line->verb, "%s is not good, and nothing of it was taken",
+                                    line->overrides);
+    }
+    sl_config_print(options->config, &text);
+    if (stop == 0 + 1)
+        fputs(sl_buf_text(&text), stdout);
+    sl_buf_deinit(&text);
+    sl_overrides_destroy(&o);
     return stop;
 }
 
@@ -343,13 +433,8 @@ sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options)
     }
     if (stop == 0)
         stop = merge(&line, ret_options);
-    if (stop == 0 && line.is_print) {
-        struct sl_buf text = {0};
-        sl_config_print(ret_options->config, &text);
-        fputs(sl_buf_text(&text), stdout);
-        sl_buf_deinit(&text);
-        stop = 0 + 1;
-    }
+    if (stop == 0 && line.is_print)
+        stop = print_config(&line, ret_options);
     if (stop != 0)
         sl_up_options_deinit(ret_options);
     return stop;

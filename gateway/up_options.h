@@ -18,21 +18,24 @@ enum sl_up_key {
 struct sl_overrides;
 
 struct sl_up_options {
-    const char *verb;         /* "up" or "head": argv[0]. */
-    bool is_head;             /* No API is served here: gateways do. */
-    char *data;               /* Absolute path; owned. */
-    struct sl_config *base;   /* Without overrides. */
-    struct sl_config *config; /* What is in force: with those of `overrides`. */
-    char *overrides;          /* Their text; NULL: none. Owned. */
-    bool has_new_overrides;   /* It was given, and is not in the data directory yet. */
+    const char *verb;       /* "up" or "head": argv[0]. */
+    bool is_head;           /* No API is served here: gateways do. */
+    char *data;             /* Absolute path; owned. */
+    struct sl_config *base; /* Without overrides. */
+    struct sl_config
+        *config;            /* Of `overrides` it has the environment; sl_settings_settle sets it. */
+    char *overrides;        /* Their text; NULL: none. Owned. */
+    bool has_new_overrides; /* They were given, and are not in the data directory yet. */
 };
 
 /* The table: SL_UP_KEY_COUNT rows, constant. */
 const struct sl_config_key *sl_up_keys(void);
 
 /*
- * Read them. 0: go on; else the process's exit code plus one, and everything has been said: help
- * and --print-config on standard output, complaints on standard error.
+ * Read them. Overrides that were given are refused for what is wrong with them by themselves; those
+ * that are kept in the data directory never keep a server from starting. 0: go on; else the
+ * process's exit code plus one, and everything has been said: help and --print-config on standard
+ * output, complaints on standard error.
  */
 int sl_up_options_read(int argc, char **argv, struct sl_up_options *ret_options);
 
@@ -44,6 +47,11 @@ void sl_up_options_deinit(struct sl_up_options *options);
  */
 struct sl_config *sl_up_options_merge(const struct sl_config *base, struct sl_slice text,
                                       struct sl_overrides **ret_overrides);
+/* The same of what is good of them: never NULL. What has errors is left out. */
+struct sl_config *sl_up_options_merge_good(const struct sl_config *base, struct sl_slice text,
+                                           struct sl_overrides **ret_overrides);
+/* Add the plugins of the configuration to the catalogue: sl_extractor_infos_install. Once. */
+void sl_up_options_install(const struct sl_config *config);
 /* A configuration from a file (NULL: all defaults), checked as a start does. NULL: *ret_error is a
  * text, the caller's. */
 struct sl_config *sl_up_options_load(const char *path, char **ret_error);

@@ -60,7 +60,7 @@ make(struct reading *r)
     size_t line = r->event.start_mark.line;
     if (r->nodes == SL_YAML_NODES_MAX) {
         r->err = SL_ETOOBIG;
-        (void)fail(r, line, "the file has more than 8192 values");
+        (void)fail(r, line, "the file has more than 4096 values");
         return NULL;
     }
     if (has_tag(&r->event)) {
@@ -215,8 +215,11 @@ sl_yaml_read(struct sl_slice text, struct sl_yaml_node **ret_root, uint32_t *ret
         *ret_why = sl_strdup("the file is larger than 256 KiB");
         return SL_ETOOBIG;
     }
-    if (!yaml_parser_initialize(&r.yaml))
+    if (!yaml_parser_initialize(&r.yaml)) {
+        *ret_line = 1;
+        *ret_why = sl_strdup("there is no memory to read it");
         return SL_ENOMEM;
+    }
     yaml_parser_set_input_string(&r.yaml, text.data, text.size);
     bool is_good = read_stream(&r, &root);
     yaml_event_delete(&r.event);

@@ -12,7 +12,7 @@
 #include "runtime/base.h"
 
 #define SL_YAML_SIZE_MAX  (256u * 1024) /* Bytes of the text. */
-#define SL_YAML_NODES_MAX 8192u
+#define SL_YAML_NODES_MAX 4096u
 #define SL_YAML_DEPTH_MAX 12u
 #define SL_YAML_NAME_MAX  128u /* Bytes of a mapping's key. */
 
@@ -29,8 +29,8 @@ struct sl_yaml_node {
 
 /*
  * Read `text`. *ret_root is the caller's, to be destroyed; NULL when the text holds nothing.
- * SL_EINVAL, SL_ETOOBIG: *ret_why is a sentence, the caller's, and *ret_line where; both are set on
- * an error only.
+ * SL_EINVAL, SL_ETOOBIG, SL_ENOMEM: *ret_why is a sentence, the caller's, and *ret_line where; both
+ * are set on an error only.
  */
 SL_MUST_CHECK enum sl_err sl_yaml_read(struct sl_slice text, struct sl_yaml_node **ret_root,
                                        uint32_t *ret_line, char **ret_why);

@@ -121,8 +121,11 @@ Test(extractor_describe, refuses_what_is_malformed_and_says_why)
 Test(extractor_describe, says_why_a_plugin_could_not_be_asked)
 {
     struct sl_extractor_info info = blank();
-    cr_expect_eq(sl_extractor_describe("/bin/false", "/x.so", arena, &info, &cause), SL_EUNAVAIL);
+    struct sl_extractor_plugins how = {.program = "/bin/false"};
+    cr_expect_eq(sl_extractor_describe(&how, "/x.so", arena, &info, &cause), SL_EUNAVAIL);
     cr_expect(strstr(cause.text, "crashed") != NULL, "%s", cause.text);
-    cr_expect_eq(sl_extractor_describe("/bin/echo", "/x.so", arena, &info, &cause), SL_EINVAL);
-    cr_expect_eq(sl_extractor_describe("/no/program", "/x.so", arena, &info, &cause), SL_EUNAVAIL);
+    how.program = "/bin/echo";
+    cr_expect_eq(sl_extractor_describe(&how, "/x.so", arena, &info, &cause), SL_EINVAL);
+    how.program = "/no/program";
+    cr_expect_eq(sl_extractor_describe(&how, "/x.so", arena, &info, &cause), SL_EUNAVAIL);
 }

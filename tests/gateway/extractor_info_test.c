@@ -126,7 +126,8 @@ Test(extractor_info, takes_in_the_plugins_of_a_directory)
         fclose(file);
     }
     snprintf(path, sizeof(path), "%s::/nowhere/at/all", directory);
-    sl_extractor_infos_install(path, "/bin/false");
+    sl_extractor_infos_install(
+        &(struct sl_extractor_plugins){.directories = path, .program = "/bin/false"});
     (void)sl_extractor_infos(&after);
     cr_assert_eq(after, before + 1);
     const struct sl_extractor_info *mine = sl_extractor_info_by_id(sl_slice_str("mine_v1"));

@@ -188,6 +188,48 @@ Test(overrides_merge, refuses_what_does_not_fit_the_configuration)
                    "extractors.text_extractor.autoscaling_config.min_replicas: (not set) -> 2\n");
 }
 
+/* What each part of a file makes, where another part of it is bad. */
+Test(overrides_merge, what_does_not_fit_is_left_out_and_the_rest_counts)
+{
+    static const char text[] = "disabled: [passthrough_extractor, no name]\n"
+                               "overrides:\n"
+                               "  text_extractor: {min_replicas: 3, memoryy: 1, ray_actor_options: "
+                               "{memory: 1Gi}}\n"
+                               "cluster:\n"
+                               "  cpu-workers: {minReplicas: 3}\n"
+                               "  gpu-workers: {minReplicas: 4, maxReplicas: 3}\n"
+                               "env: {LD_PRELOAD: x, GOOD: y}\n";
+    struct world w = merge_on("cluster.groups", "{\"cpu\":{\"max\":\"2\"}}", "");
+    sl_config_destroy(&w.config);
+    sl_overrides_destroy(&w.o);
+    w.config = sl_up_options_merge_good(w.base, sl_slice_str(text), &w.o);
+    cr_assert_not_null(w.config);
+    sl_overrides_print(w.o, "f", false, &w.said);
+    struct sl_config_changes changes = sl_config_changes(w.base, w.config);
+    sl_config_changes_print(&changes, &w.changes);
+    sl_config_changes_deinit(&changes);
+    cr_expect_str_eq(sl_buf_text(&w.changes),
+                     "cluster.groups.gpu: none may join -> (not set)\n"
+                     "cluster.groups.gpu.max: (not set) -> 3\n"
+                     "env.GOOD: (not set) -> (not shown) (after a restart)\n"
+                     "extractors.passthrough_extractor.disabled: (not set) -> true\n"
+                     "extractors.text_extractor.memory: (not set) -> 1073741824\n",
+                     "%s", sl_buf_text(&w.changes));
+    cr_expect_eq(w.o->errors, 6, "%s", sl_buf_text(&w.said));
+    drop(&w);
+}
+
+Test(overrides_merge, how_one_scales_that_is_not_installed_is_no_fault)
+{
+    struct world w = merge_on("extractors", "{\"acme__mine\":{\"disabled\":\"true\"}}",
+                              "overrides: {acme__mine: {min_replicas: 3}}\n");
+    cr_assert_not_null(w.config, "%s", sl_buf_text(&w.said));
+    cr_expect_not_null(strstr(sl_buf_text(&w.said), "left out until there is such an extractor"),
+                       "%s", sl_buf_text(&w.said));
+    cr_expect_str_eq(sl_buf_text(&w.changes), "");
+    drop(&w);
+}
+
 Test(overrides_merge, tells_keys_that_a_file_changed_too)
 {
     char *error = NULL;

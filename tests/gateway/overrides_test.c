@@ -167,10 +167,41 @@ Test(overrides, keeps_a_bounded_number_of_notes_of_a_file_full_of_faults)
     for (int i = 0; i < 3000; i++)
         sl_buf_printf(&text, "x%d: 1\n", i);
     struct sl_overrides *o = sl_overrides_read(sl_buf_slice(&text));
-    cr_expect_eq(o->errors, 3000);
-    cr_expect_eq(o->notes_count, SL_OVERRIDE_NOTES_MAX);
+    cr_expect_eq(o->errors, SL_OVERRIDE_ERRORS_MAX);
+    cr_expect_eq(o->notes_count, SL_OVERRIDE_ERRORS_MAX);
     sl_overrides_print(o, "f", true, &said);
     cr_expect_not_null(strstr(sl_buf_text(&said), "there is more"));
+    sl_buf_deinit(&text);
+    sl_buf_deinit(&said);
+    sl_overrides_destroy(&o);
+}
+
+Test(overrides, takes_a_bounded_number_of_values)
+{
+    for (uint32_t more = 0; more < 2; more++) {
+        struct sl_buf text = {0};
+        sl_buf_append_str(&text, "disabled:\n");
+        for (uint32_t i = 0; i < SL_OVERRIDES_MAX + more; i++)
+            sl_buf_printf(&text, "- x%u\n", i);
+        struct sl_overrides *o = sl_overrides_read(sl_buf_slice(&text));
+        cr_expect_eq(o->count, SL_OVERRIDES_MAX);
+        cr_expect_eq(o->errors, more);
+        sl_buf_deinit(&text);
+        sl_overrides_destroy(&o);
+    }
+}
+
+Test(overrides, remarks_leave_room_for_faults)
+{
+    struct sl_buf text = {0}, said = {0};
+    sl_buf_append_str(&text, "node_pools:\n");
+    for (uint32_t i = 0; i < SL_OVERRIDE_NOTES_MAX; i++)
+        sl_buf_printf(&text, "  p%u: {spot: true}\n", i);
+    sl_buf_append_str(&text, "nonsense: 1\n");
+    struct sl_overrides *o = sl_overrides_read(sl_buf_slice(&text));
+    cr_expect_eq(o->errors, 1);
+    sl_overrides_print(o, "f", false, &said);
+    cr_expect_not_null(strstr(sl_buf_text(&said), "nonsense: no such key"));
     sl_buf_deinit(&text);
     sl_buf_deinit(&said);
     sl_overrides_destroy(&o);

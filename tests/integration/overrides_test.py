@@ -25,6 +25,16 @@ env: {SLUICE_OVERRIDE_TEST: "x"}
 BAD = "cluster:\n  cpu-workers:\n    minReplica: 1\nauto_deploy: maybe\n"
 
 
+# As a plugin's users call it: it is my_plugin where sluice looks.
+PLUGIN = """\
+disabled: [passthrough_extractor]
+overrides:
+  acme__my_plugin_v1:
+    autoscaling_config: {min_replicas: 2}
+"""
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
 class Files:
     """Files of overrides in a directory of their own."""
 
@@ -101,6 +111,64 @@ def check_start(files):
         said = subprocess.run([*command, "--print-config"], capture_output=True, text=True,
                               check=True, timeout=60).stdout
         assert '"passthrough_extractor":{"disabled":"true"}' in said, said
+
+
+def plugin_config(files, most):
+    return files.make("plugin.conf", f"plugins: {files.directory}/plugins\n"
+                      f"replicas.readable: {files.directory}/table\n"
+                      "extractors: {my_plugin: {autoscaling_config: "
+                      f"{{max_replicas: {most}}}}}}}\n")
+
+
+def make_plugin(files):
+    """A plugin, a table that it needs and may read, and a configuration that lets it scale."""
+    os.mkdir(os.path.join(files.directory, "plugins"))
+    subprocess.run(["cc", "-std=gnu17", "-shared", "-fPIC", "-D_GNU_SOURCE",
+                    f'-DTABLE="{files.make("table", "1")}"',
+                    "-I", os.path.join(lib.ROOT, "extractors/include"),
+                    os.path.join(HERE, "table_plugin.c"),
+                    "-o", os.path.join(files.directory, "plugins/my_plugin.so")], check=True)
+    return plugin_config(files, 6)
+
+
+def in_force(server):
+    return server.operator().get("/v1/cluster/config").expect(200)["values"]
+
+
+def check_plugin(files):
+    """A name that only the catalogue with its plugins knows, over restarts."""
+    least = "extractors.my_plugin.autoscaling_config.min_replicas"
+    disabled = "extractors.passthrough_extractor.disabled"
+    server = lib.Server(make_plugin(files)).start()
+    path = files.make("plugin.yaml", PLUGIN)
+    with lib.check("a plugin is described with what the operator lets it read"):
+        found = {item["feature_extractor_name"]: item for item in
+                 server.tenant("acme").get("/v1/collections/features/extractors").expect(200)}
+        assert found["my_plugin"]["available"], found["my_plugin"]
+    with lib.check("a plugin's overrides are good for the check, the server and the next start"):
+        config("check", path, "--config", server.config)
+        said = apply(server, path)
+        assert f"{least}: (not set) -> 2\n" in said, said
+        lib.equal(server.stop(), 0)
+        config("apply", path, "--data", server.data, "--config", server.config)
+        server.start()
+        lib.equal(in_force(server)[least], "2")
+        lib.equal(server.stop(), 0)
+    with lib.check("what fits a configuration no more is left out, told, and nothing else"):
+        plugin_config(files, 1)
+        done = subprocess.run(
+            [*lib.up_command(server.data, server.port, server.dashboard_port, server.config),
+             "--print-config"], capture_output=True, text=True, check=True, timeout=60)
+        assert '"passthrough_extractor":{"disabled":"true"}' in done.stdout, done.stdout
+        assert "overrides.yaml:4: overrides.my_plugin.autoscaling_config: min_replicas is more" \
+            in done.stderr, done.stderr
+        server.start()
+        assert "overrides-left-out" in server.log(), server.log()
+        values = in_force(server)
+        lib.equal((values.get(least), values.get(disabled)), (None, "true"))
+        said = config("check", path, "--config", server.config, code=1).stderr
+        assert "plugin.yaml:4: " in said, said
+        lib.equal(server.stop(), 0)
 
 
 class Load:
@@ -224,6 +292,7 @@ def main():
         files = Files(stack)
         check_files(files)
         check_start(files)
+        check_plugin(files)
         server = lib.Server().start()
         good = files.make("good.yaml", GOOD)
         with lib.check("a directory that a server has open is left alone"):
