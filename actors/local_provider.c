@@ -16,6 +16,17 @@ struct local {
 };
 
 /* A fork promises nobody anything, so it need not wait for the log. */
+/* No sync is waited for: a process promises nobody anything. Both at once, in this order: one that
+   takes another's place is started when that is as good as gone. */
+static void
+tell(struct sl_ctx *ctx, uint32_t id, const void *body)
+{
+    enum sl_level level = ctx->level;
+    ctx->level = SL_LEVEL_RAM;
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), id, body);
+    ctx->level = level;
+}
+
 static void
 start(void *self, struct sl_ctx *ctx, uint32_t number, const struct sl_node_group_limits *group)
 {
@@ -29,10 +40,7 @@ start(void *self, struct sl_ctx *ctx, uint32_t number, const struct sl_node_grou
         sl_format("%s,\"room\":%" PRIu64 ",\"node\":%u}", l->node_text, group->tasks, number);
     struct sl_m_spawn want = {
         .kind = SL_CHILD_NODE, .tag = number, .fd = -1, .text = sl_slice_str(text)};
-    enum sl_level level = ctx->level;
-    ctx->level = SL_LEVEL_RAM;
-    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn, &want);
-    ctx->level = level;
+    tell(ctx, SL_M_spawn, &want);
     sl_free(text);
 }
 
@@ -44,8 +52,7 @@ stop(void *self, struct sl_ctx *ctx, uint32_t number)
     for (uint32_t i = 0; i < l->count; i++)
         is_there = is_there || l->numbers[i] == number;
     if (is_there)
-        sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_SPAWNER), SL_M_spawn_kill,
-                &(struct sl_m_spawn_kill){.tag = number, .signal = 9});
+        tell(ctx, SL_M_spawn_kill, &(struct sl_m_spawn_kill){.tag = number, .signal = 9});
 }
 
 static void

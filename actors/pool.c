@@ -452,10 +452,16 @@ sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
         sl_pool_rescale(p, ctx->now_ns);
     sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), running_count(p), SL_REPLICAS_MAX);
     fit(p, ctx, number_next);
+    uint64_t overdue = p->overdue;
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         if (p->replicas[i].state == SL_REPLICA_READY && !p->replicas[i].is_spare)
             feed(p, ctx, &p->replicas[i]);
     }
+    if (p->overdue == overdue)
+        return;
+    /* What was looked at is not there: without it fewer may do, and nothing else will tell. */
+    sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), running_count(p), SL_REPLICAS_MAX);
+    fit(p, ctx, number_next);
 }
 
 /* ---- what replicas say --------------------------------------------------------------------- */

@@ -110,13 +110,14 @@ read_clock(struct sl_live *live)
 
 /* ---- effects that leave: held ------------------------------------------------------------- */
 
-/* Ports hear of what is durable alone, but for processes to start: those promise nobody anything.
- */
+/* Ports hear of what is durable alone, but for processes to start and to end: those promise nobody
+   anything. */
 static void
 hold_message(void *arg, struct sl_msg *msg)
 {
     struct sl_live *live = arg;
-    bool is_strict = msg->to.node == SL_NODE_PORT && msg->id != SL_M_spawn;
+    bool is_strict =
+        msg->to.node == SL_NODE_PORT && msg->id != SL_M_spawn && msg->id != SL_M_spawn_kill;
     bool is_loose = msg->level != SL_LEVEL_DISK && !is_strict;
     sl_msg_list_push(is_loose ? &live->loose[msg->level] : &live->held, msg);
 }

@@ -175,7 +175,8 @@ release_work(struct sl_sim_process *p)
 static bool
 is_loose(const struct sl_msg *msg, enum sl_level level)
 {
-    return msg->level == level && (msg->to.node != SL_NODE_PORT || msg->id == SL_M_spawn);
+    bool is_process = msg->id == SL_M_spawn || msg->id == SL_M_spawn_kill;
+    return msg->level == level && (msg->to.node != SL_NODE_PORT || is_process);
 }
 
 static void
