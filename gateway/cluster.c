@@ -136,23 +136,30 @@ on_placement(struct sl_call *call)
     }
 }
 
+/* The head has taken an order about `noun`, or says why not. */
 static void
-on_scaled(struct sl_call *call)
+answer_order(struct sl_call *call, const char *noun, const char *done)
 {
     struct sl_slice message;
     enum sl_err err = sl_call_wait_error(call, &message);
     if (err == SL_ENOTFOUND) {
-        sl_call_not_found(call, "group", call->params[0]);
+        sl_call_not_found(call, noun, call->params[0]);
     } else if (err == SL_EINVAL) {
         sl_call_fail(call, SL_API_CONFLICT, "%.*s", SL_SLICE_FMT(message));
     } else if (err != SL_OK) {
         sl_call_fail_wait(call);
     } else {
         sl_jsonw_object(&call->out);
-        sl_jsonw_member_str(&call->out, "message", "set, until the next apply or restart");
+        sl_jsonw_member_str(&call->out, "message", done);
         sl_jsonw_member_bool(&call->out, "success", true);
         sl_jsonw_end(&call->out);
     }
+}
+
+static void
+on_scaled(struct sl_call *call)
+{
+    answer_order(call, "group", "set, until the next apply or restart");
 }
 
 void
@@ -178,20 +185,7 @@ sl_api_explain_placement(struct sl_call *call)
 static void
 on_ordered(struct sl_call *call)
 {
-    struct sl_slice message;
-    enum sl_err err = sl_call_wait_error(call, &message);
-    if (err == SL_ENOTFOUND) {
-        sl_call_not_found(call, "node", call->params[0]);
-    } else if (err == SL_EINVAL) {
-        sl_call_fail(call, SL_API_CONFLICT, "%.*s", SL_SLICE_FMT(message));
-    } else if (err != SL_OK) {
-        sl_call_fail_wait(call);
-    } else {
-        sl_jsonw_object(&call->out);
-        sl_jsonw_member_str(&call->out, "message", "the node has been told");
-        sl_jsonw_member_bool(&call->out, "success", true);
-        sl_jsonw_end(&call->out);
-    }
+    answer_order(call, "node", "the node has been told");
 }
 
 void
