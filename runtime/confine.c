@@ -9,12 +9,13 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "runtime/sandbox.h"
 
 /* Newer than the headers we build with; the kernel that we run on says whether it knows them. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
@@ -32,42 +33,17 @@
 
 /* ---- resource limits ----------------------------------------------------------------------- */
 
-/* Private writable memory, as RLIMIT_DATA counts it; 0 when that cannot be read. */
-static uint64_t
-data_bytes(void)
-{
-    unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%*u %*u %*u %*u %*u %lu", &pages) != 1)
-        pages = 0;
-    (void)fclose(f);
-    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static void
-lower(int resource, uint64_t value)
-{
-    struct rlimit now;
-    if (getrlimit((__rlimit_resource_t)resource, &now) != 0)
-        return;
-    rlim_t want = now.rlim_max == RLIM_INFINITY ? value : SL_MIN(value, now.rlim_max);
-    struct rlimit limit = {.rlim_cur = want, .rlim_max = want};
-    (void)setrlimit((__rlimit_resource_t)resource, &limit);
-}
-
 static void
 lower_limits(const struct sl_confine_options *o)
 {
     /* A write over the limit should fail with EFBIG and be reported, not kill. */
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
-    lower(RLIMIT_CORE, 0);
-    lower(RLIMIT_CPU, o->cpu_seconds);
-    lower(RLIMIT_FSIZE, o->file_bytes);
+    (void)sl_sandbox_lower(RLIMIT_CORE, 0);
+    (void)sl_sandbox_lower(RLIMIT_CPU, o->cpu_seconds);
+    (void)sl_sandbox_lower(RLIMIT_FSIZE, o->file_bytes);
     /* Not RLIMIT_AS: files are mapped to be read, and may be larger than memory. */
-    lower(RLIMIT_DATA, data_bytes() + o->memory_bytes);
+    (void)sl_sandbox_lower(RLIMIT_DATA, sl_sandbox_data_bytes() + o->memory_bytes);
 }
 
 /* ---- paths --------------------------------------------------------------------------------- */

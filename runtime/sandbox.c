@@ -63,9 +63,8 @@ sl_sandbox_data_bytes(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* 0, or why the limit is not in force. One that is lower already stays. */
-static int
-lower(int resource, uint64_t value)
+int
+sl_sandbox_lower(int resource, uint64_t value)
 {
     struct rlimit now;
     if (getrlimit((__rlimit_resource_t)resource, &now) != 0)
@@ -80,18 +79,18 @@ lower_limits(const struct sl_sandbox_options *o)
 {
     /* A write over the limit should fail with EFBIG and be handled, not kill. */
     (void)signal(SIGXFSZ, SIG_IGN);
-    int error = lower(RLIMIT_CORE, 0);
+    int error = sl_sandbox_lower(RLIMIT_CORE, 0);
     if (error == 0)
-        error = lower(RLIMIT_NOFILE, FILES_MAX);
+        error = sl_sandbox_lower(RLIMIT_NOFILE, FILES_MAX);
     if (error == 0)
-        error = lower(RLIMIT_NPROC, THREADS_MAX);
+        error = sl_sandbox_lower(RLIMIT_NPROC, THREADS_MAX);
     /* A sanitizer writes its report to a file, and its memory ends in an abort with one rather than
        in a NULL that the plugin can answer: there the watch on what is resident has to do. */
     if (error == 0 && !IS_SANITIZED)
-        error = lower(RLIMIT_FSIZE, o->file_bytes);
+        error = sl_sandbox_lower(RLIMIT_FSIZE, o->file_bytes);
     /* Not RLIMIT_AS: models and inputs are mapped to be read, and may be larger than memory. */
     if (error == 0 && !IS_SANITIZED && o->data_bytes > 0)
-        error = lower(RLIMIT_DATA, sl_sandbox_data_bytes() + o->data_bytes);
+        error = sl_sandbox_lower(RLIMIT_DATA, sl_sandbox_data_bytes() + o->data_bytes);
     return error;
 }
 

@@ -62,6 +62,9 @@ char *sl_sandbox_text(uint64_t states);
 
 /* Private writable memory of this process, as RLIMIT_DATA counts it; 0 when that cannot be read. */
 uint64_t sl_sandbox_data_bytes(void);
+/* Lower a limit (RLIMIT_DATA...), for good: 0, or why it is not in force. One that is lower already
+ * stays. */
+int sl_sandbox_lower(int resource, uint64_t value);
 
 /* Whether a sanitizer is in this build. It needs to write its report, to look into its own process
    with ptrace, and address space without end, so parts are wider or left out then. */
