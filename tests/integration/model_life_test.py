@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 
 import archives
 import sluice_testlib as lib
@@ -226,11 +225,8 @@ def check_namespace(case):
         files = other.directory("probe_1_0_0")
         assert memory_files(case.server) > before, "the weights are in memory"
         other.client.call("DELETE", f"/v1/namespaces/{other.space}?force=true").expect(200)
-        deadline = time.monotonic() + 10
-        while (os.path.exists(files) or memory_files(case.server) > before) \
-                and time.monotonic() < deadline:
-            time.sleep(0.02)
-        lib.equal((os.path.exists(files), memory_files(case.server)), (False, before))
+        lib.wait_until("its files and its memory are gone", lambda: (
+            os.path.exists(files), memory_files(case.server)) == (False, before))
 
 
 def check_rollout(case):
