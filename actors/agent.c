@@ -654,7 +654,9 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
                                .in_flight = a->in_flight,
                                .replicas = sl_buf_slice(&text),
                                .objects = sl_buf_slice(&objects),
-                               .images = sl_buf_slice(&images)};
+                               .images = sl_buf_slice(&images),
+                               .calls = sl_agent_calls_count(a->pools, SL_POOLS_MAX) +
+                                        sl_model_shelf_loading(&a->models)};
     if (a->membership == JOINING)
         join(a, ctx); /* The last one may be lost, or the head not there yet. */
     else

@@ -56,3 +56,25 @@ sl_agent_call_cancel(struct sl_ctx *ctx, const struct sl_msg *msg, struct sl_poo
     }
     return NULL;
 }
+
+static uint64_t
+count_of(const struct sl_pool *p)
+{
+    uint64_t count = p->calls.count;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        const struct sl_item *item = r->state == SL_REPLICA_FREE ? NULL : r->in_flight.oldest;
+        for (; item != NULL; item = item->next)
+            count += item->msg->id == SL_M_embed_run;
+    }
+    return count;
+}
+
+uint64_t
+sl_agent_calls_count(const struct sl_pool *pools, uint32_t pools_count)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < pools_count; i++)
+        count += pools[i].is_used ? count_of(&pools[i]) : 0;
+    return count;
+}

@@ -17,6 +17,9 @@ void sl_agent_call_done(struct sl_ctx *ctx, const struct sl_item *call, struct s
 void sl_agent_call_failed(struct sl_ctx *ctx, const struct sl_item *call,
                           const struct sl_m_task_failed *why);
 
+/* How many wait in these pools or are under way at their replicas. */
+uint64_t sl_agent_calls_count(const struct sl_pool *pools, uint32_t pools_count);
+
 /* Its router says that nobody waits for a call any more: it is looked for in these pools. Which had
  * it; NULL: none. */
 struct sl_pool *sl_agent_call_cancel(struct sl_ctx *ctx, const struct sl_msg *msg,

@@ -49,7 +49,8 @@ count_in(const struct sl_scaler *s, enum sl_scaler_state state)
 static bool
 is_touched(const struct sl_scaler *s, uint64_t now_ns)
 {
-    return s->touched_ns != 0 && now_ns - s->touched_ns < s->options.idle_ns;
+    return now_ns < s->calls_until_ns ||
+           (s->touched_ns != 0 && now_ns - s->touched_ns < s->options.idle_ns);
 }
 
 /* Before the limits. */
@@ -79,9 +80,10 @@ sl_scaler_demand(struct sl_scaler *s, const struct sl_pack_kind *kinds, uint32_t
 }
 
 void
-sl_scaler_touch(struct sl_scaler *s, uint64_t now_ns)
+sl_scaler_calls(struct sl_scaler *s, uint64_t until_ns, uint64_t now_ns)
 {
     s->touched_ns = SL_MAX(now_ns, UINT64_C(1));
+    s->calls_until_ns = until_ns;
 }
 
 enum sl_err
@@ -145,8 +147,9 @@ sl_scaler_joined(struct sl_scaler *s, uint32_t number, uint64_t now_ns)
 }
 
 void
-sl_scaler_busy(struct sl_scaler *s, uint32_t number, uint64_t busy, uint64_t now_ns)
+sl_scaler_busy(struct sl_scaler *s, uint32_t number, struct sl_scaler_load load, uint64_t now_ns)
 {
+    uint64_t busy = load.tasks + load.calls;
     struct sl_scaler_node *n = lookup(s, number);
     if (n == NULL)
         return;
@@ -155,6 +158,7 @@ sl_scaler_busy(struct sl_scaler *s, uint32_t number, uint64_t busy, uint64_t now
     if (busy > 0 || n->busy > 0)
         n->idle_since_ns = now_ns;
     n->busy = busy;
+    n->calls = load.calls;
 }
 
 static void
@@ -203,13 +207,15 @@ kill_overdue(struct sl_scaler *s, uint64_t now_ns, struct sl_scaler_order *ret_o
     return false;
 }
 
-/* Whether `a` is to go rather than `b`: it is not there yet, or does less, or nothing for longer.
- */
+/* Whether `a` is to go rather than `b`: it is not there yet, or has no call and `b` has, or does
+ * less, or nothing for longer. */
 static bool
 goes_before(const struct sl_scaler_node *a, const struct sl_scaler_node *b)
 {
     if (a->state != b->state)
         return a->state == SL_SCALER_STARTING;
+    if ((a->calls == 0) != (b->calls == 0))
+        return a->calls == 0;
     if (a->busy != b->busy)
         return a->busy < b->busy;
     return a->idle_since_ns < b->idle_since_ns;
@@ -275,6 +281,8 @@ sl_scaler_next(struct sl_scaler *s, uint64_t now_ns, struct sl_scaler_order *ret
     uint64_t want = wanted(s, now_ns);
     uint64_t draining = count_in(s, SL_SCALER_DRAINING), live = s->count - draining;
     struct sl_scaler_node *least = live > want ? least_missed(s) : NULL;
+    if (least != NULL && least->calls > 0 && !s->is_manual && live <= s->options.max)
+        least = NULL; /* So have all of them: the delay begins when the first has none. */
     if (least == NULL || s->is_manual)
         s->surplus_since_ns = UINT64_MAX;
     if (live < want) {
@@ -302,7 +310,7 @@ sl_scaler_wake_ns(const struct sl_scaler *s, uint64_t now_ns)
     if (s->surplus_since_ns != UINT64_MAX)
         wake_ns = SL_MIN(wake_ns, s->surplus_since_ns + s->options.idle_ns);
     if (is_touched(s, now_ns))
-        wake_ns = SL_MIN(wake_ns, s->touched_ns + s->options.idle_ns);
+        wake_ns = SL_MIN(wake_ns, SL_MAX(s->touched_ns + s->options.idle_ns, s->calls_until_ns));
     return wake_ns;
 }
 

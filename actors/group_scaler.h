@@ -9,8 +9,10 @@
  *                 | KILL, when it does not join in time  | KILL, when it takes too long
  *
  * Too few: one START a call, at once. Too many for the whole of the idle delay: those that the
- * busiest moment of it did not need are drained, idle ones first. Starts that fail are tried again
- * after pauses that double. Nodes that somebody else started count, and are left alone.
+ * busiest moment of it did not need are drained, idle ones first, and none that has a call: a task
+ * that is cut short runs elsewhere, but for a call somebody waits. By hand, and above max, they go
+ * with what they have. Starts that fail are tried again after pauses that double. Nodes that
+ * somebody else started count, and are left alone.
  *
  * Plain state: time is an argument, and nothing is done but said. One owner.
  */
@@ -35,12 +37,17 @@ struct sl_scaler_options {
 
 enum sl_scaler_state { SL_SCALER_STARTING, SL_SCALER_READY, SL_SCALER_DRAINING };
 
+struct sl_scaler_load {
+    uint64_t tasks, calls; /* calls: loads of models, too. */
+};
+
 struct sl_scaler_node {
     uint32_t number;
     enum sl_scaler_state state;
     bool is_ours;      /* We asked for it. */
     uint64_t since_ns; /* When it came into its state. */
     uint64_t busy;     /* Tasks and calls, as it said last. */
+    uint64_t calls;    /* Of them, those that nothing would begin again elsewhere in time. */
     uint64_t idle_since_ns;
 };
 
@@ -49,7 +56,8 @@ struct sl_scaler {
     struct sl_scaler_node *nodes;
     uint32_t count, capacity;
     uint64_t tasks, needed, unfit; /* Of the demand. */
-    uint64_t touched_ns;           /* Calls came, that no queue shows; 0: never. */
+    uint64_t touched_ns;           /* Calls came or ended, that no queue shows; 0: never. */
+    uint64_t calls_until_ns;       /* Some are under way, or it is said again before then. */
     bool is_manual;
     uint64_t manual;
     uint32_t failures; /* In a row. */
@@ -89,14 +97,18 @@ void sl_scaler_reset(struct sl_scaler *s, const struct sl_scaler_options *option
 /* ---- what happened ------------------------------------------------------------------------- */
 /* All that waits for this group, and all that its nodes run, by kind. */
 void sl_scaler_demand(struct sl_scaler *s, const struct sl_pack_kind *kinds, uint32_t count);
-/* Calls were made that may run on its nodes: one node is wanted until the idle delay is over. */
-void sl_scaler_touch(struct sl_scaler *s, uint64_t now_ns);
+/*
+ * Calls that may run on its nodes are under way until `until_ns`, if nothing else is said before;
+ * or (0) none is any more. One node is wanted while there are any, and for the idle delay after.
+ */
+void sl_scaler_calls(struct sl_scaler *s, uint64_t until_ns, uint64_t now_ns);
 /* Set the count by hand. SL_EINVAL: above max. */
 SL_MUST_CHECK enum sl_err sl_scaler_set(struct sl_scaler *s, uint64_t replicas);
 void sl_scaler_unset(struct sl_scaler *s); /* By demand again. */
 void sl_scaler_started(struct sl_scaler *s, uint32_t number, uint64_t now_ns);
 void sl_scaler_joined(struct sl_scaler *s, uint32_t number, uint64_t now_ns);
-void sl_scaler_busy(struct sl_scaler *s, uint32_t number, uint64_t busy, uint64_t now_ns);
+void sl_scaler_busy(struct sl_scaler *s, uint32_t number, struct sl_scaler_load load,
+                    uint64_t now_ns);
 void sl_scaler_gone(struct sl_scaler *s, uint32_t number, uint64_t now_ns);
 
 /* ---- what is to be done -------------------------------------------------------------------- */

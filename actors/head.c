@@ -303,7 +303,9 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     n->heard_ns = ctx->now_ns;
     h->pause_ns = PAUSE_FIRST_NS;
     n->in_flight = m->in_flight;
-    sl_head_scaling_busy(&h->scaling, n->facts.group, n->slot.number, m->in_flight);
+    n->calls = m->calls;
+    sl_head_scaling_busy(&h->scaling, n->facts.group, n->slot.number,
+                         (struct sl_scaler_load){.tasks = m->in_flight, .calls = m->calls});
     sl_head_keep(&n->replicas, m->replicas);
     sl_head_keep(&n->objects, m->objects);
     sl_head_keep(&n->images, m->images);
@@ -502,8 +504,8 @@ static void
 on_calls(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct head *h = self;
-    (void)ctx, (void)msg;
-    sl_head_scaling_calls(&h->scaling);
+    (void)ctx;
+    sl_head_scaling_calls(&h->scaling, msg->from.node, SL_BODY(msg, calls_wanted)->calls);
 }
 
 static void

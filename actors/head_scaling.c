@@ -5,9 +5,11 @@
 #include <stdio.h>
 
 #include "actors/node_facts.h"
+#include "actors/router.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
+#define HOLD_NS (3 * SL_ROUTER_TELL_NS) /* A router's word may be late. */
 #define CALLS_ORDER                                                                                \
     {                                                                                              \
         0, 3, 2, 1                                                                                 \
@@ -81,11 +83,12 @@ sl_head_scaling_joined(struct sl_head_scaling *s, const char *group, uint32_t nu
 }
 
 void
-sl_head_scaling_busy(struct sl_head_scaling *s, const char *group, uint32_t number, uint64_t busy)
+sl_head_scaling_busy(struct sl_head_scaling *s, const char *group, uint32_t number,
+                     struct sl_scaler_load load)
 {
     struct sl_scaler *scaler = scaler_of(s, group);
     if (scaler != NULL)
-        sl_scaler_busy(scaler, number, busy, s->now_ns);
+        sl_scaler_busy(scaler, number, load, s->now_ns);
 }
 
 /* What is left of its process is ended too. */
@@ -111,16 +114,37 @@ sl_head_scaling_demand(struct sl_head_scaling *s, const struct sl_m_group_demand
     }
 }
 
-void
-sl_head_scaling_calls(struct sl_head_scaling *s)
+/* Note what one router says; returns until when calls are under way by what all have said. */
+static uint64_t
+calls_until_ns(struct sl_head_scaling *s, uint32_t router, uint64_t calls)
 {
+    struct sl_head_router *own = NULL;
+    uint64_t until_ns = 0;
+    for (uint32_t i = 0; i < SL_HEAD_ROUTERS_MAX; i++) {
+        struct sl_head_router *r = &s->routers[i];
+        if (r->node == router || r->calls_until_ns <= s->now_ns)
+            *r = (struct sl_head_router){0};
+        until_ns = SL_MAX(until_ns, r->calls_until_ns);
+        own = r->calls_until_ns == 0 ? r : own;
+    }
+    if (calls == 0)
+        return until_ns;
+    if (own != NULL) /* Else more have calls than may be linked: theirs will do. */
+        *own = (struct sl_head_router){router, s->now_ns + HOLD_NS};
+    return s->now_ns + HOLD_NS;
+}
+
+void
+sl_head_scaling_calls(struct sl_head_scaling *s, uint32_t router, uint64_t calls)
+{
+    uint64_t until_ns = calls_until_ns(s, router, calls);
     static const uint32_t order[SL_NODE_GROUPS_COUNT] = CALLS_ORDER;
     for (uint32_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
         struct sl_scaler *scaler = &s->scalers[order[i]];
         if (!s->is_scaled[order[i]] || scaler->options.no_hardware != NULL ||
             scaler->options.max == 0)
             continue;
-        sl_scaler_touch(scaler, s->now_ns);
+        sl_scaler_calls(scaler, until_ns, s->now_ns);
         return;
     }
 }

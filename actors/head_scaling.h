@@ -14,6 +14,14 @@
 #include "actors/group_scaler.h"
 #include "actors/node_provider.h"
 
+/* Gateways' routers, and our own. One that is gone says no more, and is forgotten then. */
+#define SL_HEAD_ROUTERS_MAX (SL_GATES_MAX + 1)
+
+struct sl_head_router {
+    uint32_t node;
+    uint64_t calls_until_ns; /* 0: the slot is free. */
+};
+
 /* What the head does for it. */
 struct sl_head_scaling_ops {
     /* Make up a node that is to come; returns its number. */
@@ -32,6 +40,7 @@ struct sl_head_scaling {
     bool is_scaled[SL_NODE_GROUPS_COUNT];
     bool is_on;                                                /* Any is. */
     enum sl_scaler_condition conditions[SL_NODE_GROUPS_COUNT]; /* That were told last. */
+    struct sl_head_router routers[SL_HEAD_ROUTERS_MAX];        /* That have calls under way. */
     uint64_t timer_ns; /* When the pending timer is due; UINT64_MAX: none is set. */
     uint64_t now_ns;
     struct sl_cluster_log log;
@@ -49,11 +58,12 @@ void sl_head_scaling_deinit(struct sl_head_scaling *s);
 /* Groups are by name; those that nobody scales are none of ours, and ignored. */
 void sl_head_scaling_joined(struct sl_head_scaling *s, const char *group, uint32_t number);
 void sl_head_scaling_busy(struct sl_head_scaling *s, const char *group, uint32_t number,
-                          uint64_t busy);
+                          struct sl_scaler_load load);
 void sl_head_scaling_gone(struct sl_head_scaling *s, struct sl_ctx *ctx, const char *group,
                           uint32_t number);
 void sl_head_scaling_demand(struct sl_head_scaling *s, const struct sl_m_group_demand *m);
-void sl_head_scaling_calls(struct sl_head_scaling *s);
+/* A router says how many calls it has; it says so again within SL_ROUTER_TELL_NS, or has none. */
+void sl_head_scaling_calls(struct sl_head_scaling *s, uint32_t router, uint64_t calls);
 /* SL_ENOTFOUND, SL_EINVAL: *ret_why is a text, owned. */
 SL_MUST_CHECK enum sl_err sl_head_scaling_set(struct sl_head_scaling *s, struct sl_ctx *ctx,
                                               const struct sl_m_group_scale *m, char **ret_why);

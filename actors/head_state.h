@@ -20,7 +20,7 @@ struct node {
     enum node_state state;
     uint64_t pid;
     uint64_t heard_ns, started_ms;
-    uint64_t room, in_flight;
+    uint64_t room, in_flight, calls;
     char *replicas; /* JSON array, as the last beat told. */
     char *scaling;  /* As it told last. */
     char *objects;  /* JSON object, or NULL. */

@@ -45,6 +45,7 @@ write_node(struct sl_jsonw *w, const struct node *n)
     sl_jsonw_member_str(w, "state", state_name(n));
     sl_jsonw_member_u64(w, "room", n->room);
     sl_jsonw_member_u64(w, "in_flight", n->in_flight);
+    sl_jsonw_member_u64(w, "calls", n->calls);
     sl_jsonw_member_u64(w, "cpus", n->facts.cpus);
     sl_jsonw_member_u64(w, "gpus", n->facts.gpus);
     sl_jsonw_member_u64(w, "memory_bytes", n->facts.memory_bytes);

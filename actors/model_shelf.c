@@ -440,3 +440,12 @@ sl_model_shelf_forget(const struct sl_model_shelf *shelf, struct sl_ctx *ctx,
         sl_send(ctx, sl_at(0, SL_ACTOR_IMAGES), SL_M_image_drop,
                 &(struct sl_m_image_drop){.name = sl_image_name_bytes(&name)});
 }
+
+uint32_t
+sl_model_shelf_loading(const struct sl_model_shelf *shelf)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_SHELF_MODELS_MAX; i++)
+        count += shelf->models[i].state == MODEL_LOADING;
+    return count;
+}

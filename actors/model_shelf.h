@@ -59,6 +59,9 @@ void sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
 void sl_model_shelf_drop(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
                          struct sl_slice directory);
 
+/* How many are on their way here. */
+uint32_t sl_model_shelf_loading(const struct sl_model_shelf *shelf);
+
 /* Have the fetched image of a deleted model removed, unless another model here has the same. */
 void sl_model_shelf_forget(const struct sl_model_shelf *shelf, struct sl_ctx *ctx,
                            struct sl_slice directory);

@@ -13,8 +13,12 @@
 #include "runtime/report.h"
 
 #define SPECS_MAX 32
-#define TELL_NS   SL_SECOND_NS
-#define TRIES_MAX 2 /* One whose replica died is run again: it may be another's fault. */
+#define TELL_AGAIN_NS                                                                              \
+    (10 * SL_MILLI_NS) /* That calls are made again; of one and one: not each.                     \
+                        */
+#define TOKEN_LOOK 0   /* Of timers. */
+#define TOKEN_TELL 1
+#define TRIES_MAX  2 /* One whose replica died is run again: it may be another's fault. */
 
 static_assert(SL_ROUTER_CALLS_MAX <= SL_TALLY_MAX, "every call is counted");
 static_assert(SL_ROUTER_EXTRACTION_MAX < SL_ROUTER_CALLS_MAX, "no extraction takes all");
@@ -44,7 +48,9 @@ struct router {
     struct call calls[SL_ROUTER_CALLS_MAX];
     struct sl_tally extractions, scopes; /* Of the calls that embed. */
     uint64_t serial_last;
-    uint64_t told_ns;  /* When the head heard last that calls are made; 0: never. */
+    uint64_t told_ns;  /* When the head heard last of calls; 0: never. */
+    uint64_t told;     /* How many it was told. */
+    bool is_tell_set;  /* The timer for the next word is. */
     uint64_t timer_ns; /* The next look at deadlines; 0: none is due. */
     struct sl_router_counts counts;
 };
@@ -197,15 +203,32 @@ send_embed(struct sl_ctx *ctx, struct node *n, const struct call *c)
     sl_request(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), c->serial, SL_M_embed_run, &run);
 }
 
-/* Nodes that come by demand stay while calls are made, and one comes when there is none. */
+static void
+tell_now(struct router *r, struct sl_ctx *ctx, bool is_waiting)
+{
+    r->told_ns = ctx->now_ns;
+    r->told = r->counts.calls;
+    sl_send(ctx, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_calls_wanted,
+            &(struct sl_m_calls_wanted){.waiting = is_waiting, .calls = r->told});
+}
+
+/*
+ * Nodes that come by demand stay while calls are made, and one comes when there is none. The head
+ * hears soon that there are calls, again and again while there are, and at once when the last has
+ * ended (handle): then it may end nodes without a pause.
+ */
 static void
 tell_wanted(struct router *r, struct sl_ctx *ctx, bool is_waiting)
 {
-    if (!is_waiting && r->told_ns != 0 && ctx->now_ns - r->told_ns < TELL_NS)
+    uint64_t pause_ns = r->told == 0 ? TELL_AGAIN_NS : SL_ROUTER_TELL_NS;
+    if (is_waiting || r->told_ns == 0 || ctx->now_ns - r->told_ns >= pause_ns) {
+        tell_now(r, ctx, is_waiting);
+        pause_ns = SL_ROUTER_TELL_NS;
+    }
+    if (r->is_tell_set)
         return;
-    r->told_ns = ctx->now_ns;
-    sl_send(ctx, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_calls_wanted,
-            &(struct sl_m_calls_wanted){.waiting = is_waiting});
+    r->is_tell_set = true;
+    sl_after(ctx, r->told_ns + pause_ns - ctx->now_ns, TOKEN_TELL);
 }
 
 /* Send a parked call to a node, if there is one. One that is past its deadline stays: its time is
@@ -250,7 +273,7 @@ set_timer(struct router *r, struct sl_ctx *ctx, uint64_t deadline_ns)
     if (r->timer_ns != 0 && r->timer_ns <= deadline_ns)
         return;
     r->timer_ns = deadline_ns;
-    sl_after(ctx, deadline_ns > ctx->now_ns ? deadline_ns - ctx->now_ns : 0, 0);
+    sl_after(ctx, deadline_ns > ctx->now_ns ? deadline_ns - ctx->now_ns : 0, TOKEN_LOOK);
 }
 
 /* NULL: there is room for it. */
@@ -442,9 +465,14 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)msg;
     struct router *r = self;
     uint64_t next_ns = UINT64_MAX;
+    if (SL_BODY(msg, timer)->token == TOKEN_TELL) {
+        r->is_tell_set = false;
+        if (r->counts.calls > 0)
+            tell_wanted(r, ctx, false);
+        return;
+    }
     if (r->timer_ns == 0 || ctx->now_ns < r->timer_ns)
         return;
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
@@ -488,6 +516,9 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     if (!sl_dispatch(table, SL_COUNT_OF(table), self, ctx, msg))
         sl_report_warn("message-unknown", "actor=router message=%s", msg->type->name);
+    const struct router *r = self;
+    if (r->told > 0 && r->counts.calls == 0)
+        tell_now(self, ctx, false);
 }
 
 static void

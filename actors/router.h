@@ -22,6 +22,8 @@
 #define SL_ROUTER_PARKED_MAX     1024                 /* While there is no node. */
 #define SL_ROUTER_DEADLINE_NS    (20 * SL_SECOND_NS)  /* Of a call that states none. */
 #define SL_ROUTER_TIMEOUT_MAX_NS (600 * SL_SECOND_NS) /* One that states more gets this. */
+/* The head is told of calls that are under way so often at least. */
+#define SL_ROUTER_TELL_NS SL_SECOND_NS
 /* From when a node was asked to load a model: gigabytes come from its disk. */
 #define SL_ROUTER_LOAD_DEADLINE_NS (600 * SL_SECOND_NS)
 

@@ -218,7 +218,7 @@ Test(group_scaler, one_that_never_joins_is_killed_and_counts_as_failed)
     cr_expect_eq(run(SL_SCALER_START), 1);
     join_all();
     now_ns += SL_SCALER_PROVEN_NS;
-    sl_scaler_busy(&s, number_last, 1, now_ns);
+    sl_scaler_busy(&s, number_last, (struct sl_scaler_load){.tasks = 1}, now_ns);
     cr_expect_eq(s.failures, 0);
 }
 
@@ -265,16 +265,54 @@ Test(group_scaler, a_task_that_fits_on_no_node_is_said)
 Test(group_scaler, calls_want_a_node_until_the_idle_delay_is_over)
 {
     begin(0, 2);
-    sl_scaler_touch(&s, now_ns);
+    sl_scaler_calls(&s, 0, now_ns);
     cr_expect_eq(run(SL_SCALER_START), 1);
     join_all();
     now_ns += IDLE_NS - 1;
-    sl_scaler_touch(&s, now_ns);
+    sl_scaler_calls(&s, 0, now_ns);
     cr_expect_eq(run(SL_SCALER_DRAIN), 0);
     now_ns = sl_scaler_wake_ns(&s, now_ns);
     (void)run(SL_SCALER_DRAIN);
     now_ns = sl_scaler_wake_ns(&s, now_ns);
     cr_expect_eq(run(SL_SCALER_DRAIN), 1);
+}
+
+Test(group_scaler, a_call_that_is_under_way_keeps_its_node_also_without_an_idle_delay)
+{
+    begin(0, 2);
+    s.options.idle_ns = 0;
+    sl_scaler_calls(&s, now_ns + SL_SECOND_NS, now_ns);
+    cr_expect_eq(run(SL_SCALER_START), 1, "the call that waits for it is not there yet");
+    now_ns += SL_SECOND_NS / 2;
+    join_all();
+    cr_expect_eq(run(SL_SCALER_DRAIN), 0);
+    sl_scaler_calls(&s, now_ns + SL_SECOND_NS, now_ns);
+    now_ns += SL_SECOND_NS - 1;
+    cr_expect_eq(run(SL_SCALER_DRAIN), 0);
+    cr_expect_eq(sl_scaler_wake_ns(&s, now_ns), now_ns + 1, "who said so may be gone");
+    sl_scaler_calls(&s, 0, now_ns);
+    cr_expect_eq(run(SL_SCALER_DRAIN), 1, "it has ended");
+}
+
+Test(group_scaler, what_is_too_many_goes_but_not_with_calls)
+{
+    begin(0, 2);
+    tasks(8);
+    (void)run(SL_SCALER_START);
+    join_all();
+    tasks(0);
+    for (uint32_t i = 0; i < 2; i++)
+        sl_scaler_busy(&s, s.nodes[i].number, (struct sl_scaler_load){.calls = 1}, now_ns);
+    for (uint32_t i = 0; i < 5; i++, now_ns += IDLE_NS)
+        cr_expect_eq(run(SL_SCALER_DRAIN), 0, "each is waited for");
+    uint32_t number = s.nodes[0].number;
+    sl_scaler_busy(&s, number, (struct sl_scaler_load){.tasks = 3}, now_ns);
+    (void)run(SL_SCALER_DRAIN);
+    now_ns += IDLE_NS;
+    cr_expect_eq(run(SL_SCALER_DRAIN), 1);
+    cr_expect_eq(s.nodes[0].state, SL_SCALER_DRAINING, "the one that has none");
+    cr_assert_eq(sl_scaler_set(&s, 0), SL_OK);
+    cr_expect_eq(run(SL_SCALER_DRAIN), 1, "by hand it goes with what it has");
 }
 
 Test(group_scaler, tells_when_a_node_may_be_there_once_it_has_seen_one_start)
@@ -318,10 +356,13 @@ happen(struct history *h)
         sl_scaler_gone(&s, number, now_ns); /* It died. */
         break;
     case 2:
-        sl_scaler_touch(&s, now_ns);
+        sl_scaler_calls(&s, below(h, 2) * (now_ns + below(h, 5 * SL_SECOND_NS)), now_ns);
         break;
     case 3:
-        sl_scaler_busy(&s, number, below(h, 5), now_ns);
+        sl_scaler_busy(
+            &s, number,
+            (struct sl_scaler_load){.tasks = below(h, 5), .calls = below(h, 3) == 0 ? 1 : 0},
+            now_ns);
         break;
     case 4:
         if (below(h, 4) != 0 || sl_scaler_set(&s, below(h, s.options.max + 2)) != SL_OK)
@@ -367,11 +408,13 @@ check_orders(void)
     }
 }
 
-/* Left alone, the group comes to where it should be. */
+/* Left alone, the group comes to where it should be. Nodes say so when their calls have ended. */
 static void
 settle(uint64_t wanted_tasks)
 {
     sl_scaler_unset(&s);
+    for (uint32_t i = 0; i < s.count; i++)
+        sl_scaler_busy(&s, s.nodes[i].number, (struct sl_scaler_load){0}, now_ns);
     tasks(wanted_tasks);
     for (int i = 0; i < 400; i++) {
         end_draining();

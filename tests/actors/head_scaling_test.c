@@ -65,10 +65,35 @@ leave(uint32_t node, bool is_done)
 }
 
 static void
+beat_with(uint32_t node, uint64_t calls)
+{
+    recorder_deliver(
+        &r, sl_at(node, SL_ACTOR_AGENT), SL_M_node_beat,
+        &(struct sl_m_node_beat){.node = node, .replicas = sl_slice_str("[]"), .calls = calls});
+}
+
+static void
 beat(uint32_t node)
 {
-    recorder_deliver(&r, sl_at(node, SL_ACTOR_AGENT), SL_M_node_beat,
-                     &(struct sl_m_node_beat){.node = node, .replicas = sl_slice_str("[]")});
+    beat_with(node, 0);
+}
+
+/* A router has so many calls. */
+static void
+calls(uint32_t router, uint64_t count)
+{
+    recorder_deliver(&r, sl_at(router, SL_ACTOR_ROUTER), SL_M_calls_wanted,
+                     &(struct sl_m_calls_wanted){.calls = count});
+}
+
+/* So many seconds, with a beat in each. */
+static void
+live(uint32_t node, uint32_t seconds, uint64_t calls_count)
+{
+    for (uint32_t i = 0; i < seconds; i++) {
+        recorder_wait(&r, SL_SECOND_NS);
+        beat_with(node, calls_count);
+    }
 }
 
 static void
@@ -203,8 +228,40 @@ Test(head_scaling, the_spawners_end_is_the_nodes_end)
 Test(head_scaling, calls_start_a_node_too)
 {
     recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), SL_M_calls_wanted,
-                     &(struct sl_m_calls_wanted){.waiting = 1});
+                     &(struct sl_m_calls_wanted){.waiting = 1, .calls = 1});
     cr_assert_neq(spawned(), 0);
+}
+
+Test(head_scaling, calls_keep_a_node_while_any_router_has_some)
+{
+    calls(SL_NODE_HEAD, 1);
+    uint32_t node = spawned();
+    join(node);
+    for (int i = 0; i < 30; i++) { /* One that lasts: it is told of each second. */
+        calls(SL_NODE_HEAD, 1);
+        calls(70000, 2);
+        live(node, 1, 0);
+    }
+    calls(SL_NODE_HEAD, 0);
+    calls(70000, 1);
+    cr_expect_eq(recorder_count(&r, SL_M_drain), 0);
+    live(node, 12, 0); /* The other says nothing more: it is gone, and its calls. */
+    cr_expect_eq(recorder_count(&r, SL_M_drain), 0, "the idle delay begins when they are over");
+    live(node, 12, 0);
+    cr_expect_eq(recorder_count(&r, SL_M_drain), 1);
+}
+
+Test(head_scaling, a_node_is_not_drained_from_under_a_call)
+{
+    demand(1);
+    uint32_t node = spawned();
+    join(node);
+    beat_with(node, 1);
+    demand(0);
+    live(node, 30, 1);
+    cr_expect_eq(recorder_count(&r, SL_M_drain), 0);
+    live(node, 12, 0);
+    cr_expect_eq(recorder_count(&r, SL_M_drain), 1);
 }
 
 Test(head_scaling, without_a_gpu_no_node_is_started_for_one)

@@ -231,6 +231,54 @@ Test(router, a_parked_call_waits_for_a_node_until_its_deadline_and_no_longer)
     cr_assert_eq(counts().parked, 0);
 }
 
+/* ---- what the head is told ------------------------------------------------------------------ */
+
+/* How many calls the head was told of last; UINT64_MAX: nothing since the last look. */
+static uint64_t
+told(void)
+{
+    uint64_t calls = UINT64_MAX;
+    for (struct sl_msg *msg; (msg = recorder_take(&r, SL_M_calls_wanted)) != NULL;) {
+        calls = SL_BODY(msg, calls_wanted)->calls;
+        sl_msg_destroy(&msg);
+    }
+    return calls;
+}
+
+Test(router, tells_the_head_of_a_call_while_it_lasts_and_when_it_has_ended)
+{
+    node_up(2);
+    embed((struct ask){.request = 1});
+    struct run run = taken();
+    cr_expect_eq(told(), 1);
+    for (int i = 0; i < 5; i++) {
+        recorder_wait(&r, SL_ROUTER_TELL_NS);
+        cr_expect_eq(told(), 1, "it is under way yet");
+    }
+    answer(run, SL_OK);
+    cr_expect_eq(told(), 0, "at once");
+    recorder_wait(&r, 3 * SL_ROUTER_TELL_NS);
+    cr_expect_eq(told(), UINT64_MAX);
+    cr_expect_eq(r.timers_count, 1, "but that of the deadline");
+}
+
+Test(router, calls_one_after_the_other_are_told_of_now_and_then)
+{
+    uint32_t count = 0;
+    node_up(2);
+    for (uint64_t i = 1; i <= 1000; i++) { /* A tenth of a second. */
+        embed((struct ask){.request = i});
+        answer(taken(), SL_OK);
+        count += told() != UINT64_MAX;
+        recorder_forget_sent(&r);
+        recorder_wait(&r, SL_MILLI_NS / 10);
+    }
+    cr_expect_leq(count, 25, "%u times", count);
+    embed((struct ask){.request = 2000});
+    recorder_wait(&r, 10 * SL_MILLI_NS);
+    cr_expect_eq(told(), 1, "the last one is told of soon");
+}
+
 /* ---- limits -------------------------------------------------------------------------------- */
 
 static void
