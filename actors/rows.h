@@ -58,6 +58,7 @@ enum sl_table {
                                     the record by the dispatcher. */
     SL_TABLE_BATCH_OF = 77,      /* batch id -> bucket id */
     SL_TABLE_UPLOAD = 84,        /* bucket, upload */
+    SL_TABLE_AUDIT = 87,         /* events and settings of the audit log (gateway/audit.h) */
     SL_TABLE_HELD = 86,          /* queue -> what the operator has set about it (own_hold.c) */
     SL_TABLE_CONTENT = 85,       /* bucket, 64 hex digits of a content's SHA-256 -> object id */
 };

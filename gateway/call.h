@@ -55,6 +55,7 @@ struct sl_call {
     struct sl_json body;                               /* Root; an empty body reads as {}. */
     struct sl_slice namespace_header;                  /* X-Namespace as sent; empty: none. */
     struct sl_slice idempotency_key, user_agent, host; /* As sent; empty: none. */
+    struct sl_slice client;                            /* Its address, as text. */
     struct sl_slice last_event_id;                     /* Of who follows; empty: none. */
     char namespace_id[20];                             /* Resolved, for routes that need one. */
     uint64_t timeout_ns;  /* X-Timeout-Ms: the reply is waited for so long. 0: not said. */
@@ -84,6 +85,7 @@ struct sl_call {
     struct sl_resolved resolved;
     struct sl_wait wait;  /* How the last wait ended; the api actor's to fill. */
     bool is_waiting;      /* A continuation is to come: no reply yet. */
+    bool is_audited;      /* Its event is staged, or was. */
     bool is_failure_kept; /* What was staged is committed although the call fails: its reason. */
     void *state;          /* The handler's own between ask and continuation. */
     void (*state_free)(void *state);

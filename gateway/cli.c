@@ -81,6 +81,15 @@ static const struct sl_cli_option key_options[] = {
     {0},
 };
 
+static const struct sl_cli_option audit_options[] = {
+    {"limit", "N", "ls: events at most (20)"},
+    {"action", "NAME", "ls: of this kind, as bucket_deleted"},
+    {"actor", "ID", "ls: of this user"},
+    {"resource", "ID", "ls: about this"},
+    {"head", "DIGEST", "verify: fail unless the newest event's digest is this one"},
+    {0},
+};
+
 static const struct sl_cli_option queue_options[] = {
     {"tenant", "ID", "ls: this tenant's only, with the operator's key"},
     {"limit", "N", "ls, inspect, events: results at most (100); peek: (10)"},
@@ -129,6 +138,12 @@ static const struct verb verbs[] = {
      sl_cli_models, model_options},
     {"keys", "list | create NAME | rotate NAME | revoke NAME", "API keys, with an admin's key",
      sl_cli_keys, key_options},
+    {"audit", "ls | show ID | verify",
+     "Who did what, with an admin's key\n"
+     "verify walks the log's chain of digests, exits with 1 if it is broken, and prints the "
+     "digest\n"
+     "of the newest event: kept elsewhere, it shows later that all up to there is as it was",
+     sl_cli_audit, audit_options},
     {"nodes",
      "list | groups | events | top | cordon NAME | uncordon NAME | drain NAME |\n"
      "                    scale GROUP",

@@ -63,6 +63,7 @@ int sl_cli_tenant(struct sl_cli *cli);
 int sl_cli_jobs(struct sl_cli *cli);
 int sl_cli_models(struct sl_cli *cli);
 int sl_cli_keys(struct sl_cli *cli);
+int sl_cli_audit(struct sl_cli *cli);
 int sl_cli_nodes(struct sl_cli *cli);
 int sl_cli_serve(struct sl_cli *cli);
 int sl_cli_queue(struct sl_cli *cli);

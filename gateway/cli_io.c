@@ -5,7 +5,8 @@
 #include "gateway/cli.h"
 #include "runtime/alloc.h"
 
-#define CELL_SIZE_MAX 60
+#define CELL_SIZE_MAX   60   /* Of a table. */
+#define MEMBER_SIZE_MAX 1000 /* On a line of its own. */
 
 static int
 report_refusal(const struct sl_cli *cli)
@@ -67,9 +68,10 @@ short_number(struct sl_json v, struct sl_buf *memory)
     return true;
 }
 
-/* A value as a person reads it, in one line; control characters do not reach the terminal. */
+/* A value as a person reads it, in one line of `max` bytes; control characters do not reach the
+ * terminal. */
 static void
-cell(struct sl_json v, struct sl_buf *out)
+cell(struct sl_json v, size_t max, struct sl_buf *out)
 {
     struct sl_buf memory = {0};
     struct sl_slice text;
@@ -80,9 +82,9 @@ cell(struct sl_json v, struct sl_buf *out)
         text = sl_buf_slice(&memory);
     else if (sl_json_text(v, &memory, &text) != SL_OK)
         text = sl_json_raw(v);
-    for (size_t i = 0; i < text.size && i < CELL_SIZE_MAX; i++)
+    for (size_t i = 0; i < text.size && i < max; i++)
         sl_buf_append_u8(out, text.data[i] < ' ' || text.data[i] == 127 ? ' ' : text.data[i]);
-    if (text.size > CELL_SIZE_MAX)
+    if (text.size > max)
         sl_buf_append_str(out, "...");
     sl_buf_deinit(&memory);
 }
@@ -95,7 +97,7 @@ sl_cli_print_members(struct sl_json object, const char *const *names)
     for (size_t i = 0; names[i] != NULL; i++)
         width = SL_MAX(width, strlen(names[i]));
     for (size_t i = 0; names[i] != NULL; i++) {
-        cell(sl_json_path(object, sl_slice_str(names[i])), &text);
+        cell(sl_json_path(object, sl_slice_str(names[i])), MEMBER_SIZE_MAX, &text);
         printf("%-*s  %s\n", (int)width, names[i], sl_buf_text(&text));
     }
     sl_buf_deinit(&text);
@@ -110,7 +112,7 @@ sl_cli_print_table(struct sl_json array, const char *const *names)
         widths[columns] = strlen(names[columns]);
     for (struct sl_json_iter i = sl_json_iter(array); sl_json_next(&i);) {
         for (size_t c = 0; c < columns; c++) {
-            cell(sl_json_path(i.value, sl_slice_str(names[c])), &text);
+            cell(sl_json_path(i.value, sl_slice_str(names[c])), CELL_SIZE_MAX, &text);
             widths[c] = SL_MAX(widths[c], text.size);
         }
     }
@@ -118,7 +120,7 @@ sl_cli_print_table(struct sl_json array, const char *const *names)
         printf("%-*s%s", (int)widths[c], names[c], c + 1 < columns ? "  " : "\n");
     for (struct sl_json_iter i = sl_json_iter(array); sl_json_next(&i);) {
         for (size_t c = 0; c < columns; c++) {
-            cell(sl_json_path(i.value, sl_slice_str(names[c])), &text);
+            cell(sl_json_path(i.value, sl_slice_str(names[c])), CELL_SIZE_MAX, &text);
             printf("%-*s%s", (int)widths[c], sl_buf_text(&text), c + 1 < columns ? "  " : "\n");
         }
     }

@@ -326,6 +326,23 @@ read_wishes(struct sl_request *request)
         call->sticky = SL_MAX(sl_hash64(session) ^ call->who.scope.id, UINT64_C(1));
 }
 
+/* The peer's address: a proxy's, where there is one. */
+static struct sl_slice
+client_of(struct sl_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char text[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    if (address != NULL && address->sa_family == AF_INET)
+        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text,
+                        sizeof(text));
+    else if (address != NULL && address->sa_family == AF_INET6)
+        (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text,
+                        sizeof(text));
+    return sl_call_copy(request->call, sl_slice_str(text));
+}
+
 static void
 copy_headers(struct sl_request *request)
 {
@@ -337,6 +354,7 @@ copy_headers(struct sl_request *request)
     call->host = sl_call_copy(call, host_of(request));
     call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
     call->last_event_id = sl_call_copy(call, sl_request_header(request, "Last-Event-ID"));
+    call->client = client_of(request);
     read_wishes(request);
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,

@@ -2,6 +2,7 @@
 #include "gateway/runner.h"
 
 #include "actors/rows.h"
+#include "gateway/audit.h"
 #include "gateway/idempotency.h"
 #include "gateway/key_scope.h"
 #include "gateway/route.h"
@@ -160,10 +161,21 @@ commit_refusal(struct sl_gateway *g, struct sl_call *call)
         call->txn = NULL;
 }
 
+/* Into the transaction that brings the effect about: the first of a call that stages something. */
+static void
+note(struct sl_call *call)
+{
+    bool has_failed = sl_call_has_failed(call) || (!call->is_waiting && call->status >= 400);
+    if (call->txn != NULL && (!has_failed || call->is_failure_kept) &&
+        (!call->is_waiting || !sl_txn_is_empty(call->txn)))
+        sl_audit_note(call, !has_failed);
+}
+
 static void
 run_handler(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *handler)
 {
     handler(call);
+    note(call);
     if (sl_call_has_failed(call) || (!call->is_waiting && call->status >= 400)) {
         call->is_waiting = false;
         commit_refusal(g, call);
@@ -238,6 +250,7 @@ sl_runner_expire(struct sl_gateway *g, struct sl_call *call, const char **ret_id
     enum sl_err err = sl_call_has_failed(call) ? SL_EBUSY : SL_OK;
     if (*ret_id != NULL && err == SL_OK) {
         note_touched(call);
+        sl_audit_note_system(call, sl_audited_find("delete_namespace"), *ret_id);
         err = sl_txn_commit(&call->txn);
     }
     if (call->txn != NULL)

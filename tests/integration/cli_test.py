@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs jobs, models and keys against a server: what they print, and their exit codes."""
+"""The verbs jobs, models, keys and audit of a server: what they print, and their exit codes."""
 import json
 import subprocess
 import tempfile
@@ -8,7 +8,7 @@ import tempfile
 import archives
 import sluice_testlib as lib
 
-USAGE, UNREACHED, REFUSED = 2, 3, 4
+FAILED, USAGE, UNREACHED, REFUSED = 1, 2, 3, 4
 
 
 def run(server, client, *arguments, code=0):
@@ -95,6 +95,21 @@ def keys(server, client):
     lib.equal(read(server, client, "keys", "list", "--user", "ann@cli.local")["results"], [])
 
 
+def audit(server, client):
+    made = read(server, client, "audit", "ls", "--action", "api_key_created")["results"]
+    lib.equal(len(made), 1)
+    assert "api_key_created" in run(server, client, "audit", "ls", "--resource",
+                                    made[0]["resource_id"])
+    event = read(server, client, "audit", "show", made[0]["audit_id"])
+    lib.equal((event["ip_address"], event["changes"]["name"]), ("127.0.0.1", "ci & more"))
+    run(server, client, "audit", "show", "audit_0", code=REFUSED)
+    head = read(server, client, "audit", "verify")["head"]
+    server.kill_all()
+    server.start()
+    assert head in run(server, client, "audit", "verify", "--head", head)
+    run(server, client, "audit", "verify", "--head", "0" * 64, code=FAILED)
+
+
 def shared(server, client):
     for verb in ("jobs", "models", "keys"):
         assert f"usage: sluice {verb}" in run(server, client, verb, "--help")
@@ -109,7 +124,7 @@ def main():
     server = lib.Server().start()
     client = server.tenant("cli")
     client.namespace = client.make("namespace", "cli", feature_extractors=lib.BOTH)
-    for name, check in (("jobs", jobs), ("models", models), ("keys", keys),
+    for name, check in (("jobs", jobs), ("models", models), ("keys", keys), ("audit", audit),
                         ("help, refusals and lost connections", shared)):
         with lib.check(f"the command line: {name}"):
             check(server, client)
