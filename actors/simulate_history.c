@@ -253,12 +253,13 @@ on_taken(struct checker *c, const struct sl_history_event *e)
 
 /* ---- leases of nodes, and of a dead main process ------------------------------------------- */
 
+/* What has lapsed may be in the queue again, which nobody tells: a beat does not bring it back. */
 static void
 on_beat(struct checker *c, const struct sl_history_event *e)
 {
     for (uint32_t i = 0; i < c->live_count; i++) {
-        if (c->live[i]->node == e->node)
-            c->live[i]->until_ns = SL_MAX(c->live[i]->until_ns, e->at_ns + SL_HISTORY_LEASE_NS);
+        if (c->live[i]->node == e->node && e->at_ns < c->live[i]->until_ns)
+            c->live[i]->until_ns = e->at_ns + SL_HISTORY_LEASE_NS;
     }
 }
 

@@ -82,6 +82,10 @@ Test(simulate_history, finds_a_task_with_two_holders_until_its_lease_is_over)
     second.at_ns = SL_HISTORY_LEASE_NS;
     cr_assert(PASSES(SUBMIT, LEASE, second), "%s", failure);
     FAILS_WITH("doubly placed", SUBMIT, LEASE, E(BEAT, .node = 2, .at_ns = 1), second);
+    /* A beat that comes after it is over, as behind a cut, does not bring it back. */
+    struct sl_history_event late = E(BEAT, .node = 2, .at_ns = SL_HISTORY_LEASE_NS);
+    second.at_ns = SL_HISTORY_LEASE_NS + 1;
+    cr_assert(PASSES(SUBMIT, LEASE, late, second), "%s", failure);
 }
 
 Test(simulate_history, finds_a_task_that_is_kept_though_no_link_took_it)
