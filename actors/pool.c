@@ -293,19 +293,43 @@ sl_pool_cancel(struct sl_pool *p, struct sl_ctx *ctx, const struct sl_msg *msg)
 
 /* ---- feeding ------------------------------------------------------------------------------- */
 
+/* Replicas that work or will, those that are too many included; which is_spare of them. */
+static uint32_t
+active_count(const struct sl_pool *p, bool is_spare)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        bool is_active = (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) &&
+                         !r->is_unwanted && !r->is_killed;
+        count += is_active && r->is_spare == is_spare;
+    }
+    return count;
+}
+
+/* What one replica may hold of all there is, so that those that were just added have their part. */
+static uint32_t
+share_of(const struct sl_pool *p, uint32_t room)
+{
+    uint32_t sharers = SL_MAX(active_count(p, false), 1u);
+    uint32_t work = waiting_count(p) + running_count(p);
+    return SL_MIN(room, (work + sharers - 1) / sharers);
+}
+
 /* Send what fits: calls first; an item that must be alone waits for an idle replica and holds it.
  */
 static void
 feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
 {
     uint32_t room = 2 * batch_size(p);
+    uint32_t share = share_of(p, room);
     size_t bytes = 0;
     if (r->in_flight.count > 0 && r->in_flight.oldest->is_alone)
         return;
     /* Half empty or not at all: so that what is sent makes a batch, not a trickle. */
     if (r->in_flight.count > room / 2 && p->calls.count == 0)
         return;
-    while (r->in_flight.count < room && bytes < BATCH_BYTES && waiting_count(p) > 0) {
+    while (r->in_flight.count < share && bytes < BATCH_BYTES && waiting_count(p) > 0) {
         const struct sl_item *next = sl_calls_next(&p->calls);
         bool is_alone = (next == NULL ? p->tasks.oldest : next)->is_alone;
         if (is_alone && r->in_flight.count > 0)
@@ -363,20 +387,6 @@ void
 sl_pool_park(struct sl_pool *p)
 {
     p->is_parked = p->is_stale = true;
-}
-
-/* Replicas that work or will, those that are too many included; which is_spare of them. */
-static uint32_t
-active_count(const struct sl_pool *p, bool is_spare)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        const struct sl_replica *r = &p->replicas[i];
-        bool is_active = (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) &&
-                         !r->is_unwanted && !r->is_killed;
-        count += is_active && r->is_spare == is_spare;
-    }
-    return count;
 }
 
 /* The one to spare next: it has least to do, and of those that have nothing the latest. */

@@ -77,6 +77,32 @@ Test(agent_scale, goes_to_zero_and_back_at_once)
     cr_assert_neq(spawned(), 0, "with the task itself");
 }
 
+static uint32_t
+count_to(uint32_t replica)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r.sent_count; i++)
+        count +=
+            r.sent[i] != NULL && r.sent[i]->id == SL_M_process && r.sent[i]->to.node == replica;
+    return count;
+}
+
+/* 60 would fit into the first: the second is wanted for half of them, though it starts later. */
+Test(agent_scale, leaves_a_replica_that_starts_its_share_of_a_burst)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":2,\"max_replicas\":2}}}");
+    tell(NUMBER, SPEC, "");
+    uint32_t first = spawned(), second = spawned();
+    ready(first, "");
+    for (uint64_t id = 1; id <= 60; id++)
+        run_task(id, false);
+    uint32_t taken = count_to(first);
+    cr_assert(taken >= 20 && taken <= 31, "%u", taken);
+    ready(second, "");
+    cr_assert_geq(count_to(second), 29);
+    cr_assert_eq(count_to(first) + count_to(second), 60, "and nothing is held back for nobody");
+}
+
 Test(agent_scale, starts_more_when_the_target_is_crossed_and_stops_them_when_idle)
 {
     uint32_t replicas[3];
