@@ -255,3 +255,25 @@ Test(call_wire, a_type_that_would_end_a_header_is_not_passed_on)
     cr_assert_eq(sl_call_reply_read(sl_buf_slice(&wire), copy), SL_OK);
     cr_assert_str_eq(copy->reply_type, "application/octet-stream");
 }
+
+/* Seeds of another version teach a fuzzer nothing. */
+static void
+read_seed(const char *name)
+{
+    char *path = sl_format(SL_SOURCE_DIR "/tests/gateway/corpus/call_wire/%s", name);
+    uint8_t seed[1024];
+    FILE *file = fopen(path, "rb");
+    cr_assert_not_null(file, "%s", path);
+    size_t size = fread(seed, 1, sizeof(seed), file);
+    (void)fclose(file);
+    sl_free(path);
+    cr_assert_gt(size, 1);
+    cr_expect_eq(sl_call_request_read(sl_slice(seed + 1, size - 1), &copy), SL_OK, "%s", name);
+    sl_call_destroy(&copy);
+}
+
+Test(call_wire, reads_the_seeds_of_its_fuzz_target)
+{
+    read_seed("json");
+    read_seed("form");
+}
