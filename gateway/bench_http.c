@@ -30,7 +30,8 @@ struct lane {
 };
 
 struct tally { /* Of a kind. */
-    uint64_t good, refused, next_ns;
+    uint64_t good, refused, lost, next_ns;
+    double slowest_us;
     double *took_us;
     size_t took_count, took_capacity;
     struct lane *idle;
@@ -80,6 +81,17 @@ send_request(struct run *r, struct lane *lane, uint64_t due_ns)
 
 /* ---- replies ------------------------------------------------------------------------------- */
 
+/* Of a reply in chunks, which Ray Serve sends: whether the last one, which is empty, is there. */
+static bool
+is_last_chunk(const struct lane *lane, const char *body)
+{
+    static const char last[] = "0\r\n\r\n";
+    const char *end = lane->reply + lane->size;
+    if (end - body < (ptrdiff_t)sizeof(last) - 1 || memcmp(end - 5, last, 5) != 0)
+        return false;
+    return end - 5 == body || end[-6] == '\n';
+}
+
 /* The status of a whole reply; 0: more is to come; -1: it is none. */
 static int
 status_of(struct lane *lane)
@@ -88,13 +100,19 @@ status_of(struct lane *lane)
     const char *body = strstr(lane->reply, "\r\n\r\n");
     if (body == NULL)
         return lane->size == REPLY_BYTES_MAX ? -1 : 0;
+    if (strncmp(lane->reply, "HTTP/1.1 ", 9) != 0)
+        return -1;
+    int status = (int)strtol(lane->reply + 9, NULL, 10);
+    const char *chunked = strcasestr(lane->reply, "\r\nTransfer-Encoding: chunked\r\n");
+    if (chunked != NULL && chunked < body)
+        return is_last_chunk(lane, body + 4) ? status : lane->size < REPLY_BYTES_MAX ? 0 : -1;
     const char *length = strcasestr(lane->reply, "\r\nContent-Length:");
-    if (strncmp(lane->reply, "HTTP/1.1 ", 9) != 0 || length == NULL || length > body)
+    if (length == NULL || length > body)
         return -1;
     size_t size = (size_t)(body + 4 - lane->reply) + strtoul(length + 17, NULL, 10);
     if (size > REPLY_BYTES_MAX || lane->size > size)
         return -1;
-    return lane->size < size ? 0 : (int)strtol(lane->reply + 9, NULL, 10);
+    return lane->size < size ? 0 : status;
 }
 
 static bool
@@ -104,8 +122,11 @@ count_reply(struct run *r, const struct lane *lane, int status, uint64_t now_ns)
     r->heard_ns = now_ns;
     if (status != 503 && (status < 200 || status > 299))
         return sl_bench_fail("not a reply wanted: %.300s", lane->reply);
-    if (now_ns < r->from_ns || now_ns >= r->until_ns)
+    if (r->load->take != NULL)
+        r->load->take(r->load->arg, lane->kind, sl_slice(lane->reply, lane->size), lane->due_ns);
+    if (now_ns < r->from_ns || (now_ns >= r->until_ns && r->load->drain_ns == 0))
         return true;
+    t->slowest_us = SL_MAX(t->slowest_us, (double)(now_ns - lane->due_ns) / 1e3);
     if (status == 503) {
         t->refused++;
         return true;
@@ -152,7 +173,7 @@ send_due(struct run *r, uint32_t kind, uint64_t *next_ns)
     double per_s = r->load->kinds[kind].per_s;
     struct tally *t = &r->tallies[kind];
     uint64_t now_ns = sl_time_mono_ns();
-    while (t->idle != NULL && now_ns < r->until_ns && (per_s == 0 || t->next_ns <= now_ns)) {
+    while (t->idle != NULL && now_ns < r->until_ns && t->next_ns <= now_ns) {
         struct lane *lane = t->idle;
         t->idle = lane->next_idle;
         if (!send_request(r, lane, per_s == 0 ? now_ns : t->next_ns))
@@ -160,15 +181,52 @@ send_due(struct run *r, uint32_t kind, uint64_t *next_ns)
         if (per_s > 0)
             t->next_ns += (uint64_t)(1e9 / per_s);
     }
-    if (per_s > 0 && t->idle != NULL)
+    if (t->idle != NULL)
         *next_ns = SL_MIN(*next_ns, t->next_ns);
+    return true;
+}
+
+static uint32_t
+count_busy(struct run *r)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->load->kinds_count; i++)
+        r->tallies[i].lost = 0;
+    for (uint32_t i = 0; i < r->lanes_count; i++) {
+        count += r->lanes[i].is_busy;
+        r->tallies[r->lanes[i].kind].lost += r->lanes[i].is_busy;
+    }
+    return count;
+}
+
+static bool
+take_events(struct run *r, uint64_t wait_ns)
+{
+    struct epoll_event events[EVENTS];
+    struct timespec wait = {.tv_sec = (time_t)(wait_ns / SL_SECOND_NS),
+                            .tv_nsec = (long)(wait_ns % SL_SECOND_NS)};
+    int count = epoll_pwait2(r->epoll, events, EVENTS, &wait, NULL);
+    for (int i = 0; i < count; i++) {
+        if (!on_readable(r, events[i].data.ptr))
+            return false;
+    }
+    return true;
+}
+
+static bool
+drain(struct run *r)
+{
+    uint64_t until_ns = r->until_ns + r->load->drain_ns;
+    while (count_busy(r) > 0 && sl_time_mono_ns() < until_ns) {
+        if (!take_events(r, 10 * SL_MILLI_NS))
+            return false;
+    }
     return true;
 }
 
 static bool
 drive(struct run *r)
 {
-    struct epoll_event events[EVENTS];
     for (;;) {
         uint64_t next_ns = r->until_ns;
         for (uint32_t i = 0; i < r->load->kinds_count; i++) {
@@ -177,15 +235,9 @@ drive(struct run *r)
         }
         uint64_t now_ns = sl_time_mono_ns();
         if (now_ns >= r->until_ns)
-            return true;
-        uint64_t wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-        struct timespec wait = {.tv_sec = (time_t)(wait_ns / SL_SECOND_NS),
-                                .tv_nsec = (long)(wait_ns % SL_SECOND_NS)};
-        int count = epoll_pwait2(r->epoll, events, EVENTS, &wait, NULL);
-        for (int i = 0; i < count; i++) {
-            if (!on_readable(r, events[i].data.ptr))
-                return false;
-        }
+            return drain(r);
+        if (!take_events(r, next_ns > now_ns ? next_ns - now_ns : 0))
+            return false;
         if (sl_time_mono_ns() - r->heard_ns > SILENCE_NS)
             return sl_bench_fail("nothing is answered");
     }
@@ -204,6 +256,8 @@ sum_up(const struct run *r, uint32_t kind, struct sl_bench_http_result *ret)
     const struct tally *t = &r->tallies[kind];
     *ret = (struct sl_bench_http_result){.good = t->good,
                                          .refused = t->refused,
+                                         .lost = r->load->drain_ns > 0 ? t->lost : 0,
+                                         .slowest_us = t->slowest_us,
                                          .per_s =
                                              (double)t->good * 1e9 / (double)r->load->measured_ns};
     if (t->took_count == 0)
@@ -241,7 +295,7 @@ sl_bench_http_run(const struct sl_bench_http *load, struct sl_bench_http_result 
     r.from_ns = r.start_ns + load->warm_ns;
     r.until_ns = r.from_ns + load->measured_ns;
     for (uint32_t i = 0; i < load->kinds_count; i++)
-        r.tallies[i].next_ns = r.start_ns;
+        r.tallies[i].next_ns = r.start_ns + load->kinds[i].after_ns;
     is_ok = is_ok && drive(&r);
     for (uint32_t i = 0; i < load->kinds_count; i++) {
         if (is_ok)

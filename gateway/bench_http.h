@@ -17,6 +17,7 @@ struct sl_bench_http_kind {
     /* 0: the next follows at once. Else requests fall due at this rate, whether or not a connection
      * is free, and their time runs from when they were due. */
     double per_s;
+    uint64_t after_ns; /* Its first one is sent so long after the start. */
 };
 
 struct sl_bench_http {
@@ -24,12 +25,19 @@ struct sl_bench_http {
     const struct sl_bench_http_kind *kinds;
     uint32_t kinds_count;
     uint64_t warm_ns, measured_ns;
+    /* At the end wait so long for what is under way, which is counted too; 0: leave it. */
+    uint64_t drain_ns;
+    /* Told of each answer, warm or not, good or refused, and when it was sent; NULL: nobody is. */
+    void (*take)(void *arg, uint32_t kind, struct sl_slice reply, uint64_t sent_ns);
+    void *arg;
 };
 
 struct sl_bench_http_result { /* Of one kind, of what was answered while measured. */
     uint64_t good, refused;   /* 2xx; 503. Any other answer ends the run. */
+    uint64_t lost;            /* Not answered when the drain was over. */
     double per_s;             /* Good ones. */
     double p50_us, p99_us;    /* Of good ones. */
+    double slowest_us;        /* Of all, refused ones too. */
 };
 
 #define SL_BENCH_HTTP_KINDS_MAX 4u

@@ -189,8 +189,8 @@ sl_bench_weights_write(const struct sl_bench_weights *weights, const char *direc
            sl_bench_fail("weights cannot be written to %s", directory);
 }
 
-static bool
-write_model(const char *directory)
+bool
+sl_bench_model_write(const char *directory)
 {
     char config[512];
     struct model m = {0};
@@ -201,12 +201,13 @@ write_model(const char *directory)
                    "\"vocab_size\":%d,\"max_position_embeddings\":%d,\"type_vocab_size\":%d,"
                    "\"layer_norm_eps\":1e-12,\"hidden_act\":\"gelu\"}",
                    HIDDEN, LAYERS, WIDE, VOCABULARY, POSITIONS, TYPES);
-    return write_text(directory, "config.json", config) &&
-           write_text(directory, "modules.json",
-                      "[{\"type\":\"sentence_transformers.models.Transformer\"},"
-                      "{\"type\":\"sentence_transformers.models.Pooling\"},"
-                      "{\"type\":\"sentence_transformers.models.Normalize\"}]") &&
-           write_vocabulary(directory) && write_weights(directory, &m);
+    return (write_text(directory, "config.json", config) &&
+            write_text(directory, "modules.json",
+                       "[{\"type\":\"sentence_transformers.models.Transformer\"},"
+                       "{\"type\":\"sentence_transformers.models.Pooling\"},"
+                       "{\"type\":\"sentence_transformers.models.Normalize\"}]") &&
+            write_vocabulary(directory) && write_weights(directory, &m)) ||
+           sl_bench_fail("the model cannot be written below %s", directory);
 }
 
 int
@@ -232,10 +233,8 @@ sl_bench_model_build(const struct sl_bench *bench, double *ret_build_ms)
     int fd = -1;
     if (directory == NULL)
         return -1;
-    if (write_model(directory))
+    if (sl_bench_model_write(directory))
         fd = sl_bench_model_deploy(directory, ret_build_ms);
-    else
-        (void)sl_bench_fail("the model cannot be written below %s", directory);
     sl_bench_directory_remove(&directory);
     return fd;
 }

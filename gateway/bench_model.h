@@ -20,6 +20,9 @@
  */
 SL_MUST_CHECK int sl_bench_model_build(const struct sl_bench *bench, double *ret_build_ms);
 
+/* Write its files, as a Hugging Face model has them. False: it failed, which has been said. */
+bool sl_bench_model_write(const char *directory);
+
 struct sl_bench_weights {
     uint32_t tensors_count, rows,
         columns; /* "layer.0.weight" and so on, F32; at most 64 of them. */

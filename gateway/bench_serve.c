@@ -39,28 +39,6 @@ struct suite {
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-/* Where the build puts it, seen from this program: the server's may be another one. */
-static char *
-plugin_directory(void)
-{
-    char program[512];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
-    program[SL_MAX(size, (ssize_t)0)] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(program, '/');
-        if (slash != NULL)
-            *slash = '\0';
-    }
-    char *directory = sl_format("%s/lib/sluice-bench", program);
-    char *plugin = sl_format("%s/noop_extractor.so", directory);
-    if (access(plugin, R_OK) != 0) {
-        (void)sl_bench_fail("%s is not there: build the target noop_extractor", plugin);
-        sl_free(directory);
-    }
-    sl_free(plugin);
-    return directory;
-}
-
 static bool
 make_collection(struct sl_bench_client *client)
 {
@@ -239,7 +217,7 @@ run_noise(struct suite *s)
 static bool
 open_suite(struct suite *s)
 {
-    char *plugins = plugin_directory();
+    char *plugins = sl_bench_server_plugins("noop_extractor");
     if (plugins == NULL)
         return false;
     char *yaml = sl_format("plugins: \"%s\"\n", plugins);

@@ -63,6 +63,29 @@ sl_bench_server_address(const struct sl_bench_server *server, const char *name)
     return found;
 }
 
+/* Seen from this program: the server's may be another one. */
+char *
+sl_bench_server_plugins(const char *name)
+{
+    char program[512];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    program[SL_MAX(size, (ssize_t)0)] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(program, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    char *directory = sl_format("%s/lib/sluice-bench", program);
+    char *plugin = sl_format("%s/%s.so", directory, name);
+    if (access(plugin, R_OK) != 0) {
+        (void)sl_bench_fail("%s is not there: build the target %s", plugin, name);
+        sl_free(directory);
+        directory = NULL;
+    }
+    sl_free(plugin);
+    return directory;
+}
+
 /* ---- start and stop ------------------------------------------------------------------------ */
 
 SL_NORETURN static void

@@ -40,6 +40,9 @@ bool sl_bench_server_stop(struct sl_bench_server *server);
 /* A line of what it wrote to DIR/address, without "NAME=", owned; NULL: none, which was said. */
 char *sl_bench_server_address(const struct sl_bench_server *server, const char *name);
 
+/* Where the build puts the benchmarks' plugins, owned; NULL: that one is not there, as was said. */
+char *sl_bench_server_plugins(const char *name);
+
 enum sl_bench_whom { SL_BENCH_MAIN, SL_BENCH_ALL };
 /* Anonymous resident memory plus the proportional share of shared memory, MiB. */
 double sl_bench_memory_mib(const struct sl_bench_server *server, enum sl_bench_whom whom);
