@@ -240,6 +240,7 @@ sl_dispatch_done(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_
     sl_txn_abort(&txn);
     struct sl_settle settle = settle_of(e, ctx);
     struct sl_job_id job = lease.job;
+    settle.served_ns = SL_MIN(m->served_ns, ctx->now_ns - lease.since_ns); /* A node says it. */
     if (spec == NULL) {
         sl_dispatch_end_orphan(e, ctx, &lease);
         return;

@@ -40,6 +40,7 @@ enum sl_table {
     SL_TABLE_DELIVERY = 28,   /* webhook, delivery -> sl_delivery (delivery.h) */
     SL_TABLE_PART = 29,       /* job id as UUID text, task id as 16 hex digits -> records so far
                                  (u64), where the plugin goes on (settle.h) */
+    SL_TABLE_LEDGER = 30,     /* what was used: ledger.h */
 
     /* a tenant's scope: what only gateway/ knows; values are JSON */
     SL_TABLE_USER = 64,       /* email */

@@ -11,6 +11,7 @@
 #include "actors/extraction.h"
 #include "actors/job_log.h"
 #include "actors/job_row.h"
+#include "actors/ledger.h"
 #include "actors/record.h"
 #include "actors/rows.h"
 #include "actors/task_source.h"
@@ -28,6 +29,7 @@ struct records {
     char *collection;         /* NUL-terminated copy for keys. */
     uint32_t first, position; /* Of this part, and of the record at hand. */
     uint32_t count;           /* Of this part. */
+    uint64_t vectors_count;   /* Likewise. */
     struct sl_buf key, row, fields, names;
     struct sl_buf ids; /* Of this part's records, each with its NUL. */
 };
@@ -52,6 +54,7 @@ put_vectors(struct records *r, struct sl_reader *in, const char *id)
         char *text = sl_strndup(name.data, name.size);
         struct sl_slice key = sl_key(&r->key, 3, r->collection, text, id);
         sl_txn_put(r->txn, r->scope, SL_TABLE_VECTOR, key, values);
+        r->vectors_count++;
         sl_free(text);
         if (r->names.size > 0)
             sl_buf_append_u8(&r->names, '\n');
@@ -245,6 +248,51 @@ forget_parts(struct sl_txn *txn, struct sl_scope scope, struct sl_job_id job)
     sl_buf_deinit(&prefix);
 }
 
+/* ---- what it used ------------------------------------------------------------------------- */
+
+/* As the ledger names it: what the gateway calls a feature extractor's id. */
+static char *
+extractor_of(struct sl_json extraction)
+{
+    char *name = sl_json_strdup(sl_json_member(extraction, "extractor"));
+    char *version = sl_json_strdup(sl_json_member(extraction, "version"));
+    char *id = sl_format("%s_%s", name == NULL ? "" : name, version == NULL ? "" : version);
+    sl_free(name);
+    sl_free(version);
+    return id;
+}
+
+/* Under the lease's epoch, which no other has, nor another part: each ends a lease. */
+static void
+put_used(struct records *r, const struct sl_lease *lease, const struct sl_task_part *part)
+{
+    char *namespace = sl_json_strdup(sl_json_member(r->extraction, "namespace"));
+    char *extractor = extractor_of(r->extraction);
+    struct sl_buf entries = {0};
+    const struct {
+        enum sl_ledger_resource resource;
+        uint64_t amount;
+    } used[] = {{SL_LEDGER_tasks, part->resume.size == 0},
+                {SL_LEDGER_documents, r->count},
+                {SL_LEDGER_embeddings, r->vectors_count},
+                {SL_LEDGER_compute_ms, r->settle->served_ns / SL_MILLI_NS}};
+    for (size_t i = 0; i < SL_COUNT_OF(used); i++) {
+        struct sl_ledger_entry e = {.resource = (uint8_t)used[i].resource,
+                                    .amount = used[i].amount,
+                                    .cost_nano = sl_ledger_cost(used[i].resource, used[i].amount)};
+        e.dimensions[SL_LEDGER_BY_namespace] = sl_slice_str(namespace == NULL ? "" : namespace);
+        e.dimensions[SL_LEDGER_BY_collection] = r->payload.collection;
+        e.dimensions[SL_LEDGER_BY_extractor] = sl_slice_str(extractor);
+        if (e.amount > 0)
+            sl_ledger_write(&entries, &e);
+    }
+    sl_ledger_put(r->txn, r->scope, (struct sl_ledger_id){r->settle->now_ms, lease->epoch},
+                  sl_buf_slice(&entries));
+    sl_buf_deinit(&entries);
+    sl_free(namespace);
+    sl_free(extractor);
+}
+
 /* ---- ends ---------------------------------------------------------------------------------- */
 
 enum sl_err
@@ -273,6 +321,8 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
     if (err == SL_OK) {
         if (r.count > 0)
             sl_txn_add(r.txn, r.scope, SL_TABLE_COUNT, job_count_key(&r.key, lease->job), r.count);
+        if (has_source)
+            put_used(&r, lease, part);
         put_end(&r, lease, has_source ? part : &(struct sl_task_part){.first = part->first});
         err = sl_txn_commit(&r.txn);
         if (err == SL_OK && has_source)

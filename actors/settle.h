@@ -17,6 +17,7 @@ struct sl_settle {
     struct sl_store *store;
     struct sl_index_cache *indexes;
     uint64_t now_ms;
+    uint64_t served_ns; /* Of a task that ended well: how long it alone was worked on. */
 };
 
 /*

@@ -37,6 +37,10 @@ struct sl_tenant_made {
 void sl_tenant_make(struct sl_txn *t, const struct sl_tenant_new *want,
                     struct sl_tenant_made *ret_made);
 
+/* The tenant behind `last` (empty: the first) in the order of ids, which becomes the last; 0 where
+ * its row has no scope. False: there is none, and `last` is empty. */
+bool sl_tenant_next(struct sl_txn *txn, struct sl_buf *last, struct sl_scope *ret_scope);
+
 struct sl_key_new {
     const char *name, *email, *user_id, *organization_id, *tenant_id, *created_by;
     struct sl_scope scope;

@@ -5,7 +5,9 @@
 
 #include "actors/extraction.h"
 #include "actors/rows.h"
+#include "gateway/account.h"
 #include "gateway/ask.h"
+#include "gateway/meter.h"
 #include "gateway/model_open.h"
 #include "gateway/purge.h"
 #include "gateway/queue_waits.h"
@@ -23,7 +25,8 @@
 #define TOKEN_SWEEP    0
 #define TOKEN_PURGE    1
 #define TOKEN_GONE     2
-#define TOKEN_LAST     TOKEN_GONE        /* Above it: the serial of a call that gave its turn. */
+#define TOKEN_METER    3
+#define TOKEN_LAST     TOKEN_METER       /* Above it: the serial of a call that gave its turn. */
 #define PURGE_NEXT_NS  (2 * SL_MILLI_NS) /* Calls run between slices. */
 #define PURGE_AGAIN_NS SL_SECOND_NS      /* After a failed commit. */
 #define SWEEP_NEXT_NS  SL_SECOND_NS
@@ -51,8 +54,9 @@ struct api {
     uint32_t long_count;                               /* Works of minutes under way. */
     struct sl_scope long_scopes[SL_LONG_WORK_AT_ONCE]; /* Whose they are. */
     uint64_t serial_last;
-    bool is_purging; /* Its timer is set. */
-    bool is_looking; /* For clients that have gone: its timer is set. */
+    bool is_purging;  /* Its timer is set. */
+    bool is_looking;  /* For clients that have gone: its timer is set. */
+    bool is_metering; /* Its timer is set. */
     bool is_stopping;
     struct sl_queue_waits *queues; /* Which calls wait for own queues. */
     struct sl_scope sweep_scope;
@@ -382,6 +386,16 @@ start_purge(struct api *a, uint64_t delay_ns)
     sl_after(a->ctx, delay_ns, TOKEN_PURGE);
 }
 
+static void
+start_meter(struct api *a)
+{
+    uint64_t due_ns = sl_meter_due_ns(a->options.gateway);
+    if (due_ns == UINT64_MAX || a->is_metering)
+        return;
+    a->is_metering = true;
+    sl_after(a->ctx, due_ns, TOKEN_METER);
+}
+
 /* Before the reply to who changed it, which then waits there until they have heard of it. */
 static bool
 tell_edges(struct api *a, const struct sl_call *call)
@@ -413,6 +427,8 @@ finish(struct api *a, struct sl_call *call)
     bool is_told = tell_edges(a, call->is_waiting || call->asker.node != 0 ? NULL : call);
     if (call->is_waiting)
         return;
+    sl_meter_answered(call);
+    start_meter(a);
     if (call->asker.node != 0) {
         tell_asker(a, call);
         return;
@@ -488,6 +504,8 @@ on_embedded(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (w == NULL)
         return;
     struct sl_wait *wait = &w->call->wait;
+    if (m->err == SL_OK)
+        sl_meter_use(w->call, SL_LEDGER_embeddings, 1, "");
     wait->error = m->err < SL_ERR_COUNT ? (enum sl_err)m->err : SL_EBUG;
     wait->message = (const char *)sl_call_copy(w->call, m->message).data;
     wait->dimensions = (uint32_t)(m->vector.size / sizeof(float));
@@ -577,29 +595,6 @@ on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     start_purge(a, PURGE_NEXT_NS);
 }
 
-/* The tenant after the one swept last, in the order of their ids; false: the round is done. */
-static bool
-next_tenant(struct api *a, struct sl_txn *txn, struct sl_scope *ret_scope)
-{
-    struct sl_scan scan;
-    struct sl_json_doc *doc = NULL;
-    uint64_t scope = 0;
-    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, (struct sl_slice){0},
-                sl_buf_slice(&a->sweep_tenant), false, &scan);
-    bool has_next = sl_scan_next(&scan);
-    sl_buf_clear(&a->sweep_tenant);
-    if (has_next) {
-        sl_buf_append_slice(&a->sweep_tenant, scan.key);
-        if (sl_json_parse(scan.value, &doc, NULL) == SL_OK &&
-            sl_json_u64(sl_json_member(sl_json_root(doc), "scope"), &scope) != SL_OK)
-            scope = 0;
-    }
-    sl_scan_end(&scan);
-    sl_json_destroy(&doc);
-    *ret_scope = (struct sl_scope){scope};
-    return has_next;
-}
-
 static void
 expire_namespaces(struct api *a, struct sl_ctx *ctx, struct sl_scope scope)
 {
@@ -645,7 +640,7 @@ sweep(struct api *a, struct sl_ctx *ctx)
     bool has_tenant = a->sweep_row.size > 0;
     if (!has_tenant) {
         struct sl_txn *txn = sl_store_begin(ctx->store);
-        has_tenant = next_tenant(a, txn, &a->sweep_scope);
+        has_tenant = sl_tenant_next(txn, &a->sweep_tenant, &a->sweep_scope);
         sl_txn_abort(&txn);
         if (has_tenant)
             expire_namespaces(a, ctx, a->sweep_scope);
@@ -685,6 +680,16 @@ cancel_gone(struct api *a, struct sl_ctx *ctx)
 }
 
 static void
+tick_meter(struct api *a, struct sl_ctx *ctx)
+{
+    enum sl_err err = sl_meter_tick(a->options.gateway, ctx->now_ms);
+    if (err != SL_OK)
+        sl_report_warn("meter-failed", "err=%s action=\"it is tried again\"", sl_err_name(err));
+    a->is_metering = false;
+    start_meter(a);
+}
+
+static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct api *a = self;
@@ -695,6 +700,10 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     }
     if (token == TOKEN_PURGE) {
         purge(a, ctx);
+        return;
+    }
+    if (token == TOKEN_METER) {
+        tick_meter(a, ctx);
         return;
     }
     if (token == TOKEN_SWEEP) {

@@ -40,6 +40,7 @@ sl_call_destroy(struct sl_call **call)
     sl_json_destroy(&dead->body_doc);
     sl_buf_deinit(&dead->body_buf);
     sl_buf_deinit(&dead->reply);
+    sl_buf_deinit(&dead->used.entries);
     struct sl_arena *arena = dead->arena; /* The call itself lies in it. */
     sl_arena_destroy(&arena);
 }

@@ -97,6 +97,7 @@ struct sl_call {
     const atomic_bool *client_gone; /* Of a call of this process: who waits for it has gone. */
     struct sl_call_origin origin;
     struct sl_call_asker asker;
+    struct sl_used used;
     void *internal; /* The api actor's. */
 };
 

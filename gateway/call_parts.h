@@ -6,6 +6,7 @@
 #define SL_GATEWAY_CALL_PARTS_H
 
 #include "runtime/base.h"
+#include "runtime/buf.h"
 
 #define SL_CALL_PARAMS_MAX 6
 #define SL_CALL_QUERY_MAX  24
@@ -40,6 +41,11 @@ struct sl_call_asker { /* The actor that a call is for, where no client waits fo
     uint32_t node;     /* 0: a client does. */
     uint32_t actor;
     uint64_t request;
+};
+
+struct sl_used { /* What it has used: meter.h's. */
+    struct sl_buf entries;
+    bool is_staged; /* And the call itself, in its last transaction. */
 };
 
 /*

@@ -111,6 +111,15 @@ static const struct sl_cli_option config_options[] = {
     {"data", "DIR", "diff, apply: this directory, which no server has open"},
     {0},
 };
+static const struct sl_cli_option usage_options[] = {
+    {"period", "PERIOD", "2026-01, 2026-01-10 or last_30_days (this month)"},
+    {"group-by", "FIELDS",
+     "resource_type, namespace, collection, extractor, key, route, status, month, day, hour "
+     "(resource_type)"},
+    {"tenant", "ID", "of this tenant, with the operator's key"},
+    {"csv", NULL, "as comma-separated values"},
+    {0},
+};
 static const struct sl_cli_option nodes_options[] = {
     {"replicas", "N", "scale: so many nodes; without it: by demand again"},
     {"limit", "N", "events: at most (20)"},
@@ -144,6 +153,7 @@ static const struct verb verbs[] = {
      "digest\n"
      "of the newest event: kept elsewhere, it shows later that all up to there is as it was",
      sl_cli_audit, audit_options},
+    {"usage", "", "What was used, and what it costs", sl_cli_usage, usage_options},
     {"nodes",
      "list | groups | events | top | cordon NAME | uncordon NAME | drain NAME |\n"
      "                    scale GROUP",

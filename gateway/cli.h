@@ -70,5 +70,6 @@ int sl_cli_queue(struct sl_cli *cli);
 int sl_cli_explain(struct sl_cli *cli);
 int sl_cli_dead(struct sl_cli *cli);
 int sl_cli_config(struct sl_cli *cli);
+int sl_cli_usage(struct sl_cli *cli);
 
 #endif

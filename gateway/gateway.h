@@ -12,6 +12,7 @@
 struct sl_blobs;
 struct sl_incoming;
 struct sl_job_events;
+struct sl_meter;
 struct sl_settings;
 
 struct sl_gateway {
@@ -26,6 +27,7 @@ struct sl_gateway {
     struct sl_settings *settings; /* The configuration, to look at and to change; NULL: none. */
     struct sl_source_rules sources;   /* What addresses in objects may name. */
     struct sl_job_events *job_events; /* What followed jobs went through. */
+    struct sl_meter *meter;           /* What calls use; NULL: nobody asks. */
     uint32_t fetching_count;          /* Requests that wait for such addresses. */
     bool has_garbage;                 /* Rows wait for sl_purge_step. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */

@@ -7,6 +7,7 @@
 #include "actors/extraction.h"
 #include "gateway/base64.h"
 #include "gateway/extractor_info.h"
+#include "gateway/meter.h"
 #include "gateway/model_builtin.h"
 #include "gateway/models.h"
 #include "gateway/retrieval.h"
@@ -207,6 +208,7 @@ reply_inference(struct sl_call *call)
 {
     const struct inference *f = call->state;
     struct sl_jsonw *w = &call->out;
+    sl_meter_use(call, SL_LEDGER_tokens, f->words, "");
     sl_jsonw_object(w);
     sl_jsonw_name(w, "data");
     sl_jsonw_object(w);
@@ -288,6 +290,7 @@ reply_embeddings(struct sl_call *call)
     const struct inference *f = call->state;
     bool is_base64 = sl_json_is(sl_json_member(call->body, "encoding_format"), "base64");
     struct sl_jsonw *w = &call->out;
+    sl_meter_use(call, SL_LEDGER_tokens, f->words, "");
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "object", "list");
     sl_jsonw_name(w, "data");

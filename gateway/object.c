@@ -7,6 +7,7 @@
 #include "gateway/event.h"
 #include "gateway/gateway.h"
 #include "gateway/list.h"
+#include "gateway/meter.h"
 #include "runtime/limits.h"
 
 sl_handler_fn sl_api_create_object, sl_api_create_objects, sl_api_put_object;
@@ -50,6 +51,8 @@ sl_object_count(struct sl_call *call, const struct sl_object_target *t)
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, t->bucket), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, call->namespace_id), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BYTES, t->bucket), t->bytes_added);
+    if (t->bytes_added > 0)
+        sl_meter_use(call, SL_LEDGER_stored_bytes, (uint64_t)t->bytes_added, "");
     if (t->count_added > 0)
         sl_count_raise(call->txn, sl_counter(call, SL_COUNT_UPLOADED, t->bucket),
                        (int64_t)call->now_ms);

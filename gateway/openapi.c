@@ -92,6 +92,8 @@ write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
         sl_jsonw_end(w);
         if (route->flags & SL_ROUTE_EVENTS)
             write_events(w);
+        if (route->flags & SL_ROUTE_CSV)
+            sl_jsonw_member_raw(w, "text/csv", sl_slice_str("{\"schema\":{\"type\":\"string\"}}"));
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);

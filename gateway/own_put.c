@@ -7,6 +7,7 @@
 #include "actors/rows.h"
 #include "gateway/gateway.h"
 #include "gateway/idempotency.h"
+#include "gateway/meter.h"
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
 #include "queue/events.h"
@@ -332,6 +333,7 @@ sl_api_put_own_jobs(struct sl_call *call)
     put(call, &depth, &b);
     sl_events_stage(&b.events, call->txn, SL_PROJECTION_QUEUE);
     sl_jsonw_object(&call->out);
+    sl_meter_use(call, SL_LEDGER_jobs, b.accepted, "");
     sl_jsonw_member_raw(&call->out, "results", sl_buf_slice(&b.rows));
     sl_jsonw_member_u64(&call->out, "accepted", b.accepted);
     sl_jsonw_member_u64(&call->out, "refused", b.index - b.accepted);

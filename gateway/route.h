@@ -30,6 +30,7 @@ enum sl_body_kind {
 enum sl_route_flag {
     SL_ROUTE_NAMESPACE = 1,  /* Needs X-Namespace (or the only namespace there is). */
     SL_ROUTE_ENTERPRISE = 2, /* account_type enterprise, else 403. */
+    SL_ROUTE_CSV = 512,      /* It answers a table of text as well, where that is asked for. */
     SL_ROUTE_LOADS = 256,    /* It loads a model: 500 where the weights cannot be. */
     SL_ROUTE_SSE = 128,      /* It answers server-sent events; 204 where there will be none. */
     SL_ROUTE_RESOLVES = 64,  /* Its handler says what it runs on: struct sl_resolved. */

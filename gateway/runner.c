@@ -5,6 +5,7 @@
 #include "gateway/audit.h"
 #include "gateway/idempotency.h"
 #include "gateway/key_scope.h"
+#include "gateway/meter.h"
 #include "gateway/route.h"
 #include "gateway/namespace.h"
 
@@ -114,7 +115,7 @@ note_touched(struct sl_call *call)
 }
 
 static void
-commit(struct sl_call *call)
+commit(struct sl_call *call, bool is_last)
 {
     /* Deletes go on: they are how room is made. */
     bool is_refused = call->route->method != SL_DELETE && !sl_txn_is_empty(call->txn) &&
@@ -124,10 +125,13 @@ commit(struct sl_call *call)
         sl_txn_abort(&call->txn);
     else {
         note_touched(call);
+        sl_meter_stage(call, is_last);
         err = sl_txn_commit(&call->txn);
     }
-    if (err != SL_OK)
+    if (err != SL_OK) {
         fail_commit(call, err);
+        sl_meter_unstage(call);
+    }
     sl_call_run_after(call, err == SL_OK);
 }
 
@@ -183,7 +187,7 @@ run_handler(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *handler)
     }
     if (call->is_waiting) {
         if (call->txn != NULL)
-            commit(call);
+            commit(call, false);
         call->is_waiting = !sl_call_has_failed(call);
         if (call->is_waiting)
             sl_idempotency_hold(call);
@@ -192,7 +196,7 @@ run_handler(struct sl_gateway *g, struct sl_call *call, sl_handler_fn *handler)
     if (call->txn == NULL)
         return;
     sl_idempotency_store(call);
-    commit(call);
+    commit(call, true);
 }
 
 /* On a gateway without a store: the head said before what this call runs on. */

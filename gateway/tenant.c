@@ -24,6 +24,28 @@ find_tenant(struct sl_call *call, const char *id, struct sl_json *ret_row)
     return is_found;
 }
 
+bool
+sl_tenant_next(struct sl_txn *txn, struct sl_buf *last, struct sl_scope *ret_scope)
+{
+    struct sl_scan scan;
+    struct sl_json_doc *doc = NULL;
+    uint64_t scope = 0;
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, (struct sl_slice){0}, sl_buf_slice(last),
+                false, &scan);
+    bool has_next = sl_scan_next(&scan);
+    sl_buf_clear(last);
+    if (has_next) {
+        sl_buf_append_slice(last, scan.key);
+        if (sl_json_parse(scan.value, &doc, NULL) == SL_OK &&
+            sl_json_u64(sl_json_member(sl_json_root(doc), "scope"), &scope) != SL_OK)
+            scope = 0;
+    }
+    sl_scan_end(&scan);
+    sl_json_destroy(&doc);
+    *ret_scope = (struct sl_scope){scope};
+    return has_next;
+}
+
 static void
 after_create(struct sl_call *call, void *arg)
 {

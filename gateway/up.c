@@ -39,6 +39,7 @@
 #include "gateway/hooks.h"
 #include "gateway/idle_actors.h"
 #include "gateway/job_events.h"
+#include "gateway/meter.h"
 #include "gateway/own_trail.h"
 #include "gateway/owner.h"
 #include "gateway/plugin_path.h"
@@ -259,6 +260,7 @@ open_gateway(struct up *u)
                                      .indexes = sl_index_cache_create(),
                                      .keyring = sl_keyring_create(),
                                      .job_events = sl_job_events_create(),
+                                     .meter = sl_meter_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
@@ -686,6 +688,9 @@ stop(struct up *u)
     if (u->queue != NULL)
         sl_queue_watch_set(u->queue, (struct sl_queue_watch){0});
     sl_live_destroy(&u->live);
+    if (u->store != NULL && sl_meter_tick(&u->gateway, sl_time_wall_ms()) != SL_OK)
+        sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
+    sl_meter_destroy(&u->gateway.meter);
     if (u->status != NULL)
         sl_status_destroy(&u->status);
     sl_index_cache_destroy(&u->gateway.indexes);

@@ -209,6 +209,8 @@ class Contract:
         if kind == "text/event-stream" and kind in content:
             yield from self.events(text, content[kind]["schema"])
             return
+        if kind == "text/csv" and kind in content:
+            return
         for error, body in self.parse(headers, text):
             if error:
                 yield error

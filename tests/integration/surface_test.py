@@ -59,6 +59,9 @@ def organization(client, operator):
     client.get("/v1/cluster/queues").expect(200)
     client.get("/v1/tenants/surface").expect(200)
     client.get("/v1/organizations").expect(200)
+    client.get("/v1/organizations/usage").expect(200)
+    client.get("/v1/organizations/api-keys/key_1/usage").expect(200)
+    client.get("/v1/tenants/surface/usage").expect(200)
     users = "/v1/organizations/users"
     client.post(users, {"email": "ann@surface.local", "user_name": "Ann"}).expect(200)
     client.get(users).expect(200)

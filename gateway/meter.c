@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/meter.h"
+
+#include <stdio.h>
+
+#include "gateway/gateway.h"
+#include "gateway/route.h"
+#include "runtime/alloc.h"
+#include "runtime/limits.h"
+#include "runtime/random.h"
+
+#define TICK_NS     SL_SECOND_NS
+#define CELLS_MAX   4096u /* More are recorded at once. */
+#define ENTRIES_MAX 256u  /* Of one record. */
+#define FOLD_ROWS   256u  /* At a time: a millisecond or so. */
+#define FOLD_NS     (2 * SL_MILLI_NS)
+
+struct sl_meter *
+sl_meter_create(void)
+{
+    struct sl_meter *m = sl_zalloc(sizeof(*m));
+    struct sl_random random;
+    sl_random_seed_secret(&random);
+    m->number = sl_random_u64(&random);
+    return m;
+}
+
+void
+sl_meter_destroy(struct sl_meter **meter)
+{
+    struct sl_meter *m = *meter;
+    *meter = NULL;
+    if (m == NULL)
+        return;
+    sl_ledger_sums_deinit(&m->cells);
+    sl_buf_deinit(&m->key);
+    sl_buf_deinit(&m->entries);
+    sl_free(m);
+}
+
+static void
+describe(const struct sl_call *call, enum sl_ledger_resource resource, uint64_t amount,
+         struct sl_ledger_entry *ret_e)
+{
+    *ret_e = (struct sl_ledger_entry){.resource = (uint8_t)resource,
+                                      .amount = amount,
+                                      .cost_nano = sl_ledger_cost(resource, amount)};
+    ret_e->dimensions[SL_LEDGER_BY_namespace] = sl_slice_str(call->namespace_id);
+    ret_e->dimensions[SL_LEDGER_BY_key] = sl_slice_str(call->who.key_id);
+    ret_e->dimensions[SL_LEDGER_BY_route] = sl_slice_str(call->route->name);
+}
+
+/* Not what actors ask, nor what needs no key: nobody is to be charged for it. */
+static bool
+is_metered(const struct sl_call *call)
+{
+    return call->gateway != NULL && call->gateway->meter != NULL && call->route != NULL &&
+           call->route->permission != SL_PERMIT_NONE && call->asker.node == 0 &&
+           call->who.scope.id != 0;
+}
+
+static void
+describe_request(const struct sl_call *call, char status[static 8], struct sl_ledger_entry *ret_e)
+{
+    describe(call, SL_LEDGER_requests, 1, ret_e);
+    (void)snprintf(status, 8, "%u", call->status);
+    ret_e->dimensions[SL_LEDGER_BY_status] = sl_slice_str(status);
+}
+
+void
+sl_meter_use(struct sl_call *call, enum sl_ledger_resource resource, uint64_t amount,
+             const char *collection)
+{
+    struct sl_ledger_entry e;
+    if (!is_metered(call) || amount == 0)
+        return;
+    describe(call, resource, amount, &e);
+    e.dimensions[SL_LEDGER_BY_collection] = sl_slice_str(collection);
+    sl_ledger_write(&call->used.entries, &e);
+}
+
+void
+sl_meter_stage(struct sl_call *call, bool is_last)
+{
+    char status[8];
+    struct sl_ledger_entry e;
+    if (!is_metered(call) || sl_txn_is_empty(call->txn))
+        return;
+    struct sl_meter *m = call->gateway->meter;
+    call->used.is_staged = is_last;
+    sl_buf_clear(&m->entries);
+    sl_buf_append_slice(&m->entries, sl_buf_slice(&call->used.entries));
+    if (is_last) {
+        describe_request(call, status, &e);
+        sl_ledger_write(&m->entries, &e);
+    }
+    sl_ledger_put(call->txn, call->who.scope, (struct sl_ledger_id){call->now_ms, ++m->number},
+                  sl_buf_slice(&m->entries));
+    sl_buf_clear(&call->used.entries); /* A failed commit fails the call: it has used nothing. */
+}
+
+void
+sl_meter_unstage(struct sl_call *call)
+{
+    call->used.is_staged = false;
+}
+
+static void
+add(struct sl_meter *m, struct sl_scope scope, struct sl_slice key, const struct sl_ledger_sum *sum)
+{
+    sl_buf_clear(&m->key);
+    sl_buf_append_u64be(&m->key, scope.id);
+    sl_buf_append_slice(&m->key, key);
+    sl_ledger_sums_add(&m->cells, sl_buf_slice(&m->key), sum->amount, sum->cost_nano);
+}
+
+/* What a call used that committed nothing. */
+static void
+add_used(struct sl_call *call)
+{
+    struct sl_ledger_sums sums = {0};
+    if (call->used.entries.size == 0 || call->status >= 400)
+        return;
+    if (!SL_BUG(sl_ledger_sum_record(sl_buf_slice(&call->used.entries), &sums) != SL_OK)) {
+        for (uint32_t i = 0; i < sums.count; i++)
+            add(call->gateway->meter, call->who.scope, sl_ledger_sums_key(&sums, i),
+                &sums.items[i]);
+    }
+    sl_ledger_sums_deinit(&sums);
+}
+
+void
+sl_meter_answered(struct sl_call *call)
+{
+    char status[8];
+    uint8_t key[SL_LEDGER_KEY_MAX];
+    struct sl_ledger_entry e;
+    if (!is_metered(call))
+        return;
+    describe_request(call, status, &e);
+    /* Nothing is added where it was staged; but then there is something to fold. */
+    if (call->used.is_staged)
+        e.amount = e.cost_nano = 0;
+    struct sl_ledger_sum sum = {.amount = e.amount, .cost_nano = e.cost_nano};
+    add(call->gateway->meter, call->who.scope, sl_slice(key, sl_ledger_key(&e, key)), &sum);
+    add_used(call);
+}
+
+/* ---- recording ----------------------------------------------------------------------------- */
+
+uint64_t
+sl_meter_due_ns(const struct sl_gateway *g)
+{
+    const struct sl_meter *m = g->meter;
+    if (m != NULL && m->folds > 0 && m->readers == 0)
+        return FOLD_NS;
+    if (m == NULL || m->cells.count == 0)
+        return UINT64_MAX;
+    return m->cells.count >= CELLS_MAX ? 0 : TICK_NS;
+}
+
+static struct sl_scope
+scope_of(const struct sl_meter *m, uint32_t index)
+{
+    struct sl_reader r = sl_reader(sl_ledger_sums_key(&m->cells, index));
+    return (struct sl_scope){sl_read_u64be(&r)};
+}
+
+/* Those of one tenant, from `first` on, as one record; returns the first that is not in it. */
+static uint32_t
+put_record(struct sl_meter *m, struct sl_txn *txn, uint32_t first, uint64_t now_ms)
+{
+    struct sl_scope scope = scope_of(m, first);
+    uint32_t i = first;
+    sl_buf_clear(&m->entries);
+    for (; i < m->cells.count && i - first < ENTRIES_MAX; i++) {
+        struct sl_slice key = sl_ledger_sums_key(&m->cells, i);
+        const struct sl_ledger_sum *sum = &m->cells.items[i];
+        if (scope_of(m, i).id != scope.id)
+            break;
+        if (sum->amount > 0)
+            sl_ledger_write_sum(&m->entries, sl_slice(key.data + 8, key.size - 8), sum->amount,
+                                sum->cost_nano);
+    }
+    sl_ledger_put(txn, scope, (struct sl_ledger_id){now_ms, ++m->number},
+                  sl_buf_slice(&m->entries));
+    return i;
+}
+
+/* Its rows are to be folded. Where too many tenants' are, this one's turn comes with its next call:
+ * they add up all the same. */
+static void
+note_fold(struct sl_meter *m, struct sl_scope scope)
+{
+    for (uint32_t i = 0; i < m->folds; i++) {
+        if (m->fold[i].id == scope.id)
+            return;
+    }
+    if (m->folds < SL_COUNT_OF(m->fold))
+        m->fold[m->folds++] = scope;
+}
+
+static enum sl_err
+record(struct sl_gateway *g, uint64_t now_ms)
+{
+    struct sl_meter *m = g->meter;
+    struct sl_txn *txn = sl_store_begin(g->store);
+    enum sl_err err = SL_OK;
+    sl_ledger_sums_sort(&m->cells);
+    for (uint32_t i = 0; i < m->cells.count;) {
+        note_fold(m, scope_of(m, i));
+        i = put_record(m, txn, i, now_ms);
+    }
+    if (sl_txn_is_empty(txn))
+        sl_txn_abort(&txn);
+    else
+        err = sl_txn_commit(&txn);
+    if (err == SL_OK)
+        sl_ledger_sums_clear(&m->cells);
+    return err;
+}
+
+enum sl_err
+sl_meter_tick(struct sl_gateway *g, uint64_t now_ms)
+{
+    struct sl_meter *m = g->meter;
+    enum sl_err err = SL_OK;
+    bool is_more = false;
+    if (m == NULL)
+        return SL_OK;
+    if (m->cells.count > 0)
+        err = record(g, now_ms);
+    if (err != SL_OK || m->folds == 0 || m->readers > 0)
+        return err;
+    struct sl_ledger_fold what = {
+        .store = g->store, .scope = m->fold[m->folds - 1], .now_ms = now_ms, .rows_max = FOLD_ROWS};
+    err = sl_ledger_fold(&what, &is_more);
+    m->folds -= err != SL_OK || !is_more;
+    return err;
+}

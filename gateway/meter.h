@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * meter.h - what calls use, on its way into the tenant's ledger (actors/ledger.h). What a call
+ * commits is recorded in the call's own transaction. What commits nothing, reads and refusals, is
+ * added up in memory and recorded about once a second: a crash in between loses that second, in
+ * the tenant's favour, and can double nothing.
+ *
+ *     handler --> effect --> commit: stage (with the call itself, if that was its last commit)
+ *                    `-----> answered: count what was not staged --> tick: one record a tenant
+ *
+ * Threading: the store's thread.
+ */
+#ifndef SL_GATEWAY_METER_H
+#define SL_GATEWAY_METER_H
+
+#include "actors/ledger.h"
+#include "gateway/call.h"
+
+#define SL_METER_FOLDS_MAX 1024u
+
+struct sl_meter {
+    struct sl_ledger_sums cells; /* By scope (8 bytes) and an entry's key; not recorded yet. */
+    struct sl_buf key, entries;  /* For whoever needs them for a moment. */
+    uint64_t number;             /* Of the last record: random at first. */
+    uint32_t readers;            /* Reports under way: nothing is folded meanwhile. */
+    uint32_t folds;
+    struct sl_scope fold[SL_METER_FOLDS_MAX]; /* Whose rows are to be folded. */
+};
+
+struct sl_meter *sl_meter_create(void);
+void sl_meter_destroy(struct sl_meter **meter); /* NULL inside is fine. */
+
+/* The call has used so much, if it is answered; of a collection, or "". Nothing where no meter is.
+ */
+void sl_meter_use(struct sl_call *call, enum sl_ledger_resource resource, uint64_t amount,
+                  const char *collection);
+/* Its transaction is about to be committed; `is_last`: and then it is answered. Adds to it only
+ * where something else is staged. */
+void sl_meter_stage(struct sl_call *call, bool is_last);
+/* That commit failed, after which the call has failed as well. */
+void sl_meter_unstage(struct sl_call *call);
+/* It is answered, as its status says. */
+void sl_meter_answered(struct sl_call *call);
+
+/* When sl_meter_tick is due, in ns from now; UINT64_MAX: not before the next call is answered. */
+uint64_t sl_meter_due_ns(const struct sl_gateway *g);
+/* Record what was added up, and fold some rows of a tenant that was active. An error: nothing is
+ * lost, it is due again. */
+SL_MUST_CHECK enum sl_err sl_meter_tick(struct sl_gateway *g, uint64_t now_ms);
+
+#endif
