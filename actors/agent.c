@@ -409,11 +409,8 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
               " exit_code=%" PRId64 " in_flight=%u why=\"%s\"",
               p->extractor, m->tag, m->pid, m->signal, m->exit_code, r->in_flight.count,
               is_stop ? "stopped" : end.text);
-    p->ends[r->is_killed ? SL_REPLICA_CAUSE_OVERDUE : end.cause] += !is_stop;
-    if (r->state == SL_REPLICA_STARTING && m->exit_code != SL_REPLICA_EXIT_START) {
-        sl_free(p->error);
-        p->error = sl_strdup(end.text);
-    }
+    sl_pool_note_end(p, r, is_stop ? NULL : &end, m->exit_code == SL_REPLICA_EXIT_START,
+                     ctx->now_ms);
     struct sl_items lost;
     sl_model_opens_forget(&a->opens, m->tag);
     uint64_t served_ns = sl_pool_on_exit(p, ctx, r, &lost);

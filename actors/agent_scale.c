@@ -32,7 +32,7 @@ sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *
 }
 
 static void
-write_pool(struct sl_pool *p, struct sl_jsonw *w)
+write_pool(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_jsonw *w)
 {
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "extractor", p->extractor);
@@ -40,6 +40,8 @@ write_pool(struct sl_pool *p, struct sl_jsonw *w)
     sl_jsonw_member_str(w, "model", p->model);
     sl_jsonw_member_u64(w, "tenant", p->tenant);
     sl_pool_scale_write(&p->scale, w);
+    sl_jsonw_name(w, "life");
+    sl_pool_life_write(p, ctx, w);
     sl_jsonw_end(w);
 }
 
@@ -48,7 +50,8 @@ sl_agent_scale_tell(struct sl_pool pools[SL_POOLS_MAX], struct sl_ctx *ctx, bool
 {
     bool is_news = is_anyway;
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
-        is_news = is_news || (pools[i].is_used && sl_pool_scale_is_news(&pools[i].scale));
+        is_news = is_news || (pools[i].is_used && (sl_pool_scale_is_news(&pools[i].scale) ||
+                                                   sl_pool_life_is_news(&pools[i])));
     if (!is_news)
         return;
     struct sl_buf text = {0};
@@ -57,7 +60,7 @@ sl_agent_scale_tell(struct sl_pool pools[SL_POOLS_MAX], struct sl_ctx *ctx, bool
     sl_jsonw_array(&w);
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
         if (pools[i].is_used && pools[i].scale.autoscaler != NULL)
-            write_pool(&pools[i], &w);
+            write_pool(&pools[i], ctx, &w);
     }
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);

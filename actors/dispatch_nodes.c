@@ -353,6 +353,9 @@ write_collections(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct 
             sl_dispatch_spec(d, txn, info->scope, sl_slice_str(collection));
         sl_jsonw_object(w);
         sl_jsonw_member_str(w, "collection_id", collection);
+        if (s != NULL && s->doc != NULL)
+            sl_jsonw_member_value(w, "extractor",
+                                  sl_json_member(sl_json_root(s->doc), "extractor"));
         if (s != NULL)
             write_asked(d, s, info->class, w);
         sl_jsonw_name(w, "nodes");

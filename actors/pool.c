@@ -594,7 +594,6 @@ sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
 void
 sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
 {
-    static const char *const names[] = {"free", "starting", "ready", "draining"};
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         const struct sl_replica *r = &p->replicas[i];
         if (r->state == SL_REPLICA_FREE)
@@ -604,7 +603,7 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_str(w, "index", p->index);
         sl_jsonw_member_u64(w, "id", r->number);
         sl_jsonw_member_u64(w, "pid", r->pid);
-        sl_jsonw_member_str(w, "state", names[r->state]);
+        sl_jsonw_member_str(w, "state", sl_replica_state_name(r));
         sl_jsonw_member_u64(w, "ongoing", r->in_flight.count);
         sl_jsonw_member_u64(w, "waiting", waiting_count(p));
         sl_jsonw_member_u64(w, "done", r->done);

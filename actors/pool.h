@@ -20,6 +20,7 @@
 
 #include "actors/cluster.h"
 #include "actors/pool_calls.h"
+#include "actors/pool_life.h"
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
 #include "extractors/replica_end.h"
@@ -91,6 +92,7 @@ struct sl_pool {
     bool is_stale;               /* So its settings are others with the next look. */
     uint64_t item_ns;            /* How long an item takes, smoothed. */
     uint64_t overdue, cancelled; /* Calls that were not run for that. */
+    struct sl_pool_life life;
 };
 
 void sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,

@@ -159,6 +159,29 @@ print_group(struct sl_json group)
     sl_free(reason);
 }
 
+/* A line for each pool of replicas that come to no work. */
+static void
+print_crash(struct sl_json node, struct sl_json extractor, struct sl_json about)
+{
+    char *on = sl_json_strdup(node), *name = sl_json_strdup(extractor);
+    char *reason = sl_json_strdup(sl_json_member(about, "reason"));
+    char *next = sl_json_strdup(sl_json_member(about, "next_start_at"));
+    if (reason != NULL && reason[0] != '\0')
+        printf("%s on node %s crashes: %s%s%s\n", name == NULL ? "?" : name, on == NULL ? "?" : on,
+               reason, next == NULL ? "" : "; not before ", next == NULL ? "" : next);
+    sl_free(on);
+    sl_free(name);
+    sl_free(reason);
+    sl_free(next);
+}
+
+static void
+print_crashed(struct sl_json crashed)
+{
+    for (struct sl_json_iter i = sl_json_iter(crashed); sl_json_next(&i);)
+        print_crash(sl_json_member(i.value, "node"), sl_json_member(i.value, "extractor"), i.value);
+}
+
 static int
 explain_placement(struct sl_cli *cli)
 {
@@ -180,6 +203,7 @@ explain_placement(struct sl_cli *cli)
     }
     sl_cli_print_members(reply, members);
     print_group(sl_json_member(reply, "group"));
+    print_crashed(sl_json_member(reply, "crashed"));
     for (struct sl_json_iter i = sl_json_iter(sl_json_member(reply, "collections"));
          sl_json_next(&i);) {
         char *collection = sl_json_strdup(sl_json_member(i.value, "collection_id"));
@@ -202,9 +226,13 @@ sl_cli_explain(struct sl_cli *cli)
 
 /* ---- serve --------------------------------------------------------------------------------- */
 
+static const char *const states[] = {"starting", "warming", "ready",
+                                     "draining", "stopped", "crashed"};
+
 struct served {
-    struct sl_json extractor, index; /* Of the first of its replicas. */
-    uint64_t ready, others, ongoing, waiting;
+    struct sl_json extractor, index;      /* Of the first of its pools. */
+    uint64_t counts[SL_COUNT_OF(states)]; /* Stopped and crashed: since their nodes are there. */
+    uint64_t ongoing, waiting;
 };
 
 static uint64_t
@@ -230,35 +258,65 @@ served_of(struct served *all, uint32_t *count, struct sl_json replica)
     return &all[(*count)++];
 }
 
-/* A row for each extractor and model that has replicas anywhere. What waits at a node is told by
-   each of its replicas: it counts once. */
+/* What waits at a node is told by each of its replicas: it counts once. */
+static void
+add_replicas(struct served *all, uint32_t *count, struct sl_json node)
+{
+    const struct served *last = NULL;
+    for (struct sl_json_iter r = sl_json_iter(sl_json_member(node, "replicas"));
+         sl_json_next(&r);) {
+        struct served *s = served_of(all, count, r.value);
+        for (uint32_t i = 0; s != NULL && i < SL_COUNT_OF(states); i++)
+            s->counts[i] += sl_json_is(sl_json_member(r.value, "state"), states[i]);
+        if (s == NULL)
+            continue;
+        s->ongoing += count_of(r.value, "ongoing");
+        s->waiting += s == last ? 0 : count_of(r.value, "waiting");
+        last = s;
+    }
+}
+
+/* Those that have ended are in no list of replicas. */
+static void
+add_pools(struct served *all, uint32_t *count, struct sl_json node)
+{
+    for (struct sl_json_iter p = sl_json_iter(sl_json_member(node, "scaling")); sl_json_next(&p);) {
+        struct sl_json life = sl_json_member(p.value, "life");
+        struct served *s = served_of(all, count, p.value);
+        for (uint32_t i = 4; s != NULL && i < SL_COUNT_OF(states); i++)
+            s->counts[i] += count_of(life, states[i]);
+    }
+}
+
+/* A row for each extractor and index that has, or had, replicas anywhere; then those that crash. */
 static void
 print_served(struct sl_json nodes)
 {
     static struct served all[SERVED_MAX];
     uint32_t count = 0;
     for (struct sl_json_iter n = sl_json_iter(nodes); sl_json_next(&n);) {
-        const struct served *last = NULL;
-        for (struct sl_json_iter r = sl_json_iter(sl_json_member(n.value, "replicas"));
-             sl_json_next(&r);) {
-            struct served *s = served_of(all, &count, r.value);
-            if (s == NULL)
-                continue;
-            bool is_ready = sl_json_is(sl_json_member(r.value, "state"), "ready");
-            s->ready += is_ready;
-            s->others += !is_ready;
-            s->ongoing += count_of(r.value, "ongoing");
-            s->waiting += s == last ? 0 : count_of(r.value, "waiting");
-            last = s;
-        }
+        add_replicas(all, &count, n.value);
+        add_pools(all, &count, n.value);
     }
     if (count == 0)
         puts("no extractor has a replica: the first task or call of one starts it");
-    for (uint32_t i = 0; i < count; i++)
-        printf("%.*s: %" PRIu64 " ready, %" PRIu64 " starting or ending, %" PRIu64
-               " ongoing, %" PRIu64 " waiting\n",
-               SL_SLICE_FMT(sl_json_raw(all[i].extractor)), all[i].ready, all[i].others,
-               all[i].ongoing, all[i].waiting);
+    for (uint32_t i = 0; i < count; i++) {
+        char *name = sl_json_strdup(all[i].extractor);
+        printf("%s: ", name == NULL ? "?" : name);
+        for (uint32_t k = 0; k < SL_COUNT_OF(states); k++)
+            printf("%" PRIu64 " %s, ", all[i].counts[k], states[k]);
+        printf("%" PRIu64 " ongoing, %" PRIu64 " waiting\n", all[i].ongoing, all[i].waiting);
+        sl_free(name);
+    }
+    for (struct sl_json_iter n = sl_json_iter(nodes); sl_json_next(&n);) {
+        for (struct sl_json_iter p = sl_json_iter(sl_json_member(n.value, "scaling"));
+             sl_json_next(&p);) {
+            struct sl_json life = sl_json_member(p.value, "life");
+            if (sl_json_is(sl_json_member(life, "state"), "crashed"))
+                print_crash(sl_json_member(n.value, "name"), sl_json_member(p.value, "extractor"),
+                            life);
+        }
+    }
 }
 
 static int

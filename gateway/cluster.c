@@ -99,17 +99,64 @@ group_for(struct sl_json groups, struct sl_json class)
     return any;
 }
 
-/* What the dispatcher knows, and of the group whose nodes are to run it. */
+/* Whether any of the job's collections has that extractor. */
+static bool
+is_wanted(struct sl_json placed, struct sl_json extractor)
+{
+    for (struct sl_json_iter i = sl_json_iter(sl_json_member(placed, "collections"));
+         sl_json_next(&i);) {
+        if (sl_slice_equal(sl_json_raw(sl_json_member(i.value, "extractor")),
+                           sl_json_raw(extractor)))
+            return true;
+    }
+    return false;
+}
+
+/* Of nodes where the job's extractors do not come to work: which, and why. */
 static void
-on_placed_groups(struct sl_call *call)
+write_crashed(struct sl_call *call, struct sl_json placed, struct sl_json nodes)
+{
+    sl_jsonw_name(&call->out, "crashed");
+    sl_jsonw_array(&call->out);
+    for (struct sl_json_iter n = sl_json_iter(nodes); sl_json_next(&n);) {
+        for (struct sl_json_iter p = sl_json_iter(sl_json_member(n.value, "scaling"));
+             sl_json_next(&p);) {
+            struct sl_json life = sl_json_member(p.value, "life");
+            struct sl_json extractor = sl_json_member(p.value, "extractor");
+            if (!sl_json_is(sl_json_member(life, "state"), "crashed") ||
+                !is_wanted(placed, extractor))
+                continue;
+            sl_jsonw_object(&call->out);
+            sl_jsonw_member_value(&call->out, "node", sl_json_member(n.value, "name"));
+            sl_jsonw_member_value(&call->out, "extractor", extractor);
+            sl_jsonw_member_value(&call->out, "reason", sl_json_member(life, "reason"));
+            struct sl_json next = sl_json_member(life, "next_start_at");
+            if (sl_json_has(next))
+                sl_jsonw_member_value(&call->out, "next_start_at", next);
+            sl_jsonw_end(&call->out);
+        }
+    }
+    sl_jsonw_end(&call->out);
+}
+
+/* What the dispatcher and the head have said of a job's placement; texts of the call. */
+struct placed {
+    const char *placement, *groups;
+};
+
+/* What the dispatcher knows, of the group whose nodes are to run it, and of its extractors. */
+static void
+on_placed_nodes(struct sl_call *call)
 {
     struct sl_slice text;
     if (sl_call_wait_error(call, &text) != SL_OK) {
         sl_call_fail_wait(call);
         return;
     }
-    struct sl_json placed = sl_call_parse(call, sl_slice_str(call->state));
-    struct sl_json group = group_for(sl_call_parse(call, text), sl_json_member(placed, "class"));
+    const struct placed *said = call->state;
+    struct sl_json placed = sl_call_parse(call, sl_slice_str(said->placement));
+    struct sl_json group =
+        group_for(sl_call_parse(call, sl_slice_str(said->groups)), sl_json_member(placed, "class"));
     sl_jsonw_object(&call->out);
     for (struct sl_json_iter i = sl_json_iter(placed); sl_json_next(&i);) {
         char *name = sl_json_strdup(i.name);
@@ -118,7 +165,21 @@ on_placed_groups(struct sl_call *call)
     }
     if (sl_json_has(group))
         sl_jsonw_member_value(&call->out, "group", group);
+    write_crashed(call, placed, sl_call_parse(call, text));
     sl_jsonw_end(&call->out);
+}
+
+static void
+on_placed_groups(struct sl_call *call)
+{
+    struct sl_slice text;
+    struct placed *said = call->state;
+    if (sl_call_wait_error(call, &text) != SL_OK) {
+        sl_call_fail_wait(call);
+        return;
+    }
+    said->groups = sl_call_format(call, "%.*s", SL_SLICE_FMT(text));
+    sl_call_nodes(call, SL_NODE_LIST_NODES, on_placed_nodes);
 }
 
 static void
@@ -131,7 +192,9 @@ on_placement(struct sl_call *call)
     } else if (err != SL_OK) {
         sl_call_fail_wait(call);
     } else {
-        call->state = (void *)(uintptr_t)sl_call_format(call, "%.*s", SL_SLICE_FMT(text));
+        struct placed *said = sl_call_alloc(call, sizeof(*said));
+        *said = (struct placed){.placement = sl_call_format(call, "%.*s", SL_SLICE_FMT(text))};
+        call->state = said;
         sl_call_nodes(call, SL_NODE_LIST_GROUPS, on_placed_groups);
     }
 }

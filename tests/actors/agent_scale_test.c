@@ -297,3 +297,61 @@ Test(agent_scale, one_that_dies_when_it_is_ready_is_not_started_for_ever)
     }
     cr_assert_eq(starts, 3);
 }
+
+/* ---- what is told of them ------------------------------------------------------------------ */
+
+Test(agent_scale, tells_what_state_its_replicas_are_in)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"downscale_to_zero_delay_s\":5}}}");
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = spawned();
+    recorder_wait(&r, SL_SECOND_NS);
+    expect_told("\"life\":{\"state\":\"starting\",\"starting\":1,\"warming\":0");
+    recorder_deliver(&r, r.self, SL_M_child_started,
+                     &(struct sl_m_child_started){.tag = replica, .pid = 7});
+    recorder_wait(&r, SL_SECOND_NS);
+    expect_told("\"life\":{\"state\":\"warming\",\"starting\":0,\"warming\":1");
+    ready(replica, "");
+    recorder_wait(&r, SL_SECOND_NS);
+    expect_told("\"life\":{\"state\":\"ready\"");
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    recorder_wait(&r, 6 * SL_SECOND_NS);
+    expect_told("\"life\":{\"state\":\"draining\"");
+    exited(replica, 0, 0);
+    recorder_wait(&r, SL_SECOND_NS);
+    expect_told("\"draining\":0,\"stopped\":1,\"crashed\":0,\"failures\":0}");
+}
+
+Test(agent_scale, tells_how_the_last_ended_and_when_the_next_is_started)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1}}}");
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t replica = spawned();
+        cr_assert_neq(replica, 0);
+        ready(replica, "no such plugin");
+        exited(replica, 3, 0);
+        recorder_wait(&r, 500 * SL_MILLI_NS);
+    }
+    uint32_t replica = spawned();
+    cr_assert_neq(replica, 0);
+    exited(replica, 0, 9);
+    recorder_wait(&r, SL_SECOND_NS);
+    char *text = told();
+    cr_assert_not_null(text);
+    const char *parts[] = {"\"state\":\"crashed\"",
+                           "\"crashed\":3,\"failures\":3",
+                           "\"ended\":\"",
+                           "\"ended_at\":\"",
+                           "the last 3 replicas ended before they had done anything: ",
+                           "the next is started when work comes"};
+    for (size_t i = 0; i < SL_COUNT_OF(parts); i++)
+        cr_expect_not_null(strstr(text, parts[i]), "%s is not in %s", parts[i], text);
+    sl_free(text);
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    replica = start_replica();
+    processed(replica, taken_by(replica), 0, SL_MILLI_NS);
+    recorder_wait(&r, SL_SECOND_NS);
+    expect_told("\"life\":{\"state\":\"ready\"");
+}

@@ -142,6 +142,33 @@ def check_ends(case, extractor, wanted):
     return sandbox
 
 
+def check_told(case):
+    """That start_extractor does not start is told by the API, and by two verbs in words."""
+    operator = case.server.operator()
+
+    def life():
+        page = operator.get("/v1/cluster/nodes").expect(200)["results"]
+        return next((pool["life"] for node in page for pool in node["scaling"]
+                     if pool["extractor"] == "start_extractor"), {})
+    lib.wait_until("the node has told of it", lambda: life().get("failures", 0) >= 3, 60)
+    said = life()
+    lib.equal((said["state"], said["ready"], said["stopped"]), ("crashed", 0, 0), said)
+    assert "died of signal 11" in said["ended"] and said["ended_at"], said
+    assert said["ended"] in said["reason"], said
+    shown = case.server.run("serve", "status", key=operator.key).stdout
+    assert "start_extractor on node" in shown and "replicas ended before they" in shown, shown
+    queue = next(row["queue"] for row in operator.get("/v1/cluster/queues").expect(200)["results"]
+                 if row["queue"].endswith(":cpu"))
+    operator.post(f"/v1/cluster/queues/{queue}/pause").expect(200)
+    try:
+        _, _, task = case.submit("start_extractor", ["GOOD x"])
+        shown = case.server.run("explain", "placement", task, key=operator.key).stdout
+        assert "start_extractor on node" in shown and "died of signal 11" in shown, shown
+    finally:
+        operator.post(f"/v1/cluster/queues/{queue}/resume").expect(200)
+    case.client.wait_task(task, seconds=60)
+
+
 def check_refused(server):
     for name, why in REFUSED.items():
         with lib.check(f"{name} is refused with the reason"):
@@ -169,6 +196,8 @@ def main():
             lib.equal(one["code"], "replica_start_failed", one)
             assert "does not start: the replica died of signal 11" in one["message"], one
             assert "replica-backoff extractor=start_extractor failures=3" in server.log()
+        with lib.check("a crash loop is explained, to the operator and for a job that waits"):
+            check_told(case)
         case.client.wait_task(task, seconds=120)
         check_table(case, ids, batch, words)
         _, _, again = case.submit("bad_extractor", ["GOOD x"])
