@@ -71,6 +71,7 @@ forget_node(struct head *h, struct node *n)
     sl_free(n->images);
     sl_free(n->replicas);
     sl_free(n->scaling);
+    sl_head_sicks_deinit(&n->sicks);
     sl_free(n->name);
     sl_node_facts_deinit(&n->facts);
     sl_free(n);
@@ -318,10 +319,9 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_scaling(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    (void)ctx;
     struct node *n = node_lookup(self, msg->from.node);
     if (n != NULL)
-        sl_head_keep_scaling(&n->scaling, SL_BODY(msg, node_scaling));
+        sl_head_keep_scaling(&n->scaling, &n->sicks, SL_BODY(msg, node_scaling), ctx->now_ns);
 }
 
 static void
@@ -582,6 +582,9 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     case SL_NODE_LIST_EVENTS:
         sl_head_events(self, &text);
         break;
+    case SL_NODE_LIST_HEALTH:
+        sl_head_health(self, ctx->now_ns, &text);
+        break;
     case SL_NODE_LIST_NODES:
         sl_head_status(self, &text);
         break;
@@ -614,6 +617,7 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (h->nodes.count != count_before || h->joined != number_before)
         check_groups(h);
     sl_head_scaling_run(&h->scaling, ctx, TOKEN_SCALING);
+    sl_head_health_look(h, ctx->now_ns);
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "actors/head.h"
 #include "actors/head_gates.h"
+#include "actors/head_health.h"
 #include "actors/head_scaling.h"
 #include "actors/node_facts.h"
 #include "actors/node_groups.h"
@@ -21,11 +22,12 @@ struct node {
     uint64_t pid;
     uint64_t heard_ns, started_ms;
     uint64_t room, in_flight, calls;
-    char *replicas; /* JSON array, as the last beat told. */
-    char *scaling;  /* As it told last. */
-    char *objects;  /* JSON object, or NULL. */
-    char *images;   /* The same. */
-    char *name;     /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
+    char *replicas;             /* JSON array, as the last beat told. */
+    char *scaling;              /* As it told last. */
+    struct sl_head_sicks sicks; /* Of that. */
+    char *objects;              /* JSON object, or NULL. */
+    char *images;               /* The same. */
+    char *name; /* Of a worker that joined from elsewhere; NULL: a child of our spawner. */
     struct sl_node_facts facts;
     bool is_cordoned; /* By an operator: it keeps what it has, and gets no more. */
     bool is_leaving;  /* It drains, and goes when it is empty. */
@@ -40,7 +42,8 @@ struct head {
     struct sl_node_groups groups;
     struct sl_head_scaling scaling;
     bool is_below_min[SL_NODE_GROUPS_COUNT];
-    uint32_t joined; /* Workers, since the start. */
+    uint64_t trouble_since_ns[SL_NODE_GROUPS_COUNT]; /* 0: a group is in none. */
+    uint32_t joined;                                 /* Workers, since the start. */
     struct sl_node_set nodes;
     uint32_t children; /* Of them: kept running by us, of no group. */
     uint32_t number_next;

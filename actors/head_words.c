@@ -24,11 +24,14 @@ sl_head_keep(char **kept, struct sl_slice text)
 }
 
 void
-sl_head_keep_scaling(char **scaling, const struct sl_m_node_scaling *m)
+sl_head_keep_scaling(char **scaling, struct sl_head_sicks *sicks, const struct sl_m_node_scaling *m,
+                     uint64_t now_ns)
 {
     struct sl_json_doc *doc = NULL;
     bool is_good = m->pools.size <= TEXT_MAX && sl_json_parse(m->pools, &doc, NULL) == SL_OK &&
                    sl_json_kind(sl_json_root(doc)) == SL_JSON_ARRAY;
+    if (is_good)
+        sl_head_sicks_take(sicks, sl_json_root(doc), now_ns);
     sl_json_destroy(&doc);
     if (is_good) /* Else it would be no part of a page. */
         sl_head_keep(scaling, m->pools);

@@ -117,7 +117,8 @@ flatten(const struct sl_config *config)
                 l.items[from].is_live = i == SL_UP_extractors;
         } else {
             sl_config_value_print(config, i, &text);
-            add_leaf(&l, sl_strdup(keys[i].path), sl_strdup(sl_buf_text(&text)), false);
+            add_leaf(&l, sl_strdup(keys[i].path), sl_strdup(sl_buf_text(&text)),
+                     i == SL_UP_health_extractor || i == SL_UP_health_service);
         }
         sl_buf_deinit(&text);
     }

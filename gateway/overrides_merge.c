@@ -572,9 +572,29 @@ sl_overrides_merge_env(struct sl_overrides *o, struct sl_config *config)
     sl_json_destroy(&doc);
 }
 
+/* ---- keys of one value --------------------------------------------------------------------- */
+
+/* Seconds that a key takes as a duration. */
+static void
+merge_durations(struct sl_overrides *o, struct sl_config *config)
+{
+    for (uint32_t i = 0; i < o->count; i++) {
+        const struct sl_override *item = &o->items[i];
+        char *why = NULL;
+        if (strncmp(item->row->target, "health.", strlen("health.")) != 0 || item->is_bad)
+            continue;
+        char *text = sl_format("%.0fms", item->number * 1000);
+        if (sl_config_set(config, item->row->target, text, &why) != SL_OK)
+            sl_overrides_note(o, item->line, true, "%s: %s", item->path, why);
+        sl_free(text);
+        sl_free(why);
+    }
+}
+
 void
 sl_overrides_merge(struct sl_overrides *o, struct sl_config *config)
 {
+    merge_durations(o, config);
     merge_extractors(o, config);
     merge_groups(o, config);
     sl_overrides_merge_env(o, config);

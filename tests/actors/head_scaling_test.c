@@ -339,3 +339,71 @@ Test(head_scaling, demand_is_the_dispatchers_to_tell)
                      &(struct sl_m_group_demand){.cpu = 9});
     cr_expect_eq(spawned(), 0);
 }
+
+/* ---- health -------------------------------------------------------------------------------- */
+
+static char *
+health(void)
+{
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_API), SL_M_node_list,
+                     &(struct sl_m_node_list){.reason = SL_NODE_LIST_HEALTH});
+    struct sl_msg *msg = recorder_take(&r, SL_M_node_ordered);
+    struct sl_slice text = SL_BODY(msg, node_ordered)->message;
+    char *copy = sl_strndup(text.data, text.size);
+    sl_msg_destroy(&msg);
+    return copy;
+}
+
+static void
+expect_health(const char *wanted)
+{
+    char *text = health();
+    cr_expect_str_eq(text, wanted, "%s", text);
+    sl_free(text);
+}
+
+static void
+tell_pools(uint32_t node, const char *pools)
+{
+    recorder_deliver(&r, sl_at(node, SL_ACTOR_AGENT), SL_M_node_scaling,
+                     &(struct sl_m_node_scaling){.pools = sl_slice_str(pools)});
+}
+
+Test(head_scaling, an_extractor_that_crashes_is_unhealthy_since_it_first_did)
+{
+    static const char bad[] = "[{\"extractor\":\"a\",\"life\":{\"state\":\"ready\"}},"
+                              "{\"extractor\":\"b\",\"life\":{\"state\":\"crashed\"}}]";
+    demand(5);
+    uint32_t first = spawned(), second = spawned();
+    join(first);
+    join(second);
+    expect_health("{\"nodes\":2,\"extractors\":[],\"groups\":[]}");
+    tell_pools(first, bad);
+    live(first, 5, 0);
+    beat(second);
+    tell_pools(first, bad);
+    tell_pools(second, bad);
+    live(first, 2, 0);
+    expect_health("{\"nodes\":2,\"extractors\":[{\"name\":\"b\",\"seconds\":7,\"nodes\":2}],"
+                  "\"groups\":[]}");
+    tell_pools(first, "[]");
+    expect_health("{\"nodes\":2,\"extractors\":[{\"name\":\"b\",\"seconds\":2,\"nodes\":1}],"
+                  "\"groups\":[]}");
+    exited(second);
+    expect_health("{\"nodes\":1,\"extractors\":[],\"groups\":[]}");
+}
+
+Test(head_scaling, a_group_that_cannot_have_its_nodes_is_unhealthy_and_a_full_one_is_not)
+{
+    demand(100);
+    join(spawned());
+    join(spawned());
+    expect_health("{\"nodes\":2,\"extractors\":[],\"groups\":[]}");
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_DISPATCHER), SL_M_group_demand,
+                     &(struct sl_m_group_demand){.cpu = 100, .gpu = 1});
+    recorder_wait(&r, 3 * SL_SECOND_NS);
+    expect_health("{\"nodes\":2,\"extractors\":[],\"groups\":[{\"name\":\"gpu\",\"seconds\":3,"
+                  "\"reason\":\"no such hardware: this machine has no GPU\"}]}");
+    demand(0);
+    expect_health("{\"nodes\":2,\"extractors\":[],\"groups\":[]}");
+}

@@ -173,8 +173,25 @@ Test(client, lists_answer_get_as_they_answer_post)
     cr_assert(harness_is(&h, "results.0.collection_name", "items_text"));
     expect("GET", "/v1/collections/items_text/documents", NULL);
     cr_assert_eq(sl_json_count(member("results")), 0);
+}
+
+Test(client, health_tells_what_the_head_knows_and_that_it_says_nothing)
+{
+    scene_nodes = "{\"nodes\":1,\"extractors\":[],\"groups\":[]}";
     expect("GET", "/v1/health/deep", NULL);
-    cr_assert(harness_is(&h, "status", "OK"));
+    cr_expect(harness_is(&h, "status", "OK"));
+    cr_expect_eq(sl_json_count(member("errors")), 0);
+    scene_nodes = "{\"nodes\":1,\"extractors\":[{\"name\":\"x\",\"seconds\":9,\"nodes\":2}],"
+                  "\"groups\":[{\"name\":\"gpu\",\"seconds\":8,\"reason\":\"no such hardware\"}]}";
+    expect("GET", "/v1/health", NULL);
+    cr_expect(harness_is(&h, "unhealthy.0.name", "x"));
+    cr_expect(harness_is(&h, "unhealthy.0.kind", "extractor"));
+    cr_expect_eq(harness_number(&h, "unhealthy.0.seconds"), 9);
+    cr_expect(harness_is(&h, "unhealthy.1.reason", "no such hardware"));
+    scene_nodes = NULL;
+    expect("GET", "/v1/health", NULL);
+    cr_expect(harness_is(&h, "status", "DEGRADED"));
+    cr_expect(harness_is(&h, "errors.inference", "the head does not say how its nodes are"));
 }
 
 static void

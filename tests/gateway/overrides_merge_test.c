@@ -72,6 +72,15 @@ Test(overrides_merge, an_extractor_goes_by_four_names)
     }
 }
 
+Test(overrides_merge, thresholds_of_health_are_durations_that_a_running_server_takes)
+{
+    expect_changes(NULL, NULL,
+                   "spec: {serviceUnhealthySecondThreshold: 90, "
+                   "deploymentUnhealthySecondThreshold: 1.5}",
+                   "health.extractor: 5m -> 1500ms\nhealth.service: 15m -> 90s\n");
+    expect_fault(NULL, NULL, "spec: {serviceUnhealthySecondThreshold: 0}", "f:1: ");
+}
+
 Test(overrides_merge, who_is_not_installed_is_kept_and_told)
 {
     struct world w = merge_on(NULL, NULL, "disabled:\n- laion__clap_htsat_tiny\n- text_extracto\n");

@@ -169,6 +169,30 @@ def check_told(case):
     case.client.wait_task(task, seconds=60)
 
 
+def check_health(case):
+    """What crashes is unhealthy once it has lasted, as the overrides say."""
+    operator = case.server.operator()
+
+    def apply(text):
+        operator.call("PUT", "/v1/cluster/overrides", {"overrides": text}).expect(200)
+
+    def health():
+        return lib.Client(case.server.port).get("/v1/health").expect(200)
+
+    def listed():
+        return [one for one in health()["unhealthy"] if one["name"] == "start_extractor"]
+    lib.wait_until("it is listed", listed, 60)
+    lib.equal((health()["status"], listed()[0]["is_over"]), ("OK", False), "within five minutes")
+    apply("spec: {deploymentUnhealthySecondThreshold: 1}")
+    lib.wait_until("it is over", lambda: health()["status"] == "DEGRADED", 60)
+    said = health()
+    lib.equal((said["data"]["inference"], said["data"]["task_queue"]), (False, True), said)
+    assert said["errors"]["inference"].startswith("extractor start_extractor, for "), said
+    assert "died" not in str(said), "how it ended is not for everybody"
+    apply("")
+    lib.equal(health()["status"], "OK")
+
+
 def check_refused(server):
     for name, why in REFUSED.items():
         with lib.check(f"{name} is refused with the reason"):
@@ -198,6 +222,8 @@ def main():
             assert "replica-backoff extractor=start_extractor failures=3" in server.log()
         with lib.check("a crash loop is explained, to the operator and for a job that waits"):
             check_told(case)
+        with lib.check("health is degraded once that has lasted for the threshold of the spec"):
+            check_health(case)
         case.client.wait_task(task, seconds=120)
         check_table(case, ids, batch, words)
         _, _, again = case.submit("bad_extractor", ["GOOD x"])
