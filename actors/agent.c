@@ -227,20 +227,21 @@ on_model_evict(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     let_models_go(a, ctx);
 }
 
+static void
+keep_pool(void *self, const struct sl_work_spec *spec)
+{
+    (void)pool_of(self, spec);
+}
+
 /* Replicas that are kept without work are there before any comes. */
 static void
 on_scale_config(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
-    if (!sl_agent_scale_take(&a->book, SL_BODY(msg, scale_config), a->pools, ctx->now_ns))
+    const struct sl_m_scale_config *m = SL_BODY(msg, scale_config);
+    if (!sl_agent_scale_take(&a->book, m, a->pools, ctx->now_ns))
         return;
-    for (uint32_t i = 0; i < a->book.count; i++) {
-        if (a->book.pages[i].settings.min_replicas > 0)
-            (void)pool_of(a, &(struct sl_work_spec){.extractor = a->book.pages[i].extractor,
-                                                    .index = "",
-                                                    .model = "",
-                                                    .space = ""});
-    }
+    sl_agent_scale_keep(&a->book, m->indexes, keep_pool, a);
     pump_all(a, ctx);
 }
 

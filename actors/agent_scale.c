@@ -31,6 +31,30 @@ sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *
     return true;
 }
 
+void
+sl_agent_scale_keep(const struct sl_scale_book *book, struct sl_slice indexes,
+                    void (*add)(void *agent, const struct sl_work_spec *spec), void *agent)
+{
+    struct sl_json_doc *doc = NULL;
+    bool has = sl_json_parse(indexes, &doc, NULL) == SL_OK;
+    for (uint32_t i = 0; i < book->count; i++) {
+        const struct sl_scale_page *page = &book->pages[i];
+        struct sl_json known = {0};
+        if (has)
+            known = sl_json_member(sl_json_root(doc), page->extractor);
+        if (page->settings.min_replicas == 0 || sl_json_kind(known) == SL_JSON_NULL)
+            continue;
+        char *index = sl_json_strdup(known);
+        struct sl_work_spec spec = {
+            .extractor = page->extractor, .index = "", .model = "", .space = ""};
+        if (index != NULL)
+            spec.index = index;
+        add(agent, &spec);
+        sl_free(index);
+    }
+    sl_json_destroy(&doc);
+}
+
 static void
 write_pool(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_jsonw *w)
 {

@@ -12,6 +12,13 @@
  * restart of the head, or is none, and nothing has changed. */
 bool sl_agent_scale_take(struct sl_scale_book *book, const struct sl_m_scale_config *m,
                          struct sl_pool pools[SL_POOLS_MAX], uint64_t now_ns);
+/*
+ * Have `add` called for each pool that is kept without work, as the book says: of an extractor with
+ * the index of the head's list (`indexes`, a JSON object), so that it is the pool of the work that
+ * comes. Of tenants' own none is: as many would be kept on each node as there are tenants.
+ */
+void sl_agent_scale_keep(const struct sl_scale_book *book, struct sl_slice indexes,
+                         void (*add)(void *agent, const struct sl_work_spec *spec), void *agent);
 /* Tell the head, if there is news, or anyway. */
 void sl_agent_scale_tell(struct sl_pool pools[SL_POOLS_MAX], struct sl_ctx *ctx, bool is_anyway);
 /* Those with a model: none of them is kept without work from now on. */

@@ -30,6 +30,9 @@ struct sl_head_options {
     uint32_t gpus;         /* Of this machine, for nodes of groups that it starts. */
     const char *extractors; /* The configuration of replicas (scale_book.h), checked. NULL: none. */
     uint32_t replicas_max;  /* What it leaves out of each. */
+    /* A JSON object, borrowed: of each extractor that is known the index that its shared replicas
+     * make vectors for, "" for none, null where each tenant has replicas of its own. NULL: {}. */
+    const char *indexes;
     uint64_t idle_ns;
 };
 

@@ -10,9 +10,11 @@ void
 sl_head_tell_replicas(const struct sl_head_options *options, struct sl_ctx *ctx, uint32_t node)
 {
     const char *extractors = options->extractors == NULL ? "" : options->extractors;
+    const char *indexes = options->indexes == NULL ? "{}" : options->indexes;
     struct sl_m_scale_config m = {.extractors = sl_slice_str(extractors),
                                   .replicas_max = SL_MAX(options->replicas_max, 1u),
-                                  .idle_ns = options->idle_ns};
+                                  .idle_ns = options->idle_ns,
+                                  .indexes = sl_slice_str(indexes)};
     sl_send(ctx, sl_at(node, SL_ACTOR_AGENT), SL_M_scale_config, &m);
 }
 

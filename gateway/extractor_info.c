@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/extractor_info.h"
 
+#include "runtime/alloc.h"
 #include "runtime/buf.h"
 
 const struct sl_extractor_info *
@@ -153,4 +154,30 @@ sl_extractor_info_write_ns(const struct sl_extractor_info *info, struct sl_jsonw
     sl_jsonw_member_bool(w, "deployed", is_available);
     sl_jsonw_member_str(w, "validation_status", is_available ? "passed" : "pending");
     sl_jsonw_end(w);
+}
+
+char *
+sl_extractor_infos_indexes(void)
+{
+    uint32_t count;
+    const struct sl_extractor_info *infos = sl_extractor_infos(&count);
+    struct sl_buf text = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &text);
+    sl_jsonw_object(&w);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sl_extractor_info *info = &infos[i];
+        if (sl_extractor_info_lookup(sl_slice_str(info->name), (struct sl_slice){0}) != info)
+            continue; /* Another version: replicas are of the first. */
+        if (info->is_apart || info->has_models)
+            sl_jsonw_member_null(&w, info->name);
+        else
+            sl_jsonw_member_str(&w, info->name,
+                                info->indexes_count == 0 ? "" : info->indexes[0].name);
+    }
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    char *result = sl_strdup(sl_buf_text(&text));
+    sl_buf_deinit(&text);
+    return result;
 }

@@ -84,6 +84,12 @@ sl_extractor_info_is_available(const struct sl_extractor_info *info)
     return info->unavailable_reason == NULL;
 }
 
+/*
+ * A JSON object of all: the index that its shared replicas make vectors for, "" for none, null
+ * where each tenant has replicas of its own. The caller's to free.
+ */
+char *sl_extractor_infos_indexes(void);
+
 /* The Extractor object. */
 void sl_extractor_info_write(const struct sl_extractor_info *info, struct sl_jsonw *w);
 /* The NsExtractor object. */

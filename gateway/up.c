@@ -81,6 +81,7 @@ struct up {
     struct sl_spawn_port *spawner;
     struct sl_front *front, *dashboard;
     struct sl_status *status;
+    char *indexes; /* Of extractors, for the head. */
     struct sl_dashboard page;
     char *run_directory; /* For sockets. */
     char *cluster;       /* Where workers of other machines join; NULL: nowhere. */
@@ -444,12 +445,14 @@ spawn_actors(struct up *u, const char *endpoint)
         sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
 
     char *text = node_text(u, endpoint);
+    u->indexes = sl_extractor_infos_indexes();
     struct sl_head_options head = {
         .nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
         .node_text = text,
         .groups = sl_config_string(u->options.config, SL_UP_groups),
         .extractors = sl_config_string(u->options.config, SL_UP_extractors),
         .replicas_max = (uint32_t)sl_config_int(u->options.config, SL_UP_replicas),
+        .indexes = u->indexes,
         .idle_ns = sl_config_duration_ns(u->options.config, SL_UP_idle),
         .gpus = sl_up_gpus(),
         .silence_ns = sl_config_duration_ns(u->options.config, SL_UP_silence)};
@@ -703,6 +706,7 @@ stop(struct up *u)
     sl_queue_destroy(&u->queue);
     remove_run_directory(u);
     sl_free(u->cluster);
+    sl_free(u->indexes);
     if (u->children_lock >= 0)
         close(u->children_lock);
     if (u->signal_fd >= 0)

@@ -57,6 +57,25 @@ Test(agent_scale, keeps_the_least_before_there_is_any_work)
     cr_assert_neq(spawned(), 0, "one that died is replaced");
 }
 
+/* A pool is of an extractor and an index: one without would be nobody's. */
+Test(agent_scale, keeps_replicas_of_the_index_that_work_comes_with)
+{
+    static const char spec[] = "{\"extractor\":\"echo\",\"index\":\"words\",\"params\":{\"k\":1}}";
+    struct sl_m_scale_config m = {
+        .extractors = sl_slice_str("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1}},"
+                                   "\"own\":{\"autoscaling_config\":{\"min_replicas\":1}}}"),
+        .replicas_max = 1,
+        .idle_ns = IDLE_NS,
+        .indexes = sl_slice_str("{\"echo\":\"words\",\"own\":null}")};
+    from_head(SL_M_scale_config, &m);
+    uint32_t replica = start_replica();
+    cr_assert_eq(spawned(), 0, "where each tenant has its own, none is kept for nobody");
+    tell(NUMBER, spec, "");
+    run_task(1, false);
+    cr_assert_eq(recorder_count(&r, SL_M_spawn), 0, "it was there before");
+    cr_assert_neq(taken_by(replica), 0);
+}
+
 Test(agent_scale, goes_to_zero_and_back_at_once)
 {
     configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2,"

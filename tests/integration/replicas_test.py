@@ -20,6 +20,8 @@ extractors:
       look_back_period_s: 0
       panic_window_s: 0
       downscale_delay_s: 1
+  text_extractor:
+    autoscaling_config: {min_replicas: 1, max_replicas: 1}
 """
 
 
@@ -27,9 +29,12 @@ def status(server):
     return lib.Client(server.dashboard_port).get("/status.json").expect(200)
 
 
+def replicas(server, extractor="passthrough_extractor"):
+    return [r for r in status(server)["replicas"] if r["extractor"] == extractor]
+
+
 def ready(server):
-    return sum(r["state"] == "ready" for r in status(server)["replicas"]
-               if r["extractor"] == "passthrough_extractor")
+    return sum(r["state"] == "ready" for r in replicas(server))
 
 
 def decisions(server):
@@ -66,6 +71,16 @@ def scale(server):
         lib.equal([d["reason"] for d in decisions(server)], [])
     client = server.tenant("scale")
     client.namespace = client.make("namespace", "scale", feature_extractors=lib.BOTH)
+    with lib.check("and of an extractor with vectors: the first call is answered by it"):
+        def kept():
+            return [r for r in replicas(server, "text_extractor") if r["state"] == "ready"]
+        lib.wait_until("it is kept", kept, 60)
+        before = kept()
+        lib.equal([(r["index"], r["done"]) for r in before], [("text_hash_v1", 0)])
+        client.post("/v1/inference", {"inference_name": "text_hash_v1",
+                                      "inputs": {"text": "warm"}}).expect(200)
+        lib.wait_until("it has answered", lambda: [r["done"] for r in kept()] == [1], 60)
+        lib.equal([r["pid"] for r in kept()], [r["pid"] for r in before], "its process")
     bucket = client.make("bucket", "things", bucket_schema={"properties": {}})
     client.make("collection", "copies", source={"type": "bucket", "bucket_ids": [bucket]},
                 feature_extractor={"feature_extractor_name": "passthrough_extractor",
@@ -75,7 +90,7 @@ def scale(server):
         lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
         lib.wait_until("decisions", lambda: [d["replicas"] for d in decisions(server)][-1:] == [1],
                        60)
-        lib.wait_until("the one that stays", lambda: len(status(server)["replicas"]) == 1, 60)
+        lib.wait_until("the one that stays", lambda: len(replicas(server)) == 1, 60)
         counts = [d["replicas"] for d in decisions(server)]
         assert max(counts) == 3 and min(counts) == 1, counts
         assert all("target 0.5" in d["why"] for d in decisions(server))
