@@ -12,6 +12,8 @@
 #define BATCH_NS     (60 * SL_MILLI_NS)
 #define BATCH_MAX    256
 #define BATCH_BYTES  (4 * SL_MIB)
+#define SHORT_NS     (4 * SL_MILLI_NS)  /* A batch of tasks at a replica that calls come to, too. */
+#define CALLS_NS     (2 * SL_SECOND_NS) /* After the last call others are still expected. */
 #define WORK_OF_ANY  512 /* The part of an item's work that does not depend on its inputs. */
 #define START_TRIES  3
 #define START_MAX_NS (120 * SL_SECOND_NS) /* A large model takes its time to be laid out. */
@@ -33,7 +35,8 @@ sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
                           .space = sl_strdup(spec->space),
                           .tenant = spec->tenant,
                           .model_fd = -1,
-                          .item_ns = SL_MILLI_NS};
+                          .item_ns = SL_MILLI_NS,
+                          .call_ns = SL_MILLI_NS};
     sl_calls_init(&p->calls);
     sl_items_init(&p->tasks);
 }
@@ -84,18 +87,27 @@ waiting_count(const struct sl_pool *p)
 }
 
 static uint32_t
-running_count(const struct sl_pool *p)
+running_count(const struct sl_pool *p, bool are_calls)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
-        count += p->replicas[i].in_flight.count;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        count += are_calls ? r->calls : r->in_flight.count - r->calls;
+    }
     return count;
+}
+
+/* All that is running. */
+static uint32_t
+busy_count(const struct sl_pool *p)
+{
+    return running_count(p, true) + running_count(p, false);
 }
 
 bool
 sl_pool_has_work(const struct sl_pool *p)
 {
-    return waiting_count(p) + running_count(p) > 0;
+    return waiting_count(p) + busy_count(p) > 0;
 }
 
 bool
@@ -105,7 +117,7 @@ sl_pool_is_empty(const struct sl_pool *p)
 }
 
 static char *
-replica_text(const struct sl_pool *p, uint32_t number)
+replica_text(const struct sl_pool *p, uint32_t number, bool is_background)
 {
     struct sl_buf text = {0};
     struct sl_jsonw w;
@@ -126,6 +138,7 @@ replica_text(const struct sl_pool *p, uint32_t number)
     sl_jsonw_member_u64(&w, "tenant", p->tenant);
     sl_jsonw_member_bool(&w, "model", p->model_fd >= 0);
     sl_jsonw_member_bool(&w, "models", p->space[0] != '\0');
+    sl_jsonw_member_bool(&w, "background", is_background);
     sl_jsonw_name(&w, "settings");
     sl_replica_settings_write(&settings, &w);
     sl_jsonw_name(&w, "params");
@@ -138,20 +151,42 @@ replica_text(const struct sl_pool *p, uint32_t number)
     return (char *)(uintptr_t)sl_buf_text(&text); /* The buffer's memory is the caller's now. */
 }
 
+static bool
+is_active(const struct sl_replica *r)
+{
+    return (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) && !r->is_unwanted &&
+           !r->is_killed;
+}
+
+/* Active ones that calls go to; and those that got nothing but tasks to do. */
+static uint32_t
+count_active(const struct sl_pool *p, bool is_background)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        count += is_active(r) && !r->is_spare && r->is_background == is_background;
+    }
+    return count;
+}
+
 static void
 start_replica(struct sl_pool *p, struct sl_ctx *ctx, uint32_t number)
 {
+    /* More are wanted for tasks: those take what calls leave of the processor. */
+    bool is_background = p->tasks.count > p->calls.count && count_active(p, false) > 0;
     uint32_t i = 0;
     while (i < SL_REPLICAS_MAX && p->replicas[i].state != SL_REPLICA_FREE)
         i++;
     sl_assert(i < SL_REPLICAS_MAX);
     struct sl_replica *r = &p->replicas[i];
     *r = (struct sl_replica){.state = SL_REPLICA_STARTING,
+                             .is_background = is_background,
                              .number = number,
                              .started_ns = ctx->now_ns,
                              .used_ns = ctx->now_ns};
     sl_items_init(&r->in_flight);
-    char *text = replica_text(p, number);
+    char *text = replica_text(p, number, is_background);
     struct sl_m_spawn want = {.kind = SL_CHILD_REPLICA,
                               .tag = number,
                               .fd = p->model_fd,
@@ -173,6 +208,12 @@ sl_pool_replica(struct sl_pool *p, uint64_t number)
 
 /* ---- work ---------------------------------------------------------------------------------- */
 
+static bool
+is_call(const struct sl_item *item)
+{
+    return item->msg->id != SL_M_run_task;
+}
+
 static struct sl_slice
 inputs_of(const struct sl_item *item)
 {
@@ -187,10 +228,12 @@ sl_pool_add(struct sl_pool *p, struct sl_item *item)
     p->is_stale = p->is_stale || p->is_parked;
     p->is_parked = false;
     item->work = WORK_OF_ANY + inputs_of(item).size;
-    if (item->msg->id == SL_M_run_task)
+    if (!is_call(item)) {
         sl_items_push(&p->tasks, item);
-    else
-        sl_calls_push(&p->calls, item, SL_BODY(item->msg, embed_run)->scope);
+        return;
+    }
+    p->has_called = true;
+    sl_calls_push(&p->calls, item, SL_BODY(item->msg, embed_run)->scope);
 }
 
 struct sl_item *
@@ -214,14 +257,16 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
     sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
     if (r->in_flight.count == 0)
         r->heard_ns = ctx->now_ns;
+    r->calls += is_call(item);
     sl_items_push(&r->in_flight, item);
     r->used_ns = ctx->now_ns;
 }
 
+/* How many items take about so long, by what the last ones took. */
 static uint32_t
-batch_size(const struct sl_pool *p)
+batch_size(uint64_t item_ns, uint64_t batch_ns)
 {
-    uint64_t size = BATCH_NS / SL_MAX(p->item_ns, UINT64_C(1));
+    uint64_t size = batch_ns / SL_MAX(item_ns, UINT64_C(1));
     return (uint32_t)SL_MAX(SL_MIN(size, (uint64_t)BATCH_MAX), UINT64_C(1));
 }
 
@@ -298,43 +343,68 @@ static uint32_t
 active_count(const struct sl_pool *p, bool is_spare)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        const struct sl_replica *r = &p->replicas[i];
-        bool is_active = (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) &&
-                         !r->is_unwanted && !r->is_killed;
-        count += is_active && r->is_spare == is_spare;
-    }
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        count += is_active(&p->replicas[i]) && p->replicas[i].is_spare == is_spare;
     return count;
 }
 
-/* What one replica may hold of all there is, so that those that were just added have their part. */
-static uint32_t
-share_of(const struct sl_pool *p, uint32_t room)
+/*
+ * Calls and tasks of a pool share its replicas. Calls go first, but what a replica has been sent
+ * stays in front of them. So while calls come, the first replica for them gets no tasks, if others
+ * can have those; and where there is no other, a short batch at a time.
+ */
+static bool
+expects_calls(const struct sl_pool *p, uint64_t now_ns)
 {
-    uint32_t sharers = SL_MAX(active_count(p, false), 1u);
-    uint32_t work = waiting_count(p) + running_count(p);
+    return p->has_called && now_ns - p->called_ns < CALLS_NS;
+}
+
+/* The one that is kept for calls; NULL: none is. */
+static const struct sl_replica *
+kept_for_calls(const struct sl_pool *p, uint64_t now_ns)
+{
+    const struct sl_replica *first = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        const struct sl_replica *r = &p->replicas[i];
+        if (r->state != SL_REPLICA_READY || !is_active(r) || r->is_spare)
+            continue;
+        count++;
+        if (!r->is_background && (first == NULL || r->number < first->number))
+            first = r;
+    }
+    return count > 1 && expects_calls(p, now_ns) ? first : NULL;
+}
+
+/* What one of several may hold of all there is, so that those that were just added have a part. */
+static uint32_t
+share_of(uint32_t work, uint32_t sharers, uint32_t room)
+{
+    sharers = SL_MAX(sharers, 1u);
     return SL_MIN(room, (work + sharers - 1) / sharers);
 }
 
-/* Send what fits: calls first; an item that must be alone waits for an idle replica and holds it.
- */
-static void
-feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
+/* One that must be alone is there, or has to wait for it to be idle. */
+static bool
+is_taken(const struct sl_replica *r, const struct sl_item *next)
 {
-    uint32_t room = 2 * batch_size(p);
-    uint32_t share = share_of(p, room);
+    return r->in_flight.count > 0 && (r->in_flight.oldest->is_alone || next->is_alone);
+}
+
+static bool
+has_room_for_calls(const struct sl_pool *p, const struct sl_replica *r)
+{
+    return r->in_flight.count < 2 * batch_size(p->call_ns, BATCH_NS);
+}
+
+static void
+feed_calls(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint32_t share)
+{
     size_t bytes = 0;
-    if (r->in_flight.count > 0 && r->in_flight.oldest->is_alone)
-        return;
-    /* Half empty or not at all: so that what is sent makes a batch, not a trickle. */
-    if (r->in_flight.count > room / 2 && p->calls.count == 0)
-        return;
-    while (r->in_flight.count < share && bytes < BATCH_BYTES && waiting_count(p) > 0) {
-        const struct sl_item *next = sl_calls_next(&p->calls);
-        bool is_alone = (next == NULL ? p->tasks.oldest : next)->is_alone;
-        if (is_alone && r->in_flight.count > 0)
-            return;
-        struct sl_item *item = sl_pool_take_waiting(p);
+    for (const struct sl_item *next;
+         r->calls < share && has_room_for_calls(p, r) && bytes < BATCH_BYTES &&
+         (next = sl_calls_next(&p->calls)) != NULL && !is_taken(r, next);) {
+        struct sl_item *item = sl_calls_pop(&p->calls);
         if (is_overdue(item, ctx->now_ns)) {
             p->overdue++;
             free_item(item);
@@ -342,8 +412,69 @@ feed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
         }
         bytes += inputs_of(item).size;
         send_item(ctx, r, item);
-        if (is_alone)
-            return;
+    }
+}
+
+static void
+feed_tasks(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint32_t sharers)
+{
+    bool is_short = !r->is_background && expects_calls(p, ctx->now_ns);
+    uint32_t room =
+        is_short ? batch_size(p->item_ns, SHORT_NS) : 2 * batch_size(p->item_ns, BATCH_NS);
+    uint32_t has = r->in_flight.count - r->calls;
+    uint32_t share = share_of(p->tasks.count + running_count(p, false), sharers, room);
+    size_t bytes = 0;
+    /* Half empty or not at all: so that what is sent makes a batch, not a trickle. */
+    if (has > (is_short ? 0 : room / 2))
+        return;
+    while (has < share && r->in_flight.count < 2 * BATCH_MAX && bytes < BATCH_BYTES &&
+           p->tasks.count > 0 && !is_taken(r, p->tasks.oldest)) {
+        struct sl_item *item = sl_items_pop(&p->tasks);
+        bytes += inputs_of(item).size;
+        send_item(ctx, r, item);
+        has++;
+    }
+}
+
+static bool
+may_feed(const struct sl_replica *r)
+{
+    return r->state == SL_REPLICA_READY && !r->is_spare;
+}
+
+/* To those for calls; to the others, too, when all of those are full, or there is none. */
+static void
+feed_all_calls(struct sl_pool *p, struct sl_ctx *ctx)
+{
+    bool is_full = true;
+    uint32_t share =
+        share_of(p->calls.count + running_count(p, true), count_active(p, false), 2 * BATCH_MAX);
+    for (uint32_t i = 0; p->calls.count > 0 && i < SL_REPLICAS_MAX; i++) {
+        struct sl_replica *r = &p->replicas[i];
+        if (!may_feed(r) || r->is_background)
+            continue;
+        feed_calls(p, ctx, r, share);
+        is_full = is_full && !has_room_for_calls(p, r);
+    }
+    for (uint32_t i = 0; is_full && p->calls.count > 0 && i < SL_REPLICAS_MAX; i++) {
+        if (may_feed(&p->replicas[i]) && p->replicas[i].is_background)
+            feed_calls(p, ctx, &p->replicas[i], 2 * BATCH_MAX);
+    }
+}
+
+/* Send what fits: calls first; an item that must be alone waits for an idle replica and holds it.
+ */
+static void
+feed(struct sl_pool *p, struct sl_ctx *ctx)
+{
+    if (p->calls.count + running_count(p, true) > 0)
+        p->called_ns = ctx->now_ns;
+    feed_all_calls(p, ctx);
+    const struct sl_replica *kept = kept_for_calls(p, ctx->now_ns);
+    uint32_t sharers = active_count(p, false) - (kept != NULL);
+    for (uint32_t i = 0; p->calls.count == 0 && p->tasks.count > 0 && i < SL_REPLICAS_MAX; i++) {
+        if (may_feed(&p->replicas[i]) && &p->replicas[i] != kept)
+            feed_tasks(p, ctx, &p->replicas[i], sharers);
     }
 }
 
@@ -389,6 +520,16 @@ sl_pool_park(struct sl_pool *p)
     p->is_parked = p->is_stale = true;
 }
 
+/* One for tasks goes before one for calls. */
+static bool
+is_less_needed(const struct sl_replica *r, const struct sl_replica *other)
+{
+    if (r->is_background != other->is_background)
+        return r->is_background;
+    return r->in_flight.count < other->in_flight.count ||
+           (r->in_flight.count == other->in_flight.count && r->number > other->number);
+}
+
 /* The one to spare next: it has least to do, and of those that have nothing the latest. */
 static struct sl_replica *
 least_busy(struct sl_pool *p, bool is_spare)
@@ -396,12 +537,9 @@ least_busy(struct sl_pool *p, bool is_spare)
     struct sl_replica *best = NULL;
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
-        bool is_active = (r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY) &&
-                         !r->is_unwanted && !r->is_killed;
-        if (!is_active || r->is_spare != is_spare)
+        if (!is_active(r) || r->is_spare != is_spare)
             continue;
-        if (best == NULL || r->in_flight.count < best->in_flight.count ||
-            (r->in_flight.count == best->in_flight.count && r->number > best->number))
+        if (best == NULL || is_less_needed(r, best))
             best = r;
     }
     return best;
@@ -460,17 +598,14 @@ sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
 {
     if (p->scale.autoscaler == NULL || p->is_stale)
         sl_pool_rescale(p, ctx->now_ns);
-    sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), running_count(p), SL_REPLICAS_MAX);
+    sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), busy_count(p), SL_REPLICAS_MAX);
     fit(p, ctx, number_next);
     uint64_t overdue = p->overdue;
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        if (p->replicas[i].state == SL_REPLICA_READY && !p->replicas[i].is_spare)
-            feed(p, ctx, &p->replicas[i]);
-    }
+    feed(p, ctx);
     if (p->overdue == overdue)
         return;
     /* What was looked at is not there: without it fewer may do, and nothing else will tell. */
-    sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), running_count(p), SL_REPLICAS_MAX);
+    sl_pool_scale_look(&p->scale, ctx->now_ns, waiting_count(p), busy_count(p), SL_REPLICAS_MAX);
     fit(p, ctx, number_next);
 }
 
@@ -517,10 +652,12 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
     if (item == NULL)
         return NULL;
     r->used_ns = r->heard_ns = ctx->now_ns;
+    r->calls -= is_call(item);
     r->done++;
     p->failures = 0; /* Not when one is ready: it may end a moment later, again and again. */
+    uint64_t *item_ns = is_call(item) ? &p->call_ns : &p->item_ns;
     if (busy_ns > 0) /* 0: it was not run. */
-        p->item_ns = (p->item_ns * 7 + busy_ns) / 8;
+        *item_ns = (*item_ns * 7 + busy_ns) / 8;
     return item;
 }
 
@@ -604,6 +741,7 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_u64(w, "id", r->number);
         sl_jsonw_member_u64(w, "pid", r->pid);
         sl_jsonw_member_str(w, "state", sl_replica_state_name(r));
+        sl_jsonw_member_bool(w, "background", r->is_background);
         sl_jsonw_member_u64(w, "ongoing", r->in_flight.count);
         sl_jsonw_member_u64(w, "waiting", waiting_count(p));
         sl_jsonw_member_u64(w, "done", r->done);

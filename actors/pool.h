@@ -51,11 +51,13 @@ struct sl_replica {
     uint32_t number;
     uint64_t pid, done;
     uint64_t started_ns, used_ns, stopped_ns;
-    uint64_t heard_ns; /* When it last answered, or was given work while it had none. */
-    uint64_t sandbox;  /* What holds it, as it said when it was ready: runtime/sandbox.h. */
-    bool is_unwanted;  /* Stops as soon as it is ready: its model was dropped meanwhile. */
-    bool is_killed;    /* It took too long; READY: over its work. */
-    bool is_spare;     /* One too many, until more are wanted. */
+    uint64_t heard_ns;  /* When it last answered, or was given work while it had none. */
+    uint64_t sandbox;   /* What holds it, as it said when it was ready: runtime/sandbox.h. */
+    bool is_unwanted;   /* Stops as soon as it is ready: its model was dropped meanwhile. */
+    bool is_killed;     /* It took too long; READY: over its work. */
+    bool is_spare;      /* One too many, until more are wanted. */
+    bool is_background; /* Added for tasks: behind all else, with calls if no other has room. */
+    uint32_t calls;     /* Of those in flight. */
     struct sl_items in_flight;
 };
 
@@ -90,7 +92,9 @@ struct sl_pool {
     struct sl_pool_scale scale;
     bool is_parked;              /* Its model was let go: none is kept until there is work again. */
     bool is_stale;               /* So its settings are others with the next look. */
-    uint64_t item_ns;            /* How long an item takes, smoothed. */
+    uint64_t item_ns, call_ns;   /* How long a task or call takes, smoothed. */
+    bool has_called;             /* A call has come, ever; */
+    uint64_t called_ns;          /* the last was here then. */
     uint64_t overdue, cancelled; /* Calls that were not run for that. */
     struct sl_pool_life life;
 };

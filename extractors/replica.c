@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "extractors/replica.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,16 +33,17 @@
 #define SL_PROTOCOL_ID   SL_PROTOCOL_REPLICA
 #include "runtime/message_table.h"
 
-#define BATCH_MAX     256
-#define INPUTS_MAX    64
-#define REPLICA_ACTOR 1
-#define POLLS_MAX     4
-#define SIZE_COUNTED  (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
-#define SIZE_OF_ANY   512
-#define ASK_NS        SL_MILLI_NS
-#define OPEN_NS       (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
-#define DIAL_NS       (10 * SL_SECOND_NS) /* The node listens long before it wants a replica. */
-#define DIAL_MS       5
+#define BATCH_MAX       256
+#define INPUTS_MAX      64
+#define REPLICA_ACTOR   1
+#define POLLS_MAX       4
+#define SIZE_COUNTED    (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
+#define SIZE_OF_ANY     512
+#define ASK_NS          SL_MILLI_NS
+#define OPEN_NS         (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
+#define DIAL_NS         (10 * SL_SECOND_NS) /* The node listens long before it wants a replica. */
+#define DIAL_MS         5
+#define BACKGROUND_NICE 10 /* A ninth of the processor beside one that is as it was. */
 
 struct replica {
     struct sl_json_doc *doc;
@@ -254,6 +257,10 @@ start(struct replica *r, const struct sl_child *child)
     sl_free(plugins);
     if (!connect_to_node(r))
         return false;
+    /* The plugin's threads have it from this one; nothing takes it back. */
+    if (sl_json_bool(sl_json_member(r->text, "background"), false) &&
+        setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE) != 0)
+        sl_report_warn("background-unset", "errno=%d action=\"as urgent as all else\"", errno);
 
     struct sl_cause cause = {0};
     struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};

@@ -58,5 +58,6 @@ bool sl_bench_recovery(const struct sl_bench *bench);
 bool sl_bench_gateway(const struct sl_bench *bench);
 bool sl_bench_serve(const struct sl_bench *bench);
 bool sl_bench_scale(const struct sl_bench *bench);
+bool sl_bench_mixed(const struct sl_bench *bench);
 
 #endif

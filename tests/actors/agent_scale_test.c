@@ -163,12 +163,105 @@ Test(agent_scale, one_too_many_ends_its_work_and_gets_no_more)
     uint64_t two = taken_by(second);
     cr_assert_neq(two, 0);
     processed(first, one, 0, SL_MILLI_NS);
-    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1, "the one with nothing to do");
-    recorder_forget_sent(&r);
-    exited(first, 0, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "the one for tasks goes, when done");
+    run_task(3, true);
+    cr_assert_neq(one = taken_by(first), 0, "the other has nothing to do with it");
     processed(second, two, 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1);
+    recorder_forget_sent(&r);
+    exited(second, 0, 0);
+    processed(first, one, 0, SL_MILLI_NS);
     cr_assert_eq(recorder_count(&r, SL_M_task_done), 1);
     cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
+/* ---- calls beside tasks -------------------------------------------------------------------- */
+
+static void
+call(uint64_t request)
+{
+    struct sl_m_embed_run m = {.extraction = NUMBER, .inputs = sl_slice_str("in")};
+    recorder_deliver(&r, sl_at((uint32_t)request, SL_ACTOR_ROUTER), SL_M_embed_run, &m);
+}
+
+/* The oldest that it was sent, after a millisecond of work. */
+static void
+answer_one(uint32_t replica)
+{
+    uint32_t i = 0;
+    while (i < r.sent_count &&
+           (r.sent[i] == NULL || r.sent[i]->id != SL_M_process || r.sent[i]->to.node != replica))
+        i++;
+    cr_assert_lt(i, r.sent_count, "it was sent nothing");
+    uint64_t item = SL_BODY(r.sent[i], process)->item;
+    sl_msg_destroy(&r.sent[i]);
+    processed(replica, item, 0, SL_MILLI_NS);
+}
+
+/* Whether the spawner was asked for one that runs behind all else; its number, which is ready. */
+static uint32_t
+start_one(bool *ret_is_background)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_spawn);
+    cr_assert_not_null(msg);
+    uint32_t number = (uint32_t)SL_BODY(msg, spawn)->tag;
+    char *text = sl_strndup(SL_BODY(msg, spawn)->text.data, SL_BODY(msg, spawn)->text.size);
+    *ret_is_background = strstr(text, "\"background\":true") != NULL;
+    sl_free(text);
+    sl_msg_destroy(&msg);
+    ready(number, "");
+    return number;
+}
+
+Test(agent_scale, keeps_a_replica_for_calls_while_they_come)
+{
+    bool is_background;
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2,\"look_back_period_s\":1,"
+              "\"panic_window_s\":0,\"target_ongoing_requests\":4}}}");
+    tell(NUMBER, SPEC, "");
+    call(1);
+    uint32_t first = start_one(&is_background);
+    cr_assert_not(is_background, "the first is for all");
+    answer_one(first);
+    for (uint64_t id = 1; id <= 300; id++)
+        run_task(id, false);
+    cr_assert_leq(count_to(first), 4, "a short batch, as calls may come");
+    uint32_t second = start_one(&is_background);
+    cr_assert(is_background, "it was asked for by tasks");
+    cr_assert_gt(count_to(second), 100);
+    uint32_t before = count_to(first);
+    call(2);
+    cr_assert_eq(count_to(first), before + 1, "at once, whatever waits");
+    for (uint32_t i = 0; i < before; i++)
+        answer_one(first);
+    cr_assert_eq(count_to(first), 1, "and no task goes there any more");
+    answer_one(first);
+    recorder_wait(&r, 3 * SL_SECOND_NS);
+    answer_one(second);
+    cr_assert_gt(count_to(first), 50, "until no call has come for a while");
+}
+
+Test(agent_scale, sends_short_batches_where_calls_have_no_other_replica)
+{
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint32_t replica = start_replica();
+    answer_one(replica);
+    call(1);
+    answer_one(replica);
+    for (uint64_t id = 2; id <= 300; id++)
+        run_task(id, false);
+    uint32_t first = count_to(replica);
+    cr_assert(first >= 1 && first <= 4, "%u", first);
+    for (uint32_t i = 0; i < first; i++) {
+        cr_assert_leq(count_to(replica), first - i, "no other before all of it is done");
+        answer_one(replica);
+    }
+    cr_assert(count_to(replica) >= 1 && count_to(replica) <= 5);
+    recorder_wait(&r, 3 * SL_SECOND_NS);
+    while (count_to(replica) > 0 && count_to(replica) <= 5)
+        answer_one(replica);
+    cr_assert_gt(count_to(replica), 50, "whole ones again");
 }
 
 /* What cannot be started is not tried for ever, where nobody waits for it. */
