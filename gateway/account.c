@@ -124,8 +124,30 @@ sl_identity_of_tenant(struct sl_json tenant, struct sl_identity *ret_who)
     return SL_OK;
 }
 
+uint32_t
+sl_role_permissions(struct sl_json role)
+{
+    static const struct {
+        const char *name;
+        enum sl_permission most; /* And all before it. */
+    } roles[] = {
+        {"admin", SL_PERMIT_ADMIN}, {"member", SL_PERMIT_DELETE}, {"viewer", SL_PERMIT_READ}};
+    for (size_t i = 0; i < SL_COUNT_OF(roles); i++) {
+        if (sl_json_is(role, roles[i].name))
+            return (SL_PERMIT_BIT(roles[i].most + 1) - 1) & ~SL_PERMIT_BIT(SL_PERMIT_NONE);
+    }
+    return 0;
+}
+
+bool
+sl_user_is_active(struct sl_json user)
+{
+    return !sl_json_is(sl_json_member(user, "status"), "suspended");
+}
+
 enum sl_err
-sl_identity_read(struct sl_json key, struct sl_json tenant, struct sl_identity *ret_who)
+sl_identity_read(struct sl_json key, struct sl_json user, struct sl_json tenant,
+                 struct sl_identity *ret_who)
 {
     struct sl_identity who;
     enum sl_err err = sl_identity_of_tenant(tenant, &who);
@@ -141,6 +163,8 @@ sl_identity_read(struct sl_json key, struct sl_json tenant, struct sl_identity *
                 who.permissions |= SL_PERMIT_BIT(p);
         }
     }
+    if (sl_json_has(user))
+        who.permissions &= sl_role_permissions(sl_json_member(user, "role"));
     who.has_scopes = sl_json_count(sl_json_member(key, "scopes")) > 0;
     who.is_operator = sl_json_bool(sl_json_member(key, "is_operator"), false);
     if (who.is_operator)

@@ -56,9 +56,14 @@ struct sl_key_made {
 };
 void sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_made *ret_made);
 
-/* The identity that a key's and its tenant's rows stand for. SL_ECORRUPT. */
-SL_MUST_CHECK enum sl_err sl_identity_read(struct sl_json key, struct sl_json tenant,
-                                           struct sl_identity *ret_who);
+/* What keys of a user may have at most, by the user's role: admin, member, viewer. 0: no role. */
+uint32_t sl_role_permissions(struct sl_json role);
+/* Whether the user's keys are good for anything: not while suspended. NONE: nobody's; they are. */
+bool sl_user_is_active(struct sl_json user);
+/* The identity that the rows of a key, its user and its tenant stand for: it may what both the key
+ * and the user's role say. `user` NONE: what the key says. SL_ECORRUPT. */
+SL_MUST_CHECK enum sl_err sl_identity_read(struct sl_json key, struct sl_json user,
+                                           struct sl_json tenant, struct sl_identity *ret_who);
 /* The identity a tenant has for an operator who acts in it. */
 SL_MUST_CHECK enum sl_err sl_identity_of_tenant(struct sl_json tenant, struct sl_identity *ret_who);
 

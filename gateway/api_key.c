@@ -42,12 +42,12 @@ find_key(struct sl_call *call, const char *email, const char *name, uint8_t ret_
     return sl_system_row(call, SL_TABLE_KEY, sl_slice(ret_digest, SL_SHA256_SIZE), ret_row);
 }
 
+/* Bits of a list; words that are none are on the call. */
 static uint32_t
-read_permissions(struct sl_call *call)
+permissions_in(struct sl_call *call, struct sl_json list)
 {
-    struct sl_json sent = sl_json_member(call->body, "permissions");
     uint32_t permissions = 0;
-    for (struct sl_json_iter i = sl_json_iter(sent); sl_json_next(&i);) {
+    for (struct sl_json_iter i = sl_json_iter(list); sl_json_next(&i);) {
         uint32_t bit = 0;
         for (int p = SL_PERMIT_READ; p <= SL_PERMIT_ADMIN; p++) {
             if (sl_json_is(i.value, sl_permission_name((enum sl_permission)p)))
@@ -58,6 +58,19 @@ read_permissions(struct sl_call *call)
                             "permissions are read, write, delete and admin");
         permissions |= bit;
     }
+    return permissions;
+}
+
+/* What the body asks for, which the user's role must allow. */
+static uint32_t
+read_permissions(struct sl_call *call, struct sl_json user)
+{
+    struct sl_json role = sl_json_member(user, "role");
+    uint32_t permissions = permissions_in(call, sl_json_member(call->body, "permissions"));
+    if ((permissions & ~sl_role_permissions(role)) != 0)
+        sl_call_invalid(call, "body.permissions", "value_error",
+                        "the role %.*s of the user does not allow all of them",
+                        SL_SLICE_FMT(sl_call_text(call, role)));
     return permissions == 0 ? SL_PERMIT_BIT(SL_PERMIT_READ) : permissions;
 }
 
@@ -75,33 +88,59 @@ struct granted {
     uint8_t digest[SL_SHA256_SIZE];
     struct sl_identity who;
     uint64_t expires_ms;
+    bool is_void; /* Its user is suspended. */
 };
 
 static void
-after_create(struct sl_call *call, void *arg)
+after_grant(struct sl_call *call, void *arg)
 {
     const struct granted *g = arg;
-    sl_keyring_put(call->gateway->keyring, g->digest, &g->who, g->expires_ms);
+    if (g->is_void)
+        sl_keyring_remove(call->gateway->keyring, g->digest);
+    else
+        sl_keyring_put(call->gateway->keyring, g->digest, &g->who, g->expires_ms);
+}
+
+static uint64_t
+expiry_of(struct sl_call *call, struct sl_json row)
+{
+    struct sl_slice text = sl_member_text(call, row, "expires_at");
+    uint64_t expires_ms = 0;
+    return text.size > 0 && sl_time_parse(text, &expires_ms) == SL_OK ? expires_ms : 0;
+}
+
+/* Have the keyring go by these rows, once they are committed. False: the call has failed. */
+static bool
+let_in(struct sl_call *call, const uint8_t digest[static SL_SHA256_SIZE], struct sl_json key)
+{
+    struct sl_json tenant, user = {0};
+    struct sl_slice value, email = sl_member_text(call, key, "email");
+    struct granted *g = sl_call_alloc(call, sizeof(*g));
+    if (sl_txn_get(call->txn, call->who.scope, SL_TABLE_USER, email, &value) == SL_OK)
+        user = sl_call_parse(call, value);
+    if (SL_BUG(!sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(call->who.tenant_id), &tenant) ||
+               sl_identity_read(key, user, tenant, &g->who) != SL_OK)) {
+        sl_call_fail(call, SL_API_INTERNAL, "the key was not stored");
+        return false;
+    }
+    memcpy(g->digest, digest, sizeof(g->digest));
+    g->expires_ms = expiry_of(call, key);
+    g->is_void = !sl_user_is_active(user);
+    sl_call_after_commit(call, after_grant, g);
+    return true;
 }
 
 static void
 grant(struct sl_call *call, const struct sl_key_new *want)
 {
     struct sl_key_made made;
-    struct sl_json row, tenant;
-    struct granted *g = sl_call_alloc(call, sizeof(*g));
+    struct sl_json row;
     sl_key_make(call->txn, want, &made);
-    struct sl_slice digest = sl_slice(made.digest, sizeof(made.digest));
-    if (SL_BUG(!sl_system_row(call, SL_TABLE_KEY, digest, &row) ||
-               !sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(call->who.tenant_id), &tenant) ||
-               sl_identity_read(row, tenant, &g->who) != SL_OK)) {
+    if (SL_BUG(
+            !sl_system_row(call, SL_TABLE_KEY, sl_slice(made.digest, sizeof(made.digest)), &row)))
         sl_call_fail(call, SL_API_INTERNAL, "the key was not stored");
-        return;
-    }
-    memcpy(g->digest, made.digest, sizeof(made.digest));
-    g->expires_ms = want->expires_ms;
-    sl_call_after_commit(call, after_create, g);
-    write_key(call, row, made.secret);
+    else if (let_in(call, made.digest, row))
+        write_key(call, row, made.secret);
 }
 
 void
@@ -120,7 +159,7 @@ sl_api_create_key(struct sl_call *call)
                               .tenant_id = call->who.tenant_id,
                               .created_by = call->who.user_id,
                               .scope = call->who.scope,
-                              .permissions = read_permissions(call),
+                              .permissions = read_permissions(call, user.row),
                               .now_ms = call->now_ms,
                               .expires_ms = read_expiry(call),
                               .description = sl_json_member(call->body, "description"),
@@ -156,6 +195,8 @@ sl_api_list_keys(struct sl_call *call)
                 sl_slice(NULL, 0), false, &scan);
     while (sl_scan_next(&scan)) {
         struct sl_json row;
+        if (sl_key_part(scan.key, 2).size > 0) /* A secret that was replaced. */
+            continue;
         if (!sl_system_row(call, SL_TABLE_KEY, scan.value, &row) ||
             (!is_all && !sl_json_is(sl_json_member(row, "status"), "active")))
             continue;
@@ -216,68 +257,89 @@ find_named(struct sl_call *call, struct named *ret_key)
     return !sl_call_has_failed(call);
 }
 
-void
-sl_api_delete_key(struct sl_call *call)
-{
-    struct named n;
-    if (!find_named(call, &n))
-        return;
-    revoke(call, sl_slice(n.digest, sizeof(n.digest)), n.row);
-    sl_jsonw_object(&call->out);
-    sl_jsonw_member_str(&call->out, "message", "the key is revoked");
-    sl_jsonw_member_bool(&call->out, "success", true);
-    sl_jsonw_end(&call->out);
-}
-
-void
-sl_keys_revoke(struct sl_call *call, const char *email)
+/* Digests below a prefix of SL_TABLE_USER_KEY's keys, as blocks: a scan and changes do not mix. */
+static void
+collect_digests(struct sl_call *call, struct sl_slice prefix, struct sl_buf *out)
 {
     struct sl_scan scan = {0};
-    struct sl_buf prefix = {0}, digests = {0};
-    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_USER_KEY, sl_key_prefix(&prefix, 1, email),
-                sl_slice(NULL, 0), false, &scan);
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_USER_KEY, prefix, sl_slice(NULL, 0), false,
+                &scan);
     while (sl_scan_next(&scan))
-        sl_buf_append_block(&digests, scan.value);
+        sl_buf_append_block(out, scan.value);
     sl_scan_end(&scan);
+}
+
+/* Each that is active of these. */
+static void
+each_key(struct sl_call *call, struct sl_slice prefix,
+         void (*then)(struct sl_call *call, struct sl_slice digest, struct sl_json row))
+{
+    struct sl_buf digests = {0};
+    collect_digests(call, prefix, &digests);
     struct sl_reader r = sl_reader(sl_buf_slice(&digests));
     while (!sl_reader_is_done(&r) && !r.is_bad) {
         struct sl_slice digest = sl_read_block(&r);
         struct sl_json row;
         if (sl_system_row(call, SL_TABLE_KEY, digest, &row) &&
             sl_json_is(sl_json_member(row, "status"), "active"))
-            revoke(call, digest, row);
+            then(call, digest, row);
     }
-    sl_buf_deinit(&prefix);
     sl_buf_deinit(&digests);
+}
+
+void
+sl_keys_revoke(struct sl_call *call, const char *email)
+{
+    struct sl_buf prefix = {0};
+    each_key(call, sl_key_prefix(&prefix, 1, email), revoke);
+    sl_buf_deinit(&prefix);
+}
+
+/* A key with the secrets that rotations replaced. */
+static void
+revoke_named(struct sl_call *call, const struct named *n)
+{
+    struct sl_buf prefix = {0};
+    revoke(call, sl_slice(n->digest, sizeof(n->digest)), n->row);
+    each_key(call, sl_key_prefix(&prefix, 2, n->user.id, n->name), revoke);
+    sl_buf_deinit(&prefix);
+}
+
+static void
+refresh(struct sl_call *call, struct sl_slice digest, struct sl_json row)
+{
+    (void)let_in(call, digest.data, row);
+}
+
+void
+sl_keys_refresh(struct sl_call *call, const char *email)
+{
+    struct sl_buf prefix = {0};
+    each_key(call, email == NULL ? sl_slice(NULL, 0) : sl_key_prefix(&prefix, 1, email), refresh);
+    sl_buf_deinit(&prefix);
+}
+
+void
+sl_api_delete_key(struct sl_call *call)
+{
+    struct named n;
+    if (!find_named(call, &n))
+        return;
+    revoke_named(call, &n);
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_str(&call->out, "message", "the key is revoked");
+    sl_jsonw_member_bool(&call->out, "success", true);
+    sl_jsonw_end(&call->out);
 }
 
 /* ---- change and rotate --------------------------------------------------------------------- */
 
 /* Store the row of a key, and have the keyring follow. */
 static bool
-put_key(struct sl_call *call, const uint8_t digest[static SL_SHA256_SIZE], struct sl_slice value,
-        uint64_t expires_ms)
+put_key(struct sl_call *call, const uint8_t digest[static SL_SHA256_SIZE], struct sl_slice value)
 {
-    struct sl_json tenant, row = sl_call_parse(call, value);
-    struct granted *g = sl_call_alloc(call, sizeof(*g));
-    if (SL_BUG(!sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(call->who.tenant_id), &tenant) ||
-               sl_identity_read(row, tenant, &g->who) != SL_OK)) {
-        sl_call_fail(call, SL_API_INTERNAL, "the key was not stored");
-        return false;
-    }
-    memcpy(g->digest, digest, sizeof(g->digest));
-    g->expires_ms = expires_ms;
     sl_txn_put(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_KEY, sl_slice(digest, SL_SHA256_SIZE), value);
-    sl_call_after_commit(call, after_create, g);
-    return true;
-}
-
-static uint64_t
-expiry_of(struct sl_call *call, struct sl_json row)
-{
-    struct sl_slice text = sl_member_text(call, row, "expires_at");
-    uint64_t expires_ms = 0;
-    return text.size > 0 && sl_time_parse(text, &expires_ms) == SL_OK ? expires_ms : 0;
+    return let_in(call, digest, sl_call_parse(call, value));
 }
 
 static void
@@ -323,6 +385,34 @@ changed_row(struct sl_call *call, struct sl_json row, uint32_t permissions)
     return copy;
 }
 
+/* Where a secret is known that a rotation replaced: under the key's name, with its own digest
+ * behind it, so that it goes with the key. */
+static struct sl_slice
+replaced_key(struct sl_buf *out, const char *email, const char *name,
+             const uint8_t digest[static SL_SHA256_SIZE])
+{
+    char hex[2 * SL_SHA256_SIZE + 1];
+    sl_hex(sl_slice(digest, SL_SHA256_SIZE), hex);
+    return sl_key(out, 3, email, name, hex);
+}
+
+static void
+rename_replaced(struct sl_call *call, const struct named *n, const char *name)
+{
+    struct sl_buf key = {0}, digests = {0};
+    collect_digests(call, sl_key_prefix(&key, 2, n->user.id, n->name), &digests);
+    struct sl_reader r = sl_reader(sl_buf_slice(&digests));
+    while (!sl_reader_is_done(&r) && !r.is_bad) {
+        struct sl_slice digest = sl_read_block(&r);
+        sl_txn_del(call->txn, call->who.scope, SL_TABLE_USER_KEY,
+                   replaced_key(&key, n->user.id, n->name, digest.data));
+        sl_txn_put(call->txn, call->who.scope, SL_TABLE_USER_KEY,
+                   replaced_key(&key, n->user.id, name, digest.data), digest);
+    }
+    sl_buf_deinit(&key);
+    sl_buf_deinit(&digests);
+}
+
 /* Its name is the way to it: a new one must be free. */
 static bool
 rename_key(struct sl_call *call, const struct named *n)
@@ -347,6 +437,7 @@ rename_key(struct sl_call *call, const struct named *n)
     sl_txn_put(call->txn, call->who.scope, SL_TABLE_USER_KEY, sl_key(&key, 2, n->user.id, name),
                sl_slice(n->digest, sizeof(n->digest)));
     sl_buf_deinit(&key);
+    rename_replaced(call, n, name);
     return true;
 }
 
@@ -356,15 +447,15 @@ sl_api_patch_key(struct sl_call *call)
     struct named n;
     if (!find_named(call, &n))
         return;
-    uint32_t permissions = read_permissions(call);
-    uint64_t expires_ms = read_expiry(call);
+    uint32_t permissions = read_permissions(call, n.user.row);
+    (void)read_expiry(call);
     struct sl_json status = sl_json_member(call->body, "status");
     if (!sl_call_has_failed(call) && !sl_json_is(sl_json_member(n.row, "status"), "active"))
         sl_call_fail(call, SL_API_CONFLICT, "%s is revoked: make a new key", n.name);
     if (sl_call_has_failed(call))
         return;
     if (sl_json_has(status) && !sl_json_is(status, "active")) {
-        revoke(call, sl_slice(n.digest, sizeof(n.digest)), n.row);
+        revoke_named(call, &n);
         if (find_named(call, &n))
             write_key(call, n.row, NULL);
         return;
@@ -372,11 +463,11 @@ sl_api_patch_key(struct sl_call *call)
     if (!rename_key(call, &n))
         return;
     struct sl_slice row = changed_row(call, n.row, permissions);
-    if (put_key(call, n.digest, row, expires_ms > 0 ? expires_ms : expiry_of(call, n.row)))
+    if (put_key(call, n.digest, row))
         write_key(call, sl_call_parse(call, row), NULL);
 }
 
-/* The old secret ends at `ms`: its row keeps it until then, under no name. */
+/* The old secret ends at `ms`: its row keeps it until then. */
 static bool
 let_expire(struct sl_call *call, const struct named *n, uint64_t ms)
 {
@@ -390,8 +481,12 @@ let_expire(struct sl_call *call, const struct named *n, uint64_t ms)
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     struct sl_slice row = sl_call_copy(call, sl_buf_slice(&value));
+    sl_buf_clear(&value);
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_USER_KEY,
+               replaced_key(&value, n->user.id, n->name, n->digest),
+               sl_slice(n->digest, sizeof(n->digest)));
     sl_buf_deinit(&value);
-    return put_key(call, n->digest, row, ms);
+    return put_key(call, n->digest, row);
 }
 
 void
@@ -405,28 +500,23 @@ sl_api_rotate_key(struct sl_call *call)
         sl_call_fail(call, SL_API_CONFLICT, "%s is revoked: make a new key", n.name);
         return;
     }
-    struct sl_identity who = {0};
-    struct sl_json tenant;
-    if (SL_BUG(!sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(call->who.tenant_id), &tenant) ||
-               sl_identity_read(n.row, tenant, &who) != SL_OK))
-        return;
     uint64_t old_ms = expiry_of(call, n.row), end_ms = call->now_ms + overlap_s * UINT64_C(1000);
     if (overlap_s == 0)
-        revoke(call, sl_slice(n.digest, sizeof(n.digest)), n.row);
+        revoke_named(call, &n);
     else if (!let_expire(call, &n, old_ms == 0 ? end_ms : SL_MIN(old_ms, end_ms)))
         return;
-    grant(call,
-          &(struct sl_key_new){.name = n.name,
-                               .email = n.user.id,
-                               .user_id = sl_member_str(call, n.user.row, "user_id"),
-                               .organization_id = call->who.organization_id,
-                               .tenant_id = call->who.tenant_id,
-                               .created_by = call->who.user_id,
-                               .scope = call->who.scope,
-                               .permissions = who.permissions & ~SL_PERMIT_BIT(SL_PERMIT_OPERATOR),
-                               .now_ms = call->now_ms,
-                               .expires_ms = old_ms,
-                               .description = sl_json_member(n.row, "description"),
-                               .scopes = sl_json_member(n.row, "scopes"),
-                               .rate_limit = sl_json_member(n.row, "rate_limit_override")});
+    grant(call, &(struct sl_key_new){.name = n.name,
+                                     .email = n.user.id,
+                                     .user_id = sl_member_str(call, n.user.row, "user_id"),
+                                     .organization_id = call->who.organization_id,
+                                     .tenant_id = call->who.tenant_id,
+                                     .created_by = call->who.user_id,
+                                     .scope = call->who.scope,
+                                     .permissions =
+                                         permissions_in(call, sl_json_member(n.row, "permissions")),
+                                     .now_ms = call->now_ms,
+                                     .expires_ms = old_ms,
+                                     .description = sl_json_member(n.row, "description"),
+                                     .scopes = sl_json_member(n.row, "scopes"),
+                                     .rate_limit = sl_json_member(n.row, "rate_limit_override")});
 }

@@ -105,47 +105,65 @@ load_tenants(struct sl_gateway *g, struct sl_txn *txn)
     while (err == SL_OK && sl_scan_next(&scan)) {
         struct sl_json_doc *doc = NULL;
         struct sl_identity who;
+        struct sl_door door;
         err = sl_json_parse(scan.value, &doc, NULL) == SL_OK ? SL_OK : SL_ECORRUPT;
         if (err == SL_OK)
             err = sl_identity_of_tenant(sl_json_root(doc), &who);
-        if (err == SL_OK)
+        if (err == SL_OK) {
             sl_keyring_tenant_put(g->keyring, &who);
+            /* A list that cannot be read lets nobody in, until the operator has set another. */
+            if (sl_door_read(sl_json_root(doc), &door) != SL_OK)
+                door = (struct sl_door){.ranges_count = 1, .ranges = {{.bits = 128}}};
+            sl_keyring_door_put(g->keyring, who.scope, &door);
+        }
         sl_json_destroy(&doc);
     }
     sl_scan_end(&scan);
     return err;
 }
 
+/* A row that another one names, parsed; NULL: there is none. Owned. */
+static struct sl_json_doc *
+load_row(struct sl_txn *txn, struct sl_scope scope, uint8_t table, struct sl_json name)
+{
+    struct sl_json_doc *doc = NULL;
+    struct sl_buf key = {0};
+    struct sl_slice row;
+    char *text = sl_json_strdup(name);
+    if (text == NULL || sl_txn_get(txn, scope, table, sl_key(&key, 1, text), &row) != SL_OK ||
+        sl_json_parse(row, &doc, NULL) != SL_OK)
+        doc = NULL;
+    sl_free(text);
+    sl_buf_deinit(&key);
+    return doc;
+}
+
 static enum sl_err
 load_key(struct sl_gateway *g, struct sl_txn *txn, const struct sl_scan *scan)
 {
-    struct sl_json_doc *key = NULL, *tenant = NULL;
-    struct sl_buf buf = {0}, time = {0};
-    struct sl_slice row, text;
+    struct sl_json_doc *key = NULL, *user = NULL, *tenant = NULL;
+    struct sl_buf time = {0};
+    struct sl_slice text;
     struct sl_identity who;
     uint64_t expires_ms = 0;
     enum sl_err err = SL_ECORRUPT;
     if (scan->key.size != SL_SHA256_SIZE || sl_json_parse(scan->value, &key, NULL) != SL_OK)
         goto out;
     struct sl_json root = sl_json_root(key);
-    char *tenant_id = sl_json_strdup(sl_json_member(root, "tenant_id"));
-    if (tenant_id == NULL)
+    tenant = load_row(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_json_member(root, "tenant_id"));
+    if (sl_identity_of_tenant(sl_json_root(tenant), &who) != SL_OK)
         goto out;
-    err = sl_txn_get(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_key(&buf, 1, tenant_id), &row);
-    sl_free(tenant_id);
-    if (err != SL_OK || sl_json_parse(row, &tenant, NULL) != SL_OK) {
-        err = SL_ECORRUPT;
-        goto out;
-    }
-    err = sl_identity_read(root, sl_json_root(tenant), &who);
+    user = load_row(txn, who.scope, SL_TABLE_USER, sl_json_member(root, "email"));
+    err = sl_identity_read(root, sl_json_root(user), sl_json_root(tenant), &who);
     if (err == SL_OK && sl_json_text(sl_json_member(root, "expires_at"), &time, &text) == SL_OK)
         err = sl_time_parse(text, &expires_ms);
-    if (err == SL_OK && sl_json_is(sl_json_member(root, "status"), "active"))
+    if (err == SL_OK && sl_json_is(sl_json_member(root, "status"), "active") &&
+        sl_user_is_active(sl_json_root(user)))
         sl_keyring_put(g->keyring, scan->key.data, &who, expires_ms);
 out:
     sl_json_destroy(&key);
+    sl_json_destroy(&user);
     sl_json_destroy(&tenant);
-    sl_buf_deinit(&buf);
     sl_buf_deinit(&time);
     return err;
 }

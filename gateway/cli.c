@@ -45,6 +45,7 @@ static const struct sl_cli_option tenant_options[] = {
     {"plan", "PLAN", "create: free, starter, growth, scale, enterprise"},
     {"isolation", "LEVEL", "create: logical, process, physical"},
     {"name", "NAME", "create: shown name (the id)"},
+    {"reason", "WHY", "suspend: payment_overdue, security, abuse, requested (default)"},
     {0},
 };
 static const struct sl_cli_option job_options[] = {
@@ -131,8 +132,10 @@ static const struct verb verbs[] = {
     {"submit", "PATH...", "Send files, folders or .jsonl lines and process them", sl_cli_submit,
      submit_options},
     {"search", "QUERY", "Find documents", sl_cli_search, search_options},
-    {"tenant", "create ID | list | verify ID", "Tenants, with the operator's key", sl_cli_tenant,
-     tenant_options},
+    {"tenant", "create ID | list | verify ID | suspend ID | resume ID",
+     "Tenants, with the operator's key\n"
+     "suspend refuses a tenant's keys and pauses its queues; its data stays",
+     sl_cli_tenant, tenant_options},
     {"jobs",
      "list | get ID | logs ID | cancel ID |\n"
      "                   show JOB | trace JOB | cancel JOB | retry JOB | rm JOB |\n"

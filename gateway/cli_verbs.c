@@ -2,7 +2,7 @@
 /* The verbs status, search and tenant. */
 #include <stdio.h>
 
-#include "gateway/cli.h"
+#include "gateway/cli_act.h"
 #include "runtime/alloc.h"
 
 int
@@ -162,13 +162,48 @@ verify_tenant(struct sl_cli *cli)
     return sl_json_bool(sl_json_member(reply, "all_passed"), false) ? SL_EXIT_OK : SL_EXIT_FAILED;
 }
 
+/* `what`: suspend or resume, which the argument's tenant is. */
+static int
+change_state(struct sl_cli *cli, const char *what, const struct sl_buf *body)
+{
+    static const char *const names[] = {"tenant_id", "state", "suspend_reason", NULL};
+    char *id = sl_cli_escape(cli->arguments[1]);
+    char *path = sl_format("/v1/tenants/%s/%s", id, what);
+    struct sl_http_request q = {.method = "POST", .path = path, .body = sl_buf_slice(body)};
+    int code = sl_cli_ask_members(cli, &q, NULL, names);
+    sl_free(path);
+    sl_free(id);
+    return code;
+}
+
+static int
+suspend_tenant(struct sl_cli *cli)
+{
+    const char *reason = sl_cli_option(cli, "reason");
+    struct sl_buf body = {0};
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, &body);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_str(&w, "reason", reason == NULL ? "requested" : reason);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    int code = change_state(cli, "suspend", &body);
+    sl_buf_deinit(&body);
+    return code;
+}
+
+static int
+resume_tenant(struct sl_cli *cli)
+{
+    struct sl_buf none = {0};
+    return change_state(cli, "resume", &none);
+}
+
 int
 sl_cli_tenant(struct sl_cli *cli)
 {
-    const char *what = cli->arguments_count == 0 ? "" : cli->arguments[0];
-    if (strcmp(what, "create") == 0)
-        return create_tenant(cli);
-    if (strcmp(what, "list") == 0)
-        return list_tenants(cli);
-    return strcmp(what, "verify") == 0 ? verify_tenant(cli) : SL_EXIT_USAGE;
+    static const struct sl_cli_action actions[] = {
+        {"create", 1, create_tenant},   {"list", 0, list_tenants},    {"verify", 1, verify_tenant},
+        {"suspend", 1, suspend_tenant}, {"resume", 1, resume_tenant}, {0}};
+    return sl_cli_act(cli, actions);
 }

@@ -7,6 +7,7 @@
 #include "gateway/api.h"
 #include "gateway/call_wire.h"
 #include "gateway/route.h"
+#include "gateway/tenant.h"
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -315,11 +316,16 @@ authenticate(struct edges *e, struct sl_ctx *ctx, struct sl_call *call)
 {
     struct sl_keyring *keyring = e->options.gateway->keyring;
     struct sl_identity who, tenant;
+    struct sl_door door;
     if (call->route->permission == SL_PERMIT_NONE)
         return; /* A signature spoke for it, or nothing has to. */
     if (sl_keyring_find(keyring, call->who.digest, ctx->now_ms, &who) != SL_OK) {
         sl_call_fail(call, SL_API_UNAUTHORIZED, "the API key is not valid");
         sl_call_header(call, "WWW-Authenticate", "Bearer");
+        return;
+    }
+    if (sl_keyring_door(keyring, who.scope, &door) && door.is_suspended) {
+        sl_tenant_fail_suspended(call); /* Its gateway has not heard so yet. */
         return;
     }
     if (strcmp(who.tenant_id, call->who.tenant_id) != 0) {

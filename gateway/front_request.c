@@ -11,6 +11,7 @@
 #include "gateway/dashboard.h"
 #include "gateway/front_state.h"
 #include "gateway/percent.h"
+#include "gateway/tenant.h"
 #include "runtime/hash.h"
 #include "runtime/limits.h"
 #include "runtime/time.h"
@@ -137,6 +138,30 @@ find_page(struct sl_request *request, const char *url, const char *method)
 
 /* ---- key, permission, tenant --------------------------------------------------------------- */
 
+/* The peer's address: a proxy's, where there is one. */
+static struct sl_slice
+client_of(struct sl_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char text[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    if (address != NULL && address->sa_family == AF_INET)
+        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text,
+                        sizeof(text));
+    else if (address != NULL && address->sa_family == AF_INET6)
+        (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text,
+                        sizeof(text));
+    return sl_call_copy(request->call, sl_slice_str(text));
+}
+
+static void
+refuse_key(struct sl_call *call, const char *why)
+{
+    sl_call_fail(call, SL_API_UNAUTHORIZED, "%s", why);
+    sl_call_header(call, "WWW-Authenticate", "Bearer");
+}
+
 static void
 authenticate(struct sl_request *request, uint64_t now_ms)
 {
@@ -149,11 +174,24 @@ authenticate(struct sl_request *request, uint64_t now_ms)
         sl_call_detail(call, "reason", "head_unknown");
         return;
     }
-    sl_call_fail(call, SL_API_UNAUTHORIZED,
-                 sl_request_header(request, "Authorization").size == 0
-                     ? "an API key is needed: Authorization: Bearer sk_..."
-                     : "the API key is not valid");
-    sl_call_header(call, "WWW-Authenticate", "Bearer");
+    refuse_key(call, sl_request_header(request, "Authorization").size == 0
+                         ? "an API key is needed: Authorization: Bearer sk_..."
+                         : "the API key is not valid");
+}
+
+/* A valid key at a closed door. From an address that its tenant does not allow it is as one that is
+ * not valid: nobody learns there which keys are. */
+static void
+check_door(struct sl_request *request)
+{
+    struct sl_call *call = request->call;
+    struct sl_door door;
+    if (!sl_keyring_door(sl_request_plane(request)->keyring, call->who.scope, &door))
+        return;
+    if (!sl_door_has(&door, client_of(request)))
+        refuse_key(call, "the API key is not valid");
+    else if (door.is_suspended)
+        sl_tenant_fail_suspended(call);
 }
 
 static void
@@ -326,23 +364,6 @@ read_wishes(struct sl_request *request)
         call->sticky = SL_MAX(sl_hash64(session) ^ call->who.scope.id, UINT64_C(1));
 }
 
-/* The peer's address: a proxy's, where there is one. */
-static struct sl_slice
-client_of(struct sl_request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char text[INET6_ADDRSTRLEN] = "";
-    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
-    if (address != NULL && address->sa_family == AF_INET)
-        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text,
-                        sizeof(text));
-    else if (address != NULL && address->sa_family == AF_INET6)
-        (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text,
-                        sizeof(text));
-    return sl_call_copy(request->call, sl_slice_str(text));
-}
-
 static void
 copy_headers(struct sl_request *request)
 {
@@ -370,6 +391,8 @@ admit(struct sl_request *request, const char *method)
     find_route(request, method);
     if (!sl_call_has_failed(call) && call->route->permission != SL_PERMIT_NONE) {
         authenticate(request, call->now_ms);
+        if (!sl_call_has_failed(call))
+            check_door(request);
         if (!sl_call_has_failed(call))
             check_permission(call);
         if (!sl_call_has_failed(call))

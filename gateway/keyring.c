@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two tables of identities, by the SHA-256 of a secret and by that of a tenant's id, under one
- * lock. Reads are a hash and a probe; writes happen when somebody edits keys. Digests are as good
- * as random, so their first bytes are the hash, and nobody can choose keys that collide without
- * inverting it.
+ * Two tables of identities, by the SHA-256 of a secret and by that of a tenant's id, and one of
+ * doors, by that of a scope, under one lock. Reads are a hash and a probe; writes happen when
+ * somebody edits keys. Digests are as good as random, so their first bytes are the hash, and nobody
+ * can choose keys that collide without inverting it.
  */
 #include "gateway/keyring.h"
 
@@ -20,7 +20,8 @@
 struct entry {
     uint8_t digest[SL_SHA256_SIZE];
     struct sl_identity who;
-    uint64_t expires_ms; /* 0: never */
+    uint64_t expires_ms;  /* 0: never */
+    struct sl_door *door; /* Of a door; owned. */
 };
 
 /* Open addressing, linear probing, at most half full. */
@@ -33,7 +34,7 @@ struct table {
 struct sl_keyring {
     uint32_t magic;
     pthread_rwlock_t lock;
-    struct table keys, tenants;
+    struct table keys, tenants, doors;
     struct sl_buf changes;
     bool is_noting;
     atomic_bool is_awaited;
@@ -41,7 +42,7 @@ struct sl_keyring {
 
 /* ---- rows as bytes ------------------------------------------------------------------------- */
 
-enum row_kind { ROW_KEY = 1, ROW_GONE, ROW_TENANT };
+enum row_kind { ROW_KEY = 1, ROW_GONE, ROW_TENANT, ROW_DOOR };
 
 static void
 write_text(struct sl_buf *out, const char *text)
@@ -54,7 +55,9 @@ write_row(struct sl_buf *out, enum row_kind kind, const struct entry *e)
 {
     sl_buf_append_u8(out, (uint8_t)kind);
     sl_buf_append(out, e->digest, sizeof(e->digest));
-    if (kind == ROW_GONE)
+    if (kind == ROW_DOOR)
+        sl_door_write(e->door, out);
+    if (kind == ROW_GONE || kind == ROW_DOOR)
         return;
     sl_buf_append_u64(out, e->expires_ms);
     sl_buf_append_u64(out, e->who.scope.id);
@@ -80,19 +83,22 @@ read_text(struct sl_reader *r, char *ret_text, size_t size)
         memcpy(ret_text, text.data, text.size);
 }
 
-/* False: the row, and so all behind it, cannot be read. */
+/* False: the row, and so all behind it, cannot be read. Fills `door` where it is one's. */
 static bool
-read_row(struct sl_reader *r, enum row_kind *ret_kind, struct entry *ret_entry)
+read_row(struct sl_reader *r, enum row_kind *ret_kind, struct entry *ret_entry,
+         struct sl_door *door)
 {
     struct entry *e = ret_entry;
-    *e = (struct entry){0};
+    *e = (struct entry){.door = door};
     *ret_kind = (enum row_kind)sl_read_u8(r);
     struct sl_slice digest = sl_read_bytes(r, sizeof(e->digest));
-    if (r->is_bad || *ret_kind < ROW_KEY || *ret_kind > ROW_TENANT)
+    if (r->is_bad || *ret_kind < ROW_KEY || *ret_kind > ROW_DOOR)
         return false;
     memcpy(e->digest, digest.data, sizeof(e->digest));
     if (*ret_kind == ROW_GONE)
         return true;
+    if (*ret_kind == ROW_DOOR)
+        return sl_door_read_bytes(r, door) == SL_OK;
     e->expires_ms = sl_read_u64(r);
     e->who.scope.id = sl_read_u64(r);
     e->who.permissions = sl_read_u32(r);
@@ -118,10 +124,18 @@ table_init(struct table *t, uint32_t slots_count)
 }
 
 static void
+entry_free(struct entry *e)
+{
+    if (e != NULL)
+        sl_free(e->door);
+    sl_free(e);
+}
+
+static void
 table_deinit(struct table *t)
 {
     for (uint32_t i = 0; i < t->slots_count; i++)
-        sl_free(t->slots[i]);
+        entry_free(t->slots[i]);
     sl_free(t->slots);
 }
 
@@ -158,7 +172,7 @@ table_grow(struct table *t)
     sl_free(old.slots);
 }
 
-static void
+static struct entry *
 table_put(struct table *t, const uint8_t *digest, const struct sl_identity *who,
           uint64_t expires_ms)
 {
@@ -166,13 +180,14 @@ table_put(struct table *t, const uint8_t *digest, const struct sl_identity *who,
         table_grow(t);
     uint32_t at = slot_of(t, digest);
     if (t->slots[at] == NULL) {
-        t->slots[at] = sl_alloc(sizeof(struct entry));
+        t->slots[at] = sl_zalloc(sizeof(struct entry));
         memcpy(t->slots[at]->digest, digest, SL_SHA256_SIZE);
         t->count++;
     }
     t->slots[at]->who = *who;
     memcpy(t->slots[at]->who.digest, digest, SL_SHA256_SIZE);
     t->slots[at]->expires_ms = expires_ms;
+    return t->slots[at];
 }
 
 /* Move back what probing would no longer reach over the hole, so that no tombstones are needed. */
@@ -182,7 +197,7 @@ table_remove(struct table *t, const uint8_t *digest)
     uint32_t mask = t->slots_count - 1, hole = slot_of(t, digest);
     if (t->slots[hole] == NULL)
         return;
-    sl_free(t->slots[hole]);
+    entry_free(t->slots[hole]);
     t->slots[hole] = NULL;
     t->count--;
     for (uint32_t at = (hole + 1) & mask; t->slots[at] != NULL; at = (at + 1) & mask) {
@@ -195,6 +210,21 @@ table_remove(struct table *t, const uint8_t *digest)
     }
 }
 
+/* An open door goes. Copies `door`. */
+static void
+table_put_door(struct table *t, const uint8_t *digest, const struct sl_door *door)
+{
+    static const struct sl_identity nobody;
+    if (sl_door_is_open(door)) {
+        table_remove(t, digest);
+        return;
+    }
+    struct entry *e = table_put(t, digest, &nobody, 0);
+    if (e->door == NULL)
+        e->door = sl_alloc(sizeof(*e->door));
+    *e->door = *door;
+}
+
 struct sl_keyring *
 sl_keyring_create(void)
 {
@@ -204,6 +234,7 @@ sl_keyring_create(void)
     sl_assert(error == 0);
     table_init(&k->keys, SLOTS_MIN);
     table_init(&k->tenants, SLOTS_MIN);
+    table_init(&k->doors, SLOTS_MIN);
     return k;
 }
 
@@ -218,6 +249,7 @@ sl_keyring_destroy(struct sl_keyring **keyring)
     *keyring = NULL;
     table_deinit(&k->keys);
     table_deinit(&k->tenants);
+    table_deinit(&k->doors);
     sl_buf_deinit(&k->changes);
     pthread_rwlock_destroy(&k->lock);
     sl_free(k);
@@ -242,7 +274,7 @@ sl_keyring_put(struct sl_keyring *k, const uint8_t digest[static 32], const stru
 {
     sl_assert(k->magic == KEYRING_MAGIC);
     pthread_rwlock_wrlock(&k->lock);
-    table_put(&k->keys, digest, who, expires_ms);
+    (void)table_put(&k->keys, digest, who, expires_ms);
     note(k, ROW_KEY, digest);
     pthread_rwlock_unlock(&k->lock);
 }
@@ -264,9 +296,48 @@ sl_keyring_tenant_put(struct sl_keyring *k, const struct sl_identity *tenant)
     sl_assert(k->magic == KEYRING_MAGIC);
     sl_sha256(sl_slice_str(tenant->tenant_id), digest);
     pthread_rwlock_wrlock(&k->lock);
-    table_put(&k->tenants, digest, tenant, 0);
+    (void)table_put(&k->tenants, digest, tenant, 0);
     note(k, ROW_TENANT, digest);
     pthread_rwlock_unlock(&k->lock);
+}
+
+static void
+door_digest(struct sl_scope scope, uint8_t ret_digest[static SL_SHA256_SIZE])
+{
+    sl_sha256(sl_slice(&scope.id, sizeof(scope.id)), ret_digest);
+}
+
+void
+sl_keyring_door_put(struct sl_keyring *k, struct sl_scope scope, const struct sl_door *door)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    sl_assert(k->magic == KEYRING_MAGIC);
+    door_digest(scope, digest);
+    pthread_rwlock_wrlock(&k->lock);
+    table_put_door(&k->doors, digest, door);
+    if (k->is_noting) {
+        struct entry e = {.door = (struct sl_door *)(uintptr_t)door};
+        memcpy(e.digest, digest, sizeof(digest));
+        write_row(&k->changes, ROW_DOOR, &e);
+    }
+    pthread_rwlock_unlock(&k->lock);
+}
+
+bool
+sl_keyring_door(struct sl_keyring *k, struct sl_scope scope, struct sl_door *ret_door)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    const struct entry *e = NULL;
+    sl_assert(k->magic == KEYRING_MAGIC);
+    pthread_rwlock_rdlock(&k->lock);
+    if (k->doors.count > 0) { /* Nobody has one, mostly. */
+        door_digest(scope, digest);
+        e = k->doors.slots[slot_of(&k->doors, digest)];
+        if (e != NULL)
+            *ret_door = *e->door;
+    }
+    pthread_rwlock_unlock(&k->lock);
+    return e != NULL;
 }
 
 static enum sl_err
@@ -381,6 +452,7 @@ sl_keyring_write(struct sl_keyring *k, struct sl_buf *out)
     pthread_rwlock_rdlock(&k->lock);
     write_table(&k->tenants, ROW_TENANT, out);
     write_table(&k->keys, ROW_KEY, out);
+    write_table(&k->doors, ROW_DOOR, out);
     pthread_rwlock_unlock(&k->lock);
 }
 
@@ -388,25 +460,31 @@ static bool
 are_rows_good(struct sl_slice rows)
 {
     struct sl_reader r = sl_reader(rows);
+    struct sl_door door;
     struct entry entry;
     enum row_kind kind;
     while (!sl_reader_is_done(&r)) {
-        if (!read_row(&r, &kind, &entry))
+        if (!read_row(&r, &kind, &entry, &door))
             return false;
     }
     return true;
 }
 
+/* The lock is held. */
 static void
-apply_rows(struct table *keys, struct table *tenants, struct sl_slice rows)
+apply_rows(struct sl_keyring *k, struct sl_slice rows)
 {
     struct sl_reader r = sl_reader(rows);
+    struct sl_door door;
     struct entry e;
-    for (enum row_kind kind; !sl_reader_is_done(&r) && read_row(&r, &kind, &e);) {
+    for (enum row_kind kind; !sl_reader_is_done(&r) && read_row(&r, &kind, &e, &door);) {
         if (kind == ROW_GONE)
-            table_remove(keys, e.digest);
+            table_remove(&k->keys, e.digest);
+        else if (kind == ROW_DOOR)
+            table_put_door(&k->doors, e.digest, &door);
         else
-            table_put(kind == ROW_KEY ? keys : tenants, e.digest, &e.who, e.expires_ms);
+            (void)table_put(kind == ROW_KEY ? &k->keys : &k->tenants, e.digest, &e.who,
+                            e.expires_ms);
     }
 }
 
@@ -416,19 +494,19 @@ sl_keyring_apply(struct sl_keyring *k, struct sl_slice rows, bool is_all)
     sl_assert(k->magic == KEYRING_MAGIC);
     if (!are_rows_good(rows))
         return SL_ECORRUPT;
-    struct table keys, tenants;
     pthread_rwlock_wrlock(&k->lock);
-    keys = k->keys;
-    tenants = k->tenants;
+    struct table keys = k->keys, tenants = k->tenants, doors = k->doors;
     if (is_all) {
         table_init(&k->keys, SLOTS_MIN);
         table_init(&k->tenants, SLOTS_MIN);
+        table_init(&k->doors, SLOTS_MIN);
     }
-    apply_rows(&k->keys, &k->tenants, rows);
+    apply_rows(k, rows);
     pthread_rwlock_unlock(&k->lock);
     if (is_all) {
         table_deinit(&keys);
         table_deinit(&tenants);
+        table_deinit(&doors);
         atomic_store(&k->is_awaited, false);
     }
     return SL_OK;

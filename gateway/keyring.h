@@ -8,6 +8,7 @@
 #define SL_GATEWAY_KEYRING_H
 
 #include "gateway/call.h"
+#include "gateway/door.h"
 
 #define SL_SECRET_SIZE 43 /* "sk_" + 34 random + 6 checksum characters, without the NUL. */
 
@@ -25,6 +26,10 @@ void sl_keyring_put(struct sl_keyring *k, const uint8_t digest[static 32],
 void sl_keyring_remove(struct sl_keyring *k, const uint8_t digest[static 32]);
 /* By tenant, for an operator's X-Tenant-Id. */
 void sl_keyring_tenant_put(struct sl_keyring *k, const struct sl_identity *tenant);
+
+/* What keeps a tenant's own keys out; an open door is none. */
+void sl_keyring_door_put(struct sl_keyring *k, struct sl_scope scope, const struct sl_door *door);
+bool sl_keyring_door(struct sl_keyring *k, struct sl_scope scope, struct sl_door *ret_door);
 
 /* SL_EDENIED: unknown, malformed, revoked or expired. */
 SL_MUST_CHECK enum sl_err sl_keyring_check(struct sl_keyring *k, struct sl_slice secret,

@@ -241,17 +241,11 @@ sl_api_list_users(struct sl_call *call)
     page_end(call, &page);
 }
 
-void
-sl_api_patch_user(struct sl_call *call)
+/* One who is suspended can do nothing. */
+static bool
+is_admin(struct sl_json user)
 {
-    static const char *const names[] = {"user_name", "avatar_url", "role",
-                                        "status",    "metadata",   NULL};
-    struct sl_resource user;
-    if (!sl_user_find(call, call->params[0], &user))
-        return;
-    struct sl_slice row = merged(call, user.row, names);
-    sl_txn_put(call->txn, call->who.scope, SL_TABLE_USER, sl_slice_str(user.id), row);
-    sl_jsonw_value(&call->out, sl_call_parse(call, row));
+    return sl_json_is(sl_json_member(user, "role"), "admin") && sl_user_is_active(user);
 }
 
 /* Is another user an admin? */
@@ -263,10 +257,28 @@ has_other_admin(struct sl_call *call, const char *email)
     sl_txn_scan(call->txn, call->who.scope, SL_TABLE_USER, sl_slice(NULL, 0), sl_slice(NULL, 0),
                 false, &scan);
     while (!is_found && sl_scan_next(&scan))
-        is_found = !sl_slice_is(scan.key, email) &&
-                   sl_json_is(sl_json_member(sl_call_parse(call, scan.value), "role"), "admin");
+        is_found = !sl_slice_is(scan.key, email) && is_admin(sl_call_parse(call, scan.value));
     sl_scan_end(&scan);
     return is_found;
+}
+
+void
+sl_api_patch_user(struct sl_call *call)
+{
+    static const char *const names[] = {"user_name", "avatar_url", "role",
+                                        "status",    "metadata",   NULL};
+    struct sl_resource user;
+    if (!sl_user_find(call, call->params[0], &user))
+        return;
+    struct sl_slice row = merged(call, user.row, names);
+    if (is_admin(user.row) && !is_admin(sl_call_parse(call, row)) &&
+        !has_other_admin(call, user.id)) {
+        sl_call_fail(call, SL_API_CONFLICT, "%s is the last admin", user.id);
+        return;
+    }
+    sl_txn_put(call->txn, call->who.scope, SL_TABLE_USER, sl_slice_str(user.id), row);
+    sl_keys_refresh(call, user.id);
+    sl_jsonw_value(&call->out, sl_call_parse(call, row));
 }
 
 void
@@ -275,7 +287,7 @@ sl_api_delete_user(struct sl_call *call)
     struct sl_resource user;
     if (!sl_user_find(call, call->params[0], &user))
         return;
-    if (sl_json_is(sl_json_member(user.row, "role"), "admin") && !has_other_admin(call, user.id)) {
+    if (is_admin(user.row) && !has_other_admin(call, user.id)) {
         sl_call_fail(call, SL_API_CONFLICT, "%s is the last admin", user.id);
         return;
     }

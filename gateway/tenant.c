@@ -8,11 +8,12 @@
 #include "gateway/list.h"
 #include "gateway/resource.h"
 #include "gateway/task.h"
+#include "gateway/tenant.h"
 
-static const char *const hidden[] = {"scope", NULL};
+static const char *const hidden[] = {"scope", "frozen", NULL};
 
-static bool
-find_tenant(struct sl_call *call, const char *id, struct sl_json *ret_row)
+bool
+sl_tenant_find(struct sl_call *call, const char *id, struct sl_json *ret_row)
 {
     struct sl_buf key = {0};
     struct sl_slice value;
@@ -46,12 +47,41 @@ sl_tenant_next(struct sl_txn *txn, struct sl_buf *last, struct sl_scope *ret_sco
     return has_next;
 }
 
+void
+sl_tenant_write(struct sl_call *call, struct sl_json row)
+{
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, row, hidden);
+    sl_jsonw_end(&call->out);
+}
+
+void
+sl_tenant_fail_suspended(struct sl_call *call)
+{
+    sl_call_fail(call, SL_API_FORBIDDEN, "the organization is suspended");
+    sl_call_detail(call, "reason", "tenant_suspended");
+}
+
+void
+sl_tenant_fail_door(struct sl_call *call)
+{
+    sl_call_invalid(call, "body.security.ip_allowlist", "value_error",
+                    "up to %d addresses or ranges, as 10.0.0.0/8 or 2001:db8::/32",
+                    SL_DOOR_RANGES_MAX);
+}
+
+struct created {
+    struct sl_tenant_made made;
+    struct sl_door door;
+};
+
 static void
 after_create(struct sl_call *call, void *arg)
 {
-    const struct sl_tenant_made *made = arg;
-    sl_keyring_tenant_put(call->gateway->keyring, &made->who);
-    sl_keyring_put(call->gateway->keyring, made->digest, &made->who, 0);
+    const struct created *c = arg;
+    sl_keyring_tenant_put(call->gateway->keyring, &c->made.who);
+    sl_keyring_door_put(call->gateway->keyring, c->made.who.scope, &c->door);
+    sl_keyring_put(call->gateway->keyring, c->made.digest, &c->made.who, 0);
 }
 
 /* The body as what is to be made; false: the call has failed. */
@@ -96,26 +126,30 @@ sl_api_create_tenant(struct sl_call *call)
     struct sl_json row;
     if (!read_tenant(call, &want))
         return;
-    if (find_tenant(call, want.tenant_id, &row)) {
+    if (sl_tenant_find(call, want.tenant_id, &row)) {
         sl_call_fail(call, SL_API_CONFLICT, "tenant %s exists already", want.tenant_id);
         return;
     }
-    struct sl_tenant_made *made = sl_call_alloc(call, sizeof(*made));
-    sl_tenant_make(call->txn, &want, made);
+    struct created *created = sl_call_alloc(call, sizeof(*created));
+    sl_tenant_make(call->txn, &want, &created->made);
     const char *about =
         sl_call_format(call, "{\"kind\":\"tenant_create\",\"tenant_id\":\"%s\"}", want.tenant_id);
     const char *task_id =
         sl_task_put_done(call, sl_slice_str("api_namespaces_create"), sl_slice_str(about));
-    if (SL_BUG(!find_tenant(call, want.tenant_id, &row))) {
+    if (SL_BUG(!sl_tenant_find(call, want.tenant_id, &row))) {
         sl_call_fail(call, SL_API_INTERNAL, "the tenant was not stored");
+        return;
+    }
+    if (sl_door_read(row, &created->door) != SL_OK) {
+        sl_tenant_fail_door(call);
         return;
     }
     sl_jsonw_object(&call->out);
     sl_write_except(&call->out, row, hidden);
     sl_jsonw_member_str(&call->out, "task_id", task_id);
-    sl_jsonw_member_str(&call->out, "api_key", made->secret);
+    sl_jsonw_member_str(&call->out, "api_key", created->made.secret);
     sl_jsonw_end(&call->out);
-    sl_call_after_commit(call, after_create, made);
+    sl_call_after_commit(call, after_create, created);
 }
 
 static bool
@@ -165,11 +199,9 @@ sl_api_get_tenant(struct sl_call *call)
     const char *id = sl_call_identifier(call, call->params[0]);
     struct sl_json row;
     if (id == NULL || (!call->who.is_operator && strcmp(id, call->who.tenant_id) != 0) ||
-        !find_tenant(call, id, &row)) {
+        !sl_tenant_find(call, id, &row)) {
         sl_call_not_found(call, "tenant", call->params[0]);
         return;
     }
-    sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
-    sl_jsonw_end(&call->out);
+    sl_tenant_write(call, row);
 }

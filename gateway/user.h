@@ -14,5 +14,7 @@ bool sl_system_row(struct sl_call *call, uint8_t table, struct sl_slice key,
 bool sl_user_find(struct sl_call *call, struct sl_slice email, struct sl_resource *ret_user);
 /* Revoke every key of a user. */
 void sl_keys_revoke(struct sl_call *call, const char *email);
+/* Have every key of a user (NULL: of the organization) go by what is staged of user and tenant. */
+void sl_keys_refresh(struct sl_call *call, const char *email);
 
 #endif

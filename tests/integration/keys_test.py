@@ -93,11 +93,38 @@ def check_users(server, client):
         lib.equal(client.get("/v1/organizations").expect(200)["organization_name"], "New")
 
 
+def check_door(server):
+    operator, client = server.operator(), server.tenant("door-test")
+    tenant = "/v1/tenants/door-test"
+    with lib.check("from an address that is not allowed a valid key is as one that is not"):
+        operator.call("PATCH", tenant, {"security": {"ip_allowlist": ["10.0.0.0/8"]}}).expect(200)
+        stranger = lib.Client(server.port, client.key[:-1] + "x").get("/v1/namespaces").expect(401)
+        shown = client.get("/v1/namespaces").expect(401)
+        lib.equal(shown["error"]["message"], stranger["error"]["message"])
+        operator.call("PATCH", tenant, {"security": {"ip_allowlist": ["127.0.0.0/8"]}}).expect(200)
+        client.get("/v1/namespaces").expect(200)
+    with lib.check("a suspended tenant is refused, and goes on where it was once it is resumed"):
+        client.make("namespace", "kept", feature_extractors=lib.BOTH)
+        operator.post(f"{tenant}/suspend", {"reason": "payment_overdue"}).expect(200)
+        shown = client.get("/v1/namespaces").expect(403)
+        lib.equal(shown["error"]["details"]["reason"], "tenant_suspended")
+        client.post("/v1/namespaces", {"namespace_name": "new"}).expect(403)
+        server.stop()
+        server.start()
+        client.get("/v1/namespaces").expect(403)
+        client.call("POST", f"{tenant}/resume", {}).expect(403)
+        operator.post(f"{tenant}/resume").expect(200)
+        names = [each["namespace_name"]
+                 for each in client.get("/v1/namespaces").expect(200)["results"]]
+        lib.equal(names, ["kept"])
+
+
 def main():
     server = lib.Server().start()
     client = server.tenant("keys-test")
     check_keys(server, client)
     check_users(server, client)
+    check_door(server)
     with lib.check("sluice stops when asked"):
         lib.equal(server.stop(), 0, "the exit status")
     lib.finish()

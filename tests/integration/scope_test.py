@@ -19,7 +19,7 @@ def main():
     server = lib.Server().start()
     admin = server.tenant("scope")
     admin.post("/v1/organizations/users",
-               {"email": "scope@scope.local", "user_name": "Scope"}).expect(200)
+               {"email": "scope@scope.local", "user_name": "Scope", "role": "admin"}).expect(200)
     admin.namespace = namespace = admin.make("namespace", "one", feature_extractors=lib.BOTH)
     other = admin.make("namespace", "two", feature_extractors=lib.BOTH)
     mine = admin.make("bucket", "mine", bucket_schema={"properties": {}})
