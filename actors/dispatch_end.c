@@ -224,6 +224,7 @@ check_end(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_msg *ms
         return false;
     }
     charge(e, ctx, lease, served_ns);
+    sl_lane_rates_count(&e->nodes->rates, lease->scope, lease->class, ctx->now_ns);
     return sl_dispatch_read(e, ctx, lease);
 }
 

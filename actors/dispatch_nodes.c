@@ -10,9 +10,9 @@
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 
-#define JOBS_LOOKED   256u
-#define EXPLAINED_MAX 100u /* Nodes named in an explanation. */
-#define SCAN_MAX      64u  /* Looked at for one that fits; the others ask when they beat. */
+#define AHEAD_MAX     100000u /* Tasks that a position is counted over: some milliseconds. */
+#define EXPLAINED_MAX 100u    /* Nodes named in an explanation. */
+#define SCAN_MAX      64u     /* Looked at for one that fits; the others ask when they beat. */
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
@@ -372,27 +372,40 @@ waiting_of(const struct sl_job_info *info)
     return info->total - info->done - info->dead - info->canceled - info->leased;
 }
 
-/* How many tasks of its queue are to be handed out before the job's next, if all are alike: those
-   that wait, but for its own and those of later jobs. At most JOBS_LOOKED of these are known. */
-static uint64_t
-count_ahead(const struct sl_queue *queue, const struct sl_job_info *info)
+/* Where the job's next task stands in its queue, and when its turn may come by what has ended
+ * lately. That fair shares and limits of keys may change it, nobody can know. */
+static void
+write_position(const struct sl_dispatch_nodes *d, const struct sl_queue *queue,
+               const struct sl_job_info *info, uint64_t now_ns, struct sl_jsonw *w)
 {
-    struct sl_job_info *jobs = sl_alloc(JOBS_LOOKED * sizeof(jobs[0]));
-    uint32_t count = sl_queue_jobs(queue, jobs, JOBS_LOOKED);
-    uint64_t ready = 0, behind = waiting_of(info);
-    (void)sl_queue_ready(queue, info->scope, info->class, 0, &ready);
-    for (uint32_t i = 0; i < count && memcmp(&jobs[i].id, &info->id, sizeof(info->id)) != 0; i++) {
-        if (jobs[i].scope.id == info->scope.id && jobs[i].class == info->class)
-            behind += waiting_of(&jobs[i]);
+    uint64_t ahead = 0;
+    enum sl_err err = sl_queue_ahead(queue, info->id, AHEAD_MAX, &ahead);
+    double per_s = sl_lane_rates_per_s(&d->rates, info->scope, info->class, now_ns);
+    const char *why = "";
+    if (err == SL_ENOTFOUND) {
+        if (waiting_of(info) > 0)
+            sl_jsonw_member_str(w, "prediction",
+                                "unknown: its tasks wait for a time, a key or a node of their own");
+        return;
     }
-    sl_free(jobs);
-    return ready > behind ? ready - behind : 0;
+    sl_jsonw_member_u64(w, "position", ahead + 1);
+    sl_jsonw_member_bool(w, "is_further", err == SL_EFULL);
+    if (per_s > 0)
+        sl_jsonw_member_f64(w, "rate_per_s", per_s);
+    if (per_s > 0 && err == SL_OK)
+        sl_jsonw_member_u64(w, "predicted_start_ms", (uint64_t)(1000 * (double)ahead / per_s));
+    else if (per_s > 0)
+        why = "unknown: more tasks are before it than are counted";
+    else
+        why = "unknown: no task of its queue has ended in the last half minute";
+    sl_jsonw_member_str(w, "prediction", why);
 }
 
 static void
-explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_queue *queue,
-        const struct sl_job_info *info, struct sl_buf *out)
+explain(const struct sl_dispatch_asking *ask, struct sl_txn *txn, const struct sl_job_info *info,
+        struct sl_buf *out)
 {
+    struct sl_dispatch_nodes *d = ask->nodes;
     static const char *const classes[SL_CLASS_COUNT] = {"cpu", "batch", "gpu"};
     struct sl_json_doc *about = NULL;
     struct sl_slice value;
@@ -407,8 +420,7 @@ explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_queue *
     sl_jsonw_member_str(&w, "class", classes[info->class]);
     sl_jsonw_member_u64(&w, "waiting", waiting_of(info));
     sl_jsonw_member_u64(&w, "running", info->leased);
-    if (waiting_of(info) > 0)
-        sl_jsonw_member_u64(&w, "position", count_ahead(queue, info) + 1);
+    write_position(d, ask->queue, info, ask->now_ns, &w);
     sl_jsonw_member_u64(&w, "cold_cost", SL_PLACEMENT_COLD);
     sl_jsonw_member_u64(&w, "nodes_total", d->set.count);
     sl_jsonw_name(&w, "collections");
@@ -422,16 +434,16 @@ explain(struct sl_dispatch_nodes *d, struct sl_txn *txn, const struct sl_queue *
 }
 
 enum sl_err
-sl_dispatch_explain(struct sl_dispatch_nodes *d, struct sl_store *store,
-                    const struct sl_queue *queue, struct sl_slice job, struct sl_buf *out)
+sl_dispatch_explain(const struct sl_dispatch_asking *ask, struct sl_store *store,
+                    struct sl_slice job, struct sl_buf *out)
 {
     struct sl_job_info info;
     struct sl_job_id id = {0};
     memcpy(id.bytes, job.data, SL_MIN(job.size, sizeof(id.bytes)));
-    if (sl_queue_job(queue, id, &info) != SL_OK)
+    if (sl_queue_job(ask->queue, id, &info) != SL_OK)
         return SL_ENOTFOUND;
     struct sl_txn *txn = sl_store_begin(store);
-    explain(d, txn, queue, &info, out);
+    explain(ask, txn, &info, out);
     sl_txn_abort(&txn);
     return SL_OK;
 }

@@ -11,6 +11,7 @@
 #include "actors/dispatch_flight.h"
 #include "actors/dispatch_parking.h"
 #include "actors/extraction.h"
+#include "actors/lane_rates.h"
 #include "actors/node_set.h"
 #include "actors/placement.h"
 #include "queue/look.h"
@@ -60,7 +61,8 @@ struct sl_dispatch_nodes {
     struct sl_flights flights;
     struct sl_json_doc *asked; /* What extractors ask for (labels.h); NULL: nothing. */
     struct sl_parking parking;
-    uint32_t scan_next; /* Where the next search for a node that fits begins. */
+    struct sl_lane_rates rates; /* Of tasks that ended. */
+    uint32_t scan_next;         /* Where the next search for a node that fits begins. */
 };
 
 void sl_dispatch_nodes_deinit(struct sl_dispatch_nodes *nodes);
@@ -96,10 +98,15 @@ struct sl_dispatch_spec *sl_dispatch_spec_of(struct sl_dispatch_nodes *nodes, st
 struct sl_dispatch_node *sl_dispatch_choose(struct sl_dispatch_nodes *nodes,
                                             struct sl_dispatch_node *turn,
                                             const struct sl_dispatch_spec *s, uint32_t class);
-/* Where a job's tasks may run, and why, as JSON for people. SL_ENOTFOUND: the queue knows no such
- * job. */
-SL_MUST_CHECK enum sl_err sl_dispatch_explain(struct sl_dispatch_nodes *nodes,
-                                              struct sl_store *store, const struct sl_queue *queue,
-                                              struct sl_slice job, struct sl_buf *out);
+struct sl_dispatch_asking {
+    struct sl_dispatch_nodes *nodes;
+    const struct sl_queue *queue;
+    uint64_t now_ns;
+};
+/* Where a job's tasks may run, when, and why, as JSON for people. SL_ENOTFOUND: the queue knows no
+ * such job. */
+SL_MUST_CHECK enum sl_err sl_dispatch_explain(const struct sl_dispatch_asking *ask,
+                                              struct sl_store *store, struct sl_slice job,
+                                              struct sl_buf *out);
 
 #endif

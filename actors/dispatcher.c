@@ -380,8 +380,10 @@ on_placement(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct dispatcher *d = self;
     struct sl_buf text = {0};
     struct sl_m_node_ordered reply = {0};
-    reply.err = (uint64_t)sl_dispatch_explain(&d->nodes, ctx->store, d->options.queue,
-                                              SL_BODY(msg, placement)->job, &text);
+    struct sl_dispatch_asking ask = {
+        .nodes = &d->nodes, .queue = d->options.queue, .now_ns = ctx->now_ns};
+    reply.err =
+        (uint64_t)sl_dispatch_explain(&ask, ctx->store, SL_BODY(msg, placement)->job, &text);
     reply.message = sl_buf_slice(&text);
     sl_reply(ctx, msg, SL_M_node_ordered, &reply);
     sl_buf_deinit(&text);

@@ -177,7 +177,9 @@ static const struct verb verbs[] = {
      "limits, and backup of a server that runs, take the operator's key. verify reads a data\n"
      "directory that no server has open; it exits with 0 if that is sound, 1 if it is damaged",
      sl_cli_queue, queue_options},
-    {"explain", "placement JOB", "Why a job's tasks run where they do; operator's key",
+    {"explain", "placement JOB | job JOB",
+     "Why a job's tasks run where they do, and when; operator's key\n"
+     "job leaves out the nodes, and what each would cost",
      sl_cli_explain, no_options},
     {"config",
      "check FILE | diff FILE | apply FILE |\n"

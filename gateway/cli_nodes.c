@@ -182,10 +182,21 @@ print_crashed(struct sl_json crashed)
         print_crash(sl_json_member(i.value, "node"), sl_json_member(i.value, "extractor"), i.value);
 }
 
-static int
-explain_placement(struct sl_cli *cli)
+/* Why its next task's start cannot be told; that it can is a member. */
+static void
+print_prediction(struct sl_json reply)
 {
-    static const char *const members[] = {"class",     "waiting",     "running", "position",
+    char *why = sl_json_strdup(sl_json_member(reply, "prediction"));
+    if (why != NULL && why[0] != '\0')
+        printf("predicted start %s\n", why);
+    sl_free(why);
+}
+
+static int
+explain(struct sl_cli *cli, bool has_nodes)
+{
+    static const char *const members[] = {"class",     "waiting",     "running",
+                                          "position",  "rate_per_s",  "predicted_start_ms",
                                           "cold_cost", "nodes_total", NULL};
     static const char *const columns[] = {"node",      "verdict", "cost", "is_warm",
                                           "in_flight", "room",    NULL};
@@ -202,6 +213,7 @@ explain_placement(struct sl_cli *cli)
         return SL_EXIT_OK;
     }
     sl_cli_print_members(reply, members);
+    print_prediction(reply);
     print_group(sl_json_member(reply, "group"));
     print_crashed(sl_json_member(reply, "crashed"));
     for (struct sl_json_iter i = sl_json_iter(sl_json_member(reply, "collections"));
@@ -212,15 +224,29 @@ explain_placement(struct sl_cli *cli)
                collection == NULL ? "" : collection);
         sl_free(collection);
         print_asked(i.value);
-        sl_cli_print_table(sl_json_member(i.value, "nodes"), columns);
+        if (has_nodes)
+            sl_cli_print_table(sl_json_member(i.value, "nodes"), columns);
     }
     return SL_EXIT_OK;
+}
+
+static int
+explain_placement(struct sl_cli *cli)
+{
+    return explain(cli, true);
+}
+
+static int
+explain_job(struct sl_cli *cli)
+{
+    return explain(cli, false);
 }
 
 int
 sl_cli_explain(struct sl_cli *cli)
 {
-    static const struct sl_cli_action actions[] = {{"placement", 1, explain_placement}, {0}};
+    static const struct sl_cli_action actions[] = {
+        {"placement", 1, explain_placement}, {"job", 1, explain_job}, {0}};
     return sl_cli_act(cli, actions);
 }
 

@@ -12,7 +12,6 @@ struct sl_job {
     struct sl_table_link by_id;
     uint32_t number;            /* Place in q->jobs. */
     struct sl_job *next, *prev; /* All jobs, as they came; or the ended ones, as they ended. */
-    uint32_t lane;
     struct sl_job_id id;
     struct sl_scope scope;
     uint64_t first_id;

@@ -139,6 +139,33 @@ sl_queue_peek(const struct sl_queue *q, struct sl_scope scope, enum sl_class cla
     return count;
 }
 
+enum sl_err
+sl_queue_ahead(const struct sl_queue *q, struct sl_job_id id, uint64_t max, uint64_t *ret_ahead)
+{
+    sl_queue_assert(q);
+    const struct sl_job *job = sl_job_lookup(q, id);
+    uint64_t count = 0;
+    if (job == NULL || job->count[SL_STATE_QUEUED] == 0)
+        return SL_ENOTFOUND;
+    const struct sl_lane *lane =
+        sl_lane_lookup(q, (struct sl_lane_key){job->scope, (enum sl_class)job->class, 0});
+    for (int priority = SL_QUEUE_PRIORITY_MAX; lane != NULL && priority >= 0; priority--) {
+        for (uint32_t slot = lane->ready[priority].first; slot != SL_NONE; count++) {
+            const struct sl_task *task = sl_task_at(q, slot);
+            if (task->job == job->number) {
+                *ret_ahead = count;
+                return SL_OK;
+            }
+            if (count == max) {
+                *ret_ahead = max;
+                return SL_EFULL;
+            }
+            slot = task->link.next;
+        }
+    }
+    return SL_ENOTFOUND;
+}
+
 static bool
 is_wanted(const struct sl_queue *q, const struct sl_task *task, const struct sl_task_scan *scan)
 {

@@ -63,6 +63,16 @@ enum sl_err sl_queue_task(const struct sl_queue *q, struct sl_scope scope, uint6
 uint32_t sl_queue_peek(const struct sl_queue *q, struct sl_scope scope, enum sl_class class,
                        uint64_t lane, struct sl_task_info *ret_infos, uint32_t max);
 
+/*
+ * How many tasks of its queue are handed out before the first that is ready of a job: those of a
+ * higher priority, and of its own those that became ready before (aging_ms may change that). It
+ * looks at no more than `max`. SL_ENOTFOUND: none of the job's is ready; SL_EFULL: there are so
+ * many before it, and *ret_ahead is `max`.
+ */
+SL_MUST_CHECK
+enum sl_err sl_queue_ahead(const struct sl_queue *q, struct sl_job_id job, uint64_t max,
+                           uint64_t *ret_ahead);
+
 /* Tasks that are jobs by themselves, by slot: so that one can go on where one stopped. */
 struct sl_task_scan {
     struct sl_scope scope;

@@ -65,7 +65,12 @@ def check_by_hand(server, client, operator, bucket):
     found = operator.get(f"/v1/cluster/placement/{task}").expect(200)
     lib.equal((found["position"], found["group"]["condition"]), (1, "by_hand"))
     _, second = submit(client, bucket, 2)
-    lib.equal(operator.get(f"/v1/cluster/placement/{second}").expect(200)["position"], 6)
+    found = operator.get(f"/v1/cluster/placement/{second}").expect(200)
+    lib.equal((found["position"], found["is_further"]), (6, False))
+    # From zero three tasks ended twice; how long ago that is decides whether there is a rate.
+    assert ("predicted_start_ms" in found) == (found["prediction"] == ""), found
+    told = server.run("explain", "job", second, key=operator.key)
+    lib.equal((told.returncode, "position" in told.stdout), (0, True), told.stdout)
     lib.equal(run("scale", "cpu").returncode, 0)
     for each in (task, second):
         lib.equal(client.wait_task(each)["status"], "COMPLETED")

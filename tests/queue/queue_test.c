@@ -153,6 +153,33 @@ Test(queue, serves_the_higher_priority_of_a_tenant_first)
     expect_lease("a0");
 }
 
+static void
+expect_ahead(uint8_t name, uint64_t max, enum sl_err err, uint64_t ahead)
+{
+    uint64_t found = 999;
+    cr_expect_eq(sl_queue_ahead(q, job_id(name), max, &found), err, "%c", name);
+    cr_expect_eq(found, ahead, "%c: %lu", name, (unsigned long)found);
+}
+
+Test(queue, tells_how_many_go_before_a_job_by_priority_and_age)
+{
+    add('a', 3);
+    add('b', 4, .priority = 5);
+    add('c', 2, .priority = 5);
+    add('d', 1, .scope = 2, .priority = 9);
+    add('e', 1, .not_before_ms = now_ms + 1000);
+    expect_ahead('a', 100, SL_OK, 6);
+    expect_ahead('b', 100, SL_OK, 0);
+    expect_ahead('c', 100, SL_OK, 4);
+    expect_ahead('d', 100, SL_OK, 0);
+    expect_ahead('e', 100, SL_ENOTFOUND, 999);
+    expect_ahead('f', 100, SL_ENOTFOUND, 999);
+    expect_ahead('a', 6, SL_OK, 6);
+    expect_ahead('a', 5, SL_EFULL, 5);
+    expect_lease("b0");
+    expect_ahead('c', 100, SL_OK, 3);
+}
+
 Test(queue, gives_tenants_turns_whatever_they_enqueue)
 {
     add('a', 5, .scope = 1, .priority = 9);
