@@ -356,7 +356,7 @@ merge_extractors(struct sl_overrides *o, struct sl_config *config)
 
 /* ---- groups -------------------------------------------------------------------------------- */
 
-#define GROUP_KEYS_MAX 6
+#define GROUP_KEYS_MAX 7 /* Of a layer: those below, and tasks. */
 
 /* What is put on top of one group. */
 struct group_layer {
@@ -379,7 +379,7 @@ group_member(const struct sl_override *item, const char **ret_key, char value[st
                 {"-workers.resources.limits.cpu", "cpus", 1, ""},
                 {"-workers.resources.limits.memory", "memory", 1, ""},
                 {"-workers.resources.limits.nvidia.com/gpu", "gpus", 1, ""}};
-    static_assert(SL_COUNT_OF(keys) == GROUP_KEYS_MAX, "a layer has room for each");
+    static_assert(SL_COUNT_OF(keys) < GROUP_KEYS_MAX, "a layer has room for each");
     for (size_t i = 0; i < SL_COUNT_OF(keys); i++) {
         if (strcmp(strchr(item->row->path, '-'), keys[i].behind) != 0)
             continue;
@@ -430,6 +430,78 @@ merge_limit(struct sl_overrides *o, const struct sl_override *item, struct sl_js
     layer->line = item->line;
     layer->keys[layer->count] = key;
     memcpy(layer->values[layer->count++], value, sizeof(value));
+}
+
+/* ---- Celery's pools: nodes of the group that takes their tasks ------------------------------- */
+
+enum { POOL_REPLICAS, POOL_CONCURRENCY, POOL_ENABLED, POOL_MIN, POOL_MAX, POOL_KEYS };
+
+/* What the file says of one pool; NULL: it does not. */
+struct pool {
+    const char *prefix, *group; /* "celery.general.", cpu */
+    const struct sl_override *items[POOL_KEYS];
+    uint32_t count;
+};
+
+static void
+collect_pool(const struct sl_overrides *o, struct pool *p)
+{
+    static const char *const keys[POOL_KEYS] = {"replicas", "concurrency", "autoscaling.enabled",
+                                                "autoscaling.minReplicas",
+                                                "autoscaling.maxReplicas"};
+    size_t size = strlen(p->prefix);
+    for (uint32_t i = 0; i < o->count; i++) {
+        const struct sl_override *item = &o->items[i];
+        for (uint32_t k = 0; k < POOL_KEYS && strncmp(item->row->path, p->prefix, size) == 0; k++) {
+            if (item->is_bad || strcmp(item->row->path + size, keys[k]) != 0)
+                continue;
+            p->items[k] = item;
+            p->count++;
+        }
+    }
+}
+
+static void
+put_pool(struct sl_overrides *o, const struct pool *p, struct group_layer *layer, const char *key,
+         const struct sl_override *item)
+{
+    if (item == NULL)
+        return;
+    for (uint32_t i = 0; i < layer->count; i++) {
+        if (strcmp(layer->keys[i], key) != 0)
+            continue;
+        sl_overrides_note(o, item->line, false,
+                          "%s: accepted; no effect: cluster.%s-workers.%sReplicas says it",
+                          item->path, p->group, key);
+        return;
+    }
+    layer->line = item->line;
+    layer->keys[layer->count] = key;
+    (void)snprintf(layer->values[layer->count++], sizeof(layer->values[0]), "%.0f", item->number);
+}
+
+/* What cluster says of the same group is stronger. */
+static void
+merge_pool(struct sl_overrides *o, struct pool *p, struct sl_json groups, struct group_layer *layer)
+{
+    collect_pool(o, p);
+    bool is_local = sl_json_is(sl_json_member(group_base(groups, p->group), "provider"), "local");
+    for (uint32_t k = 0; k < POOL_KEYS && !is_local; k++) {
+        if (p->items[k] != NULL)
+            sl_overrides_note(o, p->items[k]->line, false,
+                              "%s: accepted; no effect: nodes of the group %s are not started by "
+                              "demand (cluster.groups.%s: {provider: local})",
+                              p->items[k]->path, p->group, p->group);
+    }
+    if (!is_local || p->count == 0)
+        return;
+    const struct sl_override *enabled = p->items[POOL_ENABLED];
+    bool is_fixed = (enabled != NULL && enabled->number == 0) ||
+                    (p->items[POOL_MIN] == NULL && p->items[POOL_MAX] == NULL);
+    const struct sl_override *replicas = p->items[POOL_REPLICAS];
+    put_pool(o, p, layer, "min", is_fixed ? replicas : p->items[POOL_MIN]);
+    put_pool(o, p, layer, "max", is_fixed ? replicas : p->items[POOL_MAX]);
+    put_pool(o, p, layer, "tasks", p->items[POOL_CONCURRENCY]);
 }
 
 static void
@@ -509,9 +581,12 @@ merge_groups(struct sl_overrides *o, struct sl_config *config)
         doc = NULL;
     struct sl_json base = doc == NULL ? (struct sl_json){0} : sl_json_root(doc);
     for (uint32_t i = 0; i < o->count; i++) {
-        if (strcmp(o->items[i].row->target, "cluster.groups") == 0 && !o->items[i].is_bad)
+        if (strncmp(o->items[i].row->path, "cluster.", strlen("cluster.")) == 0 &&
+            strcmp(o->items[i].row->target, "cluster.groups") == 0 && !o->items[i].is_bad)
             merge_limit(o, &o->items[i], base, layers);
     }
+    merge_pool(o, &(struct pool){.prefix = "celery.general.", .group = "cpu"}, base, &layers[0]);
+    merge_pool(o, &(struct pool){.prefix = "celery.batch.", .group = "batch"}, base, &layers[1]);
     for (size_t i = 0; i < SL_NODE_GROUPS_COUNT; i++) {
         if (layers[i].count > 0 && !is_group_good(o, &groups, base, layers, i))
             layers[i].count = 0;

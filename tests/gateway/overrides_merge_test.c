@@ -72,6 +72,52 @@ Test(overrides_merge, an_extractor_goes_by_four_names)
     }
 }
 
+static void
+expect_said(const char *key, const char *value, const char *text, const char *said)
+{
+    struct world w = merge_on(key, value, text);
+    cr_expect_not_null(w.config, "%s", text);
+    cr_expect_not_null(strstr(sl_buf_text(&w.said), said), "%s: %s", text, sl_buf_text(&w.said));
+    drop(&w);
+}
+
+Test(overrides_merge, pools_of_celery_are_nodes_of_the_group_that_takes_their_tasks)
+{
+    static const char key[] = "cluster.groups";
+    static const char local[] =
+        "{\"cpu\":{\"provider\":\"local\"},\"batch\":{\"provider\":\"local\"}}";
+    expect_changes(key, local,
+                   "celery: {batch: {replicas: 3, concurrency: 2, autoscaling: {minReplicas: 3, "
+                   "maxReplicas: 6}}, general: {replicas: 1, concurrency: 4}}",
+                   "cluster.groups.batch.max: (not set) -> 6\n"
+                   "cluster.groups.batch.min: (not set) -> 3\n"
+                   "cluster.groups.batch.tasks: (not set) -> 2\n"
+                   "cluster.groups.cpu.max: (not set) -> 1\n"
+                   "cluster.groups.cpu.min: (not set) -> 1\n"
+                   "cluster.groups.cpu.tasks: (not set) -> 4\n");
+    expect_changes(key, local,
+                   "celery: {batch: {replicas: 2, autoscaling: {enabled: false, minReplicas: 3, "
+                   "maxReplicas: 6}}}",
+                   "cluster.groups.batch.max: (not set) -> 2\n"
+                   "cluster.groups.batch.min: (not set) -> 2\n");
+    expect_changes(key, local,
+                   "celery: {batch: {autoscaling: {minReplicas: 3, maxReplicas: 6}}}\n"
+                   "cluster: {batch-workers: {maxReplicas: 5}}\n",
+                   "cluster.groups.batch.max: (not set) -> 5\n"
+                   "cluster.groups.batch.min: (not set) -> 3\n");
+    expect_said(key, local,
+                "celery: {batch: {autoscaling: {minReplicas: 3, maxReplicas: 6}}}\n"
+                "cluster: {batch-workers: {maxReplicas: 5}}\n",
+                "celery.batch.autoscaling.maxReplicas: accepted; no effect: "
+                "cluster.batch-workers.maxReplicas says it");
+    expect_fault(key, local, "celery: {batch: {autoscaling: {minReplicas: 7, maxReplicas: 6}}}",
+                 "f:1: ");
+    expect_said(NULL, NULL, "celery: {general: {replicas: 2}}",
+                "f:1: note: celery.general.replicas: accepted; no effect: nodes of the group cpu "
+                "are not started by demand");
+    expect_changes(NULL, NULL, "celery: {general: {replicas: 2, concurrency: 3}}", "");
+}
+
 Test(overrides_merge, thresholds_of_health_are_durations_that_a_running_server_takes)
 {
     expect_changes(NULL, NULL,
