@@ -271,7 +271,7 @@ take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_
         free_item(item);
         return;
     }
-    sl_pool_add(p, item);
+    sl_pool_add(p, ctx, item);
     pump(a, ctx, p);
 }
 
@@ -369,7 +369,7 @@ on_processed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_processed *m = SL_BODY(msg, processed);
     struct sl_pool *p;
     struct sl_replica *r = replica_lookup(a, msg->from.node, &p);
-    struct sl_item *item = r == NULL ? NULL : sl_pool_on_processed(p, ctx, r, m->item, m->busy_ns);
+    struct sl_item *item = r == NULL ? NULL : sl_pool_on_processed(p, ctx, r, m);
     if (item == NULL)
         return;
     if (m->kind == 0) {
@@ -429,7 +429,7 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
     for (struct sl_item *item; (item = sl_items_pop(&lost)) != NULL;) {
         /* Told to stop it has answered all, but its end may be heard of before its answers. */
         if (is_stop) {
-            sl_pool_add(p, item);
+            sl_pool_add(p, ctx, item);
             continue;
         }
         report_failure(a, ctx, item, &why);

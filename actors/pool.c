@@ -222,17 +222,17 @@ inputs_of(const struct sl_item *item)
 }
 
 void
-sl_pool_add(struct sl_pool *p, struct sl_item *item)
+sl_pool_add(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_item *item)
 {
     p->scale.arrived++;
     p->is_stale = p->is_stale || p->is_parked;
     p->is_parked = false;
     item->work = WORK_OF_ANY + inputs_of(item).size;
+    item->times = (struct sl_item_times){.queued_ns = ctx->now_ns};
     if (!is_call(item)) {
         sl_items_push(&p->tasks, item);
         return;
     }
-    p->has_called = true;
     sl_calls_push(&p->calls, item, SL_BODY(item->msg, embed_run)->scope);
 }
 
@@ -258,6 +258,7 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
     if (r->in_flight.count == 0)
         r->heard_ns = ctx->now_ns;
     r->calls += is_call(item);
+    item->times.sent_ns = ctx->now_ns;
     sl_items_push(&r->in_flight, item);
     r->used_ns = ctx->now_ns;
 }
@@ -356,7 +357,7 @@ active_count(const struct sl_pool *p, bool is_spare)
 static bool
 expects_calls(const struct sl_pool *p, uint64_t now_ns)
 {
-    return p->has_called && now_ns - p->called_ns < CALLS_NS;
+    return p->called_ns != 0 && now_ns - p->called_ns < CALLS_NS;
 }
 
 /* The one that is kept for calls; NULL: none is. */
@@ -645,10 +646,10 @@ sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, st
 }
 
 struct sl_item *
-sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint64_t serial,
-                     uint64_t busy_ns)
+sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
+                     const struct sl_m_processed *m)
 {
-    struct sl_item *item = sl_items_take(&r->in_flight, serial);
+    struct sl_item *item = sl_items_take(&r->in_flight, m->item);
     if (item == NULL)
         return NULL;
     r->used_ns = r->heard_ns = ctx->now_ns;
@@ -656,8 +657,12 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
     r->done++;
     p->failures = 0; /* Not when one is ready: it may end a moment later, again and again. */
     uint64_t *item_ns = is_call(item) ? &p->call_ns : &p->item_ns;
-    if (busy_ns > 0) /* 0: it was not run. */
-        *item_ns = (*item_ns * 7 + busy_ns) / 8;
+    if (m->busy_ns == 0)
+        return item; /* It was not run. */
+    *item_ns = (*item_ns * 7 + m->busy_ns) / 8;
+    item->times.begun_ns = m->begun_ns;
+    item->times.ended_ns = ctx->now_ns;
+    sl_pool_times_add(is_call(item) ? &p->call_times : &p->task_times, &item->times);
     return item;
 }
 
@@ -728,6 +733,19 @@ sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
     }
 }
 
+/* Of all its replicas, also those that are gone. */
+static void
+write_times(const struct sl_pool *p, struct sl_jsonw *w)
+{
+    sl_jsonw_name(w, "times");
+    sl_jsonw_object(w);
+    sl_jsonw_name(w, "calls");
+    sl_pool_times_write(&p->call_times, w);
+    sl_jsonw_name(w, "tasks");
+    sl_pool_times_write(&p->task_times, w);
+    sl_jsonw_end(w);
+}
+
 void
 sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
 {
@@ -747,6 +765,7 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_u64(w, "done", r->done);
         sl_jsonw_member_u64(w, "overdue", p->overdue);
         sl_jsonw_member_u64(w, "cancelled", p->cancelled);
+        write_times(p, w);
         sl_jsonw_member_u64(w, "model_bytes", p->model_bytes);
         sl_jsonw_member_u64(w, "idle_ms", (now_ns - r->used_ns) / SL_MILLI_NS);
         sl_jsonw_name(w, "ends");

@@ -61,6 +61,7 @@ struct sl_replica {
     struct sl_items in_flight;
 };
 
+struct sl_m_processed;   /* extractors/replica.h */
 struct sl_pool_options { /* The agent's, borrowed. */
     uint32_t node;
     const char *endpoint, *blob_directory; /* Where replicas connect, and find inputs. */
@@ -93,10 +94,10 @@ struct sl_pool {
     bool is_parked;              /* Its model was let go: none is kept until there is work again. */
     bool is_stale;               /* So its settings are others with the next look. */
     uint64_t item_ns, call_ns;   /* How long a task or call takes, smoothed. */
-    bool has_called;             /* A call has come, ever; */
-    uint64_t called_ns;          /* the last was here then. */
+    uint64_t called_ns;          /* When a call was here last; 0: none has come. */
     uint64_t overdue, cancelled; /* Calls that were not run for that. */
     struct sl_pool_life life;
+    struct sl_pool_times call_times, task_times;
 };
 
 void sl_pool_init(struct sl_pool *p, const struct sl_pool_options *options,
@@ -110,8 +111,8 @@ void sl_pool_park(struct sl_pool *p);
 /* Start what is needed, stop what is not, and send what fits. `number_next` gives replicas their
  * numbers. */
 void sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next);
-void sl_pool_add(struct sl_pool *p, struct sl_item *item); /* Takes it. */
-struct sl_item *sl_pool_take_waiting(struct sl_pool *p);   /* Any, the caller's; NULL: none. */
+void sl_pool_add(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_item *item); /* Takes. */
+struct sl_item *sl_pool_take_waiting(struct sl_pool *p); /* Any, the caller's; NULL: none. */
 
 /*
  * The router of `msg` (embed_cancel) waits no more for its call: it is freed where it waits, and
@@ -124,7 +125,7 @@ void sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *
                       struct sl_slice error);
 /* Take a finished item; NULL: unknown. The caller reports and frees it. */
 struct sl_item *sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
-                                     uint64_t serial, uint64_t busy_ns);
+                                     const struct sl_m_processed *m);
 /*
  * The replica's process ended; what was in flight is in *ret_lost. Returns how long each was worked
  * on: what it was at when it died nobody knows, so the time since its last answer is divided.
@@ -133,8 +134,7 @@ uint64_t sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replic
                          struct sl_items *ret_lost);
 /* Whether the waiting work should be failed now: starts have failed too often, and none is left. */
 bool sl_pool_has_given_up(const struct sl_pool *p);
-/* Whether anything waits or is under way. */
-bool sl_pool_has_work(const struct sl_pool *p);
+bool sl_pool_has_work(const struct sl_pool *p); /* Waiting or under way. */
 /* When to pump again though nothing happens; UINT64_MAX: no need. */
 uint64_t sl_pool_next_ns(const struct sl_pool *p, uint64_t now_ns);
 /* Whether nothing waits and no replica is left: its slot may be given to other work. */

@@ -6,6 +6,7 @@
 #ifndef SL_ACTORS_POOL_ITEMS_H
 #define SL_ACTORS_POOL_ITEMS_H
 
+#include "actors/pool_times.h"
 #include "runtime/message.h"
 
 struct sl_work_spec; /* pool.h */
@@ -19,6 +20,7 @@ struct sl_item {
     uint64_t work;                   /* What it is taken to cost, in bytes of inputs. */
     bool is_alone;
     uint64_t deadline_ns; /* Not run from then on: nobody waits for it. 0: none. */
+    struct sl_item_times times;
 };
 
 struct sl_items {

@@ -69,8 +69,8 @@ struct replica {
 /* On the thread that has the links; NULL on those that the plugin started. */
 static _Thread_local const struct replica *own;
 
-struct took { /* How long: the items of a batch on average, and one of them. */
-    uint64_t mean_ns, own_ns;
+struct took { /* How long: the items of a batch on average, and one of them; since when. */
+    uint64_t mean_ns, own_ns, begun_ns;
 };
 
 /* A batch: the messages, and what the plugin is handed, which points into them. */
@@ -370,7 +370,8 @@ refuse(struct replica *r, const struct sl_msg *msg, struct took took, const char
                                .code = sl_slice_str(code),
                                .message = sl_slice_str(why),
                                .busy_ns = took.mean_ns,
-                               .served_ns = took.own_ns};
+                               .served_ns = took.own_ns,
+                               .begun_ns = took.begun_ns};
     send_message(r, SL_M_processed, &m);
 }
 
@@ -473,7 +474,8 @@ answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result 
                                .message = sl_slice_str(result->message),
                                .outputs = sl_buf_slice(scratch),
                                .busy_ns = took.mean_ns,
-                               .served_ns = took.own_ns};
+                               .served_ns = took.own_ns,
+                               .begun_ns = took.begun_ns};
     if (result->is_paused)
         m.resume = sl_slice(result->resume, result->resume_bytes);
     if (m.kind != 0) {
@@ -602,7 +604,8 @@ run_batch(struct replica *r, struct batch *b)
     for (uint32_t i = 0; i < b->count; i++) {
         uint64_t own_ns = (uint64_t)(took_ns * (double)item_size(&b->items[i]) / size);
         struct took took = {.mean_ns = (uint64_t)took_ns / b->count,
-                            .own_ns = SL_MAX(own_ns, UINT64_C(1))}; /* 0: not begun. */
+                            .own_ns = SL_MAX(own_ns, UINT64_C(1)), /* 0: not begun. */
+                            .begun_ns = start_ns};
         answer(r, b->messages[i], i < results.count ? &results.items[i] : &refused, took, &scratch);
     }
     sl_host_results_deinit(&results);

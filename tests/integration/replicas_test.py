@@ -94,6 +94,15 @@ def scale(server):
         counts = [d["replicas"] for d in decisions(server)]
         assert max(counts) == 3 and min(counts) == 1, counts
         assert all("target 0.5" in d["why"] for d in decisions(server))
+    with lib.check("what its tasks waited for, and how long they took, is told"):
+        lib.wait_until("all are counted", lambda: [
+            r["times"]["tasks"]["count"] for r in replicas(server)] == [300], 60)
+        times = replicas(server)[0]["times"]
+        lib.equal(times["calls"]["count"], 0)
+        for part in ("wait", "batch_wait", "compute"):
+            told = times["tasks"][part]
+            assert 0 < told["p50_ms"] <= told["p99_ms"], told
+        assert times["tasks"]["compute"]["sum_ms"] > 0, times
     with lib.check("the page's decisions come out the same again, and a changed one does not"):
         page = status(server)
         done = replay(page)
