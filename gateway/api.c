@@ -7,6 +7,7 @@
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/ask.h"
+#include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "gateway/model_open.h"
 #include "gateway/purge.h"
@@ -427,6 +428,7 @@ finish(struct api *a, struct sl_call *call)
     bool is_told = tell_edges(a, call->is_waiting || call->asker.node != 0 ? NULL : call);
     if (call->is_waiting)
         return;
+    sl_limits_answered(call);
     sl_meter_answered(call);
     start_meter(a);
     if (call->asker.node != 0) {

@@ -76,8 +76,8 @@ struct sl_call {
     const char *reply_type; /* Content-Type of a success, static or arena; NULL: JSON. */
     int reply_fd;           /* The body of a success: a file, closed with the call. -1: none. */
     uint64_t reply_file_size;
-    char reply_blob[65];       /* Which blob reply_fd is; "": none. */
-    struct sl_pair headers[4]; /* Extra reply headers, static or arena text. */
+    char reply_blob[65];        /* Which blob reply_fd is; "": none. */
+    struct sl_pair headers[12]; /* Extra reply headers, static or arena text. */
     uint32_t headers_count;
     struct sl_arena *arena;     /* Freed with the call: see sl_call_format. */
     struct sl_after *after;     /* sl_call_after_commit's list, in order. */

@@ -43,9 +43,14 @@ struct sl_call_asker { /* The actor that a call is for, where no client waits fo
     uint64_t request;
 };
 
-struct sl_used { /* What it has used: meter.h's. */
+struct sl_limit_state;
+
+struct sl_used { /* What it has used: meter.h's, then limits.h's. */
     struct sl_buf entries;
     bool is_staged; /* And the call itself, in its last transaction. */
+    uint32_t retry_after_s;
+    struct sl_limit_state *running;     /* Where it counts as under way. */
+    const struct sl_limit_state *shown; /* What its reply tells of. */
 };
 
 /*

@@ -12,6 +12,7 @@
 struct sl_blobs;
 struct sl_incoming;
 struct sl_job_events;
+struct sl_limits;
 struct sl_meter;
 struct sl_settings;
 
@@ -28,6 +29,7 @@ struct sl_gateway {
     struct sl_source_rules sources;   /* What addresses in objects may name. */
     struct sl_job_events *job_events; /* What followed jobs went through. */
     struct sl_meter *meter;           /* What calls use; NULL: nobody asks. */
+    struct sl_limits *limits;         /* What they may; NULL: anything. */
     uint32_t fetching_count;          /* Requests that wait for such addresses. */
     bool has_garbage;                 /* Rows wait for sl_purge_step. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */

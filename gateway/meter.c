@@ -146,6 +146,23 @@ sl_meter_answered(struct sl_call *call)
     add_used(call);
 }
 
+void
+sl_meter_walk(const struct sl_meter *meter, struct sl_scope scope, uint64_t at_ms,
+              void (*seen)(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e), void *arg)
+{
+    for (uint32_t i = 0; i < meter->cells.count; i++) {
+        struct sl_ledger_entry e;
+        const struct sl_ledger_sum *sum = &meter->cells.items[i];
+        struct sl_reader r = sl_reader(sl_ledger_sums_key(&meter->cells, i));
+        if (sl_read_u64be(&r) != scope.id || sum->amount == 0 ||
+            sl_ledger_key_read(sl_slice(r.at, (size_t)(r.end - r.at)), &e) != SL_OK)
+            continue;
+        e.amount = sum->amount;
+        e.cost_nano = sum->cost_nano;
+        seen(arg, at_ms, &e);
+    }
+}
+
 /* ---- recording ----------------------------------------------------------------------------- */
 
 uint64_t

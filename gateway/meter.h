@@ -42,6 +42,11 @@ void sl_meter_unstage(struct sl_call *call);
 /* It is answered, as its status says. */
 void sl_meter_answered(struct sl_call *call);
 
+/* What a tenant's calls have used and no record has yet, as if it were of `at_ms`. */
+void sl_meter_walk(const struct sl_meter *meter, struct sl_scope scope, uint64_t at_ms,
+                   void (*seen)(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e),
+                   void *arg);
+
 /* When sl_meter_tick is due, in ns from now; UINT64_MAX: not before the next call is answered. */
 uint64_t sl_meter_due_ns(const struct sl_gateway *g);
 /* Record what was added up, and fold some rows of a tenant that was active. An error: nothing is

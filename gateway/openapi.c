@@ -133,7 +133,7 @@ write_responses(struct sl_jsonw *w, const struct sl_route *route)
     write_error(w, "414", true);
     write_error(w, "415", route->body != SL_BODY_NONE);
     write_error(w, "422", has_handler);
-    write_error(w, "429", route->method == SL_POST && has_handler); /* A queue is full. */
+    write_error(w, "429", (is_private || route->method == SL_POST) && has_handler);
     write_error(w, "431", true);
     write_error(w, "500", (route->flags & SL_ROUTE_LOADS) != 0);
     write_error(w, "501", route->method == SL_POST);

@@ -5,6 +5,7 @@
 #include "gateway/audit.h"
 #include "gateway/idempotency.h"
 #include "gateway/key_scope.h"
+#include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "gateway/route.h"
 #include "gateway/namespace.h"
@@ -102,6 +103,8 @@ note_touched(struct sl_call *call)
     static const uint8_t tables[] = {SL_TABLE_KEY,  SL_TABLE_EXTRACTION, SL_TABLE_MODEL,
                                      SL_TABLE_NAME, SL_TABLE_NAMESPACE,  SL_TABLE_COLLECTION};
     struct sl_gateway *g = call->gateway;
+    if (sl_txn_touches(call->txn, SL_TABLE_KEY) || sl_txn_touches(call->txn, SL_TABLE_TENANT))
+        sl_limits_forget(g->limits);
     for (size_t i = 0; i < SL_COUNT_OF(tables); i++) {
         if (!sl_txn_touches(call->txn, tables[i]))
             continue;
@@ -220,7 +223,8 @@ sl_runner_run(struct sl_gateway *g, struct sl_call *call)
         return;
     }
     call->txn = sl_store_begin(g->store);
-    check_plan(call);
+    if (sl_limits_admit(call))
+        check_plan(call);
     if (!sl_call_has_failed(call))
         resolve_namespace(call);
     if (!sl_call_has_failed(call))

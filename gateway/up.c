@@ -39,6 +39,7 @@
 #include "gateway/hooks.h"
 #include "gateway/idle_actors.h"
 #include "gateway/job_events.h"
+#include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "gateway/own_trail.h"
 #include "gateway/owner.h"
@@ -262,6 +263,7 @@ open_gateway(struct up *u)
                                      .keyring = sl_keyring_create(),
                                      .job_events = sl_job_events_create(),
                                      .meter = sl_meter_create(),
+                                     .limits = sl_limits_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
                                      .incoming = u->incoming,
@@ -694,6 +696,7 @@ stop(struct up *u)
     if (u->store != NULL && sl_meter_tick(&u->gateway, sl_time_wall_ms()) != SL_OK)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
     sl_meter_destroy(&u->gateway.meter);
+    sl_limits_destroy(&u->gateway.limits);
     if (u->status != NULL)
         sl_status_destroy(&u->status);
     sl_index_cache_destroy(&u->gateway.indexes);

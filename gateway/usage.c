@@ -219,26 +219,6 @@ see(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e)
     u->is_too_much = u->groups.count > GROUPS_MAX;
 }
 
-/* What this tenant's calls have used since the last record. */
-static void
-see_cells(struct sl_call *call, struct usage *u)
-{
-    const struct sl_ledger_sums *cells = &u->meter->cells;
-    if (call->now_ms < u->period.start_ms || call->now_ms >= u->period.end_ms)
-        return;
-    for (uint32_t i = 0; i < cells->count; i++) {
-        struct sl_ledger_entry e;
-        struct sl_slice key = sl_ledger_sums_key(cells, i);
-        struct sl_reader r = sl_reader(key);
-        if (sl_read_u64be(&r) != u->whose.scope.id || cells->items[i].amount == 0 ||
-            sl_ledger_key_read(sl_slice(r.at, (size_t)(r.end - r.at)), &e) != SL_OK)
-            continue;
-        e.amount = cells->items[i].amount;
-        e.cost_nano = cells->items[i].cost_nano;
-        see(u, call->now_ms, &e);
-    }
-}
-
 /* ---- the reply ----------------------------------------------------------------------------- */
 
 static const char *
@@ -435,7 +415,8 @@ go_on(struct sl_call *call)
         sl_call_yield(call, go_on);
         return;
     }
-    see_cells(call, u);
+    if (call->now_ms >= u->period.start_ms && call->now_ms < u->period.end_ms)
+        sl_meter_walk(u->meter, u->whose.scope, call->now_ms, see, u);
     if (u->is_too_much) {
         sl_call_invalid(call, "query.group_by", "value_error",
                         "there are more than %u groups: group by less, or ask for a shorter time",

@@ -102,7 +102,7 @@ static const char *const data[] = {
     "edit_own_job",       "delete_own_job",   "cancel_own_job",   "retry_own_job",
     "lease_own_jobs",     "end_own_jobs",     "extend_own_jobs",  "delete_task",
     "create_upload",      "put_upload",       "confirm_upload",   "delete_upload",
-    "put_model_upload",   "put_any_upload"};
+    "put_model_upload",   "put_any_upload",   "check_quota"};
 
 static bool
 is_data(const char *operation)

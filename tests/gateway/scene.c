@@ -8,6 +8,7 @@
 #include "actors/queue_projection.h"
 #include "actors/rows.h"
 #include "gateway/job_events.h"
+#include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "gateway/runner.h"
 #include "object-store/incoming.h"
@@ -208,6 +209,7 @@ scene_finish(struct sl_gateway *g, struct sl_call *call)
         sl_runner_continue(g, call, pending_then);
     }
     sl_assert(call->txn == NULL);
+    sl_limits_answered(call);
     sl_meter_answered(call);
     return count;
 }
@@ -228,6 +230,7 @@ scene_open(struct sl_gateway *g, const char *directory, uint64_t now_ms)
     g->keyring = sl_keyring_create();
     g->job_events = sl_job_events_create();
     g->meter = sl_meter_create();
+    g->limits = sl_limits_create();
     g->data_directory = directory;
     g->sources = (struct sl_source_rules){.size_bytes_max = SL_MIB, .timeout_ns = SL_SECOND_NS};
     struct sl_projection queue = sl_queue_projection(g->queue);
@@ -254,6 +257,7 @@ scene_close(struct sl_gateway *g)
     sl_keyring_destroy(&g->keyring);
     sl_job_events_destroy(&g->job_events);
     sl_meter_destroy(&g->meter);
+    sl_limits_destroy(&g->limits);
 }
 
 static int

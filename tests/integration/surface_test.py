@@ -62,6 +62,10 @@ def organization(client, operator):
     client.get("/v1/organizations/usage").expect(200)
     client.get("/v1/organizations/api-keys/key_1/usage").expect(200)
     client.get("/v1/tenants/surface/usage").expect(200)
+    operator.call("PUT", "/v1/tenants/surface/quotas",
+                  {"limits": {"max_requests_per_day": 1000000}}).expect(200)
+    client.get("/v1/tenants/surface/quotas").expect(200)
+    client.post("/v1/tenants/surface/quotas/check", {"limit": "daily_budget"}).expect(200)
     users = "/v1/organizations/users"
     client.post(users, {"email": "ann@surface.local", "user_name": "Ann"}).expect(200)
     client.get(users).expect(200)

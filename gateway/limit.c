@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/limit.h"
+
+#include "actors/ledger.h"
+
+#define DAY_MS         UINT64_C(86400000)
+#define MONTH_MS       (32 * DAY_MS)       /* From a month's first into the next. */
+#define FRESH_NS       (10 * SL_SECOND_NS) /* What tasks use is seen so late at most. */
+#define RETRY_S_MAX    30u
+#define RATE_MAX       UINT64_C(1000000)
+#define NEAR_PERCENT   80u
+#define RUNNING_WAIT_S 1u
+
+enum kind { KIND_RATE, KIND_RUNNING, KIND_REQUESTS, KIND_TOKENS, KIND_COST };
+
+static const struct {
+    const char *name;
+    enum kind kind;
+} limits[SL_LIMIT_COUNT] = {
+#define LIMIT(name, kind) {#name, KIND_##kind},
+#include "gateway/limit.def"
+};
+
+const char *
+sl_limit_name(enum sl_limit limit)
+{
+    sl_assert((unsigned)limit < SL_LIMIT_COUNT);
+    return limits[limit].name;
+}
+
+enum sl_limit
+sl_limit_of(struct sl_slice name)
+{
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
+        if (sl_slice_is(name, limits[i].name))
+            return (enum sl_limit)i;
+    }
+    return SL_LIMIT_NONE;
+}
+
+bool
+sl_limit_is_cost(enum sl_limit limit)
+{
+    return (unsigned)limit < SL_LIMIT_COUNT && limits[limit].kind == KIND_COST;
+}
+
+bool
+sl_limit_has_any(const struct sl_limit_state *s)
+{
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
+        if (s->max[i] != 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- what was used ------------------------------------------------------------------------- */
+
+static bool
+has_counted(const struct sl_limit_state *s)
+{
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
+        if (s->max[i] != 0 && limits[i].kind >= KIND_REQUESTS)
+            return true;
+    }
+    return false;
+}
+
+bool
+sl_limit_is_stale(const struct sl_limit_state *s, struct sl_limit_clock now)
+{
+    return has_counted(s) &&
+           (!s->is_counted || s->day_ms != sl_ledger_begin(SL_LEDGER_DAY, now.wall_ms) ||
+            now.mono_ns - s->counted_ns > FRESH_NS);
+}
+
+void
+sl_limit_count(struct sl_limit_state *s, struct sl_limit_clock now,
+               const struct sl_limit_used *used)
+{
+    uint64_t day_ms = sl_ledger_begin(SL_LEDGER_DAY, now.wall_ms);
+    uint64_t had = s->is_counted && s->day_ms == day_ms ? s->used.requests_today : 0;
+    s->used = *used;
+    /* Those under way are in no ledger yet. */
+    s->used.requests_today = SL_MAX(had, used->requests_today + s->running);
+    s->day_ms = day_ms;
+    s->counted_ns = now.mono_ns;
+    s->is_counted = true;
+}
+
+/* ---- the rate ------------------------------------------------------------------------------ */
+
+static uint64_t
+interval_ns(const struct sl_limit_state *s)
+{
+    uint64_t rate = SL_MIN(s->max[SL_LIMIT_max_requests_per_second], RATE_MAX);
+    return (s->period_ns == 0 ? SL_SECOND_NS : s->period_ns) / rate;
+}
+
+static uint64_t
+burst(const struct sl_limit_state *s)
+{
+    uint64_t credits = s->max[SL_LIMIT_burst_credits];
+    return SL_MIN(credits == 0 ? s->max[SL_LIMIT_max_requests_per_second] : credits, RATE_MAX);
+}
+
+/* Credits that are there now. */
+static uint64_t
+credits(const struct sl_limit_state *s, uint64_t now_ns)
+{
+    uint64_t owed_ns = s->full_ns > now_ns ? s->full_ns - now_ns : 0;
+    uint64_t owed = (owed_ns + interval_ns(s) - 1) / interval_ns(s);
+    return owed >= burst(s) ? 0 : burst(s) - owed;
+}
+
+static uint32_t
+seconds_up(uint64_t ns)
+{
+    uint64_t s = (ns + SL_SECOND_NS - 1) / SL_SECOND_NS;
+    return (uint32_t)SL_MIN(SL_MAX(s, UINT64_C(1)), (uint64_t)RETRY_S_MAX);
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------ */
+
+static uint64_t
+used_of(const struct sl_limit_state *s, enum sl_limit limit)
+{
+    switch (limits[limit].kind) {
+    case KIND_RUNNING:
+        return s->running;
+    case KIND_REQUESTS:
+        return s->used.requests_today;
+    case KIND_TOKENS:
+        return s->used.tokens_this_month;
+    case KIND_COST:
+        return limit == SL_LIMIT_daily_budget ? s->used.cost_today_nano
+                                              : s->used.cost_this_month_nano;
+    case KIND_RATE:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t
+reset_of(enum sl_limit limit, uint64_t wall_ms)
+{
+    if (limit == SL_LIMIT_max_requests_per_day || limit == SL_LIMIT_daily_budget)
+        return sl_ledger_begin(SL_LEDGER_DAY, wall_ms) + DAY_MS;
+    if (limits[limit].kind >= KIND_REQUESTS)
+        return sl_ledger_begin(SL_LEDGER_MONTH,
+                               sl_ledger_begin(SL_LEDGER_MONTH, wall_ms) + MONTH_MS);
+    return 0;
+}
+
+struct sl_limit_verdict
+sl_limit_look(const struct sl_limit_state *s, enum sl_limit limit, struct sl_limit_clock now)
+{
+    struct sl_limit_verdict v = {.limit = limit, .max = s->max[limit]};
+    if (v.max == 0) {
+        v.used = limits[limit].kind == KIND_RUNNING ? s->running : 0;
+        return v;
+    }
+    v.reset_ms = reset_of(limit, now.wall_ms);
+    v.used = used_of(s, limit);
+    if (limits[limit].kind == KIND_RATE && s->max[SL_LIMIT_max_requests_per_second] != 0)
+        v.used = SL_MIN(burst(s) - credits(s, now.mono_ns), v.max);
+    return v;
+}
+
+enum sl_limit
+sl_limit_near(const struct sl_limit_state *s, struct sl_limit_clock now, unsigned *ret_percent)
+{
+    enum sl_limit nearest = SL_LIMIT_NONE;
+    double most = NEAR_PERCENT;
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
+        if (s->max[i] == 0 || limits[i].kind < KIND_REQUESTS)
+            continue;
+        struct sl_limit_verdict v = sl_limit_look(s, (enum sl_limit)i, now);
+        double percent = 100.0 * (double)v.used / (double)v.max;
+        if (percent < most)
+            continue;
+        most = percent;
+        nearest = (enum sl_limit)i;
+    }
+    *ret_percent = (unsigned)SL_MIN(most, 1000.0);
+    return nearest;
+}
+
+struct sl_limit_verdict
+sl_limit_admit(struct sl_limit_state *s, struct sl_limit_clock now)
+{
+    uint64_t rate = s->max[SL_LIMIT_max_requests_per_second];
+    struct sl_limit_verdict v = {.limit = SL_LIMIT_NONE};
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
+        if (s->max[i] == 0 || limits[i].kind == KIND_RATE ||
+            used_of(s, (enum sl_limit)i) < s->max[i])
+            continue;
+        v = sl_limit_look(s, (enum sl_limit)i, now);
+        v.retry_after_s = limits[i].kind == KIND_RUNNING ? RUNNING_WAIT_S : 0;
+        return v;
+    }
+    if (rate != 0 && credits(s, now.mono_ns) == 0) {
+        uint64_t there_ns = s->full_ns - (burst(s) - 1) * interval_ns(s);
+        return (struct sl_limit_verdict){.limit = SL_LIMIT_max_requests_per_second,
+                                         .used = rate,
+                                         .max = rate,
+                                         .retry_after_s = seconds_up(there_ns - now.mono_ns)};
+    }
+    if (rate != 0)
+        s->full_ns = SL_MAX(s->full_ns, now.mono_ns) + interval_ns(s);
+    s->running++;
+    s->used.requests_today++;
+    return v;
+}
+
+void
+sl_limit_release(struct sl_limit_state *s)
+{
+    sl_assert(s->running > 0);
+    s->running--;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/limits.h"
+
+#include <inttypes.h>
+
+#include "actors/rows.h"
+#include "gateway/gateway.h"
+#include "gateway/meter.h"
+#include "gateway/resource.h"
+#include "gateway/route.h"
+#include "gateway/user.h"
+#include "runtime/alloc.h"
+#include "runtime/time.h"
+
+#define SLOTS_MIN  64u
+#define NANO       1e9
+#define COST_MAX   1e9 /* Of a budget, in the currency. */
+#define STATUS_429 "429"
+
+struct entry {
+    uint64_t id;    /* Of a tenant its scope, of a key the first bytes of its digest. */
+    uint64_t epoch; /* Of the rows that its limits are from. */
+    struct sl_limit_state state;
+};
+
+/* Open addressing, at most half full. Who was ever active has an entry, which stays where it is. */
+struct sl_limits {
+    struct entry **slots;
+    uint32_t slots_count, count;
+    uint64_t epoch;
+};
+
+struct sl_limits *
+sl_limits_create(void)
+{
+    struct sl_limits *l = sl_zalloc(sizeof(*l));
+    l->slots_count = SLOTS_MIN;
+    l->slots = sl_zalloc(l->slots_count * sizeof(struct entry *));
+    l->epoch = 1;
+    return l;
+}
+
+void
+sl_limits_destroy(struct sl_limits **limits)
+{
+    struct sl_limits *l = *limits;
+    *limits = NULL;
+    if (l == NULL)
+        return;
+    for (uint32_t i = 0; i < l->slots_count; i++)
+        sl_free(l->slots[i]);
+    sl_free(l->slots);
+    sl_free(l);
+}
+
+void
+sl_limits_forget(struct sl_limits *limits)
+{
+    if (limits != NULL)
+        limits->epoch++;
+}
+
+static struct entry **
+slot_of(const struct sl_limits *l, uint64_t id)
+{
+    uint32_t mask = l->slots_count - 1;
+    uint32_t at = (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & mask;
+    while (l->slots[at] != NULL && l->slots[at]->id != id)
+        at = (at + 1) & mask;
+    return &l->slots[at];
+}
+
+static void
+grow(struct sl_limits *l)
+{
+    struct sl_limits old = *l;
+    l->slots_count *= 2;
+    l->slots = sl_zalloc(l->slots_count * sizeof(struct entry *));
+    for (uint32_t i = 0; i < old.slots_count; i++) {
+        if (old.slots[i] != NULL)
+            *slot_of(l, old.slots[i]->id) = old.slots[i];
+    }
+    sl_free(old.slots);
+}
+
+static struct entry *
+entry_of(struct sl_limits *l, uint64_t id)
+{
+    struct entry **at = slot_of(l, id);
+    if (*at != NULL)
+        return *at;
+    if (2 * ++l->count >= l->slots_count) {
+        grow(l);
+        at = slot_of(l, id);
+    }
+    *at = sl_zalloc(sizeof(struct entry));
+    (*at)->id = id;
+    return *at;
+}
+
+/* ---- what is allowed ----------------------------------------------------------------------- */
+
+/* As stored: budgets in the currency, the others as whole numbers. */
+static uint64_t
+read_limit(struct sl_json stored, enum sl_limit limit)
+{
+    uint64_t whole = 0;
+    double cost = 0;
+    struct sl_json v = sl_json_member(stored, sl_limit_name(limit));
+    if (!sl_limit_is_cost(limit))
+        return sl_json_u64(v, &whole) == SL_OK ? whole : 0;
+    if (sl_json_f64(v, &cost) != SL_OK || !(cost > 0))
+        return 0;
+    return (uint64_t)(SL_MIN(cost, COST_MAX) * NANO);
+}
+
+/* A new rate begins with all its credits: what was owed was counted by the old one. */
+static void
+note_rate(struct sl_limit_state *s, const struct sl_limit_state *had)
+{
+    if (s->max[SL_LIMIT_max_requests_per_second] != had->max[SL_LIMIT_max_requests_per_second] ||
+        s->max[SL_LIMIT_burst_credits] != had->max[SL_LIMIT_burst_credits])
+        s->full_ns = 0;
+}
+
+static void
+read_tenant(struct sl_call *call, const struct sl_identity *tenant, struct sl_limit_state *s)
+{
+    struct sl_json row, stored = {0};
+    struct sl_limit_state had = *s;
+    if (sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(tenant->tenant_id), &row))
+        stored = sl_json_member(row, "limits");
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++)
+        s->max[i] = read_limit(stored, (enum sl_limit)i);
+    note_rate(s, &had);
+}
+
+/* Requests a minute, all of them at once if need be. */
+static void
+read_key(struct sl_call *call, struct sl_limit_state *s)
+{
+    struct sl_json row;
+    uint64_t rate = 0;
+    struct sl_limit_state had = *s;
+    struct sl_slice digest = sl_slice(call->who.digest, sizeof(call->who.digest));
+    if (sl_system_row(call, SL_TABLE_KEY, digest, &row) &&
+        sl_json_u64(sl_json_member(row, "rate_limit_override"), &rate) != SL_OK)
+        rate = 0;
+    s->max[SL_LIMIT_max_requests_per_second] = rate;
+    s->period_ns = 60 * SL_SECOND_NS;
+    note_rate(s, &had);
+}
+
+/* ---- what was used ------------------------------------------------------------------------- */
+
+struct counting {
+    struct sl_limit_used used;
+    uint64_t day_ms;
+};
+
+static void
+see(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e)
+{
+    struct counting *c = arg;
+    struct sl_limit_used *u = &c->used;
+    bool is_refused = sl_slice_is(e->dimensions[SL_LEDGER_BY_status], STATUS_429);
+    u->cost_this_month_nano = sl_ledger_plus(u->cost_this_month_nano, e->cost_nano);
+    if (e->resource == SL_LEDGER_tokens)
+        u->tokens_this_month = sl_ledger_plus(u->tokens_this_month, e->amount);
+    if (at_ms < c->day_ms)
+        return;
+    u->cost_today_nano = sl_ledger_plus(u->cost_today_nano, e->cost_nano);
+    if (e->resource == SL_LEDGER_requests && !is_refused)
+        u->requests_today = sl_ledger_plus(u->requests_today, e->amount);
+}
+
+static void
+count(struct sl_call *call, struct sl_scope scope, struct sl_limit_state *s)
+{
+    struct sl_limit_clock now = sl_limits_clock(call);
+    struct counting c = {.day_ms = sl_ledger_begin(SL_LEDGER_DAY, now.wall_ms)};
+    struct sl_ledger_place place = {0};
+    struct sl_ledger_walk walk = {.scope = scope,
+                                  .from_ms = sl_ledger_begin(SL_LEDGER_MONTH, now.wall_ms),
+                                  .to_ms = c.day_ms + UINT64_C(86400000),
+                                  .rows_max = UINT32_MAX,
+                                  .seen = see,
+                                  .arg = &c};
+    (void)sl_ledger_walk(call->txn, &walk, &place);
+    if (call->gateway->meter != NULL)
+        sl_meter_walk(call->gateway->meter, scope, now.wall_ms, see, &c);
+    sl_buf_deinit(&place.after);
+    sl_limit_count(s, now, &c.used);
+}
+
+struct sl_limit_clock
+sl_limits_clock(const struct sl_call *call)
+{
+    return (struct sl_limit_clock){.mono_ns = call->now_ns, .wall_ms = call->now_ms};
+}
+
+struct sl_limit_state *
+sl_limits_of(struct sl_call *call, const struct sl_identity *tenant)
+{
+    struct sl_limits *l = call->gateway->limits;
+    struct entry *e = entry_of(l, tenant->scope.id);
+    if (e->epoch != l->epoch)
+        read_tenant(call, tenant, &e->state);
+    e->epoch = l->epoch;
+    if (sl_limit_is_stale(&e->state, sl_limits_clock(call)))
+        count(call, tenant->scope, &e->state);
+    return &e->state;
+}
+
+/* NULL: the key has no limit of its own. */
+static struct sl_limit_state *
+key_of(struct sl_call *call)
+{
+    struct sl_limits *l = call->gateway->limits;
+    uint64_t id;
+    memcpy(&id, call->who.digest, sizeof(id));
+    struct entry *e = entry_of(l, id | UINT64_C(1) << 63); /* No scope has so high a number. */
+    if (e->epoch != l->epoch)
+        read_key(call, &e->state);
+    e->epoch = l->epoch;
+    return sl_limit_has_any(&e->state) ? &e->state : NULL;
+}
+
+/* ---- calls --------------------------------------------------------------------------------- */
+
+static bool
+is_limited(const struct sl_call *call)
+{
+    return call->gateway->limits != NULL && call->route->permission != SL_PERMIT_NONE &&
+           call->asker.node == 0 && call->who.scope.id != 0 && !call->who.is_operator;
+}
+
+static const char *
+number(struct sl_call *call, enum sl_limit limit, uint64_t n)
+{
+    return sl_limit_is_cost(limit) ? sl_call_format(call, "%.9g", (double)n / NANO)
+                                   : sl_call_format(call, "%" PRIu64, n);
+}
+
+static void
+refuse(struct sl_call *call, const struct sl_limit_verdict *v, const char *name)
+{
+    const char *used = number(call, v->limit, v->used), *max = number(call, v->limit, v->max);
+    if (v->retry_after_s > 0)
+        sl_call_fail(call, SL_API_RATE_LIMIT, "%s is %s: try again in %u s", name, max,
+                     v->retry_after_s);
+    else
+        sl_call_fail(call, SL_API_QUOTA, "%s is %s, and %s are used", name, max, used);
+    sl_call_detail(call, "limit", name);
+    sl_call_detail_raw(call, "used", sl_slice_str(used));
+    sl_call_detail_raw(call, "max", sl_slice_str(max));
+    if (v->reset_ms > 0) {
+        char at[SL_TIME_TEXT_SIZE];
+        sl_time_format(v->reset_ms, at);
+        sl_call_detail(call, "reset_at", at);
+    }
+    call->used.retry_after_s = v->retry_after_s;
+}
+
+bool
+sl_limits_admit(struct sl_call *call)
+{
+    if (!is_limited(call))
+        return true;
+    struct sl_limit_state *tenant = sl_limits_of(call, &call->who), *key = key_of(call), had = {0};
+    struct sl_limit_clock now = sl_limits_clock(call);
+    struct sl_limit_verdict v = {.limit = SL_LIMIT_NONE};
+    const char *name = "rate_limit_override";
+    call->used.shown = key != NULL ? key : tenant;
+    if (key != NULL) {
+        had = *key;
+        v = sl_limit_admit(key, now);
+    }
+    if (v.limit == SL_LIMIT_NONE) {
+        v = sl_limit_admit(tenant, now);
+        name = v.limit == SL_LIMIT_NONE ? name : sl_limit_name(v.limit);
+        if (key != NULL && v.limit == SL_LIMIT_NONE)
+            sl_limit_release(key); /* It has a rate alone. */
+        else if (key != NULL)
+            *key = had; /* What the tenant is refused costs the key nothing. */
+    }
+    if (v.limit != SL_LIMIT_NONE) {
+        refuse(call, &v, name);
+        return false;
+    }
+    call->used.running = tenant;
+    return true;
+}
+
+static void
+add_number(struct sl_call *call, const char *name, uint64_t n)
+{
+    sl_call_header(call, name, sl_call_format(call, "%" PRIu64, n));
+}
+
+static void
+write_headers(struct sl_call *call, const struct sl_limit_state *s)
+{
+    unsigned percent = 0;
+    struct sl_limit_clock now = sl_limits_clock(call);
+    uint64_t rate = s->max[SL_LIMIT_max_requests_per_second];
+    if (rate != 0) {
+        struct sl_limit_verdict v = sl_limit_look(s, SL_LIMIT_max_requests_per_second, now);
+        uint64_t full_ns = s->full_ns > now.mono_ns ? s->full_ns - now.mono_ns : 0;
+        uint64_t window_s = s->period_ns == 0 ? 1 : s->period_ns / SL_SECOND_NS;
+        add_number(call, "RateLimit-Limit", rate);
+        add_number(call, "RateLimit-Remaining", v.max - v.used);
+        add_number(call, "RateLimit-Reset", (full_ns + SL_SECOND_NS - 1) / SL_SECOND_NS);
+        sl_call_header(call, "RateLimit-Policy",
+                       sl_call_format(call, "%" PRIu64 ";w=%" PRIu64, rate, window_s));
+    }
+    enum sl_limit near = sl_limit_near(s, now, &percent);
+    if (near != SL_LIMIT_NONE)
+        sl_call_header(call, "X-Quota-Warning",
+                       sl_call_format(call, "%s=%u%%", sl_limit_name(near), percent));
+}
+
+void
+sl_limits_answered(struct sl_call *call)
+{
+    if (call->used.shown != NULL)
+        write_headers(call, call->used.shown);
+    if (call->used.retry_after_s > 0)
+        add_number(call, "Retry-After", call->used.retry_after_s);
+    if (call->used.running != NULL)
+        sl_limit_release(call->used.running);
+    call->used.running = NULL;
+}
