@@ -319,9 +319,22 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_scaling(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    struct node *n = node_lookup(self, msg->from.node);
-    if (n != NULL)
-        sl_head_keep_scaling(&n->scaling, &n->sicks, SL_BODY(msg, node_scaling), ctx->now_ns);
+    struct head *h = self;
+    struct node *n = node_lookup(h, msg->from.node);
+    if (n == NULL)
+        return;
+    uint32_t before = n->sicks.count;
+    sl_head_keep_scaling(&n->scaling, &n->sicks, SL_BODY(msg, node_scaling), ctx->now_ns);
+    for (uint32_t i = 0; i < n->sicks.count; i++) {
+        if (n->sicks.items[i].since_ns != ctx->now_ns)
+            continue; /* It is told once. */
+        char *why = sl_format("replicas of %.64s crash: serve status tells how",
+                              n->sicks.items[i].extractor);
+        note(h, ctx, "replicas-crash", n, why);
+        sl_free(why);
+    }
+    if (before > 0 && n->sicks.count == 0)
+        note(h, ctx, "replicas-well", n, "all of its extractors work again");
 }
 
 static void

@@ -393,6 +393,36 @@ Test(head_scaling, an_extractor_that_crashes_is_unhealthy_since_it_first_did)
     expect_health("{\"nodes\":1,\"extractors\":[],\"groups\":[]}");
 }
 
+/* How often an event is among those that are told. */
+static uint32_t
+count_events(const char *kind)
+{
+    struct sl_buf text = {0};
+    uint32_t count = 0;
+    sl_head_events(r.actor, &text);
+    for (const char *at = sl_buf_text(&text); (at = strstr(at, kind)) != NULL; at++)
+        count++;
+    sl_buf_deinit(&text);
+    return count;
+}
+
+Test(head_scaling, that_replicas_crash_is_an_event_and_that_they_work_again)
+{
+    static const char bad[] = "[{\"extractor\":\"b\",\"life\":{\"state\":\"crashed\"}}]";
+    static const char good[] = "[{\"extractor\":\"b\",\"life\":{\"state\":\"ready\"}}]";
+    demand(1);
+    uint32_t node = spawned();
+    join(node);
+    for (int i = 0; i < 3; i++) {
+        tell_pools(node, bad);
+        live(node, 1, 0);
+    }
+    cr_expect_eq(count_events("replicas of b crash: serve status tells how"), 1);
+    tell_pools(node, good);
+    tell_pools(node, good);
+    cr_expect_eq(count_events("replicas-well"), 1);
+}
+
 Test(head_scaling, a_group_that_cannot_have_its_nodes_is_unhealthy_and_a_full_one_is_not)
 {
     demand(100);
