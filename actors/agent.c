@@ -186,6 +186,14 @@ on_model_load(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+on_model_kept(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    (void)ctx;
+    sl_model_shelf_keep(&a->models, SL_BODY(msg, model_kept));
+}
+
+static void
 on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
@@ -222,7 +230,7 @@ on_model_evict(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
     sl_agent_scale_park(a->pools, SL_BODY(msg, model_evict)->directory);
-    sl_model_shelf_evict(&a->models, SL_BODY(msg, model_evict)->directory);
+    sl_model_shelf_evict(&a->models, ctx, SL_BODY(msg, model_evict)->directory);
     pump_all(a, ctx); /* What is kept of it is so no more. */
     let_models_go(a, ctx);
 }
@@ -713,6 +721,7 @@ static const struct sl_on table[] = {
     {SL_M_child_started, on_child_started},
     {SL_M_child_exited, on_child_exited},
     {SL_M_model_load, on_model_load},
+    {SL_M_model_kept, on_model_kept},
     {SL_M_model_drop, on_model_drop},
     {SL_M_model_evict, on_model_evict},
     {SL_M_model_wanted, on_model_wanted},

@@ -179,6 +179,8 @@ welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_no
                               .name = sl_slice_str(n->name == NULL ? "" : n->name),
                               .labels = sl_slice_str(n->name == NULL ? "" : n->facts.labels)};
     note(h, ctx, "node-joined", n, "");
+    if (n->name == NULL) /* Before it has work. */
+        sl_model_keep_tell(&h->models, ctx, n->slot.number);
     sl_head_scaling_joined(&h->scaling, n->facts.group, n->slot.number);
     tell_of(ctx, SL_M_node_up, &up);
     for (uint32_t i = 0; i < h->gates.count; i++)
@@ -584,6 +586,35 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_after(ctx, check_silence(h, ctx), TOKEN_CHECK);
 }
 
+/* ---- models' files --------------------------------------------------------------------------- */
+
+/* Of nodes on this machine, which are our children. */
+static void
+on_model_kept(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    const struct node *n = node_lookup(h, msg->from.node);
+    if (n != NULL && n->name == NULL)
+        sl_model_keep_take(&h->models, ctx, n->pid, SL_BODY(msg, model_kept));
+}
+
+static void
+on_model_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    const struct node *n = node_lookup(h, msg->from.node);
+    if (msg->from.node == ctx->self.node || (n != NULL && n->name == NULL))
+        sl_model_keep_drop(&h->models, SL_BODY(msg, model_drop)->directory);
+}
+
+static void
+on_work(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct head *h = self;
+    (void)ctx;
+    sl_model_keep_opened(&h->models, SL_BODY(msg, work_done));
+}
+
 static void
 on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -608,15 +639,17 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_node_join, on_join},       {SL_M_node_beat, on_beat},
-    {SL_M_node_scaling, on_scaling}, {SL_M_child_started, on_started},
-    {SL_M_child_exited, on_exited},  {SL_M_spawner_lost, on_spawner_lost},
-    {SL_M_peer_up, on_peer_up},      {SL_M_peer_down, on_peer_down},
-    {SL_M_node_leave, on_leave},     {SL_M_gate_up, on_gate_up},
-    {SL_M_gate_down, on_gate_down},  {SL_M_node_order, on_order},
-    {SL_M_node_list, on_list},       {SL_M_group_demand, on_demand},
-    {SL_M_calls_wanted, on_calls},   {SL_M_group_scale, on_scale},
-    {SL_M_head_config, on_config},   {SL_M_timer, on_timer},
+    {SL_M_node_join, on_join},        {SL_M_node_beat, on_beat},
+    {SL_M_node_scaling, on_scaling},  {SL_M_child_started, on_started},
+    {SL_M_child_exited, on_exited},   {SL_M_spawner_lost, on_spawner_lost},
+    {SL_M_peer_up, on_peer_up},       {SL_M_peer_down, on_peer_down},
+    {SL_M_node_leave, on_leave},      {SL_M_gate_up, on_gate_up},
+    {SL_M_gate_down, on_gate_down},   {SL_M_node_order, on_order},
+    {SL_M_node_list, on_list},        {SL_M_group_demand, on_demand},
+    {SL_M_calls_wanted, on_calls},    {SL_M_group_scale, on_scale},
+    {SL_M_head_config, on_config},    {SL_M_timer, on_timer},
+    {SL_M_model_kept, on_model_kept}, {SL_M_model_drop, on_model_drop},
+    {SL_M_work_done, on_work},
 };
 
 static void
@@ -649,6 +682,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
         sl_free(why);
         sl_assert(sl_node_groups_read(NULL, &h->groups, &why) == SL_OK);
     }
+    h->models.pid = h->options.pid;
     check_groups(h);
     h->node_text = sl_strdup(h->options.node_text);
     h->number_next = SL_NODE_HEAD + 1;
@@ -671,6 +705,7 @@ deinit(void *self)
     while (h->nodes.count > 0)
         forget_node(h, node_at(h, h->nodes.count - 1));
     sl_head_gates_deinit(&h->gates);
+    sl_model_keep_deinit(&h->models);
     sl_head_scaling_deinit(&h->scaling);
     sl_node_set_deinit(&h->nodes);
     sl_free(h->node_text);

@@ -34,6 +34,7 @@ struct sl_head_options {
      * make vectors for, "" for none, null where each tenant has replicas of its own. NULL: {}. */
     const char *indexes;
     uint64_t idle_ns;
+    uint64_t pid; /* Of its process, where it keeps models' files (model_keep.h). 0: it does not. */
 };
 
 extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_head_options. */

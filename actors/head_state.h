@@ -10,6 +10,7 @@
 #include "actors/head_gates.h"
 #include "actors/head_health.h"
 #include "actors/head_scaling.h"
+#include "actors/model_keep.h"
 #include "actors/node_facts.h"
 #include "actors/node_groups.h"
 #include "actors/node_set.h"
@@ -41,6 +42,7 @@ struct head {
     char *extractors; /* What options.extractors is since it was configured anew; NULL: never. */
     struct sl_node_groups groups;
     struct sl_head_scaling scaling;
+    struct sl_model_keep models;
     bool is_below_min[SL_NODE_GROUPS_COUNT];
     uint64_t trouble_since_ns[SL_NODE_GROUPS_COUNT]; /* 0: a group is in none. */
     uint32_t joined;                                 /* Workers, since the start. */

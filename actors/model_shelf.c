@@ -38,6 +38,11 @@ struct sl_shelved_model {
     uint32_t fetches;     /* Of this load. */
 };
 
+struct sl_kept_file {
+    char *directory;
+    uint64_t pid, fd, inode; /* It is that process's, if it still is. */
+};
+
 /* The image that a directory's name tells: what follows its last '.'. */
 static bool
 image_of(const char *directory, struct sl_image_name *ret_name)
@@ -51,8 +56,10 @@ image_of(const char *directory, struct sl_image_name *ret_name)
 struct build {
     char *directory; /* As the messages name it. */
     char *path;
-    char *image;    /* As it was fetched; NULL: look in `path`. */
-    bool is_absent; /* It is not on this machine. */
+    char *image;                            /* As it was fetched; NULL: look in `path`. */
+    bool is_absent;                         /* It is not on this machine. */
+    bool is_kept;                           /* It was in memory, and the head had it. */
+    uint64_t kept_pid, kept_fd, kept_inode; /* Where to look for that; inode 0: nowhere. */
     int fd;
     enum sl_err err;
     struct sl_cause cause;
@@ -100,7 +107,8 @@ sl_model_shelf_init(struct sl_model_shelf *shelf, const char *data_directory,
     *shelf = (struct sl_model_shelf){
         .data_directory = data_directory,
         .images_directory = images_directory,
-        .models = sl_zalloc(SL_SHELF_MODELS_MAX * sizeof(struct sl_shelved_model))};
+        .models = sl_zalloc(SL_SHELF_MODELS_MAX * sizeof(struct sl_shelved_model)),
+        .kept = sl_zalloc(SL_SHELF_MODELS_MAX * sizeof(struct sl_kept_file))};
 }
 
 void
@@ -115,8 +123,61 @@ sl_model_shelf_deinit(struct sl_model_shelf *shelf)
         if (m->directory != NULL)
             clear(m);
     }
+    for (uint32_t i = 0; i < shelf->kept_count; i++)
+        sl_free(shelf->kept[i].directory);
+    sl_free(shelf->kept);
     sl_free(shelf->models);
     *shelf = (struct sl_model_shelf){0};
+}
+
+/* ---- what the head keeps --------------------------------------------------------------------- */
+
+static struct sl_kept_file *
+kept_of(const struct sl_model_shelf *shelf, struct sl_slice directory)
+{
+    for (uint32_t i = 0; i < shelf->kept_count; i++) {
+        if (sl_slice_is(directory, shelf->kept[i].directory))
+            return &shelf->kept[i];
+    }
+    return NULL;
+}
+
+void
+sl_model_shelf_keep(struct sl_model_shelf *shelf, const struct sl_m_model_kept *m)
+{
+    struct sl_kept_file *k = kept_of(shelf, m->directory);
+    if (k == NULL && shelf->kept_count == SL_SHELF_MODELS_MAX)
+        return; /* It will be built. */
+    if (k == NULL) {
+        k = &shelf->kept[shelf->kept_count++];
+        k->directory = sl_strndup(m->directory.data, m->directory.size);
+    }
+    k->pid = m->pid;
+    k->fd = m->fd;
+    k->inode = m->inode;
+}
+
+/* The head too has heard of it, perhaps before what this node told it of a file of that model. */
+static void
+drop_kept(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_slice directory)
+{
+    struct sl_kept_file *k = kept_of(shelf, directory);
+    sl_send(ctx, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_model_drop,
+            &(struct sl_m_model_drop){.directory = directory});
+    if (k == NULL)
+        return;
+    sl_free(k->directory);
+    *k = shelf->kept[--shelf->kept_count];
+}
+
+static void
+tell_head(struct sl_ctx *ctx, const struct build *b)
+{
+    struct sl_m_model_kept m = {.directory = sl_slice_str(b->directory),
+                                .fd = (uint64_t)b->fd,
+                                .inode = b->kept_inode,
+                                .size_bytes = b->size_bytes};
+    sl_send(ctx, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_model_kept, &m);
 }
 
 /* ---- building ------------------------------------------------------------------------------ */
@@ -170,6 +231,12 @@ static void
 build_model(void *argument)
 {
     struct build *b = argument;
+    if (b->kept_inode != 0 &&
+        sl_model_reopen(b->kept_pid, b->kept_fd, b->kept_inode, &b->fd) == SL_OK) {
+        b->is_kept = true;
+        b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);
+        return;
+    }
     if (!sl_shared_has_memory(b->size_bytes)) {
         b->err = sl_cause_set(&b->cause, SL_ENOMEM,
                               "it takes %" PRIu64 " MiB of memory and %" PRIu64
@@ -181,8 +248,10 @@ build_model(void *argument)
         build_fetched(b);
     else
         build_local(b);
-    if (b->err == SL_OK)
+    if (b->err == SL_OK) {
         b->size_bytes = (uint64_t)lseek(b->fd, 0, SEEK_END);
+        b->kept_inode = sl_model_inode(b->fd);
+    }
 }
 
 static void
@@ -194,6 +263,12 @@ start_build_of(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelv
     b->path = sl_format("%s/%s", shelf->data_directory, m->directory);
     b->fd = -1;
     b->size_bytes = m->size_bytes;
+    const struct sl_kept_file *kept = kept_of(shelf, sl_slice_str(m->directory));
+    if (kept != NULL) {
+        b->kept_pid = kept->pid;
+        b->kept_fd = kept->fd;
+        b->kept_inode = kept->inode;
+    }
     if (fetched != NULL) {
         char name[SL_IMAGE_NAME_SIZE];
         sl_image_name_text(fetched, name);
@@ -258,10 +333,12 @@ take_build(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_shelved_m
     m->size_bytes = b->size_bytes;
     m->err = b->err;
     m->error = b->err == SL_OK ? NULL : sl_strdup(why);
+    if (b->err == SL_OK && !b->is_kept && !m->is_evicted)
+        tell_head(ctx, b);
     b->fd = -1;
     for (struct sl_msg *call = m->calls, *next; call != NULL; call = next) {
         next = call->next;
-        tell_loaded(ctx, m, call, false);
+        tell_loaded(ctx, m, call, b->is_kept);
         sl_msg_destroy(&call);
     }
     m->calls = NULL;
@@ -308,8 +385,11 @@ take_built(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const struct sl_m_w
     bool is_over = true;
     if (m != NULL && m->state == MODEL_LOADING)
         is_over = take_build(shelf, ctx, m, b);
-    sl_report_info(is_over ? "model-built" : "model-fetching", "directory=%s err=%s bytes=%" PRIu64,
-                   b->directory, sl_err_name(b->err), b->size_bytes);
+    sl_report_info(b->is_kept ? "model-there"
+                   : is_over  ? "model-built"
+                              : "model-fetching",
+                   "directory=%s err=%s bytes=%" PRIu64, b->directory, sl_err_name(b->err),
+                   b->size_bytes);
     if (b->fd >= 0)
         close(b->fd);
     sl_free(b->directory);
@@ -373,8 +453,9 @@ sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx, const stru
 }
 
 void
-sl_model_shelf_evict(struct sl_model_shelf *shelf, struct sl_slice directory)
+sl_model_shelf_evict(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_slice directory)
 {
+    drop_kept(shelf, ctx, directory);
     for (uint32_t i = 0; i < SL_SHELF_MODELS_MAX; i++) {
         struct sl_shelved_model *m = &shelf->models[i];
         if (m->directory != NULL && sl_slice_is(directory, m->directory))
@@ -415,6 +496,7 @@ void
 sl_model_shelf_drop(struct sl_model_shelf *shelf, struct sl_ctx *ctx, struct sl_slice directory)
 {
     struct sl_shelved_model *m = model_of(shelf, directory);
+    drop_kept(shelf, ctx, directory);
     if (m != NULL && m->state == MODEL_LOADING) {
         m->is_dropped = true;
     } else if (m != NULL) {

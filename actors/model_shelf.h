@@ -24,6 +24,8 @@ struct sl_model_shelf {
     const char *images_directory; /* Where the actor of images puts what it fetches. NULL: none. */
     uint64_t fetch_last;
     struct sl_shelved_model *models; /* SL_SHELF_MODELS_MAX. */
+    struct sl_kept_file *kept;       /* As many: what the head of this machine has open. */
+    uint32_t kept_count;
 };
 
 /* What a pool gets. */
@@ -47,6 +49,9 @@ void sl_model_shelf_deinit(struct sl_model_shelf *shelf); /* Zeroed is fine. */
 struct sl_model_file sl_model_shelf_want(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
                                          struct sl_slice directory);
 
+/* The head of this machine keeps a model's file: it need not be built. */
+void sl_model_shelf_keep(struct sl_model_shelf *shelf, const struct sl_m_model_kept *kept);
+
 /* Answer a model_load, now or when the model is built. */
 void sl_model_shelf_load(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
                          const struct sl_msg *msg);
@@ -68,7 +73,8 @@ void sl_model_shelf_forget(const struct sl_model_shelf *shelf, struct sl_ctx *ct
 
 /* Mark a model to go once nobody uses it; a load takes the mark away. One that is not here is fine.
  */
-void sl_model_shelf_evict(struct sl_model_shelf *shelf, struct sl_slice directory);
+void sl_model_shelf_evict(struct sl_model_shelf *shelf, struct sl_ctx *ctx,
+                          struct sl_slice directory);
 
 /* A model that is marked so and ready, from *at on, which moves past it; NULL: there is none. */
 const char *sl_model_shelf_evicted(const struct sl_model_shelf *shelf, uint32_t *at);

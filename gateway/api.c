@@ -193,6 +193,7 @@ send_drop(struct sl_call *call, void *arg)
     struct api *a = call->internal;
     struct sl_m_model_drop m = {.directory = sl_slice_str(arg)};
     sl_send(a->ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_model_drop, &m);
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_HEAD), SL_M_model_drop, &m);
 }
 
 void
@@ -207,6 +208,9 @@ send_evict(struct sl_call *call, void *arg)
     struct api *a = call->internal;
     struct sl_m_model_evict m = {.directory = sl_slice_str(arg)};
     sl_send(a->ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_model_evict, &m);
+    /* What it keeps for nodes that come goes at once; those that have it go on. */
+    sl_send(a->ctx, sl_at(0, SL_ACTOR_HEAD), SL_M_model_drop,
+            &(struct sl_m_model_drop){.directory = m.directory});
 }
 
 void

@@ -457,6 +457,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .indexes = u->indexes,
         .idle_ns = sl_config_duration_ns(u->options.config, SL_UP_idle),
         .gpus = sl_up_gpus(),
+        .pid = (uint64_t)getpid(),
         .silence_ns = sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
     sl_free(text);

@@ -53,6 +53,13 @@ enum sl_err sl_model_build(int directory_fd, const struct sl_model_options *opti
  * is no image. SL_EIO.
  */
 SL_MUST_CHECK enum sl_err sl_model_load(int image_fd, int *ret_fd, struct sl_cause *ret_cause);
+/*
+ * Open a memory file once more that another process of this user has open as `fd`. `inode` tells it
+ * from others: what sl_model_inode said of it there. SL_ENOTFOUND: it is not there any more, is
+ * another one, is not sealed, or the kernel does not let us.
+ */
+SL_MUST_CHECK enum sl_err sl_model_reopen(uint64_t pid, uint64_t fd, uint64_t inode, int *ret_fd);
+uint64_t sl_model_inode(int fd); /* 0: it is no file. */
 
 /* Map an image that lies in a file which nobody changes while it is mapped. As attach otherwise. */
 SL_MUST_CHECK enum sl_err sl_model_open(int image_fd, struct sl_model **ret_model,

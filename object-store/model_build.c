@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -114,6 +115,33 @@ sl_model_load(int image_fd, int *ret_fd, struct sl_cause *ret_cause)
     else
         (void)close(fd);
     return err;
+}
+
+/* ---- of another process --------------------------------------------------------------------- */
+
+uint64_t
+sl_model_inode(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+enum sl_err
+sl_model_reopen(uint64_t pid, uint64_t fd, uint64_t inode, int *ret_fd)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%" PRIu64 "/fd/%" PRIu64, pid, fd);
+    int opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (opened < 0)
+        return SL_ENOTFOUND;
+    int seals = fcntl(opened, F_GET_SEALS);
+    int wanted = F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+    if (inode == 0 || sl_model_inode(opened) != inode || seals < 0 || (seals & wanted) != wanted) {
+        (void)close(opened);
+        return SL_ENOTFOUND;
+    }
+    *ret_fd = opened;
+    return SL_OK;
 }
 
 /* ---- from a directory ---------------------------------------------------------------------- */

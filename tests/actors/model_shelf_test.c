@@ -386,3 +386,66 @@ Test(model_fetch, models_of_older_kinds_have_no_image_to_fetch)
     cr_assert_eq(wanted(), 0);
     cr_assert_eq(loaded(), SL_ENOTFOUND);
 }
+
+/* What the head keeps here is a file of this process. */
+static void
+keep(const char *directory, int fd, uint64_t inode)
+{
+    struct sl_m_model_kept m = {.directory = sl_slice_str(directory),
+                                .pid = (uint64_t)getpid(),
+                                .fd = (uint64_t)fd,
+                                .inode = inode};
+    recorder_deliver(&r, sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), SL_M_model_kept, &m);
+}
+
+static uint64_t
+told_inode(void)
+{
+    struct sl_msg *msg = recorder_take(&r, SL_M_model_kept);
+    uint64_t inode = msg == NULL ? 0 : SL_BODY(msg, model_kept)->inode;
+    sl_msg_destroy(&msg);
+    return inode;
+}
+
+Test(model_shelf, what_the_head_keeps_is_not_built_again)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    load(directory);
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    uint64_t inode = told_inode();
+    cr_assert_neq(inode, 0, "the head is told");
+    struct sl_model_file file = {.fd = -1};
+    for (int fd = 3; fd < 64 && file.fd < 0; fd++)
+        file.fd = sl_model_inode(fd) == inode ? dup(fd) : -1;
+    cr_assert_geq(file.fd, 0);
+    struct sl_m_model_drop drop = {.directory = sl_slice_str(directory)};
+    recorder_deliver(&r, dispatcher(), SL_M_model_drop, &drop);
+    recorder_do_work(&r);
+    tiny_directory_remove(directory); /* What is kept needs no files. */
+    keep(directory, file.fd, inode);
+    load(directory);
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    cr_assert(was_cached, "it was in memory");
+    cr_assert_eq(told_inode(), 0, "the head has it");
+    close(file.fd);
+}
+
+Test(model_shelf, what_the_head_does_not_keep_any_more_is_built)
+{
+    char directory[64];
+    struct tiny_model_options options = {0};
+    cr_assert_not_null(tiny_directory_make(directory));
+    cr_assert_eq(tiny_model_write(directory, &options), 0);
+    keep(directory, STDERR_FILENO, 1);
+    load(directory);
+    recorder_do_work(&r);
+    cr_assert_eq(loaded(), SL_OK);
+    cr_assert_not(was_cached);
+    cr_assert_neq(told_inode(), 0);
+    tiny_directory_remove(directory);
+}

@@ -5,6 +5,7 @@ of one at a time."""
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import threading
 
@@ -13,15 +14,22 @@ import sluice_testlib as lib
 import upload_test
 
 
-def memory_files(server):
-    """Descriptors of models' memory that the server's processes hold."""
-    count = 0
+def memory_holders(server):
+    """Models' memory files, as (process, file) for each descriptor of the server's processes."""
+    found = set()
     for pid in server.pids():
         with contextlib.suppress(OSError):
             for fd in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    count += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("/memfd:sluice-model")
-    return count
+                    path = f"/proc/{pid}/fd/{fd}"
+                    if os.readlink(path).startswith("/memfd:sluice-model"):
+                        found.add((int(pid), os.stat(path).st_ino))
+    return found
+
+
+def memory_files(server):
+    """How many of them there are, each counted once: the head and a node may both have it."""
+    return len({file for _, file in memory_holders(server)})
 
 
 class Case:
@@ -296,6 +304,36 @@ def check_shared(case):
         lib.wait_until("its memory is free", lambda: memory_files(case.server) == before)
 
 
+def check_kept(case):
+    """The head has the file that a node has built, and gives it to the next one."""
+    def node():
+        return [n for n in case.server.operator().get("/v1/cluster/nodes").expect(200)["results"]
+                if n["state"] == "alive"]
+
+    def replace_node():
+        old = node()[0]
+        os.kill(old["pid"], signal.SIGKILL)
+        lib.wait_until("another node is there", lambda: node() and node()[0]["node"] != old["node"],
+                       60)
+
+    def times(event):
+        return case.server.log().count(event + " directory=models/")
+
+    with lib.check("a node that died leaves the model in memory to the next one"):
+        case.verb("probe_1_0_0", "deploy").expect(200)
+        lib.wait_until("the head has its file", lambda: times("model-kept") > 0)
+        there, built = times("model-there"), times("model-built")
+        replace_node()
+        lib.equal(case.verb("probe_1_0_0", "deploy").expect(200)["cached"], True)
+        lib.equal((times("model-there"), times("model-built")), (there + 1, built))
+    with lib.check("what was evicted no node keeps, nor the head"):
+        before = memory_files(case.server)
+        case.verb("probe_1_0_0", "evict").expect(200)
+        lib.wait_until("its memory is free", lambda: memory_files(case.server) == before - 1)
+        replace_node()
+        lib.equal(case.verb("probe_1_0_0", "deploy").expect(200)["cached"], False)
+
+
 def check_restart(case):
     with lib.check("after a restart it is deployed still, but not cached: the memory is new"):
         case.verb("probe_1_0_0", "deploy").expect(200)
@@ -321,6 +359,7 @@ def main():
         check_namespace(case)
         check_rollout(case)
         check_shared(case)
+        check_kept(case)
         check_restart(case)
         lib.equal(server.stop(), 0, "the exit status")
     lib.finish()

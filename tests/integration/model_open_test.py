@@ -178,14 +178,17 @@ def check_held(server, one):
         held = one.ask(f"HOLD {MODEL} head.weight")
         lib.equal((held["status"], held["sum"]), (OK, total(1)))
         files = life.memory_files(server)
+        mine = {file for pid, file in life.memory_holders(server) if pid == held["pid"]}
+        lib.equal(len(mine), 1, "what the replica has open")
         one.verb("evict")
-        lib.wait_until("the node has closed it", lambda: life.memory_files(server) == files - 1)
+        lib.wait_until("all others have closed it", lambda: {
+            pid for pid, file in life.memory_holders(server) if file in mine} == {held["pid"]})
         lib.equal(one.show()["status"], "evicted")
         lib.equal(one.ask("READ head.weight")["sum"], total(1))
         said = one.expect(OK)
         lib.equal((said["pid"], said["sum"]), (held["pid"], total(1)))
         lib.equal(life.states(one.show())[-3:], ["evicted", "deploying", "deployed"])
-        lib.equal(life.memory_files(server), files, "another file")
+        lib.equal(life.memory_files(server), files + 1, "another file")
     with lib.check("and when it is deleted, and when another takes its id"):
         one.delete()
         lib.equal(one.ask("READ head.weight")["sum"], total(1))

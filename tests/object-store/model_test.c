@@ -390,3 +390,24 @@ Test(model, refuses_images_with_impossible_numbers)
     cr_assert_eq(sl_model_image_check(s, &cause), SL_OK, "%s", cause.text);
     sl_free(image);
 }
+
+Test(model, of_another_process_only_what_is_sealed_and_the_same_is_opened)
+{
+    int fd = -1, open_fd = memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    cr_assert_geq(open_fd, 0);
+    cr_assert_eq(
+        sl_model_reopen((uint64_t)getpid(), (uint64_t)open_fd, sl_model_inode(open_fd), &fd),
+        SL_ENOTFOUND);
+    cr_assert_eq(
+        fcntl(open_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    cr_assert_eq(
+        sl_model_reopen((uint64_t)getpid(), (uint64_t)open_fd, sl_model_inode(open_fd) + 1, &fd),
+        SL_ENOTFOUND);
+    cr_assert_eq(
+        sl_model_reopen((uint64_t)getpid(), (uint64_t)open_fd, sl_model_inode(open_fd), &fd),
+        SL_OK);
+    cr_assert_eq(write(fd, "x", 1), -1);
+    close(fd);
+    cr_assert_eq(sl_model_reopen((uint64_t)getpid(), 1u << 20, 1, &fd), SL_ENOTFOUND);
+    close(open_fd);
+}
