@@ -10,10 +10,11 @@
 
 #define TOKEN_OPEN 1 /* The head's only work. */
 
-struct reopening {
+struct sl_reopening {
     char *directory;
     uint64_t pid, fd, inode;
     int opened; /* -1: it is not there any more. */
+    struct sl_reopening *next;
 };
 
 static struct sl_kept_model *
@@ -35,9 +36,24 @@ forget(struct sl_model_keep *keep, struct sl_kept_model *m)
     *m = keep->models[--keep->count];
 }
 
+static void
+end_reopening(struct sl_model_keep *keep, struct sl_reopening *r)
+{
+    struct sl_reopening **at = &keep->reopenings;
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    if (r->opened >= 0)
+        (void)close(r->opened);
+    sl_free(r->directory);
+    sl_free(r);
+}
+
 void
 sl_model_keep_deinit(struct sl_model_keep *keep)
 {
+    while (keep->reopenings != NULL)
+        end_reopening(keep, keep->reopenings);
     while (keep->count > 0)
         forget(keep, &keep->models[keep->count - 1]);
 }
@@ -45,7 +61,7 @@ sl_model_keep_deinit(struct sl_model_keep *keep)
 static void
 reopen_model(void *argument)
 {
-    struct reopening *r = argument;
+    struct sl_reopening *r = argument;
     if (sl_model_reopen(r->pid, r->fd, r->inode, &r->opened) != SL_OK)
         r->opened = -1;
 }
@@ -66,19 +82,21 @@ sl_model_keep_take(struct sl_model_keep *keep, struct sl_ctx *ctx, uint64_t pid,
                                .inode = m->inode,
                                .fd = -1,
                                .size_bytes = m->size_bytes};
-    struct reopening *r = sl_zalloc(sizeof(*r));
-    *r = (struct reopening){.directory = sl_strndup(m->directory.data, m->directory.size),
-                            .pid = pid,
-                            .fd = m->fd,
-                            .inode = m->inode,
-                            .opened = -1};
+    struct sl_reopening *r = sl_zalloc(sizeof(*r));
+    *r = (struct sl_reopening){.directory = sl_strndup(m->directory.data, m->directory.size),
+                               .pid = pid,
+                               .fd = m->fd,
+                               .inode = m->inode,
+                               .opened = -1,
+                               .next = keep->reopenings};
+    keep->reopenings = r;
     sl_work(ctx, reopen_model, r, TOKEN_OPEN);
 }
 
 void
 sl_model_keep_opened(struct sl_model_keep *keep, const struct sl_m_work_done *done)
 {
-    struct reopening *r = (struct reopening *)(uintptr_t)done->argument;
+    struct sl_reopening *r = (struct sl_reopening *)(uintptr_t)done->argument;
     struct sl_kept_model *m = model_of(keep, sl_slice_str(r->directory));
     bool is_wanted = m != NULL && m->fd < 0 && m->inode == r->inode;
     sl_report_info("model-kept", "directory=%s is_kept=%d", r->directory,
@@ -87,10 +105,9 @@ sl_model_keep_opened(struct sl_model_keep *keep, const struct sl_m_work_done *do
         m->fd = r->opened;
     else if (is_wanted)
         forget(keep, m);
-    else if (r->opened >= 0) /* It was dropped meanwhile. */
-        (void)close(r->opened);
-    sl_free(r->directory);
-    sl_free(r);
+    if (is_wanted)
+        r->opened = -1; /* Else it was dropped meanwhile, and is closed. */
+    end_reopening(keep, r);
 }
 
 void

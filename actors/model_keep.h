@@ -23,13 +23,17 @@ struct sl_kept_model {
     uint64_t size_bytes;
 };
 
+struct sl_reopening;
+
 struct sl_model_keep {
-    uint64_t pid; /* Of this process. 0: nothing is kept. */
+    uint64_t pid;                    /* Of this process. 0: nothing is kept. */
+    struct sl_reopening *reopenings; /* Work that is under way. */
     struct sl_kept_model models[SL_KEEP_MODELS_MAX];
     uint32_t count;
 };
 
-void sl_model_keep_deinit(struct sl_model_keep *keep); /* Zeroed is fine. */
+/* Zeroed is fine. No work of its may run any more; what it was will not be told. */
+void sl_model_keep_deinit(struct sl_model_keep *keep);
 /* A node of this machine, of that process, has built one. Above the limit it is not kept. */
 void sl_model_keep_take(struct sl_model_keep *keep, struct sl_ctx *ctx, uint64_t pid,
                         const struct sl_m_model_kept *m);

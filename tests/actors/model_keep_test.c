@@ -169,6 +169,14 @@ Test(model_keep, strangers_and_workers_of_elsewhere_are_not_heard)
     close(fd);
 }
 
+Test(model_keep, what_is_under_way_when_it_ends_is_let_go)
+{
+    tell(2, sl_model_inode(built));
+    cr_assert_eq(r.works_count, 1);
+    r.works[0].work(r.works[0].argument); /* Its end is told to nobody. */
+    r.works_count = 0;
+}
+
 static void
 setup_without(void)
 {
