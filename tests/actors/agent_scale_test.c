@@ -264,6 +264,31 @@ Test(agent_scale, sends_short_batches_where_calls_have_no_other_replica)
     cr_assert_gt(count_to(replica), 50, "whole ones again");
 }
 
+/* ray #18925: a replica that was removed took the requests with it that it had. */
+Test(agent_scale, one_that_is_removed_answers_what_it_has)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":2,\"look_back_period_s\":0,"
+              "\"panic_window_s\":0,\"target_ongoing_requests\":1,\"downscale_delay_s\":0}}}");
+    tell(NUMBER, SPEC, "");
+    run_task(1, true);
+    uint32_t first = start_replica();
+    uint64_t one = taken_by(first);
+    run_task(2, true);
+    uint32_t second = start_replica();
+    uint64_t two = taken_by(second);
+    cr_assert_neq(one, 0);
+    cr_assert_neq(two, 0);
+    configure("{\"echo\":{\"autoscaling_config\":{\"max_replicas\":1,\"look_back_period_s\":0,"
+              "\"panic_window_s\":0,\"target_ongoing_requests\":1,\"downscale_delay_s\":0}}}");
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "both work");
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0);
+    processed(first, one, 0, SL_MILLI_NS);
+    processed(second, two, 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 2);
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1, "then one goes");
+}
+
 /* What cannot be started is not tried for ever, where nobody waits for it. */
 Test(agent_scale, gives_up_keeping_what_does_not_start)
 {

@@ -157,6 +157,10 @@ Test(autoscaler, what_waits_is_counted)
     settings.target_ongoing = 1;
     cr_assert_eq(decide(0, 0, 1).replicas, 1);
     cr_assert_eq(decide(SECOND, 3, 1).replicas, 4);
+    sl_autoscaler_destroy(&a);
+    settings.look_back_ns = 30 * SECOND; /* One more at once, before the mean has heard of it. */
+    cr_assert_eq(decide(0, 0, 1).replicas, 1);
+    cr_assert_eq(decide(SECOND, 1, 1).replicas, 2);
 }
 
 /* ray #63279: up and down again, for ever, under a load that did not change. */

@@ -313,8 +313,8 @@ def check_kept(case):
     def replace_node():
         old = node()[0]
         os.kill(old["pid"], signal.SIGKILL)
-        lib.wait_until("another node is there", lambda: node() and node()[0]["node"] != old["node"],
-                       60)
+        lib.wait_until("another node is there",
+                       lambda: any(n["node"] != old["node"] for n in node()), 60)
 
     def times(event):
         return case.server.log().count(event + " directory=models/")
