@@ -2,6 +2,7 @@
 #include "gateway/bench_minilm.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,15 +46,15 @@ find_archive(void)
     return found;
 }
 
-/* All of a directory but the archive, which is written into it; the weights hardly compress. */
+/* All of a directory; the weights hardly compress. */
 static bool
 pack(const char *directory, const char *archive)
 {
     int status = -1;
     pid_t pid = fork();
     if (pid == 0) {
-        (void)execlp("tar", "tar", "-C", directory, "--exclude", "*.tar.gz", "-I", "gzip -1", "-cf",
-                     archive, ".", (char *)NULL);
+        (void)execlp("tar", "tar", "-C", directory, "-I", "gzip -1", "-cf", archive, ".",
+                     (char *)NULL);
         _exit(127);
     }
     return (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
@@ -94,7 +95,10 @@ sl_bench_minilm_upload(const struct sl_bench *bench, struct sl_bench_client *cli
         *ret_note = SL_BENCH_MODEL_NOTE ", one short text";
         directory = sl_bench_directory_make(bench);
         archive = sl_format("%s/" ARCHIVE, directory == NULL ? "" : directory);
-        is_ok = directory != NULL && sl_bench_model_write(directory) && pack(directory, archive);
+        char *files = sl_format("%s/files", directory == NULL ? "" : directory);
+        is_ok = directory != NULL && mkdir(files, 0700) == 0 && sl_bench_model_write(files) &&
+                pack(files, archive);
+        sl_free(files);
     }
     is_ok = is_ok && upload(client, archive);
     sl_bench_directory_remove(&directory);

@@ -189,6 +189,17 @@ sl_bench_weights_write(const struct sl_bench_weights *weights, const char *direc
            sl_bench_fail("weights cannot be written to %s", directory);
 }
 
+static bool
+write_pooling(const char *directory)
+{
+    char text[96], *path = sl_format("%s/1_Pooling", directory);
+    (void)snprintf(text, sizeof(text),
+                   "{\"word_embedding_dimension\":%d,\"pooling_mode_mean_tokens\":true}", HIDDEN);
+    bool is_ok = mkdir(path, 0700) == 0 && write_text(path, "config.json", text);
+    sl_free(path);
+    return is_ok;
+}
+
 bool
 sl_bench_model_write(const char *directory)
 {
@@ -204,9 +215,10 @@ sl_bench_model_write(const char *directory)
     return (write_text(directory, "config.json", config) &&
             write_text(directory, "modules.json",
                        "[{\"type\":\"sentence_transformers.models.Transformer\"},"
-                       "{\"type\":\"sentence_transformers.models.Pooling\"},"
+                       "{\"type\":\"sentence_transformers.models.Pooling\",\"path\":\"1_Pooling\"},"
                        "{\"type\":\"sentence_transformers.models.Normalize\"}]") &&
-            write_vocabulary(directory) && write_weights(directory, &m)) ||
+            write_pooling(directory) && write_vocabulary(directory) &&
+            write_weights(directory, &m)) ||
            sl_bench_fail("the model cannot be written below %s", directory);
 }
 
