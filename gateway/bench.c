@@ -28,7 +28,8 @@ static const struct suite {
      sl_bench_models},
     {"serve", "online requests to a replica that does nothing, and beside a noisy tenant",
      sl_bench_serve},
-    {"mixed", "online requests to an encoder, alone and beside a batch", sl_bench_mixed},
+    {"mixed", "online requests to an encoder, alone and beside a batch; forming batches",
+     sl_bench_mixed},
     {"scale", "from zero nodes to an answer", sl_bench_scale},
     {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},
 };

@@ -14,6 +14,7 @@
 #include "gateway/bench_batch.h"
 #include "gateway/bench_http.h"
 #include "gateway/bench_minilm.h"
+#include "gateway/bench_pool.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
@@ -211,5 +212,6 @@ run(const struct sl_bench *bench, uint32_t replicas)
 bool
 sl_bench_mixed(const struct sl_bench *bench)
 {
+    sl_bench_pool(bench);
     return run(bench, 2) && (bench->is_quick || run(bench, 1));
 }
