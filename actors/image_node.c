@@ -95,7 +95,8 @@ end_fetch(struct images *s, struct sl_ctx *ctx, struct sl_image_fetch *f, const 
         sl_image_room_here(&s->room, &f->name, end->size_bytes, ctx->now_ns);
         tell_has(ctx, &f->name, end->size_bytes);
     } else {
-        if (f->has_room)
+        /* What is dropped was perhaps whole, and known so, when this fetch began. */
+        if (f->has_room || f->is_dropped)
             sl_image_room_drop(&s->room, &f->name);
         tell_gone(ctx, &f->name);
     }
@@ -391,7 +392,8 @@ take_each(struct images *s, struct sl_ctx *ctx, const struct sl_image_work *w)
         struct sl_image_name name;
         bool is_name = sl_image_name_of(sl_read_bytes(&in, sizeof(name.digest)), &name);
         uint64_t size = sl_read_u64(&in);
-        if (!is_name || in.is_bad)
+        /* A fetch knows better: what was read may be gone since. */
+        if (!is_name || in.is_bad || sl_image_fetch_lookup(s->fetches, &name) != NULL)
             continue;
         sl_image_room_here(&s->room, &name, size, 0);
         tell_has(ctx, &name, size);

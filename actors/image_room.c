@@ -61,8 +61,15 @@ sl_image_room_coming(struct sl_image_room *room, const struct sl_image_name *nam
                      uint64_t size_bytes)
 {
     check(room);
-    if (kept_of(room, name) == NULL)
+    struct sl_image_kept *kept = kept_of(room, name);
+    if (kept == NULL) {
         (void)add(room, name, size_bytes);
+        return;
+    }
+    room->whole -= !kept->is_coming;
+    kept->is_coming = true;
+    room->bytes = room->bytes - kept->size_bytes + size_bytes;
+    kept->size_bytes = size_bytes;
 }
 
 void

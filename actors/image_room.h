@@ -32,7 +32,7 @@ enum sl_image_fit {
 
 void sl_image_room_deinit(struct sl_image_room *room); /* Zeroed is fine. */
 
-/* One that is being fetched. One that is known stays what it is. */
+/* One that is being fetched; it stays. So it is not whole, whatever was thought. */
 void sl_image_room_coming(struct sl_image_room *room, const struct sl_image_name *name,
                           uint64_t size_bytes);
 /* One that is whole, and was wanted at `used_ns`. 0: it was found here; when it was wanted is not

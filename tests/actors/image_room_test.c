@@ -61,6 +61,21 @@ Test(image_room, what_is_coming_counts_and_stays)
     cr_assert_eq(room.bytes, 40);
 }
 
+/* Its files went behind the room's back; what is fetched again must not be taken for whole. */
+Test(image_room, what_was_whole_and_is_coming_again_stays)
+{
+    struct sl_image_name gone, again = named(1);
+    room.bytes_max = 100;
+    here(1, 60, 1);
+    sl_image_room_coming(&room, &again, 50);
+    cr_assert_eq(room.bytes, 50);
+    cr_assert_eq(room.whole, 0);
+    cr_assert_eq(sl_image_room_make(&room, 51, &gone), SL_IMAGE_WAIT);
+    here(1, 50, 2);
+    cr_assert_eq(sl_image_room_make(&room, 51, &gone), SL_IMAGE_EVICT);
+    cr_assert_eq(gone.digest[0], 1);
+}
+
 Test(image_room, without_a_limit_all_fits)
 {
     struct sl_image_name gone;
