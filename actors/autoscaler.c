@@ -11,7 +11,8 @@
 #define SECOND           UINT64_C(1000000000)
 
 /* After a step that factors or rates made smaller than the need, the next one. */
-#define PACE_NS (SECOND / 10)
+#define PACE_NS        (SECOND / 10)
+#define PANIC_LEAST_NS SL_SECOND_NS
 
 /* Of which arrivals are counted, at least. */
 #define RATE_NS SECOND
@@ -157,12 +158,13 @@ look(struct sl_autoscaler *a, const struct sl_scale_input *input, struct sl_scal
     f->offered = fmax(arrivals - sqrt(arrivals / window_s), 0) * f->service_s;
 }
 
-/* A burst stays on until there was none for look_back, and nothing goes down meanwhile. */
+/* A burst stays on until there was none for look_back, and nothing goes down meanwhile. Without a
+ * look_back for a moment: that it is over is looked for then, not all the time that it lasts. */
 static bool
 is_panic(struct sl_autoscaler *a, const struct sl_scale_facts *f)
 {
     if (sl_scale_is_burst(&a->settings, f))
-        a->panic_until_ns = f->at_ns + a->settings.look_back_ns + 1;
+        a->panic_until_ns = f->at_ns + SL_MAX(a->settings.look_back_ns, PANIC_LEAST_NS) + 1;
     if (a->panic_until_ns <= f->at_ns)
         a->panic_until_ns = 0;
     return a->panic_until_ns != 0;

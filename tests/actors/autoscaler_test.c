@@ -276,6 +276,21 @@ Test(autoscaler, a_first_burst_is_met_in_full_at_once)
 
 /* Whatever comes: within the bounds; the same again for the same inputs; and it says when it wants
  * to be asked, so that who asks no sooner misses nothing. */
+/* It used to want to be asked a nanosecond later, for as long as the burst lasted. */
+Test(autoscaler, rests_during_a_burst_without_a_look_back)
+{
+    settings.max_replicas = 2; /* So the burst goes on. */
+    struct sl_scale_decision d = decide(0, 100, 0);
+    uint64_t end_ns = now_ns + 20 * SECOND;
+    uint32_t asked = 0;
+    while (d.next_ns <= end_ns && asked < 1000) {
+        d = decide(d.next_ns - now_ns, 100, 2);
+        asked++;
+    }
+    cr_assert_lt(asked, 1000, "asked %u times in 20 s", asked);
+    cr_assert_eq(d.replicas, 2);
+}
+
 Test(autoscaler, keeps_its_bounds_and_repeats_itself)
 {
     for (uint64_t seed = 1; seed <= 200; seed++) {
