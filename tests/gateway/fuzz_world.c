@@ -82,8 +82,11 @@ MHD_get_connection_values_n(struct MHD_Connection *connection, enum MHD_ValueKin
 const union MHD_ConnectionInfo *
 MHD_get_connection_info(struct MHD_Connection *connection, enum MHD_ConnectionInfoType type, ...)
 {
-    (void)type;
-    connection->info.header_size = connection->request->head_bytes;
+    static struct sockaddr_in client = {.sin_family = AF_INET};
+    if (type == MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+        connection->info.client_addr = (struct sockaddr *)&client;
+    else
+        connection->info.header_size = connection->request->head_bytes;
     return &connection->info;
 }
 

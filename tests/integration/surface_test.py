@@ -62,6 +62,15 @@ def organization(client, operator):
     client.get("/v1/organizations/usage").expect(200)
     client.get("/v1/organizations/api-keys/key_1/usage").expect(200)
     client.get("/v1/tenants/surface/usage").expect(200)
+    operator.call("PATCH", "/v1/tenants/surface", {"name": "Surface"}).expect(200)
+    operator.post("/v1/tenants/surface/suspend", {"reason": "requested"}).expect(200)
+    operator.post("/v1/tenants/surface/resume").expect(200)
+    audit = "/v1/organizations/audit"
+    event = client.get(f"{audit}/logs").expect(200)["results"][0]["audit_id"]
+    client.get(f"{audit}/logs/{event}").expect(200)
+    client.get(f"{audit}/verify").expect(200)
+    client.get(f"{audit}/settings").expect(200)
+    client.call("PATCH", f"{audit}/settings", {"read_auditing_enabled": False}).expect(200)
     operator.call("PUT", "/v1/tenants/surface/quotas",
                   {"limits": {"max_requests_per_day": 1000000}}).expect(200)
     client.get("/v1/tenants/surface/quotas").expect(200)
