@@ -9,8 +9,8 @@ from mixpeek import models
 from sdk_calls import COPIED, EXTRACTOR, IS_OLD, make, ok, plain, refused
 
 MORE_STEPS = ("lists_by_get", "uploads", "failures", "documents_by_hand", "groups", "model",
-              "organization_model", "users", "keys", "webhooks", "plugins",
-              "organization_plugins")
+              "organization_model", "users", "keys", "audit", "usage", "webhooks",
+              "plugins", "organization_plugins")
 
 
 def put(url, body):
@@ -220,6 +220,25 @@ class MoreSteps:
         lib.equal(ok(api.delete_key_organizations_users_email_name, email, "reads").success, True)
         users = mixpeek.OrganizationUsersApi(self.api)
         lib.equal(ok(users.delete_user_organizations_email, email).success, True)
+
+    def audit(self):
+        """What the step before did is in the log."""
+        api = mixpeek.OrganizationAuditApi(self.api)
+        listed = ok(api.list_audit_logs_organizations, limit=5, action="api_key_rotated")
+        lib.equal((len(listed.results), listed.total), (1, 1))
+        event = listed.results[0]
+        lib.equal((event.resource_type, event.status), ("api_key", "success"))
+        lib.equal(ok(api.get_audit_log_organizations, event.audit_id).audit_id, event.audit_id)
+        for is_on in (True, False):
+            lib.equal(ok(api.update_audit_settings_organizations, make(
+                "AuditSettingsUpdateRequest", read_auditing_enabled=is_on)).read_auditing_enabled,
+                is_on)
+        lib.equal(ok(api.get_audit_settings_organizations).read_auditing_enabled, False)
+
+    def usage(self):
+        api = mixpeek.OrganizationUsageApi(self.api)
+        assert ok(api.get_org_usage_organizations)["total_requests"] > 0
+        lib.equal(ok(api.get_key_usage_organizations, "key_none")["total_requests"], 0)
 
     def webhooks(self):
         api = mixpeek.WebhooksApi(self.api)
