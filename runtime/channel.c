@@ -162,8 +162,13 @@ sl_channel_doze(struct sl_channel *channel)
 void
 sl_channel_rouse(struct sl_channel *channel)
 {
-    uint64_t rung;
     sl_ring_rouse(&channel->in);
+}
+
+void
+sl_channel_hush(struct sl_channel *channel)
+{
+    uint64_t rung;
     ssize_t ignored = read(channel->in_bell, &rung, sizeof(rung)); /* It does not block. */
     (void)ignored;
 }

@@ -45,10 +45,12 @@ SL_MUST_CHECK enum sl_err sl_channel_send(struct sl_channel *channel, const stru
 SL_MUST_CHECK enum sl_err sl_channel_receive(struct sl_channel *channel, struct sl_msg **ret_msg);
 bool sl_channel_has_news(const struct sl_channel *channel);
 
-/* Before this end sleeps on its bell; false: something has come. And after. */
+/* Before this end sleeps on its bell; false: something has come. And when it is awake again. */
 bool sl_channel_doze(struct sl_channel *channel);
 void sl_channel_rouse(struct sl_channel *channel);
-/* Readable once the other end has rung, until sl_channel_rouse. Borrowed. */
+/* Readable once the other end has rung, until it is hushed: whenever it was found so, even late.
+   Borrowed. */
 int sl_channel_bell(const struct sl_channel *channel);
+void sl_channel_hush(struct sl_channel *channel);
 
 #endif

@@ -20,6 +20,7 @@
 #include "runtime/mailbox.h"
 #include "runtime/report.h"
 #include "runtime/scheduler.h"
+#include "runtime/spin.h"
 #include "runtime/time.h"
 
 #define ACTORS_MAX  1024
@@ -64,6 +65,9 @@ struct batch {
     struct held_work *work;
 };
 
+/* Of its thread. LOOKING: who posts need not wake it, only say so. */
+enum slumber { AWAKE, LOOKING, ASLEEP };
+
 enum sync_state { SYNC_NONE, SYNC_RUNS, SYNC_DONE };
 
 struct sl_live {
@@ -82,7 +86,9 @@ struct sl_live {
     uint32_t watches_count;
     int wake_fd;
     _Atomic bool is_stopping;
-    _Atomic bool is_asleep;
+    _Atomic enum slumber slumber;
+    struct sl_live_source source; /* take NULL: none. */
+    struct sl_spin spin;
     _Atomic int prepare_state; /* 0 idle, 1 under way: one sl_log_prepare at a time. */
     _Atomic enum sync_state sync_state;
     struct batch syncing;   /* What waits for the sync that runs. */
@@ -137,7 +143,7 @@ static void
 wake_if_asleep(void *arg)
 {
     struct sl_live *live = arg;
-    if (atomic_exchange(&live->is_asleep, false))
+    if (atomic_exchange(&live->slumber, AWAKE) == ASLEEP)
         wake(live);
 }
 
@@ -259,6 +265,12 @@ sl_live_unwatch(struct sl_live *live, int fd)
     }
 }
 
+void
+sl_live_source_set(struct sl_live *live, const struct sl_live_source *source)
+{
+    live->source = source == NULL ? (struct sl_live_source){0} : *source;
+}
+
 enum sl_err
 sl_live_secure(struct sl_live *live, const struct sl_link_security *security)
 {
@@ -319,7 +331,7 @@ sl_live_stop(struct sl_live *live)
 static bool
 receive(struct sl_live *live)
 {
-    uint32_t count = 0;
+    uint32_t count = live->source.take != NULL && live->source.take(live->source.arg);
     for (struct sl_msg *msg; count < RECEIVE_MAX; count++) {
         msg = sl_links_receive(live->links);
         if (msg == NULL)
@@ -526,12 +538,12 @@ wait_for_sync(struct sl_live *live)
 {
     struct pollfd woken = {.fd = live->wake_fd, .events = POLLIN};
     uint64_t ignored;
-    atomic_store(&live->is_asleep, true);
+    atomic_store(&live->slumber, ASLEEP);
     while (atomic_load(&live->sync_state) == SYNC_RUNS) {
         if (poll(&woken, 1, -1) > 0 && read(live->wake_fd, &ignored, sizeof(ignored)) > 0)
-            atomic_store(&live->is_asleep, true);
+            atomic_store(&live->slumber, ASLEEP);
     }
-    atomic_store(&live->is_asleep, false);
+    atomic_store(&live->slumber, AWAKE);
 }
 
 static void
@@ -628,9 +640,30 @@ look_at_watches(struct sl_live *live)
         call_watches(live, polls);
 }
 
+/* True: something came while it looked on, and there is no need to sleep. */
+static bool
+look_on(struct sl_live *live)
+{
+    uint64_t next_ns,
+        patience_ns = live->source.take == NULL ? 0 : live->source.patience_ns(live->source.arg);
+    if (patience_ns == 0 || !sl_spin_begin(&live->spin, patience_ns))
+        return false;
+    atomic_store(&live->slumber, LOOKING);
+    /* What was posted before is found by this step, as where it sleeps. */
+    bool has_come = sl_scheduler_step(live->scheduler, live->now, &next_ns);
+    while (!has_come && sl_spin_goes_on(&live->spin))
+        has_come = atomic_load_explicit(&live->slumber, memory_order_acquire) == AWAKE ||
+                   live->source.take(live->source.arg);
+    atomic_store(&live->slumber, AWAKE);
+    sl_spin_end(&live->spin, has_come);
+    return has_come;
+}
+
 static void
 sleep_until_something(struct sl_live *live)
 {
+    if (look_on(live))
+        return;
     struct pollfd polls[POLLS_MAX];
     uint32_t count = poll_watches(live, polls);
     struct pollfd *woken = &polls[count++];
@@ -642,12 +675,16 @@ sleep_until_something(struct sl_live *live)
 
     /* Who posts from here on wakes us; what was posted before is found by this step. */
     uint64_t next_ns = 0;
-    atomic_store(&live->is_asleep, true);
+    atomic_store(&live->slumber, ASLEEP);
     bool has_work = sl_scheduler_step(live->scheduler, live->now, &next_ns);
     bool is_over =
         has_work || atomic_load(&live->is_stopping) || atomic_load(&live->sync_state) == SYNC_DONE;
+    if (live->source.doze != NULL)
+        is_over = !live->source.doze(live->source.arg) || is_over;
     int ready = poll(polls, count, is_over ? 0 : timeout_ms(live, next_ns));
-    atomic_store(&live->is_asleep, false);
+    atomic_store(&live->slumber, AWAKE);
+    if (live->source.rouse != NULL)
+        live->source.rouse(live->source.arg);
     if (ready <= 0)
         return;
     uint64_t ignored;

@@ -50,6 +50,24 @@ void sl_live_port(struct sl_live *live, uint32_t port, void (*take)(void *arg, s
 void sl_live_watch(struct sl_live *live, int fd, void (*ready)(void *arg), void *arg);
 void sl_live_unwatch(struct sl_live *live, int fd);
 
+/*
+ * What comes without a descriptor: by memory that another process writes to. All of it is called on
+ * the scheduler thread.
+ */
+struct sl_live_source {
+    /* Post what has come, or nothing. True: there was some. Called often: it only looks. */
+    bool (*take)(void *arg);
+    /* How long it is worth while to look on before the thread sleeps; 0: not at all. */
+    uint64_t (*patience_ns)(void *arg);
+    /* The thread is about to sleep, so whoever writes must make a watched descriptor readable;
+       false: something has come. And it sleeps no more. */
+    bool (*doze)(void *arg);
+    void (*rouse)(void *arg);
+    void *arg;
+};
+/* At most one; NULL: none from here on. Copied. */
+void sl_live_source_set(struct sl_live *live, const struct sl_live_source *source);
+
 /* Links: as sl_links_secure, sl_links_listen, sl_links_connect and sl_links_bound. */
 SL_MUST_CHECK enum sl_err sl_live_secure(struct sl_live *live,
                                          const struct sl_link_security *security);

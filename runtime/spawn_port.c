@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "runtime/alloc.h"
+#include "runtime/channel.h"
 #include "runtime/report.h"
-#include "runtime/spawner.h"
 #include "runtime/time.h"
 
 #define STOP_NS      (2 * SL_SECOND_NS)
@@ -36,6 +36,13 @@ post_exited(struct sl_spawn_port *p, const struct sl_spawn_event *e)
                                      .exit_code = e->exit_code,
                                      .signal = (uint64_t)e->signal};
     post(p, SL_M_child_exited, &body);
+}
+
+static void
+close_all(const int *fds, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        (void)close(fds[i]);
 }
 
 static void on_ready(void *arg);
@@ -77,11 +84,38 @@ on_ready(void *arg)
         if (e.what == SL_SPAWN_STARTED)
             post(p, SL_M_child_started,
                  &(struct sl_m_child_started){.tag = e.tag, .pid = (uint64_t)e.pid});
+        else if (e.what == SL_SPAWN_SHOWN && p->options.shown != NULL)
+            p->options.shown(p->options.arg, &e);
+        else if (e.what == SL_SPAWN_SHOWN)
+            close_all(e.fds, e.fds_count);
         else
             post_exited(p, &e);
     }
     if (err == SL_EUNAVAIL)
         on_lost(p);
+}
+
+void
+sl_spawn_port_look(struct sl_spawn_port *port)
+{
+    if (port->fd >= 0)
+        on_ready(port);
+}
+
+/* Without one it is called by way of its node alone. */
+static void
+add_channel(const struct sl_spawn_port *p, struct sl_spawn *want)
+{
+    if (!p->options.has_channels || want->fds_count + SL_CHANNEL_FDS > SL_SPAWN_FDS_MAX)
+        return;
+    enum sl_err err = sl_channel_create(want->fds + want->fds_count);
+    if (err != SL_OK) {
+        sl_report_warn("channel-failed", "tag=%llu err=%s", (unsigned long long)want->tag,
+                       sl_err_name(err));
+        return;
+    }
+    want->fds_count += SL_CHANNEL_FDS;
+    want->shown_count = SL_CHANNEL_FDS;
 }
 
 static void
@@ -96,6 +130,7 @@ ask(struct sl_spawn_port *p, const struct sl_m_spawn *m)
         want.fds[want.fds_count++] = (int)m->fd;
     if (objects >= 0)
         want.fds[want.fds_count++] = objects;
+    add_channel(p, &want);
     /* A spawner that could not be started again when it was lost may start now. */
     if (p->fd < 0 && p->options.program != NULL && start(p) != SL_OK)
         p->fd = -1;
@@ -104,6 +139,7 @@ ask(struct sl_spawn_port *p, const struct sl_m_spawn *m)
         sl_report_warn("spawn-failed", "kind=%u err=%s", want.kind, sl_err_name(err));
         post_exited(p, &(struct sl_spawn_event){.tag = m->tag, .exit_code = 126});
     }
+    close_all(want.fds + want.fds_count - want.shown_count, want.shown_count);
     if (objects >= 0) /* The child's alone: its end is to be seen by this. */
         (void)close(objects);
     sl_free(text);

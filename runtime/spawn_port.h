@@ -8,6 +8,7 @@
 #define SL_RUNTIME_SPAWN_PORT_H
 
 #include "runtime/live.h"
+#include "runtime/spawner.h"
 
 #define SL_PORT_SPAWNER 1
 
@@ -23,12 +24,17 @@ struct sl_spawn_port_options {
     /* A socket to a tenant's objects, for the child of that tag; taken. -1: there is none. NULL:
        the same. */
     int (*objects)(void *arg, uint64_t tenant, uint64_t tag);
+    bool has_channels; /* Each child gets one (channel.h), whose other end is shown to main. */
+    /* Descriptors that a child's own child shares with us; taken. NULL: they are closed. */
+    void (*shown)(void *arg, const struct sl_spawn_event *event);
     void (*lost)(void *arg); /* The spawner is gone and there is no program: this node is to end. */
     void *arg;
 };
 
 SL_MUST_CHECK enum sl_err sl_spawn_port_open(const struct sl_spawn_port_options *options,
                                              struct sl_spawn_port **ret_port);
+/* Take what has happened to children now, not only once the loop gets there. */
+void sl_spawn_port_look(struct sl_spawn_port *port);
 void sl_spawn_port_close(struct sl_spawn_port **port);   /* The children end with it. */
 int sl_spawn_port_pid(const struct sl_spawn_port *port); /* Of the spawner; 0: not ours. */
 

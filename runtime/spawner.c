@@ -32,13 +32,14 @@ struct request {
     uint32_t magic, what;
     uint32_t kind;
     int32_t signal;
+    uint32_t shown_count;
     uint64_t tag;
     char text[SL_SPAWN_TEXT_MAX];
 };
 
 struct reply {
     uint32_t magic, what;
-    uint64_t tag;
+    uint64_t tag, by;
     int32_t pid, exit_code, signal;
 };
 
@@ -77,6 +78,62 @@ reply_to(int fd, uint32_t what, uint64_t tag, const int values[3])
         if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, REPLY_WAIT_MS) <= 0)
             break;
     }
+}
+
+/* A message and descriptors, if there are any. False: it was not taken whole. */
+static bool
+send_with(int fd, const struct iovec *data, const int *fds, uint32_t fds_count, int flags)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(SL_SPAWN_FDS_MAX * sizeof(int))];
+    } control = {0};
+    struct iovec part = *data;
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fds_count > 0) {
+        m.msg_control = &control;
+        m.msg_controllen = CMSG_SPACE(fds_count * sizeof(int));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(fds_count * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, fds_count * sizeof(int));
+    }
+    return sendmsg(fd, &m, flags | MSG_NOSIGNAL) == (ssize_t)data->iov_len;
+}
+
+/* One message with its descriptors, which are the caller's; as recv. */
+static ssize_t
+receive_with(int fd, const struct iovec *data, int ret_fds[static SL_SPAWN_FDS_MAX],
+             uint32_t *ret_count)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(SL_SPAWN_FDS_MAX * sizeof(int))];
+    } control;
+    struct iovec part = *data;
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t size = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    *ret_count = 0;
+    for (struct cmsghdr *c = size <= 0 ? NULL : CMSG_FIRSTHDR(&m); c != NULL;
+         c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t bytes = c->cmsg_len - CMSG_LEN(0);
+        *ret_count = (uint32_t)SL_MIN(bytes / sizeof(int), (size_t)SL_SPAWN_FDS_MAX);
+        memcpy(ret_fds, CMSG_DATA(c), *ret_count * sizeof(int));
+    }
+    return size;
+}
+
+static void
+close_all(const int *fds, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        close(fds[i]);
 }
 
 /* ---- in the child -------------------------------------------------------------------------- */
@@ -197,6 +254,24 @@ untie(struct child *c)
     sl_child_output_close(&c->output, sl_time_mono_ns());
 }
 
+/* The descriptors that a child of main's has its own child share with main. Main may be busy: then
+   it does without, and whoever wants to use them will see that they are not there. */
+static void
+show(const struct spawner *s, int client_fd, const struct request *r, const struct sl_child *given)
+{
+    struct reply shown = {.magic = MAGIC, .what = SL_SPAWN_SHOWN, .tag = r->tag};
+    if (given->shown_count == 0 || client_fd == s->main_fd)
+        return;
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++) {
+        if (s->children[i].pid != 0 && s->children[i].own_client_fd == client_fd)
+            shown.by = s->children[i].tag;
+    }
+    const int *first = given->fds + given->fds_count - given->shown_count;
+    if (!send_with(s->main_fd, &(struct iovec){&shown, sizeof(shown)}, first, given->shown_count,
+                   MSG_DONTWAIT))
+        sl_report_warn("spawn-unshown", "tag=%llu", (unsigned long long)r->tag);
+}
+
 /* `given`: its descriptors. */
 static void
 serve_spawn(struct spawner *s, int client_fd, const struct request *r, struct sl_child *given)
@@ -228,6 +303,7 @@ serve_spawn(struct spawner *s, int client_fd, const struct request *r, struct sl
     }
     made.pid = made.output.pid = pid;
     *slot = made;
+    show(s, client_fd, r, given);
     reply_to(client_fd, SL_SPAWN_STARTED, r->tag, (int[3]){pid, 0, 0});
 }
 
@@ -246,37 +322,22 @@ static bool
 serve(struct spawner *s, int client_fd)
 {
     struct request r;
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(SL_SPAWN_FDS_MAX * sizeof(int))];
-    } control;
-    struct iovec data = {&r, sizeof(r)};
-    struct msghdr m = {.msg_iov = &data,
-                       .msg_iovlen = 1,
-                       .msg_control = &control,
-                       .msg_controllen = sizeof(control)};
-    ssize_t size = recvmsg(client_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct sl_child given = {.fds_count = 0};
+    ssize_t size =
+        receive_with(client_fd, &(struct iovec){&r, sizeof(r)}, given.fds, &given.fds_count);
     if (size < 0)
         return errno == EAGAIN || errno == EINTR;
     if (size == 0)
         return false;
+    given.shown_count = SL_MIN(r.shown_count, given.fds_count);
 
-    struct sl_child given = {.fds_count = 0};
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t bytes = c->cmsg_len - CMSG_LEN(0);
-        given.fds_count = (uint32_t)SL_MIN(bytes / sizeof(int), (size_t)SL_SPAWN_FDS_MAX);
-        memcpy(given.fds, CMSG_DATA(c), given.fds_count * sizeof(int));
-    }
     bool is_whole =
         size == sizeof(r) && r.magic == MAGIC && memchr(r.text, '\0', sizeof(r.text)) != NULL;
     if (is_whole && r.what == REQUEST_SPAWN)
         serve_spawn(s, client_fd, &r, &given);
     else if (is_whole && r.what == REQUEST_KILL)
         serve_kill(s, client_fd, &r);
-    for (uint32_t i = 0; i < given.fds_count; i++)
-        close(given.fds[i]);
+    close_all(given.fds, given.fds_count);
     return true;
 }
 
@@ -441,31 +502,19 @@ sl_spawner_start(const char *program, int keep_fd, int *ret_fd, int *ret_pid)
 }
 
 static enum sl_err
-send_request(int fd, const struct request *r, const int *fds, uint32_t fds_count)
+send_request(int fd, struct request *r, const int *fds, uint32_t fds_count)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(SL_SPAWN_FDS_MAX * sizeof(int))];
-    } control = {0};
-    struct iovec data = {(void *)(uintptr_t)r, sizeof(*r)};
-    struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1};
-    if (fds_count > 0) {
-        m.msg_control = &control;
-        m.msg_controllen = CMSG_SPACE(fds_count * sizeof(int));
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fds_count * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, fds_count * sizeof(int));
-    }
-    return sendmsg(fd, &m, MSG_NOSIGNAL) == sizeof(*r) ? SL_OK : SL_EUNAVAIL;
+    return send_with(fd, &(struct iovec){r, sizeof(*r)}, fds, fds_count, 0) ? SL_OK : SL_EUNAVAIL;
 }
 
 enum sl_err
 sl_spawner_ask(int fd, const struct sl_spawn *spawn)
 {
-    struct request r = {
-        .magic = MAGIC, .what = REQUEST_SPAWN, .kind = spawn->kind, .tag = spawn->tag};
+    struct request r = {.magic = MAGIC,
+                        .what = REQUEST_SPAWN,
+                        .kind = spawn->kind,
+                        .shown_count = spawn->shown_count,
+                        .tag = spawn->tag};
     size_t size = strlen(spawn->text);
     if (size >= sizeof(r.text))
         return SL_ETOOBIG;
@@ -485,12 +534,20 @@ enum sl_err
 sl_spawner_event(int fd, struct sl_spawn_event *ret_event)
 {
     struct reply r;
-    ssize_t size = recv(fd, &r, sizeof(r), MSG_DONTWAIT);
+    struct sl_spawn_event e = {.fds_count = 0};
+    ssize_t size = receive_with(fd, &(struct iovec){&r, sizeof(r)}, e.fds, &e.fds_count);
     if (size < 0)
         return errno == EAGAIN || errno == EINTR ? SL_EBUSY : SL_EUNAVAIL;
-    if (size != sizeof(r) || r.magic != MAGIC)
+    if (size != sizeof(r) || r.magic != MAGIC) {
+        close_all(e.fds, e.fds_count);
         return SL_EUNAVAIL;
-    *ret_event = (struct sl_spawn_event){
-        .what = r.what, .tag = r.tag, .pid = r.pid, .exit_code = r.exit_code, .signal = r.signal};
+    }
+    e.what = r.what;
+    e.tag = r.tag;
+    e.by = r.by;
+    e.pid = r.pid;
+    e.exit_code = r.exit_code;
+    e.signal = r.signal;
+    *ret_event = e;
     return SL_OK;
 }

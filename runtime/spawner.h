@@ -18,7 +18,7 @@
 #include "runtime/base.h"
 
 #define SL_SPAWN_TEXT_MAX 3072 /* Bytes of a child's argument text. */
-#define SL_SPAWN_FDS_MAX  4
+#define SL_SPAWN_FDS_MAX  6
 
 struct sl_child;
 
@@ -38,6 +38,7 @@ struct sl_child {
     int lifeline_fd;  /* 0: none. */
     int fds[SL_SPAWN_FDS_MAX];
     uint32_t fds_count;
+    uint32_t shown_count; /* The last so many of these main was shown as well. */
 };
 
 /*
@@ -63,6 +64,7 @@ struct sl_spawn {
     const char *text;
     int fds[SL_SPAWN_FDS_MAX]; /* Passed on; still the caller's. */
     uint32_t fds_count;
+    uint32_t shown_count; /* The last so many are shown to main, if it is another who asks. */
 };
 /* Ask for a child. SL_EUNAVAIL: the spawner is gone. SL_ETOOBIG: the text. */
 SL_MUST_CHECK enum sl_err sl_spawner_ask(int fd, const struct sl_spawn *spawn);
@@ -70,8 +72,11 @@ SL_MUST_CHECK enum sl_err sl_spawner_ask(int fd, const struct sl_spawn *spawn);
 SL_MUST_CHECK enum sl_err sl_spawner_kill(int fd, uint64_t tag, int signal);
 
 struct sl_spawn_event {
-    enum { SL_SPAWN_STARTED, SL_SPAWN_EXITED, SL_SPAWN_FAILED } what;
+    enum { SL_SPAWN_STARTED, SL_SPAWN_EXITED, SL_SPAWN_FAILED, SL_SPAWN_SHOWN } what;
     uint64_t tag;
+    uint64_t by;               /* SHOWN: the tag of the child of main's that asked for it. */
+    int fds[SL_SPAWN_FDS_MAX]; /* SHOWN: copies of what it was given; the caller's now. */
+    uint32_t fds_count;
     int pid;
     int exit_code; /* EXITED by itself. */
     int signal;    /* EXITED by a signal: its number; else 0. FAILED: errno in exit_code. */

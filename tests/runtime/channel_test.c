@@ -150,6 +150,8 @@ Test(channel, the_bell_rings_only_for_who_sleeps)
     cr_assert(rings(worker));
     cr_assert_not(rings(asker));
     sl_channel_rouse(worker);
+    cr_assert(rings(worker), "until it is hushed");
+    sl_channel_hush(worker);
     cr_assert_not(rings(worker));
     must_receive(worker, 2);
 }

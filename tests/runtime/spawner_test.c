@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,13 +89,40 @@ be_node(const struct sl_child *child)
     sleep_for_ever();
 }
 
+/* It gives its child two ends of a pipe, of which main is shown the second: the child writes to the
+   first that it has. */
+static int
+be_shower(const struct sl_child *child)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+        return 1;
+    struct sl_spawn want = {.kind = 0,
+                            .tag = 60,
+                            .text = "say",
+                            .fds = {pipe_fds[1], pipe_fds[0]},
+                            .fds_count = 2,
+                            .shown_count = 1};
+    if (sl_spawner_ask(child->spawner_fd, &want) != SL_OK)
+        return 2;
+    struct sl_spawn_event e = wait_event(child->spawner_fd);
+    if (e.what != SL_SPAWN_STARTED || e.fds_count != 0)
+        return 3;
+    e = wait_event(child->spawner_fd);
+    return e.what == SL_SPAWN_EXITED && e.exit_code == 0 ? 0 : 5;
+}
+
 static int
 run_child(const struct sl_child *child)
 {
+    if (strcmp(child->text, "show") == 0)
+        return be_shower(child);
     if (strncmp(child->text, "exit ", 5) == 0)
         return atoi(child->text + 5);
     if (strcmp(child->text, "node") == 0)
         return be_node(child);
+    if (strcmp(child->text, "say") == 0 && child->fds_count == 2 && child->shown_count != 1)
+        return 4;
     if (strcmp(child->text, "say") == 0)
         return write(child->fds[0], "hello", 5) == 5 ? 0 : 1;
     if (strcmp(child->text, "deaf") == 0)
@@ -292,6 +320,22 @@ start_node(int ret_children[static 2])
     cr_assert_eq(read(fds[0], ret_children, 2 * sizeof(int)), 2 * sizeof(int));
     close(fds[0]);
     return node;
+}
+
+Test(spawner, shows_main_what_a_child_shares_with_its_own)
+{
+    char said[8] = {0};
+    ask(7, "show");
+    expect_started(7);
+    struct sl_spawn_event e = wait_event(spawner);
+    cr_assert_eq(e.what, SL_SPAWN_SHOWN);
+    cr_assert_eq(e.by, 7);
+    cr_assert_eq(e.tag, 60);
+    cr_assert_eq(e.fds_count, 1, "the last one alone");
+    expect_exited(7, 0, 0);
+    cr_assert_eq(read(e.fds[0], said, sizeof(said)), 5);
+    cr_assert_str_eq(said, "hello");
+    close(e.fds[0]);
 }
 
 Test(spawner, ends_the_children_of_a_node_with_it)
