@@ -17,6 +17,7 @@
 #include "extractors/host.h"
 #include "extractors/model_service.h"
 #include "extractors/object_service.h"
+#include "extractors/replica_channel.h"
 #include "extractors/replica_end.h"
 #include "extractors/replica_settings.h"
 #include "object-store/blob.h"
@@ -51,6 +52,7 @@ struct replica {
     uint32_t number, agent;
     uint32_t agent_actor; /* Who the first message came from; replies go there. */
     struct sl_links *links;
+    struct sl_replica_channel channel;
     struct sl_host *host;
     struct sl_object_service *objects; /* NULL: it works for several tenants. */
     struct sl_model_service *models;   /* NULL: it works for several namespaces. */
@@ -59,8 +61,9 @@ struct replica {
     bool is_stopping;
     /* Of the batch that runs. The plugin may ask from any thread; links are this one's alone. */
     struct batch *running;
-    uint64_t asked_ns; /* When links were last looked at for it. */
-    uint64_t until_ns; /* Nobody waits for any of it from then on; UINT64_MAX: somebody does. */
+    bool is_agents_turn; /* The last batch was what came over links. */
+    uint64_t asked_ns;   /* When links were last looked at for it. */
+    uint64_t until_ns;   /* Nobody waits for any of it from then on; UINT64_MAX: somebody does. */
     uint32_t unwanted_count;            /* Items of it that nobody waits for any more. */
     atomic_bool is_unwanted;            /* All of it. */
     struct sl_msg *early, **early_tail; /* Came meanwhile. */
@@ -108,6 +111,16 @@ send_message(struct replica *r, uint32_t id, const void *body)
     sl_msg_destroy(&msg);
 }
 
+/* As it came. */
+static void
+reply(struct replica *r, const struct sl_msg *msg, const struct sl_m_processed *m)
+{
+    if (sl_replica_channel_is(msg))
+        sl_replica_channel_answer(&r->channel, m);
+    else
+        send_message(r, SL_M_processed, m);
+}
+
 /* ---- start --------------------------------------------------------------------------------- */
 
 /* The plugin's file in the first directory that has it; NULL: none has. */
@@ -130,7 +143,8 @@ static bool is_cancelled(void *self);
 static enum sl_err
 open_host(struct replica *r, const struct sl_child *child, struct sl_cause *ret_cause)
 {
-    bool has_model = child->fds_count > 0 && sl_json_bool(sl_json_member(r->text, "model"), false);
+    bool has_model = sl_replica_channel_others(child) > 0 &&
+                     sl_json_bool(sl_json_member(r->text, "model"), false);
     struct sl_json params = sl_json_member(r->text, "params");
     if (r->plugin == NULL)
         return sl_cause_set(ret_cause, SL_ENOTFOUND, "no plugin of that name in %.*s",
@@ -157,11 +171,11 @@ open_model(void *arg, struct sl_slice id, int *ret_fd, struct sl_cause *ret_caus
     return sl_object_client_model(arg, id, OPEN_NS, ret_fd, ret_cause);
 }
 
-/* Its socket lies behind the model, if it was given one. */
+/* Its socket lies behind the model, if it was given one, and before its channel. */
 static bool
 has_objects(const struct replica *r, const struct sl_child *child)
 {
-    return child->fds_count > sl_json_bool(sl_json_member(r->text, "model"), false);
+    return sl_replica_channel_others(child) > sl_json_bool(sl_json_member(r->text, "model"), false);
 }
 
 static void
@@ -264,6 +278,7 @@ start(struct replica *r, const struct sl_child *child)
 
     struct sl_cause cause = {0};
     struct sl_m_replica_ready ready = {.replica = r->number, .pid = (uint64_t)getpid()};
+    sl_replica_channel_open(&r->channel, child);
     ready.sandbox = confine(r, child);
     open_objects(r, child);
     enum sl_err err = open_host(r, child, &cause);
@@ -358,7 +373,7 @@ skip(struct replica *r, const struct sl_msg *msg)
                                .kind = SLUICE_ERROR_TRANSIENT,
                                .code = sl_slice_str("unwanted"),
                                .message = sl_slice_str("nobody waits for it any more")};
-    send_message(r, SL_M_processed, &m);
+    reply(r, msg, &m);
 }
 
 static void
@@ -372,7 +387,7 @@ refuse(struct replica *r, const struct sl_msg *msg, struct took took, const char
                                .busy_ns = took.mean_ns,
                                .served_ns = took.own_ns,
                                .begun_ns = took.begun_ns};
-    send_message(r, SL_M_processed, &m);
+    reply(r, msg, &m);
 }
 
 /* Take a message into the batch, or answer it at once when its inputs are no good. */
@@ -409,12 +424,15 @@ batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
     b->count++;
 }
 
-/* Where a message's item is in the batch; its count: nowhere. */
+/* Where the item is in the batch that a message cancels; its count: nowhere. Who sends them counts
+   for himself. */
 static uint32_t
-batch_find(const struct batch *b, uint64_t item)
+batch_find(const struct batch *b, const struct sl_msg *cancel)
 {
     uint32_t i = 0;
-    while (i < b->count && SL_BODY(b->messages[i], process)->item != item)
+    while (i < b->count &&
+           (SL_BODY(b->messages[i], process)->item != SL_BODY(cancel, process_cancel)->item ||
+            sl_replica_channel_is(b->messages[i]) != sl_replica_channel_is(cancel)))
         i++;
     return i;
 }
@@ -484,7 +502,7 @@ answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result 
         refuse(r, msg, took, "outputs_too_large", "the item makes more than one message may carry");
         return;
     }
-    send_message(r, SL_M_processed, &m);
+    reply(r, msg, &m);
 }
 
 /*
@@ -544,15 +562,22 @@ take_early(struct replica *r)
     return msg;
 }
 
+static struct sl_msg *
+receive_next(struct replica *r)
+{
+    struct sl_msg *msg = sl_replica_channel_receive(&r->channel);
+    return msg == NULL ? sl_links_receive(r->links) : msg;
+}
+
 /* Look for cancellations while a batch runs; what else comes is kept in order, and is bounded by
  * what an agent sends to one replica. */
 static void
 ask_links(struct replica *r)
 {
-    for (struct sl_msg *msg; (msg = sl_links_receive(r->links)) != NULL;) {
+    for (struct sl_msg *msg; (msg = receive_next(r)) != NULL;) {
         bool is_cancel = msg->id == SL_M_process_cancel;
         const struct batch *b = r->running;
-        uint32_t at = is_cancel ? batch_find(b, SL_BODY(msg, process_cancel)->item) : b->count;
+        uint32_t at = is_cancel ? batch_find(b, msg) : b->count;
         if (at < b->count) {
             r->unwanted_count++; /* Each is cancelled once. */
             sl_msg_destroy(&msg);
@@ -616,48 +641,68 @@ run_batch(struct replica *r, struct batch *b)
 
 /* One that was begun before, or has not come, is nothing to us. */
 static void
-cancel(struct replica *r, struct batch *b, uint64_t item)
+cancel(struct replica *r, struct batch *b, const struct sl_msg *msg)
 {
-    uint32_t at = batch_find(b, item);
+    uint32_t at = batch_find(b, msg);
     if (at == b->count)
         return;
     skip(r, b->messages[at]);
     batch_remove(b, at);
 }
 
-/* Everything that has arrived is one batch, up to its limit. */
+static void
+take(struct replica *r, struct batch *b, struct sl_msg *msg)
+{
+    if (msg->id == SL_M_process) {
+        batch_add(r, b, msg);
+        return;
+    }
+    if (msg->id == SL_M_process_cancel)
+        cancel(r, b, msg);
+    r->is_stopping = r->is_stopping || msg->id == SL_M_replica_stop;
+    sl_msg_destroy(&msg);
+}
+
+/* Everything that has arrived one way is a batch, up to its limit. Calls that came straight go
+   before the agent's next batch, but once: whatever there is of the one, the other has its turn. */
 static void
 receive(struct replica *r, struct batch *b)
 {
-    while (b->count < BATCH_MAX) {
-        struct sl_msg *msg = take_early(r);
-        if (msg == NULL)
-            msg = sl_links_receive(r->links);
-        if (msg == NULL)
-            break;
-        if (msg->id == SL_M_process) {
-            batch_add(r, b, msg);
-            continue;
+    r->is_agents_turn = !r->is_agents_turn;
+    for (uint32_t way = 0; way < 2 && b->count == 0; way++) {
+        bool is_agents = r->is_agents_turn == (way == 0);
+        for (struct sl_msg *msg; b->count < BATCH_MAX;) {
+            msg = is_agents ? take_early(r) : sl_replica_channel_receive(&r->channel);
+            if (msg == NULL && is_agents)
+                msg = sl_links_receive(r->links);
+            if (msg == NULL)
+                break;
+            take(r, b, msg);
         }
-        if (msg->id == SL_M_process_cancel)
-            cancel(r, b, SL_BODY(msg, process_cancel)->item);
-        r->is_stopping = r->is_stopping || msg->id == SL_M_replica_stop;
-        sl_msg_destroy(&msg);
+        r->is_agents_turn = is_agents;
     }
 }
 
 /* Until something can be received, or our link has something to say by itself. */
 static void
-wait_for_work(const struct replica *r)
+wait_for_work(struct replica *r)
 {
     int fds[POLLS_MAX];
-    struct pollfd polls[POLLS_MAX];
+    struct pollfd polls[POLLS_MAX + 1];
     uint32_t count = sl_links_fds(r->links, fds, POLLS_MAX);
     uint64_t now_ns = sl_time_mono_ns(), due_ns = sl_links_deadline_ns(r->links);
     uint64_t wait_ms = due_ns <= now_ns ? 0 : (due_ns - now_ns) / SL_MILLI_NS + 1;
     for (uint32_t i = 0; i < count; i++)
         polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    (void)poll(polls, count, due_ns == UINT64_MAX ? -1 : (int)SL_MIN(wait_ms, UINT64_C(60000)));
+    struct pollfd *bell = &polls[count++];
+    *bell = (struct pollfd){.events = POLLIN};
+    if (sl_replica_channel_look_on(&r->channel))
+        return;
+    int timeout_ms = due_ns == UINT64_MAX ? -1 : (int)SL_MIN(wait_ms, UINT64_C(60000));
+    if (!sl_replica_channel_doze(&r->channel, &bell->fd))
+        timeout_ms = 0;
+    (void)poll(polls, count, timeout_ms);
+    sl_replica_channel_rouse(&r->channel, bell->revents != 0);
 }
 
 static void
@@ -697,6 +742,7 @@ sl_replica_run(const struct sl_child *child)
     sl_object_service_destroy(&r.objects);
     for (struct sl_msg *msg; (msg = take_early(&r)) != NULL;)
         sl_msg_destroy(&msg);
+    sl_replica_channel_close(&r.channel);
     sl_links_destroy(&r.links);
     sl_json_destroy(&r.doc);
     sl_free(r.blobs);

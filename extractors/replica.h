@@ -30,6 +30,9 @@ enum sl_replica_message {
 
 extern const struct sl_protocol sl_protocol_replica;
 
+/* The code of an answer that a channel does not take: it is asked again by way of the agent. */
+#define SL_REPLICA_TOO_LARGE "too_large_for_channel"
+
 /*
  * A forked replica's life. child->text is JSON: {"endpoint","agent":node number,"actor":its
  * agent,"replica":number,
