@@ -10,6 +10,7 @@
 #include "actors/image_message.h"
 #include "actors/model_opens.h"
 #include "actors/model_shelf.h"
+#include "actors/pool_find.h"
 #include "actors/work_specs.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
@@ -279,6 +280,7 @@ take_item(struct agent *a, struct sl_ctx *ctx, const struct sl_msg *msg, uint64_
         free_item(item);
         return;
     }
+    sl_pool_shortcut_serve(p, ctx, item);
     sl_pool_add(p, ctx, item);
     pump(a, ctx, p);
 }
@@ -309,25 +311,12 @@ on_embed_cancel(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 
 /* ---- replicas ------------------------------------------------------------------------------ */
 
-static struct sl_replica *
-replica_lookup(struct agent *a, uint64_t number, struct sl_pool **ret_pool)
-{
-    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
-        struct sl_replica *r = a->pools[i].is_used ? sl_pool_replica(&a->pools[i], number) : NULL;
-        if (r != NULL) {
-            *ret_pool = &a->pools[i];
-            return r;
-        }
-    }
-    return NULL;
-}
-
 static void
 on_model_wanted(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
     struct sl_pool *p = NULL;
-    (void)replica_lookup(a, SL_BODY(msg, model_wanted)->replica, &p);
+    (void)sl_pools_replica(a->pools, SL_BODY(msg, model_wanted)->replica, &p);
     sl_model_opens_ask(&a->opens, ctx, p, SL_BODY(msg, model_wanted));
 }
 
@@ -343,7 +332,7 @@ on_replica_ready(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct agent *a = self;
     struct sl_pool *p;
-    struct sl_replica *r = replica_lookup(a, msg->from.node, &p);
+    struct sl_replica *r = sl_pools_replica(a->pools, msg->from.node, &p);
     if (r == NULL)
         return;
     r->sandbox = SL_BODY(msg, replica_ready)->sandbox;
@@ -376,7 +365,7 @@ on_processed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct agent *a = self;
     const struct sl_m_processed *m = SL_BODY(msg, processed);
     struct sl_pool *p;
-    struct sl_replica *r = replica_lookup(a, msg->from.node, &p);
+    struct sl_replica *r = sl_pools_replica(a->pools, msg->from.node, &p);
     struct sl_item *item = r == NULL ? NULL : sl_pool_on_processed(p, ctx, r, m);
     if (item == NULL)
         return;
@@ -395,11 +384,21 @@ on_processed(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+on_shortcut(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    struct sl_pool *p = sl_pool_shortcut_take(a->pools, ctx, msg);
+    if (p != NULL)
+        pump(a, ctx, p);
+}
+
+static void
 on_child_started(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)ctx;
     struct sl_pool *p;
-    struct sl_replica *r = replica_lookup(self, SL_BODY(msg, child_started)->tag, &p);
+    struct sl_replica *r =
+        sl_pools_replica(((struct agent *)self)->pools, SL_BODY(msg, child_started)->tag, &p);
     if (r != NULL)
         r->pid = SL_BODY(msg, child_started)->pid;
 }
@@ -421,15 +420,16 @@ end_replica(struct agent *a, struct sl_ctx *ctx, struct sl_pool *p, struct sl_re
     sl_pool_note_end(p, r, is_stop ? NULL : &end, m->exit_code == SL_REPLICA_EXIT_START,
                      ctx->now_ms);
     struct sl_items lost;
+    bool is_shared = r->shortcut.state >= SL_SHORTCUT_OPEN; /* What came straight is not in lost. */
     sl_model_opens_forget(&a->opens, m->tag);
     uint64_t served_ns = sl_pool_on_exit(p, ctx, r, &lost);
     struct sl_m_task_failed why = {.kind = SL_FAIL_CRASH,
                                    .signal = end.signal,
-                                   .alone = lost.count == 1,
+                                   .alone = lost.count == 1 && !is_shared,
                                    .code = sl_slice_str(end.code),
                                    .message = sl_slice_str(end.text),
                                    .served_ns = served_ns};
-    if (is_timeout && lost.count == 1) { /* With others about, nobody knows who held it up. */
+    if (is_timeout && why.alone) { /* With others about, nobody knows who held it up. */
         why.kind = SL_FAIL_TRANSIENT;
         why.code = sl_slice_str("timeout");
         why.message = sl_slice_str("it took longer than tasks.timeout; its replica was killed");
@@ -452,7 +452,7 @@ on_child_exited(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct agent *a = self;
     const struct sl_m_child_exited *m = SL_BODY(msg, child_exited);
     struct sl_pool *p;
-    struct sl_replica *r = replica_lookup(a, m->tag, &p);
+    struct sl_replica *r = sl_pools_replica(a->pools, m->tag, &p);
     if (r != NULL)
         end_replica(a, ctx, p, r, m);
 }
@@ -576,6 +576,8 @@ on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     a->membership = MEMBER;
     a->is_closed = false;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
+        sl_pool_shortcut_again(&a->pools[i]);
     sl_agent_scale_tell(a->pools, ctx, true);
     sl_agent_gates_unlist(&a->gates, ctx);
 }
@@ -589,6 +591,8 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     a->is_last_sent = a->membership == JOINING; /* It never had anything. */
     a->membership = LEAVING;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
+        sl_pool_shortcut_end(&a->pools[i], ctx);
     greet(a, ctx, 0);
     sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_leave,
             &(struct sl_m_node_leave){.node = a->options.pool.node});
@@ -714,6 +718,9 @@ on_peer_down(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static const struct sl_on table[] = {
     {SL_M_run_task, on_run_task},
     {SL_M_processed, on_processed},
+    {SL_M_shortcut_load, on_shortcut},
+    {SL_M_shortcut_closed, on_shortcut},
+    {SL_M_shortcut_broken, on_shortcut},
     {SL_M_embed_run, on_embed_run},
     {SL_M_embed_cancel, on_embed_cancel},
     {SL_M_extraction, on_extraction},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/agent_calls.h"
 
+#include "actors/embedded.h"
+
 uint64_t
 sl_agent_call_deadline_ns(const struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -10,28 +12,10 @@ sl_agent_call_deadline_ns(const struct sl_ctx *ctx, const struct sl_msg *msg)
     return ctx->now_ns + timeout_ns;
 }
 
-/* The first vector of the first output: what an embedding call wants. */
-static struct sl_slice
-first_vector(struct sl_slice outputs)
-{
-    struct sl_reader in = sl_reader(outputs);
-    if (sl_read_u32(&in) == 0)
-        return (struct sl_slice){0};
-    (void)sl_read_block(&in);
-    if (sl_read_u32(&in) == 0)
-        return (struct sl_slice){0};
-    (void)sl_read_block(&in);
-    return sl_read_block(&in);
-}
-
 void
 sl_agent_call_done(struct sl_ctx *ctx, const struct sl_item *call, struct sl_slice outputs)
 {
-    struct sl_m_embedded m = {.vector = first_vector(outputs)};
-    if (m.vector.size == 0) {
-        m.err = SL_EINVAL;
-        m.message = sl_slice_str("the text gives no vector");
-    }
+    struct sl_m_embedded m = sl_embedded_of_outputs(outputs);
     sl_reply(ctx, call->msg, SL_M_embedded, &m);
 }
 
@@ -39,10 +23,7 @@ void
 sl_agent_call_failed(struct sl_ctx *ctx, const struct sl_item *call,
                      const struct sl_m_task_failed *why)
 {
-    enum sl_err err = why->kind == SL_FAIL_PERMANENT ? SL_EINVAL
-                      : why->kind == SL_FAIL_CRASH   ? SL_ECRASHED
-                                                     : SL_EUNAVAIL;
-    struct sl_m_embedded m = {.err = err, .message = why->message};
+    struct sl_m_embedded m = sl_embedded_of_failure(why->kind, why->message);
     sl_reply(ctx, call->msg, SL_M_embedded, &m);
 }
 
@@ -64,6 +45,7 @@ count_of(const struct sl_pool *p)
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         const struct sl_replica *r = &p->replicas[i];
         const struct sl_item *item = r->state == SL_REPLICA_FREE ? NULL : r->in_flight.oldest;
+        count += r->shortcut.ongoing;
         for (; item != NULL; item = item->next)
             count += item->msg->id == SL_M_embed_run;
     }

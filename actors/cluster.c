@@ -21,6 +21,8 @@ sl_cluster_head_takes(const struct sl_msg *msg)
         {SL_ACTOR_ROUTER, SL_M_model_loaded},    {SL_ACTOR_API, SL_M_model_open},
         {SL_ACTOR_HEAD, SL_M_calls_wanted},      {SL_ACTOR_HEAD, SL_M_node_scaling},
         {SL_ACTOR_HEAD, SL_M_model_kept},        {SL_ACTOR_HEAD, SL_M_model_drop},
+        {SL_ACTOR_ROUTER, SL_M_shortcut_open},   {SL_ACTOR_ROUTER, SL_M_shortcut_serves},
+        {SL_ACTOR_ROUTER, SL_M_shortcut_close},  {SL_ACTOR_ROUTER, SL_M_shortcut_gone},
     };
     if (msg->to.actor == SL_ACTOR_EDGES)
         return msg->id >> 16 == SL_PROTOCOL_RELAY;

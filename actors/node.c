@@ -239,6 +239,7 @@ spawn_actors(struct sl_node *n, const struct sl_node_options *options)
     struct sl_image_node_options images = {.images = &n->images,
                                            .bytes_max = options->images_bytes};
     agent.pool.blob_directory = n->blobs;
+    agent.pool.has_shortcuts = options->program == NULL; /* Its spawner is the head's. */
     agent.pool.endpoint = n->endpoint;
     agent.pool.settings.object_bytes = sl_object_node_largest(n->objects);
     if (n->images_directory != NULL)
@@ -266,6 +267,7 @@ sl_node_open(const struct sl_node_options *options, struct sl_node **ret_node)
                                          .program = options->program,
                                          .keep_fd = -1,
                                          .objects = grant_objects,
+                                         .has_channels = options->program == NULL,
                                          .arg = n,
                                          .lost = options->program == NULL ? on_spawner_gone : NULL};
     enum sl_err err = sl_live_listen(n->live, n->endpoint);

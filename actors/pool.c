@@ -92,7 +92,7 @@ running_count(const struct sl_pool *p, bool are_calls)
     uint32_t count = 0;
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         const struct sl_replica *r = &p->replicas[i];
-        count += are_calls ? r->calls : r->in_flight.count - r->calls;
+        count += are_calls ? r->calls + r->shortcut.ongoing : r->in_flight.count - r->calls;
     }
     return count;
 }
@@ -107,7 +107,7 @@ busy_count(const struct sl_pool *p)
 bool
 sl_pool_has_work(const struct sl_pool *p)
 {
-    return waiting_count(p) + busy_count(p) > 0;
+    return waiting_count(p) + busy_count(p) > 0 || sl_pool_shortcut_is_ending(p);
 }
 
 bool
@@ -186,6 +186,7 @@ start_replica(struct sl_pool *p, struct sl_ctx *ctx, uint32_t number)
                              .started_ns = ctx->now_ns,
                              .used_ns = ctx->now_ns};
     sl_items_init(&r->in_flight);
+    r->shortcut.state = p->options->has_shortcuts ? SL_SHORTCUT_SHUT : SL_SHORTCUT_NONE;
     char *text = replica_text(p, number, is_background);
     struct sl_m_spawn want = {.kind = SL_CHILD_REPLICA,
                               .tag = number,
@@ -255,7 +256,7 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
         m.resume = SL_BODY(item->msg, run_task)->resume;
     }
     sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
-    if (r->in_flight.count == 0)
+    if (r->in_flight.count + r->shortcut.ongoing == 0)
         r->heard_ns = ctx->now_ns;
     r->calls += is_call(item);
     item->times.sent_ns = ctx->now_ns;
@@ -385,10 +386,13 @@ share_of(uint32_t work, uint32_t sharers, uint32_t room)
     return SL_MIN(room, (work + sharers - 1) / sharers);
 }
 
-/* One that must be alone is there, or has to wait for it to be idle. */
+/* One that must be alone is there, or has to wait for it to be idle, and for calls to come by us.
+ */
 static bool
-is_taken(const struct sl_replica *r, const struct sl_item *next)
+is_taken(struct sl_ctx *ctx, struct sl_replica *r, const struct sl_item *next)
 {
+    if (next->is_alone && !sl_pool_shortcut_is_shut(ctx, r))
+        return true;
     return r->in_flight.count > 0 && (r->in_flight.oldest->is_alone || next->is_alone);
 }
 
@@ -402,9 +406,10 @@ static void
 feed_calls(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint32_t share)
 {
     size_t bytes = 0;
-    for (const struct sl_item *next;
-         r->calls < share && has_room_for_calls(p, r) && bytes < BATCH_BYTES &&
-         (next = sl_calls_next(&p->calls)) != NULL && !is_taken(r, next);) {
+    for (const struct sl_item *next; r->calls + r->shortcut.ongoing < share &&
+                                     has_room_for_calls(p, r) && bytes < BATCH_BYTES &&
+                                     (next = sl_calls_next(&p->calls)) != NULL &&
+                                     !is_taken(ctx, r, next);) {
         struct sl_item *item = sl_calls_pop(&p->calls);
         if (is_overdue(item, ctx->now_ns)) {
             p->overdue++;
@@ -429,7 +434,7 @@ feed_tasks(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint32_t
     if (has > (is_short ? 0 : room / 2))
         return;
     while (has < share && r->in_flight.count < 2 * BATCH_MAX && bytes < BATCH_BYTES &&
-           p->tasks.count > 0 && !is_taken(r, p->tasks.oldest)) {
+           p->tasks.count > 0 && !is_taken(ctx, r, p->tasks.oldest)) {
         struct sl_item *item = sl_items_pop(&p->tasks);
         bytes += inputs_of(item).size;
         send_item(ctx, r, item);
@@ -521,14 +526,20 @@ sl_pool_park(struct sl_pool *p)
     p->is_parked = p->is_stale = true;
 }
 
+static uint32_t
+work_of(const struct sl_replica *r)
+{
+    return r->in_flight.count + r->shortcut.ongoing;
+}
+
 /* One for tasks goes before one for calls. */
 static bool
 is_less_needed(const struct sl_replica *r, const struct sl_replica *other)
 {
     if (r->is_background != other->is_background)
         return r->is_background;
-    return r->in_flight.count < other->in_flight.count ||
-           (r->in_flight.count == other->in_flight.count && r->number > other->number);
+    return work_of(r) < work_of(other) ||
+           (work_of(r) == work_of(other) && r->number > other->number);
 }
 
 /* The one to spare next: it has least to do, and of those that have nothing the latest. */
@@ -580,7 +591,8 @@ fit(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
         start_replica(p, ctx, (*number_next)++);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
-        if (r->state == SL_REPLICA_READY && r->is_spare && r->in_flight.count == 0)
+        if (r->state == SL_REPLICA_READY && r->is_spare && r->in_flight.count == 0 &&
+            sl_pool_shortcut_is_shut(ctx, r))
             stop_replica(ctx, r);
     }
 }
@@ -603,6 +615,7 @@ sl_pool_pump(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
     fit(p, ctx, number_next);
     uint64_t overdue = p->overdue;
     feed(p, ctx);
+    sl_pool_shortcut_open(p, ctx);
     if (p->overdue == overdue)
         return;
     /* What was looked at is not there: without it fewer may do, and nothing else will tell. */
@@ -676,7 +689,9 @@ sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
     for (struct sl_item *item; (item = sl_items_pop(&r->in_flight)) != NULL;)
         sl_items_push(ret_lost, item);
     /* One that ended with nothing to do, and had never done anything, would do so again. */
-    bool is_useless = r->state == SL_REPLICA_READY && count == 0 && r->done == 0;
+    bool is_useless =
+        r->state == SL_REPLICA_READY && count == 0 && r->done == 0 && !r->shortcut.has_worked;
+    sl_pool_shortcut_lost(ctx, r);
     if (r->state == SL_REPLICA_STARTING || is_useless)
         start_failed(p, ctx);
     *r = (struct sl_replica){0};
@@ -696,7 +711,7 @@ sl_pool_has_given_up(const struct sl_pool *p)
 static void
 kill_overdue(const struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r)
 {
-    bool is_hung = r->state == SL_REPLICA_READY && r->in_flight.count > 0 &&
+    bool is_hung = r->state == SL_REPLICA_READY && r->in_flight.count + r->shortcut.ongoing > 0 &&
                    p->options->task_ns > 0 && ctx->now_ns - r->heard_ns >= p->options->task_ns;
     bool is_overdue =
         is_hung ||
@@ -760,7 +775,7 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_u64(w, "pid", r->pid);
         sl_jsonw_member_str(w, "state", sl_replica_state_name(r));
         sl_jsonw_member_bool(w, "background", r->is_background);
-        sl_jsonw_member_u64(w, "ongoing", r->in_flight.count);
+        sl_jsonw_member_u64(w, "ongoing", r->in_flight.count + r->shortcut.ongoing);
         sl_jsonw_member_u64(w, "waiting", waiting_count(p));
         sl_jsonw_member_u64(w, "done", r->done);
         sl_jsonw_member_u64(w, "overdue", p->overdue);

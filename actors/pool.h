@@ -8,22 +8,19 @@
  *                 `--exit, error--> (gone; the pause doubles; after three the waiting work fails)
  *
  * How many there are is decided whenever work comes or goes (pool_scale.h). One that is too many
- * gets nothing more, and stops once what it has is answered.
- *
- * A batch is as many items as take about BATCH_NS by what the last ones took; two batches are under
- * way at a replica, so it never waits for the next. After a crash nobody knows which item did it:
- * the head sends those again one at a time (alone), and an item that kills its replica alone is to
- * blame. One that answers nothing for task_ns hangs: it is killed, and treated the same.
+ * gets nothing more, and stops once what it has is answered. A batch takes about BATCH_NS by what
+ * the last took; two are under way at a replica, so it never waits. After a crash nobody knows
+ * which item did it: the head sends each again, alone, and one that kills its replica alone is to
+ * blame. One that answers nothing for task_ns is killed, likewise.
  */
 #ifndef SL_ACTORS_POOL_H
 #define SL_ACTORS_POOL_H
 
-#include "actors/cluster.h"
 #include "actors/pool_calls.h"
 #include "actors/pool_life.h"
+#include "actors/pool_shortcut.h"
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
-#include "extractors/replica_end.h"
 
 #define SL_POOLS_MAX    32
 #define SL_REPLICAS_MAX 16
@@ -59,6 +56,7 @@ struct sl_replica {
     bool is_background; /* Added for tasks: behind all else, with calls if no other has room. */
     uint32_t calls;     /* Of those in flight. */
     struct sl_items in_flight;
+    struct sl_replica_shortcut shortcut;
 };
 
 struct sl_m_processed;   /* extractors/replica.h */
@@ -72,6 +70,7 @@ struct sl_pool_options { /* The agent's, borrowed. */
     const struct sl_scale_book *book;      /* NULL: it says nothing of any. */
     uint64_t task_ns; /* One with work that answers nothing for so long is killed; 0: never. */
     struct sl_replica_settings settings; /* What each may have; strings borrowed. */
+    bool has_shortcuts;                  /* Calls may go to replicas past us. */
 };
 
 struct sl_pool {
@@ -86,6 +85,7 @@ struct sl_pool {
     struct sl_calls calls; /* Waiting, tenants in turn; they go before tasks. */
     struct sl_items tasks; /* Waiting. */
     struct sl_replica replicas[SL_REPLICAS_MAX];
+    struct sl_pool_served served;
     uint32_t failures;                /* Starts that failed in a row. */
     uint64_t ends[SL_REPLICA_CAUSES]; /* Of replicas that were not told to stop. */
     uint64_t not_before_ns;           /* No start before. */

@@ -4,10 +4,13 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "actors/embedded.h"
 #include "actors/extraction.h"
 #include "actors/head.h"
 #include "actors/node_set.h"
+#include "actors/shortcuts.h"
 #include "actors/tally.h"
+#include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
 #include "runtime/report.h"
@@ -18,6 +21,7 @@
                         */
 #define TOKEN_LOOK 0   /* Of timers. */
 #define TOKEN_TELL 1
+#define TOKEN_LOAD 2
 #define TRIES_MAX  2 /* One whose replica died is run again: it may be another's fault. */
 
 static_assert(SL_ROUTER_CALLS_MAX <= SL_TALLY_MAX, "every call is counted");
@@ -38,6 +42,8 @@ struct call {
     uint64_t serial; /* 0: free. */
     uint32_t node;   /* 0: parked. */
     uint32_t tries;
+    struct sl_shortcut *shortcut; /* NULL: it went by its node. */
+    bool is_by_node;              /* It may not take one. */
     uint64_t deadline_ns;
     uint64_t extraction;
     struct sl_msg *msg; /* A copy of the caller's message. */
@@ -47,6 +53,7 @@ struct router {
     struct sl_node_set nodes;
     struct call calls[SL_ROUTER_CALLS_MAX];
     struct sl_tally extractions, scopes; /* Of the calls that embed. */
+    struct sl_shortcuts shortcuts;
     uint64_t serial_last;
     uint64_t told_ns;  /* When the head heard last of calls; 0: never. */
     uint64_t told;     /* How many it was told. */
@@ -231,6 +238,40 @@ tell_wanted(struct router *r, struct sl_ctx *ctx, bool is_waiting)
     sl_after(ctx, r->told_ns + pause_ns - ctx->now_ns, TOKEN_TELL);
 }
 
+/*
+ * To a replica, past its node. One that was tried before goes by a node, where it runs alone; and
+ * one that belongs to others goes where they do: to a replica of the node that is theirs.
+ */
+static bool
+go_straight(struct router *r, struct sl_ctx *ctx, struct call *c, const struct node *n)
+{
+    const struct sl_m_embed *m = SL_BODY(c->msg, embed);
+    struct sl_shortcut_call call = {.serial = c->serial,
+                                    .extraction = c->extraction,
+                                    .scope = m->scope,
+                                    .sticky = m->sticky,
+                                    .deadline_ns = c->deadline_ns,
+                                    .node = m->sticky == 0 ? 0 : n->slot.number,
+                                    .inputs = m->inputs};
+    if (c->tries > 0 || c->is_by_node)
+        return false;
+    struct sl_shortcut *to = sl_shortcuts_send(&r->shortcuts, ctx, &call);
+    if (to == NULL)
+        return false;
+    struct node *by = (struct node *)sl_node_set_lookup(&r->nodes, to->node);
+    if (by != NULL)
+        by->ongoing++;
+    if (!r->shortcuts.is_tick_set)
+        sl_after(ctx, SL_SHORTCUT_TICK_NS, TOKEN_LOAD);
+    r->shortcuts.is_tick_set = true;
+    r->counts.parked--;
+    r->counts.straight++;
+    c->node = to->node;
+    c->shortcut = to;
+    c->tries++;
+    return true;
+}
+
 /* Send a parked call to a node, if there is one. One that is past its deadline stays: its time is
  * looked at next. */
 static void
@@ -239,7 +280,7 @@ route(struct router *r, struct sl_ctx *ctx, struct call *c)
     struct node *n = c->deadline_ns <= ctx->now_ns ? NULL : choose(r, ctx, c);
     if (is_embed(c) || SL_BODY(c->msg, model_load)->node == 0)
         tell_wanted(r, ctx, n == NULL);
-    if (n == NULL)
+    if (n == NULL || (is_embed(c) && go_straight(r, ctx, c, n)))
         return;
     r->counts.parked--;
     c->node = n->slot.number;
@@ -263,6 +304,7 @@ park(struct router *r, struct call *c)
 {
     leave_node(r, c);
     c->node = 0;
+    c->shortcut = NULL;
     r->counts.parked++;
 }
 
@@ -360,7 +402,8 @@ on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
     struct call *c = &r->calls[msg->request % SL_ROUTER_CALLS_MAX];
-    if (c->serial != msg->request || c->serial == 0 || c->node != msg->from.node)
+    if (c->serial != msg->request || c->serial == 0 || c->node != msg->from.node ||
+        c->shortcut != NULL)
         return; /* It came after its deadline, twice, or from one that was not asked. */
     if (try_again(r, ctx, c, msg))
         return;
@@ -369,10 +412,99 @@ on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     end_call(r, c);
 }
 
+/* ---- shortcuts ----------------------------------------------------------------------------- */
+
 static void
-tell_node(struct sl_ctx *ctx, const struct call *c)
+on_straight_answer(struct router *r, struct sl_ctx *ctx, const struct sl_shortcut *from,
+                   const struct sl_m_processed *m)
 {
-    if (c->node != 0 && is_embed(c))
+    struct call *c = &r->calls[m->item % SL_ROUTER_CALLS_MAX];
+    if (c->serial != m->item || c->shortcut != from)
+        return; /* Its caller waits no more. */
+    if (m->kind != 0 && sl_slice_is(m->code, SL_REPLICA_TOO_LARGE)) {
+        sl_shortcuts_too_large(&r->shortcuts, c->extraction);
+        c->is_by_node = true;
+        c->tries = 0;
+        park(r, c);
+        route(r, ctx, c);
+        return;
+    }
+    struct sl_m_embedded reply = m->kind == 0 ? sl_embedded_of_outputs(m->outputs)
+                                              : sl_embedded_of_failure(m->kind, m->message);
+    r->counts.answered++;
+    sl_reply(ctx, c->msg, SL_M_embedded, &reply);
+    end_call(r, c);
+}
+
+static void
+take_answers(struct router *r, struct sl_ctx *ctx)
+{
+    struct sl_shortcut *from;
+    for (struct sl_msg *msg; (msg = sl_shortcuts_answer(&r->shortcuts, ctx, &from)) != NULL;) {
+        on_straight_answer(r, ctx, from, SL_BODY(msg, processed));
+        sl_msg_destroy(&msg);
+    }
+}
+
+static void
+on_news(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    (void)msg;
+    take_answers(self, ctx);
+}
+
+static void
+on_shortcut(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    sl_shortcuts_take(&r->shortcuts, ctx, msg);
+    const struct node *n = (const struct node *)sl_node_set_lookup(&r->nodes, msg->from.node);
+    if (n != NULL && msg->id == SL_M_shortcut_open)
+        sl_shortcuts_node_open(&r->shortcuts, n->slot.number, !n->is_closed);
+}
+
+/* What was under way there died with it: once more, alone, as those that went by the node. */
+static void
+on_shortcut_gone(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct router *r = self;
+    uint64_t replica = SL_BODY(msg, shortcut_gone)->replica;
+    take_answers(r, ctx); /* It had answered these before it ended. */
+    struct sl_shortcut *gone = sl_shortcuts_lookup(&r->shortcuts, msg->from.node, replica);
+    if (gone == NULL) {
+        sl_shortcuts_forget(&r->shortcuts, msg->from.node, replica);
+        return;
+    }
+    uint32_t left = gone->ongoing;
+    sl_shortcut_end(&r->shortcuts, gone);
+    for (uint32_t i = 0; left > 0 && i < SL_ROUTER_CALLS_MAX; i++) {
+        struct call *c = &r->calls[i];
+        if (c->serial == 0 || c->shortcut != gone)
+            continue;
+        park(r, c);
+        r->counts.again++;
+        route(r, ctx, c);
+        left--;
+    }
+}
+
+static void
+end_shortcuts(struct router *r, uint32_t node)
+{
+    uint32_t at = 0;
+    for (struct sl_shortcut *c; (c = sl_shortcuts_of_node(&r->shortcuts, node, &at)) != NULL;)
+        sl_shortcut_end(&r->shortcuts, c);
+    sl_shortcuts_forget(&r->shortcuts, node, 0);
+}
+
+/* ---- calls that end otherwise --------------------------------------------------------------- */
+
+static void
+tell_node(struct router *r, struct sl_ctx *ctx, const struct call *c)
+{
+    if (c->shortcut != NULL)
+        sl_shortcut_cancel(&r->shortcuts, c->shortcut, c->serial);
+    else if (c->node != 0 && is_embed(c))
         sl_request(ctx, sl_at(c->node, SL_ACTOR_AGENT), c->serial, SL_M_embed_cancel,
                    &(struct sl_m_embed_cancel){0});
 }
@@ -388,7 +520,7 @@ on_cancel(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             c->msg->from.node != msg->from.node || c->msg->from.actor != msg->from.actor)
             continue;
         r->counts.cancelled++;
-        tell_node(ctx, c);
+        tell_node(r, ctx, c);
         end_call(r, c);
         return;
     }
@@ -437,6 +569,7 @@ on_node_open(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     (void)ctx;
     if (n != NULL)
         n->is_closed = m->is_open == 0;
+    sl_shortcuts_node_open(&r->shortcuts, (uint32_t)m->node, m->is_open != 0);
 }
 
 static void
@@ -449,6 +582,8 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_node_set_remove(&r->nodes, gone);
         sl_free(gone);
     }
+    take_answers(r, ctx);
+    end_shortcuts(r, (uint32_t)number);
     /* Its calls have changed nothing anywhere, so another node may run them. */
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
         struct call *c = &r->calls[i];
@@ -467,6 +602,12 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct router *r = self;
     uint64_t next_ns = UINT64_MAX;
+    if (SL_BODY(msg, timer)->token == TOKEN_LOAD) {
+        r->shortcuts.is_tick_set = sl_shortcuts_tick(&r->shortcuts, ctx);
+        if (r->shortcuts.is_tick_set)
+            sl_after(ctx, SL_SHORTCUT_TICK_NS, TOKEN_LOAD);
+        return;
+    }
     if (SL_BODY(msg, timer)->token == TOKEN_TELL) {
         r->is_tell_set = false;
         if (r->counts.calls > 0)
@@ -484,6 +625,8 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             continue;
         }
         r->counts.overdue++;
+        if (c->shortcut != NULL)
+            c->shortcut->overdue++;
         fail(ctx, c->msg, SL_ETIMEOUT,
              c->node == 0 ? "no worker node was there in time" : "no replica answered in time");
         end_call(r, c);
@@ -503,12 +646,23 @@ on_drop(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static const struct sl_on table[] = {
-    {SL_M_embed, on_call},          {SL_M_embedded, on_answer},
-    {SL_M_model_load, on_call},     {SL_M_model_loaded, on_answer},
-    {SL_M_node_up, on_node_up},     {SL_M_node_lost, on_node_lost},
-    {SL_M_model_drop, on_drop},     {SL_M_model_evict, on_drop},
-    {SL_M_timer, on_timer},         {SL_M_undelivered, on_undelivered},
-    {SL_M_node_open, on_node_open}, {SL_M_embed_cancel, on_cancel},
+    {SL_M_embed, on_call},
+    {SL_M_embedded, on_answer},
+    {SL_M_model_load, on_call},
+    {SL_M_model_loaded, on_answer},
+    {SL_M_node_up, on_node_up},
+    {SL_M_node_lost, on_node_lost},
+    {SL_M_model_drop, on_drop},
+    {SL_M_model_evict, on_drop},
+    {SL_M_timer, on_timer},
+    {SL_M_undelivered, on_undelivered},
+    {SL_M_node_open, on_node_open},
+    {SL_M_embed_cancel, on_cancel},
+    {SL_M_channel_news, on_news},
+    {SL_M_shortcut_open, on_shortcut},
+    {SL_M_shortcut_serves, on_shortcut},
+    {SL_M_shortcut_close, on_shortcut},
+    {SL_M_shortcut_gone, on_shortcut_gone},
 };
 
 static void
@@ -530,11 +684,20 @@ deinit(void *self)
     for (uint32_t i = 0; i < r->nodes.count; i++)
         sl_free(r->nodes.slots[i]);
     sl_node_set_deinit(&r->nodes);
+    sl_shortcuts_deinit(&r->shortcuts);
+}
+
+static void
+init(void *self, struct sl_ctx *ctx, const void *argument)
+{
+    (void)ctx;
+    ((struct router *)self)->shortcuts.channels = argument;
 }
 
 const struct sl_actor_class sl_router_class = {
     .name = "router",
     .state_size = sizeof(struct router),
+    .init = init,
     .handle = handle,
     .deinit = deinit,
 };

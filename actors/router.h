@@ -8,6 +8,9 @@
  *     `- refused: SL_EFULL   |   `- its replica died: once more, alone
  *                            `- deadline: SL_ETIMEOUT; embed_cancel: (gone, and the node told)
  *
+ * Where an agent has offered it, a call goes straight to a replica (shortcuts.h), of two drawn by
+ * chance the less busy one, and by its node only if there is no room there or it must be alone.
+ *
  * Bounded: in all, by extraction, by who asks, and while they are parked. A node is told how long
  * the answer is waited for, and runs nothing after that.
  */
@@ -29,10 +32,13 @@
 
 struct sl_router_counts {
     uint64_t answered, refused, overdue, cancelled, again; /* again: their replica had died. */
+    uint64_t straight;                                     /* Sent straight to a replica. */
     uint32_t calls, parked;                                /* Now. */
 };
 
-extern const struct sl_actor_class sl_router_class; /* No argument. */
+/* Its argument is a struct sl_channels (runtime/channel_port.h), borrowed, or NULL: it has none,
+ * and all calls go by nodes. */
+extern const struct sl_actor_class sl_router_class;
 
 /* Of the actor's state; on its thread. */
 void sl_router_counts(const void *router, struct sl_router_counts *ret_counts);

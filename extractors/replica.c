@@ -696,8 +696,6 @@ wait_for_work(struct replica *r)
         polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     struct pollfd *bell = &polls[count++];
     *bell = (struct pollfd){.events = POLLIN};
-    if (sl_replica_channel_look_on(&r->channel))
-        return;
     int timeout_ms = due_ns == UINT64_MAX ? -1 : (int)SL_MIN(wait_ms, UINT64_C(60000));
     if (!sl_replica_channel_doze(&r->channel, &bell->fd))
         timeout_ms = 0;

@@ -5,11 +5,8 @@
 
 #include "runtime/report.h"
 #include "sluice/extractor.h"
-#include "runtime/time.h"
 
 #define CHANNEL_ACTOR 2 /* Who such messages are for: no agent sends to it. */
-#define PATIENCE_NS   (50 * SL_MICRO_NS)
-#define RECENT_NS     (200 * SL_MICRO_NS)
 
 uint32_t
 sl_replica_channel_others(const struct sl_child *child)
@@ -56,7 +53,6 @@ sl_replica_channel_receive(struct sl_replica_channel *c)
         return NULL;
     }
     msg->to.actor = CHANNEL_ACTOR;
-    c->last_ns = sl_time_mono_ns();
     return msg;
 }
 
@@ -82,23 +78,8 @@ sl_replica_channel_answer(struct sl_replica_channel *c, const struct sl_m_proces
                                                .code = sl_slice_str(SL_REPLICA_TOO_LARGE),
                                                .busy_ns = answer->busy_ns,
                                                .served_ns = answer->served_ns});
-    c->last_ns = sl_time_mono_ns();
     if (err != SL_OK)
         sl_report_warn("answer-unsent", "err=%s", sl_err_name(err));
-}
-
-bool
-sl_replica_channel_look_on(struct sl_replica_channel *c)
-{
-    bool has_come = false;
-    if (c->channel == NULL || c->last_ns == 0 || sl_time_mono_ns() - c->last_ns >= RECENT_NS ||
-        !sl_spin_begin(&c->spin, PATIENCE_NS))
-        return false;
-    do
-        has_come = sl_channel_has_news(c->channel);
-    while (!has_come && sl_spin_goes_on(&c->spin));
-    sl_spin_end(&c->spin, has_come);
-    return has_come;
 }
 
 bool

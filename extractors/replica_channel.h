@@ -9,12 +9,9 @@
 
 #include "extractors/replica.h"
 #include "runtime/channel.h"
-#include "runtime/spin.h"
 
 struct sl_replica_channel {
     struct sl_channel *channel; /* NULL: there is none. */
-    struct sl_spin spin;
-    uint64_t last_ns; /* When something came last. */
     bool is_dozing;
 };
 
@@ -31,8 +28,6 @@ struct sl_msg *sl_replica_channel_receive(struct sl_replica_channel *c);
 bool sl_replica_channel_is(const struct sl_msg *msg);
 void sl_replica_channel_answer(struct sl_replica_channel *c, const struct sl_m_processed *answer);
 
-/* Look for what comes a moment after the last, before the process sleeps. True: there is some. */
-bool sl_replica_channel_look_on(struct sl_replica_channel *c);
 /* What to poll for beside links; -1: nothing. False: something has come, do not sleep. */
 bool sl_replica_channel_doze(struct sl_replica_channel *c, int *ret_fd);
 void sl_replica_channel_rouse(struct sl_replica_channel *c, bool has_rung);

@@ -6,6 +6,7 @@
 #include "actors/count.h"
 #include "actors/dispatcher.h"
 #include "actors/head.h"
+#include "actors/router.h"
 #include "actors/image_node.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
@@ -336,6 +337,9 @@ write_main(struct sl_jsonw *w, const struct sl_status *s, uint64_t now_ms)
     sl_jsonw_member_u64(w, "in_flight", front == NULL ? 0 : sl_front_in_flight(front));
     sl_jsonw_member_u64(w, "waiting", sl_api_waiting(sl_live_state(s->sources.live, SL_ACTOR_API)));
     sl_jsonw_member_u64(w, "total", front == NULL ? 0 : sl_front_posted(front));
+    struct sl_router_counts router;
+    sl_router_counts(sl_live_state(s->sources.live, SL_ACTOR_ROUTER), &router);
+    sl_jsonw_member_u64(w, "straight", router.straight); /* Past their nodes. */
     sl_jsonw_end(w);
 }
 

@@ -57,6 +57,7 @@
 #include "runtime/alloc.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
+#include "runtime/channel_port.h"
 #include "runtime/spawn_port.h"
 #include "runtime/spawner.h"
 #include "runtime/time.h"
@@ -80,6 +81,7 @@ struct up {
     struct sl_settings settings;
     struct sl_live *live;
     struct sl_spawn_port *spawner;
+    struct sl_channel_port *channels;
     struct sl_front *front, *dashboard;
     struct sl_status *status;
     char *indexes; /* Of extractors, for the head. */
@@ -423,7 +425,8 @@ spawn_actors(struct up *u, const char *endpoint)
                   .cap_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_cap) /
                                        SL_MILLI_NS)}};
     sl_live_spawn(u->live, SL_ACTOR_DISPATCHER, &sl_dispatcher_class, &dispatcher);
-    sl_live_spawn(u->live, SL_ACTOR_ROUTER, &sl_router_class, NULL);
+    sl_live_spawn(u->live, SL_ACTOR_ROUTER, &sl_router_class,
+                  sl_channel_port_channels(u->channels));
     struct sl_broker_options broker = {.queue = u->queue, .projection = SL_PROJECTION_QUEUE};
     sl_live_spawn(u->live, SL_ACTOR_BROKER, &sl_broker_class, &broker);
 
@@ -490,7 +493,12 @@ start_actors(struct up *u)
     u->live = sl_live_create(&(struct sl_live_options){
         .node = SL_NODE_HEAD, .store = u->store, .io_threads = IO_THREADS, .links = &links});
     enum sl_err err = sl_live_listen(u->live, endpoint);
+    struct sl_channel_port_options channels = {
+        .live = u->live, .actor = SL_ACTOR_ROUTER, .spawner = &u->spawner};
+    u->channels = sl_channel_port_open(&channels);
     struct sl_spawn_port_options spawner = {.live = u->live,
+                                            .shown = sl_channel_port_shown,
+                                            .arg = u->channels,
                                             .actor = SL_ACTOR_HEAD,
                                             .fd = -1,
                                             .program = "/proc/self/exe",
@@ -693,6 +701,7 @@ stop(struct up *u)
         sl_store_watch(u->store, 0, NULL, NULL);
     if (u->queue != NULL)
         sl_queue_watch_set(u->queue, (struct sl_queue_watch){0});
+    sl_channel_port_close(&u->channels);
     sl_live_destroy(&u->live);
     if (u->store != NULL && sl_meter_tick(&u->gateway, sl_time_wall_ms()) != SL_OK)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");

@@ -88,8 +88,8 @@ find(void *arg, uint32_t node, uint64_t tag)
                 return i + 1;
         }
         /* The node's word may have come sooner than the spawner's, which was sent before it. */
-        if (round == 0 && p->options.look != NULL)
-            p->options.look(p->options.arg);
+        if (round == 0 && *p->options.spawner != NULL)
+            sl_spawn_port_look(*p->options.spawner);
     }
     return 0;
 }

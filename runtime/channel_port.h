@@ -11,8 +11,7 @@
 #define SL_RUNTIME_CHANNEL_PORT_H
 
 #include "runtime/channel.h"
-#include "runtime/live.h"
-#include "runtime/spawner.h"
+#include "runtime/spawn_port.h"
 
 /* What an actor may do with channels; it knows each by a number. */
 struct sl_channels {
@@ -31,12 +30,11 @@ struct sl_channels {
 
 struct sl_channel_port;
 
-/* `actor` hears of news. `look` (may be NULL) is asked to take what the spawner says, now. */
+/* `actor` hears of news. `spawner`: where its port will be, which may have more to say. */
 struct sl_channel_port_options {
     struct sl_live *live;
     uint32_t actor;
-    void (*look)(void *arg);
-    void *arg;
+    struct sl_spawn_port *const *spawner;
 };
 struct sl_channel_port *sl_channel_port_open(const struct sl_channel_port_options *options);
 void sl_channel_port_close(struct sl_channel_port **port); /* Before the live. NULL is fine. */

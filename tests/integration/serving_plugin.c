@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serving_plugin.c - notes every text that it embeds in RUNS, a line each; one that begins with
- * HOLD it ends only once the file RELEASE is there. Built by serving_test.py.
+ * HOLD it ends only once the file RELEASE is there. At LIE it writes into the channel by which the
+ * server calls it, once, and hangs. Built by serving_test.py.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +26,28 @@ note(const struct sluice_input *text)
         (void)close(fd);
 }
 
+/* That more has been written than there is room for: in each of its rings, where their counts are.
+ */
+static void
+lie(void)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    int marker = open(RELEASE ".lied", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (maps == NULL || marker < 0)
+        return; /* It has, in another process. */
+    (void)close(marker);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        unsigned long from, to;
+        if (strstr(line, "sluice-channel") == NULL || sscanf(line, "%lx-%lx", &from, &to) != 2)
+            continue;
+        memset((void *)from, 0xee, to - from);
+        for (;;)
+            (void)pause();
+    }
+    (void)fclose(maps);
+}
+
 static int
 process(void *instance, const struct sluice_item *items, uint32_t count,
         const struct sluice_sink *sink)
@@ -41,6 +65,8 @@ process(void *instance, const struct sluice_item *items, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         const struct sluice_input *text = SLUICE_AT(struct sluice_item, items, i)->inputs;
         note(text);
+        if (text->data_bytes >= 3 && memcmp(text->data, "LIE", 3) == 0)
+            lie();
         if (text->data_bytes >= 4 && memcmp(text->data, "HOLD", 4) == 0) {
             while (access(RELEASE, F_OK) != 0)
                 nanosleep(&pause, NULL);
