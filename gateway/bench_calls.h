@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_calls.h - calls between two processes of this machine: between actors, and between bare
- * libzmq sockets (DEALER and ROUTER), which are the limit. One process asks, another answers with
- * what it was sent.
+ * bench_calls.h - calls between two processes of this machine: between actors; between bare libzmq
+ * sockets (DEALER and ROUTER), which are their limit; and through a channel in shared memory. One
+ * process asks, another answers with what it was sent.
  * Threading: one thread, and no other may run: the answering process is forked.
  */
 #ifndef SL_GATEWAY_BENCH_CALLS_H
@@ -27,6 +27,8 @@ struct sl_bench_called {
 };
 
 bool sl_bench_calls_actors(const struct sl_bench_calls *calls, struct sl_bench_called *ret_called);
+/* One under way at a time; `calls` has no directory. */
+bool sl_bench_calls_channel(const struct sl_bench_calls *calls, struct sl_bench_called *ret_called);
 bool sl_bench_calls_zmq(const struct sl_bench_calls *calls, struct sl_bench_called *ret_called);
 
 /* ---- what both need ------------------------------------------------------------------------ */
