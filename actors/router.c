@@ -429,8 +429,10 @@ on_straight_answer(struct router *r, struct sl_ctx *ctx, const struct sl_shortcu
         route(r, ctx, c);
         return;
     }
+    /* Its word: that it crashed, say, is the agent's to tell. */
+    uint64_t kind = m->kind == SL_FAIL_PERMANENT ? SL_FAIL_PERMANENT : SL_FAIL_TRANSIENT;
     struct sl_m_embedded reply = m->kind == 0 ? sl_embedded_of_outputs(m->outputs)
-                                              : sl_embedded_of_failure(m->kind, m->message);
+                                              : sl_embedded_of_failure(kind, m->message);
     r->counts.answered++;
     sl_reply(ctx, c->msg, SL_M_embedded, &reply);
     end_call(r, c);
