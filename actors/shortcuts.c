@@ -151,6 +151,14 @@ add(struct sl_shortcuts *s, struct sl_ctx *ctx, uint32_t node, uint64_t replica)
     return &s->all[i];
 }
 
+/* Its agent says no more of it, so its channel is let go here. */
+static void
+decline(struct sl_shortcuts *s, struct sl_ctx *ctx, struct sl_addr agent, uint64_t replica)
+{
+    sl_shortcuts_forget(s, agent.node, replica);
+    tell_closed(ctx, agent, replica, true);
+}
+
 static void
 open_one(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -159,11 +167,11 @@ open_one(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (c == NULL)
         c = add(s, ctx, msg->from.node, m->replica);
     if (c == NULL) {
-        tell_closed(ctx, msg->from, m->replica, true);
+        decline(s, ctx, msg->from, m->replica);
         return;
     }
     c->pool = m->pool;
-    c->is_shut = c->is_broken;
+    c->is_shut = c->is_broken || c->is_deaf;
 }
 
 static void
@@ -172,7 +180,7 @@ close_one(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_msg *msg)
     uint64_t replica = SL_BODY(msg, shortcut_close)->replica;
     struct sl_shortcut *c = sl_shortcuts_lookup(s, msg->from.node, replica);
     if (c == NULL) {
-        tell_closed(ctx, msg->from, replica, true);
+        decline(s, ctx, msg->from, replica);
         return;
     }
     c->is_shut = true;
@@ -417,6 +425,8 @@ sl_shortcuts_answer(struct sl_shortcuts *s, struct sl_ctx *ctx, struct sl_shortc
         struct sl_shortcut *c = of_channel(s, channel);
         if (c == NULL) {
             s->channels->close(s->channels->arg, channel);
+        } else if (err == SL_EUNAVAIL) {
+            c->is_shut = c->is_deaf = true; /* What was answered comes; the rest with its end. */
         } else if (err != SL_OK) {
             shut_broken(ctx, c, "what it writes is no message");
         } else if (take_answer(ctx, c, msg)) {

@@ -32,6 +32,7 @@ struct sl_shortcut {
     bool is_shut;      /* Nothing more is to go there; */
     bool is_closed;    /* nor to its node. */
     bool is_broken;    /* Its process writes nonsense, which was told. */
+    bool is_deaf;      /* Its end of the channel is closed: its process ends, or does without. */
     uint32_t ongoing;  /* Also of callers that wait no more: until the replica has answered. */
     uint64_t answered; /* Ever; these too are told as what they grew by. */
     uint64_t arrived, cancelled, overdue;

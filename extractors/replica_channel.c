@@ -96,6 +96,10 @@ sl_replica_channel_rouse(struct sl_replica_channel *c, bool has_rung)
     if (c->is_dozing)
         sl_channel_rouse(c->channel);
     c->is_dozing = false;
-    if (has_rung)
-        sl_channel_hush(c->channel);
+    enum sl_err err = has_rung && c->channel != NULL ? sl_channel_hush(c->channel) : SL_OK;
+    if (err == SL_OK)
+        return;
+    /* Nobody asks this way any more. */
+    sl_report_info("channel-closed", "err=%s", sl_err_name(err));
+    sl_channel_close(&c->channel);
 }

@@ -36,7 +36,8 @@ await(struct sl_channel *channel, struct sl_spin *spin, struct sl_msg **ret_msg)
             if (poll(&bell, 1, WAIT_MS) <= 0)
                 return false;
             sl_channel_rouse(channel);
-            sl_channel_hush(channel);
+            if (sl_channel_hush(channel) != SL_OK)
+                return false;
         }
         enum sl_err err = sl_channel_receive(channel, ret_msg);
         if (err != SL_ENOTFOUND)

@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +19,9 @@
 #define LINES          (2 * sizeof(struct sl_ring_shared))
 #define MEMORY_BYTES   (LINES + REQUESTS_BYTES + ANSWERS_BYTES)
 
-enum { FD_MEMORY, FD_WORKER_BELL, FD_ASKER_BELL };
+#define RINGS_MAX      64 /* That an honest end leaves unheard: one for each sleep, so a few. */
+
+enum { FD_MEMORY, FD_WORKER, FD_ASKER };
 
 #define CANCEL_BYTES 256 /* More than a message of one number takes. */
 static_assert(SL_CHANNEL_CALLS_MAX * (SL_CHANNEL_REQUEST_MAX + CANCEL_BYTES) <= REQUESTS_BYTES,
@@ -31,7 +33,7 @@ static_assert(SL_CHANNEL_REQUEST_MAX <= SL_CHANNEL_ANSWER_MAX, "the room for wha
 struct sl_channel {
     uint32_t magic;
     void *memory;
-    int in_bell, out_bell;
+    int bell; /* Both ways: what we read rang for us, what we write rings there. */
     struct sl_ring in, out;
     struct sl_buf scratch;
     uint8_t received[SL_CHANNEL_ANSWER_MAX];
@@ -40,13 +42,12 @@ struct sl_channel {
 enum sl_err
 sl_channel_create(int ret_fds[static SL_CHANNEL_FDS])
 {
-    int fds[SL_CHANNEL_FDS];
+    int fds[SL_CHANNEL_FDS] = {-1, -1, -1};
     fds[FD_MEMORY] = memfd_create("sluice-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    fds[FD_WORKER_BELL] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    fds[FD_ASKER_BELL] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    bool is_ok = fds[FD_MEMORY] >= 0 && fds[FD_WORKER_BELL] >= 0 && fds[FD_ASKER_BELL] >= 0 &&
-                 ftruncate(fds[FD_MEMORY], MEMORY_BYTES) == 0 &&
-                 fcntl(fds[FD_MEMORY], F_ADD_SEALS, SEALS) == 0;
+    bool is_ok =
+        fds[FD_MEMORY] >= 0 && ftruncate(fds[FD_MEMORY], MEMORY_BYTES) == 0 &&
+        fcntl(fds[FD_MEMORY], F_ADD_SEALS, SEALS) == 0 &&
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds + FD_WORKER) == 0;
     if (is_ok) {
         memcpy(ret_fds, fds, sizeof(fds));
         return SL_OK;
@@ -78,17 +79,17 @@ sl_channel_open(enum sl_channel_end end, const int fds[static SL_CHANNEL_FDS],
     if (is_channel(fds[FD_MEMORY]))
         memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FD_MEMORY], 0);
     close(fds[FD_MEMORY]); /* The mapping keeps the memory. */
+    /* Were the other end's socket open here, too, its closing could not be seen. */
+    close(fds[is_asker ? FD_WORKER : FD_ASKER]);
     if (memory == MAP_FAILED) {
-        close(fds[FD_WORKER_BELL]);
-        close(fds[FD_ASKER_BELL]);
+        close(fds[is_asker ? FD_ASKER : FD_WORKER]);
         return SL_ECORRUPT;
     }
     struct sl_channel *l = sl_zalloc(sizeof(*l));
     void *answers = (uint8_t *)memory + sl_ring_size(REQUESTS_BYTES);
     l->magic = MAGIC;
     l->memory = memory;
-    l->in_bell = fds[is_asker ? FD_ASKER_BELL : FD_WORKER_BELL];
-    l->out_bell = fds[is_asker ? FD_WORKER_BELL : FD_ASKER_BELL];
+    l->bell = fds[is_asker ? FD_ASKER : FD_WORKER];
     sl_ring_init(is_asker ? &l->out : &l->in, memory, REQUESTS_BYTES, SL_CHANNEL_REQUEST_MAX);
     sl_ring_init(is_asker ? &l->in : &l->out, answers, ANSWERS_BYTES, SL_CHANNEL_ANSWER_MAX);
     *ret_channel = l;
@@ -104,8 +105,7 @@ sl_channel_close(struct sl_channel **channel)
     sl_assert(l->magic == MAGIC);
     *channel = NULL;
     munmap(l->memory, MEMORY_BYTES);
-    close(l->in_bell);
-    close(l->out_bell);
+    close(l->bell);
     sl_buf_deinit(&l->scratch);
     l->magic = 0;
     sl_free(l);
@@ -121,8 +121,8 @@ sl_channel_send(struct sl_channel *channel, const struct sl_msg *msg)
     sl_msg_encode(msg, &channel->scratch);
     enum sl_err err = sl_ring_write(&channel->out, sl_buf_slice(&channel->scratch));
     if (err == SL_OK && sl_ring_wakes(&channel->out)) {
-        uint64_t one = 1;
-        ssize_t ignored = write(channel->out_bell, &one, sizeof(one)); /* Full: it rings already. */
+        /* Full: it rings already. Closed: that is seen where it is heard. */
+        ssize_t ignored = send(channel->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void)ignored;
     }
     return err;
@@ -165,16 +165,19 @@ sl_channel_rouse(struct sl_channel *channel)
     sl_ring_rouse(&channel->in);
 }
 
-void
+enum sl_err
 sl_channel_hush(struct sl_channel *channel)
 {
-    uint64_t rung;
-    ssize_t ignored = read(channel->in_bell, &rung, sizeof(rung)); /* It does not block. */
-    (void)ignored;
+    char rings[RINGS_MAX];
+    ssize_t count = recv(channel->bell, rings, sizeof(rings), MSG_DONTWAIT);
+    if (count == RINGS_MAX)
+        return SL_ECORRUPT;
+    bool is_there = count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));
+    return is_there ? SL_OK : SL_EUNAVAIL;
 }
 
 int
 sl_channel_bell(const struct sl_channel *channel)
 {
-    return channel->in_bell;
+    return channel->bell;
 }

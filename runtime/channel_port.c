@@ -10,6 +10,7 @@
 
 #define CHANNELS_MAX 256u
 #define READY_MAX    16
+#define RINGS_MAX    64 /* Without an answer between: an honest end rings for each, at most. */
 /* While an answer is awaited, or a call may follow one that was just answered, the thread looks on
    so long before it sleeps: to wake it takes about as much. */
 #define PATIENCE_NS (50 * SL_MICRO_NS)
@@ -18,8 +19,11 @@
 struct entry {
     struct sl_channel *channel; /* NULL: a free slot. */
     uint64_t node, tag;
-    uint32_t awaited; /* Calls without an answer: only those who have some are looked at. */
-    bool is_dozing;
+    uint32_t generation; /* Tells a bell of this channel from those of the slot's earlier ones. */
+    uint32_t awaited;    /* Calls without an answer: only those who have some are looked at. */
+    uint32_t rings;      /* Since its last answer. */
+    enum sl_err untold;  /* What its actor has to be told of it. */
+    bool is_dozing, is_deaf; /* Deaf: its bell is in the set no more. */
 };
 
 struct sl_channel_port {
@@ -28,18 +32,44 @@ struct sl_channel_port {
     struct entry entries[CHANNELS_MAX];
     uint32_t count;   /* No entry is at or behind it. */
     uint32_t awaited; /* Of all. */
+    uint32_t untold;  /* Of how many. */
+    uint32_t generation;
     uint32_t at;      /* Whose turn it is. */
     uint64_t last_ns; /* When something was received last. */
     int epoll_fd;     /* Of all bells. */
     bool is_told;     /* Its actor knows of news, and has not looked yet. */
 };
 
+/* Said, for it would leave the set by itself only once no other process has its file either. */
+static void
+deafen(struct sl_channel_port *p, struct entry *e)
+{
+    if (!e->is_deaf)
+        (void)epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, sl_channel_bell(e->channel), NULL);
+    e->is_deaf = true;
+}
+
 static void
 drop(struct sl_channel_port *p, struct entry *e)
 {
+    deafen(p, e);
     p->awaited -= e->awaited;
-    sl_channel_close(&e->channel); /* Its bell leaves the set with it. */
+    p->untold -= e->untold != SL_OK;
+    sl_channel_close(&e->channel);
     *e = (struct entry){0};
+}
+
+static void
+tell(struct sl_channel_port *p, struct entry *e, enum sl_err err)
+{
+    p->untold += e->untold == SL_OK;
+    e->untold = err;
+}
+
+static uint64_t
+bell_number(uint32_t index, uint32_t generation)
+{
+    return (uint64_t)generation << 32 | index;
 }
 
 void
@@ -63,7 +93,9 @@ sl_channel_port_shown(void *port, const struct sl_spawn_event *event)
     }
     if (err == SL_OK && free_entry == NULL)
         err = SL_EFULL;
-    struct epoll_event bell = {.events = EPOLLIN, .data.ptr = free_entry};
+    struct epoll_event bell = {.events = EPOLLIN};
+    if (err == SL_OK)
+        bell.data.u64 = bell_number((uint32_t)(free_entry - p->entries), ++p->generation);
     if (err == SL_OK && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, sl_channel_bell(channel), &bell) != 0)
         err = SL_ENOMEM;
     if (err != SL_OK) {
@@ -71,11 +103,20 @@ sl_channel_port_shown(void *port, const struct sl_spawn_event *event)
         sl_channel_close(&channel);
         return;
     }
-    *free_entry = (struct entry){.channel = channel, .node = event->by, .tag = event->tag};
+    *free_entry = (struct entry){
+        .channel = channel, .node = event->by, .tag = event->tag, .generation = p->generation};
     p->count = SL_MAX(p->count, (uint32_t)(free_entry - p->entries) + 1);
 }
 
 /* ---- for the actor ------------------------------------------------------------------------- */
+
+/* A node's word may come sooner than the spawner's, which was sent before it. */
+static void
+look(const struct sl_channel_port *p)
+{
+    if (*p->options.spawner != NULL)
+        sl_spawn_port_look(*p->options.spawner);
+}
 
 static uint32_t
 find(void *arg, uint32_t node, uint64_t tag)
@@ -87,9 +128,8 @@ find(void *arg, uint32_t node, uint64_t tag)
             if (e->channel != NULL && e->node == node && e->tag == tag)
                 return i + 1;
         }
-        /* The node's word may have come sooner than the spawner's, which was sent before it. */
-        if (round == 0 && *p->options.spawner != NULL)
-            sl_spawn_port_look(*p->options.spawner);
+        if (round == 0)
+            look(p);
     }
     return 0;
 }
@@ -114,6 +154,7 @@ static void
 forget(void *arg, uint32_t node)
 {
     struct sl_channel_port *p = arg;
+    look(p); /* What is shown later would be nobody's. */
     for (uint32_t i = 0; i < p->count; i++) {
         if (p->entries[i].channel != NULL && p->entries[i].node == node)
             drop(p, &p->entries[i]);
@@ -133,24 +174,39 @@ send(void *arg, uint32_t channel, bool is_call, const struct sl_msg *msg)
     return err;
 }
 
+/* Of one channel: its answers, then what there is to tell of it. */
+static enum sl_err
+receive_of(struct sl_channel_port *p, struct entry *e, struct sl_msg **ret_msg)
+{
+    enum sl_err err = e->awaited == 0 ? SL_ENOTFOUND : sl_channel_receive(e->channel, ret_msg);
+    if (err == SL_ENOTFOUND && e->untold != SL_OK) {
+        err = e->untold;
+        e->untold = SL_OK;
+        p->untold--;
+    }
+    uint32_t fewer = err == SL_OK ? 1 : err == SL_ECORRUPT ? e->awaited : 0;
+    e->awaited -= fewer;
+    p->awaited -= fewer;
+    if (err == SL_OK) {
+        e->rings = 0;
+        p->last_ns = sl_time_mono_ns();
+    }
+    return err;
+}
+
 static enum sl_err
 receive(void *arg, uint32_t *ret_channel, struct sl_msg **ret_msg)
 {
     struct sl_channel_port *p = arg;
     p->is_told = false;
-    for (uint32_t i = 0; i < p->count && p->awaited > 0; i++) {
+    for (uint32_t i = 0; i < p->count && p->awaited + p->untold > 0; i++) {
         struct entry *e = &p->entries[p->at % p->count];
-        enum sl_err err = e->awaited == 0 ? SL_ENOTFOUND : sl_channel_receive(e->channel, ret_msg);
-        if (err == SL_ENOTFOUND) {
-            p->at = (p->at + 1) % p->count;
-            continue;
+        enum sl_err err = receive_of(p, e, ret_msg);
+        if (err != SL_ENOTFOUND) {
+            *ret_channel = (uint32_t)(e - p->entries) + 1;
+            return err;
         }
-        uint32_t fewer = err == SL_OK ? 1 : e->awaited;
-        e->awaited -= fewer;
-        p->awaited -= fewer;
-        p->last_ns = sl_time_mono_ns();
-        *ret_channel = (uint32_t)(e - p->entries) + 1;
-        return err;
+        p->at = (p->at + 1) % p->count;
     }
     return SL_ENOTFOUND;
 }
@@ -164,7 +220,7 @@ has_news(const struct sl_channel_port *p)
         if (p->entries[i].awaited > 0 && sl_channel_has_news(p->entries[i].channel))
             return true;
     }
-    return false;
+    return p->untold > 0;
 }
 
 static bool
@@ -175,9 +231,8 @@ take(void *arg)
         return false;
     struct sl_msg *msg = sl_msg_create(SL_M_channel_news, NULL);
     msg->to.actor = p->options.actor;
-    p->is_told = true;
-    sl_live_post(p->options.live, msg);
-    return true;
+    p->is_told = sl_live_post(p->options.live, msg) == SL_OK;
+    return p->is_told;
 }
 
 static uint64_t
@@ -193,7 +248,7 @@ static bool
 doze(void *arg)
 {
     struct sl_channel_port *p = arg;
-    bool is_quiet = true;
+    bool is_quiet = p->untold == 0;
     for (uint32_t i = 0; p->awaited > 0 && i < p->count && is_quiet; i++) {
         struct entry *e = &p->entries[i];
         if (e->awaited == 0)
@@ -215,7 +270,20 @@ rouse(void *arg)
     }
 }
 
-/* A bell is all it is: what has come is seen by whoever takes it. */
+/* Rung: what has come is seen by whoever takes it. One that rings for nothing would keep us awake.
+ */
+static void
+on_bell(struct sl_channel_port *p, struct entry *e)
+{
+    enum sl_err err = sl_channel_hush(e->channel);
+    if (err == SL_OK && ++e->rings > RINGS_MAX)
+        err = SL_ECORRUPT;
+    if (err == SL_OK)
+        return;
+    deafen(p, e);
+    tell(p, e, err);
+}
+
 static void
 on_bells(void *arg)
 {
@@ -223,9 +291,9 @@ on_bells(void *arg)
     struct epoll_event ready[READY_MAX];
     int count = epoll_wait(p->epoll_fd, ready, READY_MAX, 0);
     for (int i = 0; i < count; i++) {
-        const struct entry *e = ready[i].data.ptr;
-        if (e->channel != NULL)
-            sl_channel_hush(e->channel);
+        struct entry *e = &p->entries[(uint32_t)ready[i].data.u64 % CHANNELS_MAX];
+        if (e->channel != NULL && e->generation == ready[i].data.u64 >> 32)
+            on_bell(p, e);
     }
 }
 

@@ -23,7 +23,9 @@ struct sl_channels {
     /* As sl_channel_send. `is_call`: it is answered by one message. */
     enum sl_err (*send)(void *arg, uint32_t channel, bool is_call, const struct sl_msg *msg);
     /* The next message of any that has something to answer, the caller's; SL_ENOTFOUND: none.
-       SL_ECORRUPT: *ret_channel is not to be trusted, and is not looked at again. */
+       SL_ECORRUPT: *ret_channel is not to be trusted, and is not looked at again. SL_EUNAVAIL,
+       once: its other end is closed, so nothing is to be sent there; what it wrote before still
+       comes. */
     enum sl_err (*receive)(void *arg, uint32_t *ret_channel, struct sl_msg **ret_msg);
     void *arg;
 };

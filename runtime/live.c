@@ -307,7 +307,7 @@ sl_live_disconnect(struct sl_live *live, uint32_t node)
     sl_links_disconnect(live->links, node);
 }
 
-void
+enum sl_err
 sl_live_post(struct sl_live *live, struct sl_msg *msg)
 {
     uint32_t actor = msg->to.actor;
@@ -316,6 +316,7 @@ sl_live_post(struct sl_live *live, struct sl_msg *msg)
     if (err != SL_OK)
         sl_report_warn("message-refused", "actor=%u message=%s err=%s", actor, name,
                        sl_err_name(err));
+    return err;
 }
 
 void

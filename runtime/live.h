@@ -79,8 +79,9 @@ SL_MUST_CHECK enum sl_err sl_live_connect(struct sl_live *live, uint32_t node,
 
 void sl_live_disconnect(struct sl_live *live, uint32_t node); /* As sl_links_disconnect. */
 
-/* Deliver a message (taken) to a local actor; reported if it cannot be. Any thread. */
-void sl_live_post(struct sl_live *live, struct sl_msg *msg);
+/* Deliver a message (taken) to a local actor; reported if it cannot be: SL_EFULL and the like.
+   Any thread. */
+enum sl_err sl_live_post(struct sl_live *live, struct sl_msg *msg);
 /* A context for code on the scheduler thread that is no actor (ports, watches): its effects are
    held like a handler's. `self` names who replies should go to. */
 struct sl_ctx sl_live_context(struct sl_live *live, uint32_t self);

@@ -12,6 +12,7 @@
 #define REPLICA    (SL_NODE_REPLICAS_FIRST + 5)
 #define SPEC       "{\"extractor\":\"echo\",\"params\":{}}"
 #define CHANNELS   4 /* Of the replicas REPLICA, REPLICA + 1, ... */
+#define MORE_MAX   (SL_SHORTCUTS_MAX + 1)
 #define SENT_MAX   64
 #define ANSWER_MAX 64
 
@@ -23,10 +24,12 @@ static struct fake {
     uint64_t sent[SENT_MAX]; /* Serials of calls, oldest first. */
     uint32_t sent_to[SENT_MAX];
     uint32_t sent_count, cancels;
-    struct sl_msg *answers[ANSWER_MAX]; /* NULL: nonsense. */
+    struct sl_msg *answers[ANSWER_MAX]; /* NULL: what is said in errs. */
+    enum sl_err errs[ANSWER_MAX];
     uint32_t answers_from[ANSWER_MAX];
     uint32_t answers_count, answers_at;
-    bool is_closed[CHANNELS + 1];
+    uint32_t channels;
+    bool is_closed[MORE_MAX + 1];
     enum sl_err refuses; /* SL_OK: it takes what it is sent. */
     uint64_t deadline_ns;
 } fake;
@@ -35,7 +38,7 @@ static uint32_t
 fake_find(void *arg, uint32_t node, uint64_t tag)
 {
     (void)arg;
-    bool is_there = node == NODE && tag >= REPLICA && tag < REPLICA + CHANNELS;
+    bool is_there = node == NODE && tag >= REPLICA && tag < REPLICA + fake.channels;
     uint32_t channel = is_there ? (uint32_t)(tag - REPLICA) + 1 : 0;
     return is_there && !fake.is_closed[channel] ? channel : 0;
 }
@@ -50,7 +53,7 @@ fake_close(void *arg, uint32_t channel)
 static void
 fake_forget(void *arg, uint32_t node)
 {
-    for (uint32_t i = 1; i <= CHANNELS && node == NODE; i++)
+    for (uint32_t i = 1; i <= fake.channels && node == NODE; i++)
         fake_close(arg, i);
 }
 
@@ -80,10 +83,11 @@ fake_receive(void *arg, uint32_t *ret_channel, struct sl_msg **ret_msg)
     if (fake.answers_at == fake.answers_count)
         return SL_ENOTFOUND;
     *ret_channel = fake.answers_from[fake.answers_at];
+    enum sl_err err = fake.errs[fake.answers_at];
     struct sl_msg *msg = fake.answers[fake.answers_at++];
     if (msg != NULL)
         *ret_msg = msg;
-    return msg == NULL ? SL_ECORRUPT : SL_OK;
+    return err;
 }
 
 static const struct sl_channels channels = {.find = fake_find,
@@ -97,7 +101,16 @@ will_say(uint32_t channel, uint32_t id, const void *body)
 {
     cr_assert_lt(fake.answers_count, ANSWER_MAX);
     fake.answers[fake.answers_count] = id == 0 ? NULL : sl_msg_create(id, body);
+    fake.errs[fake.answers_count] = id == 0 ? SL_ECORRUPT : SL_OK;
     fake.answers_from[fake.answers_count++] = channel;
+}
+
+/* The other end of it is closed. */
+static void
+will_hang_up(uint32_t channel)
+{
+    will_say(channel, 0, NULL);
+    fake.errs[fake.answers_count - 1] = SL_EUNAVAIL;
 }
 
 /* ---- what others say ----------------------------------------------------------------------- */
@@ -202,7 +215,7 @@ static void
 setup(void)
 {
     sl_report_level_set(SL_REPORT_ERROR);
-    fake = (struct fake){0};
+    fake = (struct fake){.channels = CHANNELS};
     recorder_start(&r, &sl_router_class, sl_at(SL_NODE_HEAD, SL_ACTOR_ROUTER), &channels);
     head_says(SL_M_node_up, &(struct sl_m_node_up){.node = NODE});
     /* The first of its kind goes by the node, which then says what it serves. */
@@ -256,9 +269,13 @@ Test(shortcuts, a_call_goes_straight_and_its_answer_comes_back)
     replica_answers(1, fake.sent[1], 2, "bad");
     news();
     cr_assert_eq(answered(3), SL_EINVAL);
+    embed((struct ask){.request = 4});
+    replica_answers(1, fake.sent[2], SL_FAIL_CRASH, "bad");
+    news();
+    cr_assert_eq(answered(4), SL_EUNAVAIL, "only its agent says that it crashed");
     struct sl_router_counts c;
     sl_router_counts(r.actor, &c);
-    cr_assert_eq(c.straight, 2);
+    cr_assert_eq(c.straight, 3);
     cr_assert_eq(c.calls, 0);
 }
 
@@ -354,7 +371,37 @@ Test(shortcuts, an_offer_without_a_channel_is_declined)
     sl_msg_destroy(&msg);
 }
 
+Test(shortcuts, one_more_than_there_may_be_is_declined_and_its_channel_let_go)
+{
+    fake.channels = MORE_MAX;
+    for (uint32_t i = 1; i < SL_SHORTCUTS_MAX; i++)
+        offer(REPLICA + i);
+    cr_assert_eq(recorder_count(&r, SL_M_shortcut_closed), 0);
+    offer(REPLICA + SL_SHORTCUTS_MAX);
+    cr_assert_eq(recorder_count(&r, SL_M_shortcut_closed), 1);
+    cr_assert(fake.is_closed[MORE_MAX]);
+    cr_assert_not(fake.is_closed[MORE_MAX - 1]);
+}
+
 /* ---- ends ---------------------------------------------------------------------------------- */
+
+Test(shortcuts, one_that_has_hung_up_gets_nothing_more_and_answers_what_it_had)
+{
+    embed((struct ask){.request = 2});
+    embed((struct ask){.request = 3});
+    will_hang_up(1);
+    replica_answers(1, fake.sent[0], 0, "");
+    news();
+    cr_assert_eq(answered(2), SL_OK);
+    cr_assert_eq(recorder_count(&r, SL_M_shortcut_broken), 0, "its process may just have ended");
+    embed((struct ask){.request = 4});
+    cr_assert_neq(by_node(), 0);
+    offer(REPLICA);
+    embed((struct ask){.request = 5});
+    cr_assert_neq(by_node(), 0, "its end is closed for good");
+    agent_says(SL_M_shortcut_gone, &(struct sl_m_shortcut_gone){.replica = REPLICA});
+    cr_assert_neq(by_node(), 0);
+}
 
 Test(shortcuts, a_drain_waits_for_what_is_under_way)
 {

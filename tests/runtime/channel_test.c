@@ -4,7 +4,9 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,7 +153,7 @@ Test(channel, the_bell_rings_only_for_who_sleeps)
     cr_assert_not(rings(asker));
     sl_channel_rouse(worker);
     cr_assert(rings(worker), "until it is hushed");
-    sl_channel_hush(worker);
+    cr_assert_eq(sl_channel_hush(worker), SL_OK);
     cr_assert_not(rings(worker));
     must_receive(worker, 2);
 }
@@ -212,4 +214,61 @@ Test(channel, a_channel_outlives_the_process_at_its_other_end)
     must_receive(asker, 5);
     cr_assert_eq(send_number(asker, 6), SL_OK);
     cr_assert_eq(receive(asker), SL_ENOTFOUND);
+}
+
+/* ---- what a worker may do to its socket ----------------------------------------------------- */
+
+/* The worker's end as a plugin has it, in its own open file; the caller closes it. */
+static int
+worker_socket(void)
+{
+    return dup(sl_channel_bell(worker));
+}
+
+static void
+fill(int fd)
+{
+    char rings[4096] = {0};
+    while (send(fd, rings, sizeof(rings), MSG_DONTWAIT) > 0)
+        ;
+}
+
+Test(channel, a_worker_cannot_make_the_asker_wait)
+{
+    int fd = worker_socket(), is_blocking = 0;
+    int flags = fcntl(fd, F_GETFL);
+    cr_assert_eq(fcntl(fd, F_SETFL, flags & ~O_NONBLOCK), 0);
+    cr_assert_eq(ioctl(fd, FIONBIO, &is_blocking), 0);
+    cr_assert_eq(sl_channel_hush(asker), SL_OK, "nothing has rung: a read would block");
+    /* The asker rings, and is not heard, until no ring has room. */
+    for (uint32_t i = 0; i < 5000; i++) {
+        (void)sl_channel_doze(worker);
+        cr_assert_eq(send_number(asker, i), SL_OK);
+        must_receive(worker, i);
+    }
+    cr_assert(rings(worker));
+    fill(fd);
+    cr_assert_eq(sl_channel_hush(asker), SL_ECORRUPT, "nobody slept so often");
+    close(fd);
+}
+
+Test(channel, a_worker_that_hangs_up_is_found_out)
+{
+    int fd = worker_socket();
+    cr_assert_eq(send_number(worker, 5), SL_OK);
+    cr_assert_eq(shutdown(fd, SHUT_RDWR), 0);
+    close(fd);
+    cr_assert(rings(asker));
+    cr_assert_eq(sl_channel_hush(asker), SL_EUNAVAIL);
+    must_receive(asker, 5);
+    cr_assert(sl_channel_doze(worker));
+    cr_assert_eq(send_number(asker, 6), SL_OK, "no signal ends who rings there");
+}
+
+Test(channel, one_that_is_closed_is_found_out)
+{
+    cr_assert_eq(sl_channel_hush(asker), SL_OK);
+    sl_channel_close(&worker);
+    cr_assert(rings(asker));
+    cr_assert_eq(sl_channel_hush(asker), SL_EUNAVAIL);
 }

@@ -38,7 +38,7 @@ await_number(struct sl_channel *channel)
             exit(1);
         }
         sl_channel_rouse(channel);
-        sl_channel_hush(channel);
+        sl_assert(sl_channel_hush(channel) == SL_OK);
     }
     sl_assert(err == SL_OK);
     uint64_t number = SL_BODY(msg, count)->number;
