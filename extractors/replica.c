@@ -46,6 +46,13 @@
 #define DIAL_MS         5
 #define BACKGROUND_NICE 10 /* A ninth of the processor beside one that is as it was. */
 
+enum { BY_AGENT, STRAIGHT, WAYS };
+
+/* Messages of one way, oldest first. */
+struct early {
+    struct sl_msg *oldest, **tail;
+};
+
 struct replica {
     struct sl_json_doc *doc;
     struct sl_json text;
@@ -64,9 +71,9 @@ struct replica {
     bool is_agents_turn; /* The last batch was what came over links. */
     uint64_t asked_ns;   /* When links were last looked at for it. */
     uint64_t until_ns;   /* Nobody waits for any of it from then on; UINT64_MAX: somebody does. */
-    uint32_t unwanted_count;            /* Items of it that nobody waits for any more. */
-    atomic_bool is_unwanted;            /* All of it. */
-    struct sl_msg *early, **early_tail; /* Came meanwhile. */
+    uint32_t unwanted_count;  /* Items of it that nobody waits for any more. */
+    atomic_bool is_unwanted;  /* All of it. */
+    struct early early[WAYS]; /* Came meanwhile. */
 };
 
 /* On the thread that has the links; NULL on those that the plugin started. */
@@ -544,20 +551,21 @@ batch_until_ns(const struct batch *b)
 static void
 keep(struct replica *r, struct sl_msg *msg)
 {
+    struct early *e = &r->early[sl_replica_channel_is(msg) ? STRAIGHT : BY_AGENT];
     msg->next = NULL;
-    *r->early_tail = msg;
-    r->early_tail = &msg->next;
+    *e->tail = msg;
+    e->tail = &msg->next;
 }
 
 static struct sl_msg *
-take_early(struct replica *r)
+take_early(struct early *e)
 {
-    struct sl_msg *msg = r->early;
+    struct sl_msg *msg = e->oldest;
     if (msg == NULL)
         return NULL;
-    r->early = msg->next;
-    if (r->early == NULL)
-        r->early_tail = &r->early;
+    e->oldest = msg->next;
+    if (e->oldest == NULL)
+        e->tail = &e->oldest;
     msg->next = NULL;
     return msg;
 }
@@ -663,7 +671,9 @@ take(struct replica *r, struct batch *b, struct sl_msg *msg)
     sl_msg_destroy(&msg);
 }
 
-/* Everything that has arrived one way is a batch, up to its limit. Calls that came straight go
+/* Everything that has arrived one way is a batch, up to its limit: what cancels some of it, too,
+ which
+ * comes the same way. Calls that came straight go
    before the agent's next batch, but once: whatever there is of the one, the other has its turn. */
 static void
 receive(struct replica *r, struct batch *b)
@@ -672,9 +682,10 @@ receive(struct replica *r, struct batch *b)
     for (uint32_t way = 0; way < 2 && b->count == 0; way++) {
         bool is_agents = r->is_agents_turn == (way == 0);
         for (struct sl_msg *msg; b->count < BATCH_MAX;) {
-            msg = is_agents ? take_early(r) : sl_replica_channel_receive(&r->channel);
-            if (msg == NULL && is_agents)
-                msg = sl_links_receive(r->links);
+            msg = take_early(&r->early[is_agents ? BY_AGENT : STRAIGHT]);
+            if (msg == NULL)
+                msg = is_agents ? sl_links_receive(r->links)
+                                : sl_replica_channel_receive(&r->channel);
             if (msg == NULL)
                 break;
             take(r, b, msg);
@@ -725,7 +736,9 @@ serve(struct replica *r)
 int
 sl_replica_run(const struct sl_child *child)
 {
-    struct replica r = {.early_tail = &r.early};
+    struct replica r = {.links = NULL};
+    for (uint32_t i = 0; i < WAYS; i++)
+        r.early[i].tail = &r.early[i].oldest;
     own = &r;
     signal(SIGPIPE, SIG_IGN);
     sl_protocol_register(&sl_protocol_replica);
@@ -738,8 +751,10 @@ sl_replica_run(const struct sl_child *child)
     sl_host_close(&r.host);
     sl_model_service_destroy(&r.models);
     sl_object_service_destroy(&r.objects);
-    for (struct sl_msg *msg; (msg = take_early(&r)) != NULL;)
-        sl_msg_destroy(&msg);
+    for (uint32_t i = 0; i < WAYS; i++) {
+        for (struct sl_msg *msg; (msg = take_early(&r.early[i])) != NULL;)
+            sl_msg_destroy(&msg);
+    }
     sl_replica_channel_close(&r.channel);
     sl_links_destroy(&r.links);
     sl_json_destroy(&r.doc);
