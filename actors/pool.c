@@ -6,7 +6,6 @@
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
-#include "runtime/sandbox.h"
 #include "runtime/spawn_port.h"
 
 #define BATCH_NS     (60 * SL_MILLI_NS)
@@ -406,10 +405,9 @@ static void
 feed_calls(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint32_t share)
 {
     size_t bytes = 0;
-    for (const struct sl_item *next; r->calls + r->shortcut.ongoing < share &&
-                                     has_room_for_calls(p, r) && bytes < BATCH_BYTES &&
-                                     (next = sl_calls_next(&p->calls)) != NULL &&
-                                     !is_taken(ctx, r, next);) {
+    for (const struct sl_item *next;
+         r->calls < share && has_room_for_calls(p, r) && bytes < BATCH_BYTES &&
+         (next = sl_calls_next(&p->calls)) != NULL && !is_taken(ctx, r, next);) {
         struct sl_item *item = sl_calls_pop(&p->calls);
         if (is_overdue(item, ctx->now_ns)) {
             p->overdue++;
@@ -445,7 +443,7 @@ feed_tasks(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, uint32_t
 static bool
 may_feed(const struct sl_replica *r)
 {
-    return r->state == SL_REPLICA_READY && !r->is_spare;
+    return r->state == SL_REPLICA_READY && !r->is_spare && !r->is_unwanted;
 }
 
 /* To those for calls; to the others, too, when all of those are full, or there is none. */
@@ -453,8 +451,11 @@ static void
 feed_all_calls(struct sl_pool *p, struct sl_ctx *ctx)
 {
     bool is_full = true;
-    uint32_t share =
-        share_of(p->calls.count + running_count(p, true), count_active(p, false), 2 * BATCH_MAX);
+    /* Of calls that come by us alone: what goes straight never ends where there is much of it. */
+    uint32_t own = p->calls.count;
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
+        own += p->replicas[i].calls;
+    uint32_t share = share_of(own, count_active(p, false), 2 * BATCH_MAX);
     for (uint32_t i = 0; p->calls.count > 0 && i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
         if (!may_feed(r) || r->is_background)
@@ -591,8 +592,8 @@ fit(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
         start_replica(p, ctx, (*number_next)++);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
-        if (r->state == SL_REPLICA_READY && r->is_spare && r->in_flight.count == 0 &&
-            sl_pool_shortcut_is_shut(ctx, r))
+        bool is_due = r->is_unwanted || (r->is_spare && r->in_flight.count == 0);
+        if (r->state == SL_REPLICA_READY && is_due && sl_pool_shortcut_is_shut(ctx, r))
             stop_replica(ctx, r);
     }
 }
@@ -732,6 +733,7 @@ sl_pool_tend(struct sl_pool *p, struct sl_ctx *ctx)
     bool has_dropped = drop_overdue(p, ctx->now_ns);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++)
         kill_overdue(p, ctx, &p->replicas[i]);
+    sl_pool_shortcut_tend(p, ctx);
     return has_dropped;
 }
 
@@ -741,54 +743,9 @@ sl_pool_stop(struct sl_pool *p, struct sl_ctx *ctx)
     sl_pool_park(p);
     p->model_fd = -1; /* It is about to be closed; who needs it asks for it again. */
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        if (p->replicas[i].state == SL_REPLICA_READY)
-            stop_replica(ctx, &p->replicas[i]);
-        else if (p->replicas[i].state == SL_REPLICA_STARTING)
-            p->replicas[i].is_unwanted = true;
-    }
-}
-
-/* Of all its replicas, also those that are gone. */
-static void
-write_times(const struct sl_pool *p, struct sl_jsonw *w)
-{
-    sl_jsonw_name(w, "times");
-    sl_jsonw_object(w);
-    sl_jsonw_name(w, "calls");
-    sl_pool_times_write(&p->call_times, w);
-    sl_jsonw_name(w, "tasks");
-    sl_pool_times_write(&p->task_times, w);
-    sl_jsonw_end(w);
-}
-
-void
-sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
-{
-    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
-        const struct sl_replica *r = &p->replicas[i];
-        if (r->state == SL_REPLICA_FREE)
-            continue;
-        sl_jsonw_object(w);
-        sl_jsonw_member_str(w, "extractor", p->extractor);
-        sl_jsonw_member_str(w, "index", p->index);
-        sl_jsonw_member_u64(w, "id", r->number);
-        sl_jsonw_member_u64(w, "pid", r->pid);
-        sl_jsonw_member_str(w, "state", sl_replica_state_name(r));
-        sl_jsonw_member_bool(w, "background", r->is_background);
-        sl_jsonw_member_u64(w, "ongoing", r->in_flight.count + r->shortcut.ongoing);
-        sl_jsonw_member_u64(w, "waiting", waiting_count(p));
-        sl_jsonw_member_u64(w, "done", r->done);
-        sl_jsonw_member_u64(w, "overdue", p->overdue);
-        sl_jsonw_member_u64(w, "cancelled", p->cancelled);
-        write_times(p, w);
-        sl_jsonw_member_u64(w, "model_bytes", p->model_bytes);
-        sl_jsonw_member_u64(w, "idle_ms", (now_ns - r->used_ns) / SL_MILLI_NS);
-        sl_jsonw_name(w, "ends");
-        sl_replica_ends_write(p->ends, w);
-        if (r->state != SL_REPLICA_STARTING) {
-            sl_jsonw_name(w, "sandbox");
-            sl_sandbox_write(r->sandbox, w);
-        }
-        sl_jsonw_end(w);
+        struct sl_replica *r = &p->replicas[i];
+        r->is_unwanted = r->state == SL_REPLICA_STARTING || r->state == SL_REPLICA_READY;
+        if (r->state == SL_REPLICA_READY && sl_pool_shortcut_is_shut(ctx, r))
+            stop_replica(ctx, r);
     }
 }

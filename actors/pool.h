@@ -50,7 +50,7 @@ struct sl_replica {
     uint64_t started_ns, used_ns, stopped_ns;
     uint64_t heard_ns;  /* When it last answered, or was given work while it had none. */
     uint64_t sandbox;   /* What holds it, as it said when it was ready: runtime/sandbox.h. */
-    bool is_unwanted;   /* Stops as soon as it is ready: its model was dropped meanwhile. */
+    bool is_unwanted;   /* Stops once ready, and nothing goes straight: its model was dropped. */
     bool is_killed;     /* It took too long; READY: over its work. */
     bool is_spare;      /* One too many, until more are wanted. */
     bool is_background; /* Added for tasks: behind all else, with calls if no other has room. */

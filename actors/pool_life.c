@@ -17,7 +17,7 @@ state_of(const struct sl_replica *r)
 {
     switch (r->state) {
     case SL_REPLICA_READY:
-        return r->is_spare ? DRAINING : READY;
+        return r->is_spare || r->is_unwanted ? DRAINING : READY;
     case SL_REPLICA_STOPPING:
         return DRAINING;
     case SL_REPLICA_STARTING:

@@ -65,14 +65,28 @@ sl_pool_shortcut_open(struct sl_pool *p, struct sl_ctx *ctx)
     }
 }
 
+static void
+close_one(struct sl_ctx *ctx, struct sl_replica *r)
+{
+    struct sl_m_shortcut_close m = {.replica = r->number};
+    sl_send(ctx, router(), SL_M_shortcut_close, &m);
+    r->shortcut.state = SL_SHORTCUT_CLOSING;
+}
+
+void
+sl_pool_shortcut_tend(struct sl_pool *p, struct sl_ctx *ctx)
+{
+    for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
+        if (p->replicas[i].shortcut.state == SL_SHORTCUT_CLOSING)
+            close_one(ctx, &p->replicas[i]);
+    }
+}
+
 bool
 sl_pool_shortcut_is_shut(struct sl_ctx *ctx, struct sl_replica *r)
 {
-    if (r->shortcut.state == SL_SHORTCUT_OPEN) {
-        struct sl_m_shortcut_close m = {.replica = r->number};
-        sl_send(ctx, router(), SL_M_shortcut_close, &m);
-        r->shortcut.state = SL_SHORTCUT_CLOSING;
-    }
+    if (r->shortcut.state == SL_SHORTCUT_OPEN)
+        close_one(ctx, r);
     return r->shortcut.state == SL_SHORTCUT_NONE || r->shortcut.state == SL_SHORTCUT_SHUT;
 }
 

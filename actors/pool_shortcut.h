@@ -46,6 +46,8 @@ void sl_pool_shortcut_serve(struct sl_pool *p, struct sl_ctx *ctx, const struct 
 void sl_pool_shortcut_open(struct sl_pool *p, struct sl_ctx *ctx);
 /* Whether nothing is under way there, nor can come; if not, it is being closed. */
 bool sl_pool_shortcut_is_shut(struct sl_ctx *ctx, struct sl_replica *r);
+/* Once a beat: what was said may have been lost. */
+void sl_pool_shortcut_tend(struct sl_pool *p, struct sl_ctx *ctx);
 /* The node leaves: close all. */
 void sl_pool_shortcut_end(struct sl_pool *p, struct sl_ctx *ctx);
 /* Some of these are not closed yet. */

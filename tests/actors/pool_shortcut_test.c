@@ -240,3 +240,53 @@ Test(pool_shortcut, more_calls_there_want_more_replicas)
     load(replica, 8, 8, 0);
     cr_assert_neq(spawned(), 0);
 }
+
+Test(pool_shortcut, calls_by_the_node_do_not_wait_for_a_replica_that_starts)
+{
+    uint32_t replica = offered();
+    struct sl_m_scale_config config = {
+        .extractors = sl_slice_str(
+            "{\"echo\":{\"autoscaling_config\":{\"max_replicas\":4,\"look_back_period_s\":0,"
+            "\"panic_window_s\":0,\"target_ongoing_requests\":2}}}"),
+        .replicas_max = 1,
+        .idle_ns = 60 * SL_SECOND_NS};
+    from_head(SL_M_scale_config, &config);
+    load(replica, 8, 8, 0);
+    cr_assert_neq(spawned(), 0);
+    embed(false);
+    uint64_t item = taken_by(replica);
+    cr_assert_neq(item, 0);
+    embed(false);
+    embed(false);
+    processed(replica, item, 0, 1);
+    cr_assert_neq(taken_by(replica), 0);
+}
+
+Test(pool_shortcut, one_whose_model_is_dropped_stops_once_what_came_straight_is_answered)
+{
+    uint32_t replica = offered();
+    load(replica, 1, 1, 0);
+    from_head(SL_M_model_drop, &(struct sl_m_model_drop){.directory = sl_slice_str("")});
+    cr_assert(takes(SL_M_shortcut_close));
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "a call is under way there");
+    embed(false);
+    cr_assert_eq(taken_by(replica), 0, "it gets nothing more");
+    closed(replica, false);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1);
+    cr_assert_not(takes(SL_M_shortcut_open));
+}
+
+Test(pool_shortcut, what_was_not_heard_is_said_again)
+{
+    uint32_t replica = offered();
+    load(replica, 1, 1, 0);
+    embed(true);
+    cr_assert(takes(SL_M_shortcut_close));
+    recorder_wait(&r, 5 * SL_SECOND_NS);
+    cr_assert(takes(SL_M_shortcut_close));
+    recorder_forget_sent(&r);
+    closed(replica, false);
+    cr_assert_neq(taken_by(replica), 0);
+    recorder_wait(&r, 5 * SL_SECOND_NS);
+    cr_assert_not(takes(SL_M_shortcut_close));
+}
