@@ -252,6 +252,8 @@ go_straight(struct router *r, struct sl_ctx *ctx, struct call *c, const struct n
                                     .sticky = m->sticky,
                                     .deadline_ns = c->deadline_ns,
                                     .node = m->sticky == 0 ? 0 : n->slot.number,
+                                    .other = n->slot.number,
+                                    .most = n->ongoing,
                                     .inputs = m->inputs};
     if (c->tries > 0 || c->is_by_node)
         return false;
@@ -422,7 +424,7 @@ on_straight_answer(struct router *r, struct sl_ctx *ctx, const struct sl_shortcu
     if (c->serial != m->item || c->shortcut != from)
         return; /* Its caller waits no more. */
     if (m->kind != 0 && sl_slice_is(m->code, SL_REPLICA_TOO_LARGE)) {
-        sl_shortcuts_too_large(&r->shortcuts, c->extraction);
+        sl_shortcuts_too_large(&r->shortcuts, ctx, c->extraction);
         c->is_by_node = true;
         c->tries = 0;
         park(r, c);

@@ -200,13 +200,14 @@ learn(struct sl_shortcuts *s, const struct sl_msg *msg)
     }
     if (w == NULL) /* The oldest gives way: its agent will say it again. */
         w = &s->works[s->works_next++ % SL_SHORTCUT_WORKS_MAX];
-    bool is_too_large = w->params != NULL && w->extraction == m->extraction && w->is_too_large;
+    bool is_known = w->params != NULL && w->extraction == m->extraction;
+    uint64_t large_until_ns = is_known ? w->large_until_ns : 0;
     sl_free(w->params);
     *w = (struct sl_shortcut_work){.extraction = m->extraction,
                                    .pool = m->pool,
                                    .node = msg->from.node,
                                    .params = sl_strndup(m->params.data, m->params.size),
-                                   .is_too_large = is_too_large};
+                                   .large_until_ns = large_until_ns};
 }
 
 void
@@ -230,11 +231,11 @@ sl_shortcuts_node_open(struct sl_shortcuts *s, uint32_t node, bool is_open)
 }
 
 void
-sl_shortcuts_too_large(struct sl_shortcuts *s, uint64_t extraction)
+sl_shortcuts_too_large(struct sl_shortcuts *s, const struct sl_ctx *ctx, uint64_t extraction)
 {
     for (uint32_t i = 0; i < SL_SHORTCUT_WORKS_MAX; i++) {
         if (s->works[i].params != NULL && s->works[i].extraction == extraction)
-            s->works[i].is_too_large = true;
+            s->works[i].large_until_ns = ctx->now_ns + SL_SHORTCUT_LARGE_NS;
     }
 }
 
@@ -308,7 +309,8 @@ choose(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_shortcut_call
         bool is_open = c->channel != 0 && !c->is_shut && !c->is_closed &&
                        (call->node == 0 || call->node == c->node);
         const struct sl_shortcut_work *w = is_open ? work_at(s, c, call->extraction) : NULL;
-        if (w == NULL || w->is_too_large || (call->sticky == 0 && !has_room(c, call->scope)))
+        if (w == NULL || ctx->now_ns < w->large_until_ns ||
+            (call->sticky == 0 && !has_room(c, call->scope)))
             continue;
         fit[count++] = c;
         if (call->sticky != 0 &&
@@ -322,6 +324,8 @@ choose(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_shortcut_call
         uint64_t other =
             count == 1 ? 0 : (at + 1 + sl_random_below(ctx->random, count - 1)) % count;
         best = fit[at]->ongoing <= fit[other]->ongoing ? fit[at] : fit[other];
+        if (best->node != call->other && best->ongoing > 0 && best->ongoing >= call->most)
+            return NULL;
     } else if (!has_room(best, call->scope)) {
         return NULL;
     }

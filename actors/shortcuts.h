@@ -45,8 +45,8 @@ struct sl_shortcut {
 struct sl_shortcut_work {
     uint64_t extraction, pool;
     uint32_t node;
-    char *params;      /* NULL: a free slot. */
-    bool is_too_large; /* Its answers are: it goes by the node. */
+    char *params;            /* NULL: a free slot. */
+    uint64_t large_until_ns; /* Its answers were too large: until then it goes by the node. */
 };
 
 struct sl_shortcuts {
@@ -60,7 +60,9 @@ struct sl_shortcuts {
 
 struct sl_shortcut_call {
     uint64_t serial, extraction, scope, sticky, deadline_ns;
-    uint32_t node; /* 0: any. */
+    uint32_t node;  /* 0: any. */
+    uint32_t other; /* The node that it goes to otherwise, which has */
+    uint32_t most;  /* so many: another's replica that has as many does not take it. */
     struct sl_slice inputs;
 };
 
@@ -82,8 +84,9 @@ void sl_shortcut_cancel(struct sl_shortcuts *s, struct sl_shortcut *to, uint64_t
  * kill it: with its end its calls come back. */
 struct sl_msg *sl_shortcuts_answer(struct sl_shortcuts *s, struct sl_ctx *ctx,
                                    struct sl_shortcut **ret_from);
-/* The answers of a call are more than a channel takes: its like do without. */
-void sl_shortcuts_too_large(struct sl_shortcuts *s, uint64_t extraction);
+/* The answers of a call are more than a channel takes: its like do without for a while. */
+#define SL_SHORTCUT_LARGE_NS (10 * SL_SECOND_NS)
+void sl_shortcuts_too_large(struct sl_shortcuts *s, const struct sl_ctx *ctx, uint64_t extraction);
 
 struct sl_shortcut *sl_shortcuts_lookup(struct sl_shortcuts *s, uint32_t node, uint64_t replica);
 /* Whether there is something of a node; from `*at` on, which moves. */

@@ -350,6 +350,24 @@ Test(shortcuts, what_does_not_fit_goes_by_the_node)
     sl_msg_destroy(&again);
     embed((struct ask){.request = 4});
     cr_assert_neq(by_node(), 0);
+    recorder_wait(&r, SL_SHORTCUT_LARGE_NS);
+    embed((struct ask){.request = 5});
+    cr_assert_eq(by_node(), 0, "one that was large does not bar its like for ever");
+}
+
+/* Of two nodes, of which one has replicas that are called straight. */
+Test(shortcuts, a_busy_replica_does_not_keep_calls_from_another_node)
+{
+    head_says(SL_M_node_up, &(struct sl_m_node_up){.node = NODE + 1});
+    for (uint64_t i = 0; i < 8; i++)
+        embed((struct ask){.request = 10 + i, .scope = i});
+    cr_assert_eq(fake.sent_count, 4, "%u went straight", fake.sent_count);
+    struct sl_msg *msg;
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_assert_not_null(msg = recorder_take(&r, SL_M_embed_run));
+        cr_assert_eq(msg->to.node, NODE + 1);
+        sl_msg_destroy(&msg);
+    }
 }
 
 Test(shortcuts, a_closed_node_gets_nothing_straight)
