@@ -11,10 +11,10 @@ import serving_test as serving
 import sluice_testlib as lib
 
 CONFIG = """plugins: {folder}
-replicas: {{max: 2, sandbox: false, idle: 1s}}
+replicas: {{max: 2, sandbox: false, idle: {idle_s}s}}
 extractors:
   serving_extractor:
-    autoscaling_config: {{min_replicas: {least}, max_replicas: {most}, downscale_delay_s: 1}}
+    autoscaling_config: {{min_replicas: {least}, max_replicas: {most}, downscale_delay_s: {idle_s}}}
 """
 
 
@@ -35,13 +35,16 @@ def ready(operator):
 
 
 def warm(client, page):
-    """Call until a call has gone straight."""
-    before = page.straight()
+    """Call until a call has gone straight; how many calls that took."""
+    before, calls = page.straight(), 0
 
     def is_straight():
+        nonlocal calls
         serving.infer(client, "warm").expect(200)
+        calls += 1
         return page.straight() > before
     lib.wait_until("calls go straight", is_straight, 60)
+    return calls
 
 
 def count_runs(runs, text):
@@ -51,6 +54,14 @@ def count_runs(runs, text):
 def the_one(operator):
     """The replica, once its node has told of it."""
     lib.wait_until("there is one", lambda: len(ready(operator)) == 1, 60)
+    return ready(operator)[0]
+
+
+def busy_one(operator):
+    """The replica that has the one call, by a page that is of now: an older one has no such."""
+    def are():
+        return [replica["ongoing"] for replica in ready(operator)] == [1]
+    lib.wait_until("the call is told of", are, 60)
     return ready(operator)[0]
 
 
@@ -76,7 +87,7 @@ def check_killed(operator, client, page, paths):
     """Its replica is killed: the call runs once more, in another."""
     warm(client, page)
     with held(client, page, paths):
-        began, replica = count_runs(paths[0], "HOLD"), the_one(operator)
+        began, replica = count_runs(paths[0], "HOLD"), busy_one(operator)
         os.kill(replica["pid"], signal.SIGKILL)
         lib.wait_until("it runs again", lambda: count_runs(paths[0], "HOLD") > began, 60)
     lib.equal(count_runs(paths[0], "HOLD"), began + 1, "how often it was run")
@@ -86,8 +97,8 @@ def check_kept(operator, client, page, paths):
     """A replica that has a call is not idle; without, it ends, and no call is lost."""
     warm(client, page)
     with held(client, page, paths):
-        replica = the_one(operator)
-        lib.wait_until("it would be idle", lambda: the_one(operator)["idle_ms"] > 1500, 60)
+        replica = busy_one(operator)
+        lib.wait_until("it would be idle", lambda: the_one(operator)["idle_ms"] > 3000, 60)
         now = the_one(operator)
         lib.equal((now["pid"], now["ongoing"]), (replica["pid"], 1))
     lib.wait_until("it has ended", lambda: replica["pid"] not in
@@ -100,7 +111,7 @@ def check_unwanted(operator, client, page, paths):
     warm(client, page)
     with held(client, page, paths):
         before, straight = the_one(operator), page.straight()
-        late = serving.infer(client, "late", X_Timeout_Ms="200").expect(503)
+        late = serving.infer(client, "late", X_Timeout_Ms="1000").expect(503)
         lib.equal(late["error"]["details"]["reason"], "deadline")
         serving.hang_up(client, "gone", lambda: lib.wait_until(
             "both went straight", lambda: page.straight() == straight + 2, 60))
@@ -131,8 +142,10 @@ def check_stop(server, client, page, paths):
 
 def check_sticky(operator, client, page):
     """Each session's calls go to one of two replicas, and both are used."""
-    warm(client, page)
+    warmed = warm(client, page)
     lib.wait_until("there are two", lambda: len(ready(operator)) == 2, 60)
+    lib.wait_until("the page is of now", lambda: sum(
+        replica["done"] for replica in ready(operator)) == warmed, 60)
     lib.wait_until("all was told", lambda: all(not replica["ongoing"]
                                                for replica in ready(operator)), 60)
     before = {replica["id"]: replica["done"] for replica in ready(operator)}
@@ -150,10 +163,10 @@ def check_sticky(operator, client, page):
 
 
 @contextlib.contextmanager
-def start(folder, least):
-    config = os.path.join(folder, f"sluice{least}.yaml")
+def start(folder, least, idle_s):
+    config = os.path.join(folder, f"sluice{least}-{idle_s}.yaml")
     with open(config, "w", encoding="ascii") as file:
-        file.write(CONFIG.format(folder=folder, least=least, most=max(least, 1)))
+        file.write(CONFIG.format(folder=folder, least=least, most=max(least, 1), idle_s=idle_s))
     server = lib.Server(config, is_split=False).start()
     try:
         client = server.tenant("served")
@@ -172,10 +185,11 @@ def start(folder, least):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         paths = serving.build_plugin(folder)
-        with start(folder, 0) as (server, client):
-            operator, page = server.operator(), Page(server)
+        with start(folder, 0, 2) as (server, client):
             with lib.check("a replica with a call is not idle"):
-                check_kept(operator, client, page, paths)
+                check_kept(server.operator(), client, Page(server), paths)
+        with start(folder, 0, 5) as (server, client):
+            operator, page = server.operator(), Page(server)
             with lib.check("a call whose replica is killed runs once more"):
                 check_killed(operator, client, page, paths)
             with lib.check("what nobody waits for is not run"):
@@ -184,7 +198,7 @@ def main():
                 check_liar(server, client, page, paths[0])
             with lib.check("a server that stops answers what is under way"):
                 check_stop(server, client, page, paths)
-        with start(folder, 2) as (server, client):
+        with start(folder, 2, 5) as (server, client):
             with lib.check("sessions keep their replica"):
                 check_sticky(server.operator(), client, Page(server))
     lib.finish()
