@@ -671,10 +671,9 @@ take(struct replica *r, struct batch *b, struct sl_msg *msg)
     sl_msg_destroy(&msg);
 }
 
-/* Everything that has arrived one way is a batch, up to its limit: what cancels some of it, too,
- which
- * comes the same way. Calls that came straight go
-   before the agent's next batch, but once: whatever there is of the one, the other has its turn. */
+/* Everything that has arrived one way is a batch, up to its limit, less what comes after it that
+ * way and cancels some of it. Calls that came straight go before the agent's next batch, but once:
+ * whatever there is of the one, the other has its turn. */
 static void
 receive(struct replica *r, struct batch *b)
 {

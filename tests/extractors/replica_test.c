@@ -9,37 +9,62 @@
 #include <unistd.h>
 
 #include "runtime/alloc.h"
+#include "runtime/channel.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
+#include "runtime/time.h"
 
 #define AGENT   2
 #define REPLICA 1000
 
 static char directory[64];
 static struct sl_links *agent;
+static struct sl_channel *router; /* NULL: it has no channel. */
 static pid_t child;
+
+static struct sl_child
+child_with(const char *text, const int *channel_fds)
+{
+    struct sl_child c = {.text = text, .spawner_fd = -1};
+    if (channel_fds == NULL)
+        return c;
+    memcpy(c.fds, channel_fds, SL_CHANNEL_FDS * sizeof(channel_fds[0]));
+    c.fds_count = c.shown_count = SL_CHANNEL_FDS;
+    return c;
+}
 
 /* The replica runs in a child, forked before this process has any thread. */
 static void
-start(const char *extractor)
+start_with(const char *extractor, bool is_open, const int *channel_fds)
 {
     snprintf(directory, sizeof(directory), "/tmp/sluice-replica-XXXXXX");
     cr_assert_not_null(mkdtemp(directory));
     sl_report_level_set(SL_REPORT_ERROR);
     char *text = sl_format("{\"endpoint\":\"ipc://%s/a\",\"agent\":%d,\"actor\":16,\"replica\":%d,"
                            "\"extractor\":\"%s\",\"plugins\":\"%s/lib/sluice-test\",\"blobs\":"
-                           "\"%s\",\"threads\":1,\"params\":{}}",
-                           directory, AGENT, REPLICA, extractor, SL_BINARY_DIR, directory);
+                           "\"%s\",\"threads\":1,\"params\":{},\"settings\":{\"open\":%s}}",
+                           directory, AGENT, REPLICA, extractor, SL_BINARY_DIR, directory,
+                           is_open ? "true" : "false");
     fflush(NULL);
     child = fork();
-    if (child == 0)
-        _exit(sl_replica_run(&(struct sl_child){.text = text, .spawner_fd = -1}));
+    if (child == 0) {
+        struct sl_child self = child_with(text, channel_fds);
+        _exit(sl_replica_run(&self));
+    }
     sl_free(text);
+    if (channel_fds != NULL)
+        cr_assert_eq(sl_channel_open(SL_CHANNEL_ASKER, channel_fds, &router), SL_OK);
     sl_protocol_register(&sl_protocol_replica);
     char *endpoint = sl_format("ipc://%s/a", directory);
     agent = sl_links_create(AGENT);
     cr_assert_eq(sl_links_listen(agent, endpoint), SL_OK);
     sl_free(endpoint);
+}
+
+static void
+start(const char *extractor)
+{
+    start_with(extractor, false, NULL);
 }
 
 static void
@@ -50,6 +75,7 @@ finish(int want_exit_code)
     cr_assert(WIFEXITED(status));
     cr_assert_eq(WEXITSTATUS(status), want_exit_code);
     sl_links_destroy(&agent);
+    sl_channel_close(&router);
     char *command = sl_format("rm -rf %s", directory);
     cr_assert_eq(system(command), 0);
     sl_free(command);
@@ -187,12 +213,12 @@ Test(replica, of_a_batch_each_item_takes_the_time_that_its_size_does)
 }
 
 static void
-process_until(uint64_t item, uint64_t deadline_ns)
+process_until(uint64_t item, const char *text, uint64_t deadline_ns)
 {
     struct sl_buf inputs = {0};
     sl_buf_append_block(&inputs, sl_slice_str("text"));
     sl_buf_append_block(&inputs, sl_slice_str("text"));
-    sl_buf_append_block(&inputs, sl_slice_str("hello"));
+    sl_buf_append_block(&inputs, sl_slice_str(text));
     struct sl_m_process m = {.item = item,
                              .params = sl_slice_str("{}"),
                              .inputs = sl_buf_slice(&inputs),
@@ -205,9 +231,9 @@ Test(replica, runs_nothing_that_nobody_waits_for)
 {
     start("crash_extractor");
     expect_ready(true);
-    process_until(1, 1); /* Long ago. */
-    process_until(2, UINT64_MAX);
-    process_until(3, 0);
+    process_until(1, "hello", 1); /* Long ago. */
+    process_until(2, "hello", UINT64_MAX);
+    process_until(3, "hello", 0);
     process_along(4, "text", "hello");
     send_to_replica(SL_M_process_cancel, &(struct sl_m_process_cancel){.item = 3});
     uint64_t ran = 0, skipped = 0;
@@ -238,6 +264,111 @@ Test(replica, stops_what_it_runs_once_nobody_waits_for_it)
     sl_msg_destroy(&msg);
     process(2, "text", "hello");
     expect_processed(2, 0, "");
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
+/* ---- calls that come straight ---------------------------------------------------------------- */
+
+static void
+send_straight(uint32_t id, const void *body)
+{
+    struct sl_msg *msg = sl_msg_create(id, body);
+    cr_assert_eq(sl_channel_send(router, msg), SL_OK);
+    sl_msg_destroy(&msg);
+}
+
+static void
+process_straight(uint64_t item, const char *text)
+{
+    struct sl_buf inputs = {0};
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str(text));
+    send_straight(SL_M_process, &(struct sl_m_process){.item = item,
+                                                       .params = sl_slice_str("{}"),
+                                                       .inputs = sl_buf_slice(&inputs)});
+    sl_buf_deinit(&inputs);
+}
+
+static struct sl_m_processed
+next_straight(uint64_t item)
+{
+    struct sl_msg *msg = NULL;
+    enum sl_err err;
+    while ((err = sl_channel_receive(router, &msg)) == SL_ENOTFOUND)
+        poll(NULL, 0, 1);
+    cr_assert_eq(err, SL_OK);
+    cr_assert_eq(msg->id, (uint32_t)SL_M_processed);
+    struct sl_m_processed m = *SL_BODY(msg, processed);
+    sl_msg_destroy(&msg);
+    cr_assert_eq(m.item, item);
+    m.code = m.message = m.outputs = (struct sl_slice){0};
+    return m;
+}
+
+static void
+tell(const char *name)
+{
+    char *path = sl_format("%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fclose(file);
+    sl_free(path);
+}
+
+static void
+wait_for(const char *name)
+{
+    char *path = sl_format("%s/%s", directory, name);
+    while (access(path, F_OK) != 0)
+        poll(NULL, 0, 1);
+    sl_free(path);
+}
+
+/* The calls are looked at, and kept, while the batch runs; what cancels one comes behind the last
+ * look: once nobody waits for the batch there is none. */
+Test(replica, a_call_that_is_cancelled_behind_a_batch_is_not_run)
+{
+    int fds[SL_CHANNEL_FDS];
+    cr_assert_eq(sl_channel_create(fds), SL_OK);
+    start_with("crash_extractor", true, fds);
+    expect_ready(true);
+    uint64_t until_ns = sl_time_mono_ns() + 4 * SL_SECOND_NS;
+    char *text = sl_format("ASK %s", directory);
+    process_until(1, text, until_ns);
+    sl_links_flush(agent);
+    sl_free(text);
+    wait_for("begun");
+    process_straight(7, "hello");
+    process_straight(8, "hello");
+    tell("ask");
+    wait_for("asked");
+    while (sl_time_mono_ns() <= until_ns)
+        poll(NULL, 0, 10);
+    send_straight(SL_M_process_cancel, &(struct sl_m_process_cancel){.item = 7});
+    tell("go");
+    struct sl_msg *msg = next(SL_M_processed);
+    sl_msg_destroy(&msg);
+    struct sl_m_processed unwanted = next_straight(7);
+    cr_assert_eq(unwanted.kind, 1);
+    cr_assert_eq(unwanted.busy_ns, 0, "it was run");
+    cr_assert_eq(next_straight(8).kind, 0);
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
+Test(replica, one_whose_channel_is_closed_goes_on_without)
+{
+    int fds[SL_CHANNEL_FDS];
+    cr_assert_eq(sl_channel_create(fds), SL_OK);
+    start_with("crash_extractor", false, fds);
+    expect_ready(true);
+    process_straight(7, "hello");
+    cr_assert_eq(next_straight(7).kind, 0);
+    sl_channel_close(&router);
+    process(1, "text", "hello");
+    expect_processed(1, 0, "");
     send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
     finish(0);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sluice/extractor.h"
 
@@ -81,6 +82,37 @@ be_slow(void)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
+static void
+tell(const char *directory, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    if (file != NULL)
+        fclose(file);
+}
+
+static void
+wait_for(const char *directory, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    while (access(path, F_OK) != 0)
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* Ask whether the batch is cancelled once, and when: by files. Without a sandbox. */
+static void
+ask_once(const char *directory)
+{
+    tell(directory, "begun");
+    wait_for(directory, "ask");
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); /* It is not asked all the time. */
+    (void)self.cancelled->is_cancelled(self.cancelled->self);
+    tell(directory, "asked");
+    wait_for(directory, "go");
+}
+
 /* True when the item is to be finished as usual. */
 static int
 obey(const char *text, uint32_t item, const struct sluice_sink *sink)
@@ -89,6 +121,8 @@ obey(const char *text, uint32_t item, const struct sluice_sink *sink)
         raise(SIGSEGV);
     if (strstr(text, "SLOW") != NULL)
         be_slow();
+    if (strncmp(text, "ASK ", 4) == 0)
+        ask_once(text + 4);
     if (strstr(text, "SICK") != NULL)
         self.is_sick = 1;
     if (strstr(text, "LOG") != NULL)
