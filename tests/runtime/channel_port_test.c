@@ -139,7 +139,7 @@ Test(channel_port, who_rings_for_nothing_is_heard_of_once)
     char rings[4096] = {0};
     while (send(sl_channel_bell(worker), rings, sizeof(rings), MSG_DONTWAIT) > 0)
         ;
-    sl_channel_close(&other); /* Whoever is told of this has been told of the first before. */
+    sl_channel_close(&other); /* And no second word of the first before this. */
     run_until(2);
     uint32_t bad = heard.channels[0] == channel ? 0 : 1;
     cr_assert_eq(heard.channels[bad], channel);
