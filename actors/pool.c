@@ -88,12 +88,13 @@ waiting_count(const struct sl_pool *p)
 static uint32_t
 running_count(const struct sl_pool *p, bool are_calls)
 {
-    uint32_t count = 0;
+    uint32_t count = 0, thousandths = 0; /* Means of each: only their sum is rounded. */
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         const struct sl_replica *r = &p->replicas[i];
-        count += are_calls ? r->calls + r->shortcut.ongoing : r->in_flight.count - r->calls;
+        count += are_calls ? r->calls : r->in_flight.count - r->calls;
+        thousandths += are_calls ? r->shortcut.thousandths : 0;
     }
-    return count;
+    return count + (thousandths + 999) / 1000;
 }
 
 /* All that is running. */

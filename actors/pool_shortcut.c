@@ -113,7 +113,7 @@ sl_pool_shortcut_again(struct sl_pool *p)
     p->served = (struct sl_pool_served){.number = p->served.number};
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica_shortcut *s = &p->replicas[i].shortcut;
-        s->ongoing = 0;
+        s->ongoing = s->thousandths = 0;
         s->state = s->state == SL_SHORTCUT_NONE ? SL_SHORTCUT_NONE : SL_SHORTCUT_SHUT;
     }
 }
@@ -140,6 +140,7 @@ on_load(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_replica *r,
     r->done += m->answered;
     r->used_ns = ctx->now_ns;
     r->shortcut.ongoing = (uint32_t)SL_MIN(m->ongoing, UINT64_C(1000));
+    r->shortcut.thousandths = (uint32_t)SL_MIN(m->thousandths, UINT64_C(1000000));
     r->shortcut.has_worked = true;
     if (m->answered > 0 || had_none)
         r->heard_ns = ctx->now_ns;
@@ -150,7 +151,7 @@ on_load(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_replica *r,
 static void
 on_closed(struct sl_replica *r, bool is_none)
 {
-    r->shortcut.ongoing = 0;
+    r->shortcut.ongoing = r->shortcut.thousandths = 0;
     if (is_none)
         r->shortcut.state = SL_SHORTCUT_NONE;
     else if (r->shortcut.state == SL_SHORTCUT_CLOSING)

@@ -24,8 +24,9 @@ enum sl_shortcut_state {
 
 struct sl_replica_shortcut {
     enum sl_shortcut_state state;
-    uint32_t ongoing; /* By what the router said last. */
-    bool has_worked;  /* Something came to it this way, ever. */
+    uint32_t ongoing;     /* By what the router said last, rounded up; */
+    uint32_t thousandths; /* and as it is. */
+    bool has_worked;      /* Something came to it this way, ever. */
 };
 
 /* What the router was told that a pool serves. */

@@ -62,14 +62,15 @@ measure(struct sl_shortcut *c, uint64_t now_ns)
 }
 
 static void
-tell_load(struct sl_ctx *ctx, struct sl_shortcut *c, uint64_t ongoing)
+tell_load(struct sl_ctx *ctx, struct sl_shortcut *c, uint64_t thousandths)
 {
     struct sl_m_shortcut_load now = {.replica = c->replica,
-                                     .ongoing = ongoing,
+                                     .ongoing = (thousandths + 999) / 1000,
                                      .arrived = c->arrived,
                                      .answered = c->answered,
                                      .cancelled = c->cancelled,
-                                     .overdue = c->overdue};
+                                     .overdue = c->overdue,
+                                     .thousandths = thousandths};
     struct sl_m_shortcut_load m = now;
     m.arrived -= c->told.arrived;
     m.answered -= c->told.answered;
@@ -102,8 +103,9 @@ sl_shortcuts_tick(struct sl_shortcuts *s, struct sl_ctx *ctx)
             continue;
         measure(c, ctx->now_ns);
         uint64_t span_ns = ctx->now_ns - c->area_from_ns;
-        uint64_t mean = span_ns == 0 ? c->ongoing : (c->area + span_ns - 1) / span_ns;
-        if (mean != c->told.ongoing || is_news(c))
+        uint64_t mean =
+            span_ns == 0 ? 1000 * (uint64_t)c->ongoing : (1000 * c->area + span_ns - 1) / span_ns;
+        if (mean != c->told.thousandths || is_news(c))
             tell_load(ctx, c, mean);
         is_busy = is_busy || c->ongoing > 0 || c->told.ongoing > 0;
     }
@@ -373,7 +375,7 @@ sl_shortcuts_send(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_sh
     c->ongoing++;
     c->arrived++;
     if (c->ongoing > c->told.ongoing) /* More replicas may be wanted, and this one is not idle. */
-        tell_load(ctx, c, c->ongoing);
+        tell_load(ctx, c, 1000 * (uint64_t)c->ongoing);
     return c;
 }
 

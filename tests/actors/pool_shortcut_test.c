@@ -41,8 +41,11 @@ embed(bool is_alone)
 static void
 load(uint32_t replica, uint64_t ongoing, uint64_t arrived, uint64_t answered)
 {
-    struct sl_m_shortcut_load m = {
-        .replica = replica, .ongoing = ongoing, .arrived = arrived, .answered = answered};
+    struct sl_m_shortcut_load m = {.replica = replica,
+                                   .ongoing = ongoing,
+                                   .thousandths = 1000 * ongoing,
+                                   .arrived = arrived,
+                                   .answered = answered};
     recorder_deliver(&r, router(), SL_M_shortcut_load, &m);
 }
 
@@ -289,4 +292,25 @@ Test(pool_shortcut, what_was_not_heard_is_said_again)
     cr_assert_neq(taken_by(replica), 0);
     recorder_wait(&r, 5 * SL_SECOND_NS);
     cr_assert_not(takes(SL_M_shortcut_close));
+}
+
+Test(pool_shortcut, a_little_of_each_replica_is_not_rounded_up_for_each)
+{
+    uint32_t replica = offered();
+    struct sl_m_scale_config config = {
+        .extractors = sl_slice_str(
+            "{\"echo\":{\"autoscaling_config\":{\"max_replicas\":4,\"look_back_period_s\":0,"
+            "\"panic_window_s\":0,\"target_ongoing_requests\":1}}}"),
+        .replicas_max = 1,
+        .idle_ns = 60 * SL_SECOND_NS};
+    from_head(SL_M_scale_config, &config);
+    load(replica, 2, 2, 0);
+    uint32_t second = spawned();
+    cr_assert_neq(second, 0);
+    ready(second, "");
+    struct sl_m_shortcut_load m = {.replica = replica, .ongoing = 2, .thousandths = 1100};
+    recorder_deliver(&r, router(), SL_M_shortcut_load, &m);
+    m = (struct sl_m_shortcut_load){.replica = second, .ongoing = 1, .thousandths = 900};
+    recorder_deliver(&r, router(), SL_M_shortcut_load, &m);
+    cr_assert_eq(spawned(), 0, "two are enough for two");
 }
