@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import threading
 
 import serving_test as serving
 import sluice_testlib as lib
@@ -108,7 +109,7 @@ def check_kept(operator, client, page, paths):
     warm(client, page)
     with held(client, page, paths):
         replica = busy_one(operator)
-        lib.wait_until("it would be idle", lambda: the_one(operator)["idle_ms"] > 3000, 60)
+        lib.wait_until("it would be idle", lambda: the_one(operator)["idle_ms"] > 1500, 60)
         now = the_one(operator)
         lib.equal((now["pid"], now["ongoing"]), (replica["pid"], 1))
     lib.wait_until("it has ended", lambda: replica["pid"] not in
@@ -192,12 +193,20 @@ def start(folder, least, idle_s):
         server.remove()
 
 
+def check_sessions(folder):
+    with lib.check("sessions keep their replica"), start(folder, 2, 5) as (server, client):
+        check_sticky(server.operator(), client, Page(server))
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         paths = serving.build_plugin(folder)
-        with start(folder, 0, 2) as (server, client):
-            with lib.check("a replica with a call is not idle"):
-                check_kept(server.operator(), client, Page(server), paths)
+        sessions = threading.Thread(target=check_sessions, args=(folder,))
+        sessions.start()  # Both mostly wait.
+        with lib.check("a replica with a call is not idle"), \
+                start(folder, 0, 1) as (server, client):
+            check_kept(server.operator(), client, Page(server), paths)
+        sessions.join()
         with start(folder, 0, 5) as (server, client):
             operator, page = server.operator(), Page(server)
             with lib.check("a call whose replica is killed runs once more"):
@@ -208,9 +217,6 @@ def main():
                 check_liar(server, client, page, paths[0])
             with lib.check("a server that stops answers what is under way"):
                 check_stop(server, client, page, paths)
-        with start(folder, 2, 5) as (server, client):
-            with lib.check("sessions keep their replica"):
-                check_sticky(server.operator(), client, Page(server))
     lib.finish()
 
 
