@@ -23,6 +23,8 @@ enum sl_table {
                              tasks are yet to be made (chain.h) */
     SL_TABLE_DUE = 6,     /* webhook, 16 hex digits of a time, delivery -> scope (8 bytes) */
 
+    SL_TABLE_PASSAGE = 7, /* tenant_id -> JSON: onboarding or offboarding under way (passage.h) */
+
     /* a tenant's scope: what actors/ knows */
     SL_TABLE_COUNT = 16,      /* "records", collection | "sources", bucket | "bytes", bucket |
                                  "job-records", job | "events" ->
@@ -61,6 +63,7 @@ enum sl_table {
     SL_TABLE_UPLOAD = 84,        /* bucket, upload */
     SL_TABLE_AUDIT = 87,         /* events and settings of the audit log (gateway/audit.h) */
     SL_TABLE_HELD = 86,          /* queue -> what the operator has set about it (own_hold.c) */
+    SL_TABLE_HEAD = 88,          /* "tenant" -> whose scope this is (onboard.c) */
     SL_TABLE_CONTENT = 85,       /* bucket, 64 hex digits of a content's SHA-256 -> object id */
 };
 

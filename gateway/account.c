@@ -47,7 +47,7 @@ static void
 write_key(struct sl_jsonw *w, const struct sl_key_new *k, const struct sl_key_made *made)
 {
     char shown[16];
-    snprintf(shown, sizeof(shown), "%.9s...", made->secret);
+    snprintf(shown, sizeof(shown), "%.*s...", SL_SECRET_SHOWN, made->secret);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "key_id", made->key_id);
     sl_jsonw_member_str(w, "key_prefix", shown);
@@ -74,19 +74,30 @@ write_key(struct sl_jsonw *w, const struct sl_key_new *k, const struct sl_key_ma
     sl_jsonw_done(w);
 }
 
-void
-sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_made *ret_made)
+static void
+mint_key(struct sl_key_made *ret_made)
 {
-    struct sl_buf row = {0}, key = {0};
-    struct sl_jsonw w;
     memcpy(ret_made->key_id, "key_", 5);
     sl_random_id(ret_made->key_id + 4, 15);
     sl_secret_mint(ret_made->secret);
     sl_sha256(sl_slice_str(ret_made->secret), ret_made->digest);
-    struct sl_slice digest = sl_slice(ret_made->digest, sizeof(ret_made->digest));
+}
 
+void
+sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_made *ret_made)
+{
+    mint_key(ret_made);
+    sl_key_put(t, want, ret_made);
+}
+
+void
+sl_key_put(struct sl_txn *t, const struct sl_key_new *want, const struct sl_key_made *made)
+{
+    struct sl_buf row = {0}, key = {0};
+    struct sl_jsonw w;
+    struct sl_slice digest = sl_slice(made->digest, sizeof(made->digest));
     sl_jsonw_init(&w, &row);
-    write_key(&w, want, ret_made);
+    write_key(&w, want, made);
     sl_txn_put(t, SL_SCOPE_SYSTEM, SL_TABLE_KEY, digest, sl_buf_slice(&row));
     sl_txn_put(t, want->scope, SL_TABLE_USER_KEY, sl_key(&key, 2, want->email, want->name), digest);
     sl_buf_deinit(&row);
@@ -201,7 +212,7 @@ put_tenant(struct sl_txn *t, const struct sl_tenant_new *n, uint64_t scope)
     sl_jsonw_member_str(&w, "isolation_level",
                         n->isolation != NULL ? n->isolation : n->plan->isolation);
     sl_jsonw_member_str(&w, "isolation_enforced", "logical");
-    sl_jsonw_member_str(&w, "state", "active");
+    sl_jsonw_member_str(&w, "state", n->state != NULL ? n->state : "active");
     sl_jsonw_member_value(&w, "cloud", n->cloud);
     sl_jsonw_member_value(&w, "region", n->region);
     write_object(&w, "config", n->config);
@@ -219,8 +230,8 @@ put_tenant(struct sl_txn *t, const struct sl_tenant_new *n, uint64_t scope)
     sl_buf_deinit(&key);
 }
 
-static void
-put_owner(struct sl_txn *t, const struct sl_tenant_new *n, const struct sl_identity *who)
+void
+sl_tenant_put_owner(struct sl_txn *t, const struct sl_tenant_new *n, const struct sl_identity *who)
 {
     struct sl_buf row = {0}, key = {0};
     struct sl_jsonw w;
@@ -244,10 +255,11 @@ put_owner(struct sl_txn *t, const struct sl_tenant_new *n, const struct sl_ident
 }
 
 void
-sl_tenant_make(struct sl_txn *t, const struct sl_tenant_new *want, struct sl_tenant_made *ret_made)
+sl_tenant_begin(struct sl_txn *t, const struct sl_tenant_new *want, struct sl_tenant_made *ret_made)
 {
     struct sl_identity who = {.is_operator = want->is_operator};
     struct sl_slice counter = sl_slice_str("next_scope");
+    struct sl_key_made key;
     sl_txn_add(t, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, counter, 1);
     who.scope.id = (uint64_t)sl_txn_counter(t, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, counter);
     sl_assert(who.scope.id > 0);
@@ -260,24 +272,34 @@ sl_tenant_make(struct sl_txn *t, const struct sl_tenant_new *want, struct sl_ten
     snprintf(who.account_type, sizeof(who.account_type), "%s", want->plan->account_type);
     memcpy(who.user_id, "usr_", 5);
     sl_random_id(who.user_id + 4, 15);
-
     put_tenant(t, want, who.scope.id);
-    put_owner(t, want, &who);
-    struct sl_key_made key;
-    sl_key_make(t,
-                &(struct sl_key_new){.name = SL_ADMIN_KEY_NAME,
-                                     .email = want->owner_email,
-                                     .user_id = who.user_id,
-                                     .organization_id = want->organization_id,
-                                     .tenant_id = want->tenant_id,
-                                     .created_by = who.user_id,
-                                     .scope = who.scope,
-                                     .permissions = who.permissions,
-                                     .is_operator = want->is_operator,
-                                     .now_ms = want->now_ms},
-                &key);
+    mint_key(&key);
     memcpy(who.key_id, key.key_id, sizeof(who.key_id));
     ret_made->who = who;
     memcpy(ret_made->secret, key.secret, sizeof(key.secret));
     memcpy(ret_made->digest, key.digest, sizeof(key.digest));
+}
+
+void
+sl_tenant_make(struct sl_txn *t, const struct sl_tenant_new *want, struct sl_tenant_made *ret_made)
+{
+    struct sl_key_made key = {0};
+    sl_tenant_begin(t, want, ret_made);
+    const struct sl_identity *who = &ret_made->who;
+    sl_tenant_put_owner(t, want, who);
+    memcpy(key.key_id, who->key_id, sizeof(key.key_id));
+    memcpy(key.secret, ret_made->secret, sizeof(key.secret));
+    memcpy(key.digest, ret_made->digest, sizeof(key.digest));
+    sl_key_put(t,
+               &(struct sl_key_new){.name = SL_ADMIN_KEY_NAME,
+                                    .email = want->owner_email,
+                                    .user_id = who->user_id,
+                                    .organization_id = want->organization_id,
+                                    .tenant_id = want->tenant_id,
+                                    .created_by = who->user_id,
+                                    .scope = who->scope,
+                                    .permissions = who->permissions,
+                                    .is_operator = want->is_operator,
+                                    .now_ms = want->now_ms},
+               &key);
 }

@@ -23,6 +23,7 @@ bool sl_tenant_id_is_valid(struct sl_slice id);
 struct sl_tenant_new {
     const char *tenant_id, *organization_id, *name, *owner_email, *owner_name;
     const char *isolation; /* NULL: the plan's. */
+    const char *state;     /* NULL: active. */
     const struct sl_plan *plan;
     bool is_operator;
     struct sl_json config, security, routing, cloud, region; /* NONE: none. */
@@ -36,6 +37,13 @@ struct sl_tenant_made {
 /* Stage everything. The id must be free (checked by the caller). */
 void sl_tenant_make(struct sl_txn *t, const struct sl_tenant_new *want,
                     struct sl_tenant_made *ret_made);
+/* The row and a scope alone: what comes next is onboarding's. The first key, its ids and its secret
+ * are in *ret_made, and stored nowhere. */
+void sl_tenant_begin(struct sl_txn *t, const struct sl_tenant_new *want,
+                     struct sl_tenant_made *ret_made);
+/* The owner's row. */
+void sl_tenant_put_owner(struct sl_txn *t, const struct sl_tenant_new *want,
+                         const struct sl_identity *who);
 
 /* The tenant behind `last` (empty: the first) in the order of ids, which becomes the last; 0 where
  * its row has no scope. False: there is none, and `last` is empty. */
@@ -55,6 +63,10 @@ struct sl_key_made {
     uint8_t digest[SL_SHA256_SIZE];
 };
 void sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_made *ret_made);
+/* The rows of a key that was made before: of its secret the first SL_SECRET_SHOWN characters are
+ * enough. */
+#define SL_SECRET_SHOWN 9
+void sl_key_put(struct sl_txn *t, const struct sl_key_new *want, const struct sl_key_made *made);
 
 /* What keys of a user may have at most, by the user's role: admin, member, viewer. 0: no role. */
 uint32_t sl_role_permissions(struct sl_json role);

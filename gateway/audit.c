@@ -233,12 +233,9 @@ append(struct sl_call *call, const struct event *e)
     sl_buf_deinit(&row);
 }
 
-void
-sl_audit_note(struct sl_call *call, bool is_success)
+static void
+note(struct sl_call *call, const struct sl_audited *what, struct sl_slice id, bool is_success)
 {
-    const struct sl_audited *what = sl_audited_find(call->route->name);
-    if (what == NULL || call->is_audited || (what->is_read && !sl_audit_reads(call)))
-        return;
     call->is_audited = true;
     append(call, &(struct event){.type = what->type,
                                  .action = action_of(call, what),
@@ -246,7 +243,23 @@ sl_audit_note(struct sl_call *call, bool is_success)
                                  .actor = *call->who.user_id != '\0' ? call->who.user_id
                                                                      : call->who.key_id,
                                  .actor_type = call->who.is_operator ? "operator" : "user",
-                                 .id = id_of(call, what)});
+                                 .id = id});
+}
+
+void
+sl_audit_note(struct sl_call *call, bool is_success)
+{
+    const struct sl_audited *what = sl_audited_find(call->route->name);
+    if (what != NULL && !call->is_audited && (!what->is_read || sl_audit_reads(call)))
+        note(call, what, id_of(call, what), is_success);
+}
+
+void
+sl_audit_note_of(struct sl_call *call, const char *id)
+{
+    const struct sl_audited *what = sl_audited_find(call->route->name);
+    if (!SL_BUG(what == NULL || call->is_audited))
+        note(call, what, sl_slice_str(id), true);
 }
 
 void

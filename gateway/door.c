@@ -5,7 +5,9 @@ enum sl_err
 sl_door_read(struct sl_json tenant, struct sl_door *ret_door)
 {
     struct sl_json list = sl_json_member(sl_json_member(tenant, "security"), "ip_allowlist");
-    struct sl_door d = {.is_suspended = sl_json_is(sl_json_member(tenant, "state"), "suspended")};
+    /* Whoever is not there yet, or is leaving, is kept out as well. */
+    struct sl_json state = sl_json_member(tenant, "state");
+    struct sl_door d = {.is_suspended = sl_json_has(state) && !sl_json_is(state, "active")};
     struct sl_buf scratch = {0};
     enum sl_err err = SL_OK;
     if (sl_json_has(list) && sl_json_kind(list) != SL_JSON_ARRAY)

@@ -3,6 +3,7 @@
 
 #include "actors/job_row.h"
 #include "actors/rows.h"
+#include "gateway/passage.h"
 #include "gateway/task.h"
 
 /* Key of a garbage row, in the system's scope: scope (8 bytes), table, prefix. Value: the task. */
@@ -174,6 +175,12 @@ sl_purge_step(struct sl_gateway *g, uint64_t now_ms, uint32_t rows_max, bool *re
 {
     struct sl_scan scan = {0};
     struct sl_buf key = {0}, task = {0};
+    bool is_passing = false;
+    enum sl_err passed = sl_passage_any(g, now_ms, &is_passing);
+    if (passed != SL_OK || is_passing) {
+        *ret_is_more = true;
+        return passed;
+    }
     struct sl_txn *txn = sl_store_begin(g->store);
     sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_GARBAGE, sl_slice(NULL, 0), sl_slice(NULL, 0), false,
                 &scan);

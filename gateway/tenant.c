@@ -4,8 +4,10 @@
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "gateway/account.h"
+#include "gateway/audit.h"
 #include "gateway/gateway.h"
 #include "gateway/list.h"
+#include "gateway/onboard.h"
 #include "gateway/resource.h"
 #include "gateway/task.h"
 #include "gateway/tenant.h"
@@ -73,6 +75,7 @@ sl_tenant_fail_door(struct sl_call *call)
 struct created {
     struct sl_tenant_made made;
     struct sl_door door;
+    const char *task_id;
 };
 
 static void
@@ -81,7 +84,6 @@ after_create(struct sl_call *call, void *arg)
     const struct created *c = arg;
     sl_keyring_tenant_put(call->gateway->keyring, &c->made.who);
     sl_keyring_door_put(call->gateway->keyring, c->made.who.scope, &c->door);
-    sl_keyring_put(call->gateway->keyring, c->made.digest, &c->made.who, 0);
 }
 
 /* The body as what is to be made; false: the call has failed. */
@@ -119,6 +121,33 @@ read_tenant(struct sl_call *call, struct sl_tenant_new *n)
     return !sl_call_has_failed(call);
 }
 
+/* The steps, one transaction each. Where one cannot be committed, or this process dies, they go on
+ * between other calls. */
+static void
+onboard(struct sl_call *call)
+{
+    struct created *created = call->state;
+    const char *id = created->made.who.tenant_id;
+    enum sl_passage_state state = SL_PASSAGE_MORE;
+    struct sl_json row;
+    sl_txn_abort(&call->txn); /* One at a time: each step has its own. */
+    while (state == SL_PASSAGE_MORE)
+        if (sl_passage_step(call->gateway, id, call->now_ms, &state) != SL_OK) {
+            call->gateway->has_garbage = true;
+            break;
+        }
+    call->txn = sl_store_begin(call->gateway->store);
+    if (SL_BUG(!sl_tenant_find(call, id, &row))) {
+        sl_call_fail(call, SL_API_INTERNAL, "the tenant was not stored");
+        return;
+    }
+    sl_jsonw_object(&call->out);
+    sl_write_except(&call->out, row, hidden);
+    sl_jsonw_member_str(&call->out, "task_id", created->task_id);
+    sl_jsonw_member_str(&call->out, "api_key", created->made.secret);
+    sl_jsonw_end(&call->out);
+}
+
 void
 sl_api_create_tenant(struct sl_call *call)
 {
@@ -131,11 +160,7 @@ sl_api_create_tenant(struct sl_call *call)
         return;
     }
     struct created *created = sl_call_alloc(call, sizeof(*created));
-    sl_tenant_make(call->txn, &want, &created->made);
-    const char *about =
-        sl_call_format(call, "{\"kind\":\"tenant_create\",\"tenant_id\":\"%s\"}", want.tenant_id);
-    const char *task_id =
-        sl_task_put_done(call, sl_slice_str("api_namespaces_create"), sl_slice_str(about));
+    created->task_id = sl_onboard_begin(call, &want, &created->made);
     if (SL_BUG(!sl_tenant_find(call, want.tenant_id, &row))) {
         sl_call_fail(call, SL_API_INTERNAL, "the tenant was not stored");
         return;
@@ -144,12 +169,10 @@ sl_api_create_tenant(struct sl_call *call)
         sl_tenant_fail_door(call);
         return;
     }
-    sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
-    sl_jsonw_member_str(&call->out, "task_id", task_id);
-    sl_jsonw_member_str(&call->out, "api_key", created->made.secret);
-    sl_jsonw_end(&call->out);
+    sl_audit_note_of(call, want.tenant_id);
     sl_call_after_commit(call, after_create, created);
+    call->state = created;
+    sl_call_yield(call, onboard);
 }
 
 static bool

@@ -200,6 +200,10 @@ sl_api_suspend_tenant(struct sl_call *call)
         return;
     }
     bool is_again = sl_json_is(sl_json_member(row, "state"), "suspended");
+    if (!is_again && !sl_json_is(sl_json_member(row, "state"), "active")) {
+        sl_call_fail(call, SL_API_CONFLICT, "tenant %s is not active", call->who.tenant_id);
+        return;
+    }
     sl_jsonw_init(&w, &value);
     sl_jsonw_object(&w);
     sl_write_except(&w, row, of_state);

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """API keys over their life: made, changed, rotated with and without overlap, revoked; users and the
 organization around them."""
+import contextlib
+import http.client
+import threading
 import time
 import urllib.parse
 
@@ -119,8 +122,38 @@ def check_door(server):
         lib.equal(names, ["kept"])
 
 
+def check_onboarding(server):
+    """Killed while tenants are made: each is there whole afterwards, or its id is free."""
+    operator = server.operator()
+
+    def make(count):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for i in range(count):
+                operator.post("/v1/tenants", {"tenant_id": f"cut-{i}", "name": "Cut"})
+
+    def state(i):
+        shown = operator.get(f"/v1/tenants/cut-{i}")
+        return shown.json["state"] if shown.status == 200 else shown.status
+
+    with lib.check("a tenant whose server is killed meanwhile is there whole, or not at all"):
+        maker = threading.Thread(target=make, args=(1000,))
+        maker.start()
+        lib.wait_until("the first tenant is made", lambda: state(0) == "active", 60)
+        server.kill_all()
+        maker.join()
+        server.start()
+        made = next(i for i in range(1001) if i == 1000 or state(i) == 404)
+        lib.wait_until("all are active", lambda: all(state(i) == "active"
+                                                     for i in range(max(0, made - 2), made)), 60)
+        again = operator.post("/v1/tenants", {"tenant_id": f"cut-{made}", "name": "Cut"})
+        lib.equal(again.expect(201)["state"], "active")
+        steps = operator.get(f"/v1/tenants/cut-{made - 1}").expect(200)["onboarding"]
+        lib.equal({step["status"] for step in steps} - {"done", "skipped"}, set())
+
+
 def main():
     server = lib.Server().start()
+    check_onboarding(server)
     client = server.tenant("keys-test")
     check_keys(server, client)
     check_users(server, client)
