@@ -21,6 +21,21 @@ void sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_sl
                    sl_handler_fn *then);
 const float *sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensions);
 
+/*
+ * The same for several texts, which go out together, as many at a time as there is room for, and so
+ * can share batches. One that fails fails all. `texts`, which are count, live as long as the call;
+ * sl_call_embeddings has a vector for each, in their order, and all of one length.
+ */
+#define SL_EMBED_TEXTS_MAX 2048u
+struct sl_embed_texts {
+    struct sl_json extraction;
+    const struct sl_slice *texts;
+    uint32_t count; /* 1 to SL_EMBED_TEXTS_MAX. */
+};
+void sl_call_embed_all(struct sl_call *call, const struct sl_embed_texts *what,
+                       sl_handler_fn *then);
+const float *const *sl_call_embeddings(const struct sl_call *call, uint32_t *ret_dimensions);
+
 /* Run `work` on the I/O pool (blocking is fine there, the store is not to be touched), then `then`.
  */
 void sl_call_work(struct sl_call *call, void (*work)(struct sl_call *call), sl_handler_fn *then);

@@ -375,10 +375,17 @@ sl_call_reset(struct sl_call *call)
 const float *
 sl_call_embedding(const struct sl_call *call, uint32_t *ret_dimensions)
 {
-    if (call->wait.error != SL_OK || call->wait.vector == NULL)
+    const float *const *vectors = sl_call_embeddings(call, ret_dimensions);
+    return vectors == NULL ? NULL : vectors[0];
+}
+
+const float *const *
+sl_call_embeddings(const struct sl_call *call, uint32_t *ret_dimensions)
+{
+    if (call->wait.error != SL_OK || call->wait.vectors == NULL)
         return NULL;
     *ret_dimensions = call->wait.dimensions;
-    return call->wait.vector;
+    return call->wait.vectors;
 }
 
 enum sl_err

@@ -25,8 +25,8 @@ struct sl_upload { /* A file part that was streamed to disk. */
 
 struct sl_wait { /* What an ask brought back. */
     enum sl_err error;
-    const char *message; /* For people; NULL: none. Lives as long as the call. */
-    const float *vector; /* Of sl_call_embed. Lives as long as the call. */
+    const char *message;         /* For people; NULL: none. Lives as long as the call. */
+    const float *const *vectors; /* Of sl_call_embed_all, one for each text; as long as the call. */
     uint32_t dimensions;
     bool is_cached; /* Of sl_call_model_load: the weights were there when the call came. */
 };

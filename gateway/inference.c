@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Embedding on request: /v1/inference and /v1/embeddings. Texts go one after another:
+ * Embedding on request: /v1/inference and /v1/embeddings. The texts of a request go out together:
  *
- *   handler: which model, which texts --> embed text 0 --> ... --> embed text n-1 --> reply
+ *   handler: which model, which texts --> embed them all --> reply
  */
 #include "actors/extraction.h"
 #include "gateway/base64.h"
@@ -13,14 +13,12 @@
 #include "gateway/retrieval.h"
 #include "runtime/alloc.h"
 
-#define TEXTS_MAX 2048
-
 struct inference {
     struct sl_json extraction;
     struct sl_slice model; /* As the reply names it. */
     struct sl_slice *texts;
-    const float **vectors;
-    uint32_t count, next, dimensions;
+    const float *const *vectors;
+    uint32_t count, dimensions;
     uint64_t words;
     bool is_list; /* {texts}, or a list of inputs. */
     void (*reply)(struct sl_call *call);
@@ -110,7 +108,7 @@ extraction_by_uri(struct sl_call *call, struct sl_slice uri)
     return (struct sl_json){0};
 }
 
-/* ---- the texts, one by one ----------------------------------------------------------------- */
+/* ---- the texts ----------------------------------------------------------------------------- */
 
 static bool
 add_text(struct sl_call *call, struct inference *f, struct sl_json v, const char *loc)
@@ -130,12 +128,11 @@ static bool
 add_texts(struct sl_call *call, struct inference *f, struct sl_json v, const char *loc)
 {
     uint32_t count = sl_json_kind(v) == SL_JSON_ARRAY ? sl_json_count(v) : 1;
-    if (count == 0 || count > TEXTS_MAX) {
-        sl_call_invalid(call, loc, "too_long", "1 to %d texts are taken", TEXTS_MAX);
+    if (count == 0 || count > SL_EMBED_TEXTS_MAX) {
+        sl_call_invalid(call, loc, "too_long", "1 to %u texts are taken", SL_EMBED_TEXTS_MAX);
         return false;
     }
     f->texts = sl_call_alloc(call, count * sizeof *f->texts);
-    f->vectors = sl_call_alloc(call, count * sizeof *f->vectors);
     f->is_list = sl_json_kind(v) == SL_JSON_ARRAY;
     if (!f->is_list)
         return add_text(call, f, v, loc);
@@ -147,25 +144,12 @@ add_texts(struct sl_call *call, struct inference *f, struct sl_json v, const cha
 }
 
 static void
-on_embedding(struct sl_call *call)
+on_embeddings(struct sl_call *call)
 {
     struct inference *f = call->state;
-    uint32_t before = f->dimensions;
-    const float *vector = sl_call_embedding(call, &f->dimensions);
-    if (vector == NULL) {
+    f->vectors = sl_call_embeddings(call, &f->dimensions);
+    if (f->vectors == NULL)
         sl_call_fail_wait(call);
-        return;
-    }
-    if (f->next > 0 && f->dimensions != before) {
-        sl_call_fail(call, SL_API_INTERNAL, "the model's vectors differ in length: %u and %u",
-                     before, f->dimensions);
-        return;
-    }
-    float *copy = sl_call_alloc(call, f->dimensions * sizeof *copy);
-    memcpy(copy, vector, f->dimensions * sizeof *copy);
-    f->vectors[f->next++] = copy;
-    if (f->next < f->count)
-        sl_call_embed(call, f->extraction, f->texts[f->next], on_embedding);
     else
         f->reply(call);
 }
@@ -189,7 +173,8 @@ start(struct sl_call *call, struct inference *f)
         return;
     note_resolved(call, f->extraction);
     call->state = f;
-    sl_call_embed(call, f->extraction, f->texts[0], on_embedding);
+    struct sl_embed_texts texts = {f->extraction, f->texts, f->count};
+    sl_call_embed_all(call, &texts, on_embeddings);
 }
 
 static void

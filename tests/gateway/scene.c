@@ -88,19 +88,29 @@ give_embedded(struct sl_call *call)
 }
 
 void
-sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
-              sl_handler_fn *then)
+sl_call_embed_all(struct sl_call *call, const struct sl_embed_texts *what, sl_handler_fn *then)
 {
     uint64_t dimensions = 0;
     if (scene_embed == NULL ||
-        sl_json_u64(sl_json_member(extraction, "dimensions"), &dimensions) != SL_OK) {
+        sl_json_u64(sl_json_member(what->extraction, "dimensions"), &dimensions) != SL_OK) {
         sl_call_work(call, unavailable, then);
         return;
     }
-    float *vector = sl_call_alloc(call, dimensions * sizeof *vector);
-    scene_embed(text, vector, (uint32_t)dimensions);
-    embedded = (struct sl_wait){.vector = vector, .dimensions = (uint32_t)dimensions};
+    const float **vectors = sl_call_alloc(call, what->count * sizeof *vectors);
+    for (uint32_t i = 0; i < what->count; i++) {
+        float *vector = sl_call_alloc(call, dimensions * sizeof *vector);
+        scene_embed(what->texts[i], vector, (uint32_t)dimensions);
+        vectors[i] = vector;
+    }
+    embedded = (struct sl_wait){.vectors = vectors, .dimensions = (uint32_t)dimensions};
     sl_call_work(call, give_embedded, then);
+}
+
+void
+sl_call_embed(struct sl_call *call, struct sl_json extraction, struct sl_slice text,
+              sl_handler_fn *then)
+{
+    sl_call_embed_all(call, &(struct sl_embed_texts){extraction, &text, 1}, then);
 }
 
 bool scene_is_held;
