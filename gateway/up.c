@@ -43,16 +43,15 @@
 #include "gateway/meter.h"
 #include "gateway/own_trail.h"
 #include "gateway/owner.h"
-#include "gateway/plugin_path.h"
 #include "gateway/settings.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
 #include "gateway/up_cluster.h"
+#include "gateway/up_node.h"
 #include "gateway/up_options.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
 #include "object-store/incoming.h"
-#include "object-store/object_node.h"
 #include "object-store/origin.h"
 #include "runtime/alloc.h"
 #include "runtime/live.h"
@@ -287,62 +286,6 @@ open_gateway(struct up *u)
 
 /* ---- actors -------------------------------------------------------------------------------- */
 
-/* Nodes of one machine share what is theirs by default. */
-static void
-write_objects(const struct up *u, struct sl_jsonw *w)
-{
-    const struct sl_config *c = u->options.config;
-    uint64_t nodes = (uint64_t)sl_config_int(c, SL_UP_nodes) + sl_up_group_nodes(c);
-    uint64_t bytes = sl_config_size(c, SL_UP_objects);
-    if (bytes == 0)
-        bytes = sl_object_node_memory() / SL_MAX(nodes, UINT64_C(1));
-    sl_jsonw_member_u64(w, "objects", bytes);
-    sl_jsonw_member_u64(w, "objects_tenant", sl_config_size(c, SL_UP_objects_tenant));
-    sl_jsonw_member_u64(w, "objects_spill", sl_config_size(c, SL_UP_objects_spill));
-}
-
-static void
-write_settings(const struct up *u, struct sl_jsonw *w)
-{
-    const struct sl_config *c = u->options.config;
-    struct sl_replica_settings settings = {
-        .is_open = !sl_config_bool(c, SL_UP_sandbox),
-        .memory_bytes = sl_config_size(c, SL_UP_replica_memory),
-        .readable = (char *)(uintptr_t)sl_config_string(c, SL_UP_readable),
-        .devices = (char *)(uintptr_t)sl_config_string(c, SL_UP_devices)};
-    sl_jsonw_name(w, "settings");
-    sl_replica_settings_write(&settings, w);
-}
-
-static char *
-node_text(const struct up *u, const char *endpoint)
-{
-    char *plugins = sl_plugin_path(sl_config_string(u->options.config, SL_UP_plugins));
-    struct sl_buf text = {0};
-    struct sl_jsonw w;
-    sl_jsonw_init(&w, &text);
-    sl_jsonw_object(&w);
-    sl_jsonw_member_str(&w, "head", endpoint);
-    sl_jsonw_member_str(&w, "run", u->run_directory);
-    sl_jsonw_member_str(&w, "plugins", plugins);
-    sl_jsonw_member_str(&w, "data", u->options.data);
-    sl_jsonw_member_i64(&w, "threads", sl_config_int(u->options.config, SL_UP_threads));
-    sl_jsonw_member_i64(&w, "replicas", sl_config_int(u->options.config, SL_UP_replicas));
-    sl_jsonw_member_u64(&w, "idle_ms",
-                        sl_config_duration_ns(u->options.config, SL_UP_idle) / SL_MILLI_NS);
-    sl_jsonw_member_u64(&w, "task_ms",
-                        sl_config_duration_ns(u->options.config, SL_UP_task_timeout) / SL_MILLI_NS);
-    write_objects(u, &w);
-    write_settings(u, &w);
-    sl_jsonw_end(&w);
-    sl_jsonw_done(&w);
-    text.size--; /* The head adds the node's number and closes it. */
-    char *copy = sl_strndup(text.data, text.size);
-    sl_buf_deinit(&text);
-    sl_free(plugins);
-    return copy;
-}
-
 static uint64_t
 duration_ms(const struct up *u, enum sl_up_key key)
 {
@@ -449,7 +392,7 @@ spawn_actors(struct up *u, const char *endpoint)
     if (idle > 0)
         sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
 
-    char *text = node_text(u, endpoint);
+    char *text = sl_up_node_text(&u->options, u->run_directory, endpoint);
     u->indexes = sl_extractor_infos_indexes();
     struct sl_head_options head = {
         .nodes = (uint32_t)sl_config_int(u->options.config, SL_UP_nodes),
