@@ -56,9 +56,8 @@ is_key(const struct sl_ledger_sums *s, const struct sl_ledger_sum *sum, uint64_t
            (key.size == 0 || memcmp(s->keys.data + sum->key_at, key.data, key.size) == 0);
 }
 
-void
-sl_ledger_sums_add(struct sl_ledger_sums *s, struct sl_slice key, uint64_t amount,
-                   uint64_t cost_nano)
+struct sl_ledger_sum *
+sl_ledger_sums_get(struct sl_ledger_sums *s, struct sl_slice key)
 {
     if (s->count == s->capacity)
         grow(s);
@@ -72,7 +71,14 @@ sl_ledger_sums_add(struct sl_ledger_sums *s, struct sl_slice key, uint64_t amoun
         sl_buf_append_slice(&s->keys, key);
         s->slots[at] = ++s->count;
     }
-    struct sl_ledger_sum *sum = &s->items[s->slots[at] - 1];
+    return &s->items[s->slots[at] - 1];
+}
+
+void
+sl_ledger_sums_add(struct sl_ledger_sums *s, struct sl_slice key, uint64_t amount,
+                   uint64_t cost_nano)
+{
+    struct sl_ledger_sum *sum = sl_ledger_sums_get(s, key);
     sum->amount = sl_ledger_plus(sum->amount, amount);
     sum->cost_nano = sl_ledger_plus(sum->cost_nano, cost_nano);
 }

@@ -11,6 +11,7 @@
 #include "gateway/meter.h"
 #include "gateway/model_open.h"
 #include "gateway/purge.h"
+#include "gateway/request_counts.h"
 #include "gateway/runner.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -82,6 +83,7 @@ finish(struct sl_api *a, struct sl_call *call)
         return;
     sl_limits_answered(call);
     sl_meter_answered(call);
+    sl_request_counts_answered(call);
     start_meter(a);
     if (call->asker.node != 0) {
         tell_asker(a, call);
@@ -100,7 +102,7 @@ run(struct sl_api *a, struct sl_ctx *ctx, struct sl_call *call)
     call->internal = a;
     call->random = ctx->random;
     call->now_ms = ctx->now_ms;
-    call->now_ns = ctx->now_ns;
+    call->now_ns = call->used.begun_ns = ctx->now_ns;
     call->deadline_ns = call->timeout_ns == 0 ? 0 : ctx->now_ns + call->timeout_ns;
     sl_runner_run(a->options.gateway, call);
     finish(a, call);
@@ -212,7 +214,7 @@ static void
 on_status(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct sl_api *a = self;
-    a->options.status(a->options.arg, ctx, SL_BODY(msg, api_status)->request);
+    a->options.status(a->options.arg, ctx, SL_BODY(msg, api_status));
 }
 
 static void

@@ -40,7 +40,7 @@ extern const struct sl_protocol sl_protocol_api;
 struct sl_api_options {
     struct sl_gateway *gateway; /* Without a store it runs calls that are resolved already. */
     /* Fills a status request; on the store's thread. */
-    void (*status)(void *arg, struct sl_ctx *ctx, uint64_t request);
+    void (*status)(void *arg, struct sl_ctx *ctx, const struct sl_m_api_status *ask);
     void *arg;
     bool has_edges; /* There is an actor for gateways elsewhere: it hears of changes. */
 };

@@ -45,7 +45,8 @@ struct sl_call_asker { /* The actor that a call is for, where no client waits fo
 
 struct sl_limit_state;
 
-struct sl_used { /* What it has used: meter.h's, then limits.h's. */
+struct sl_used {       /* What it has used: meter.h's, then limits.h's. */
+    uint64_t begun_ns; /* When the api actor took it. */
     struct sl_buf entries;
     bool is_staged; /* And the call itself, in its last transaction. */
     uint32_t retry_after_s;

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <strings.h>
 
+#include "gateway/exposition.h"
+
 /* The page lies in the executable: there is no file to find, and none to be changed under us. */
 __asm__(".section .rodata\n"
         ".global sl_dashboard_html\n.hidden sl_dashboard_html\n"
@@ -21,6 +23,12 @@ sl_dashboard_page(void *arg, const char *path, struct sl_page *page)
         sl_buf_append(&page->body, sl_dashboard_html,
                       (size_t)(sl_dashboard_html_end - sl_dashboard_html));
         page->type = "text/html; charset=utf-8";
+        return true;
+    }
+    if (strcmp(path, "/metrics") == 0) {
+        page->type = SL_EXPOSITION_TYPE;
+        if (!dashboard->metrics(dashboard->arg, &page->body))
+            page->status = 503;
         return true;
     }
     if (strcmp(path, "/status.json") == 0) {

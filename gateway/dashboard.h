@@ -19,6 +19,8 @@
 struct sl_dashboard {
     /* Append the status as JSON. Called on a front's thread, about once a second a viewer. */
     void (*status)(void *arg, struct sl_buf *out);
+    /* Append metrics; false: there are none now. */
+    bool (*metrics)(void *arg, struct sl_buf *out);
     void *arg;
 };
 

@@ -13,7 +13,9 @@ struct sl_blobs;
 struct sl_incoming;
 struct sl_job_events;
 struct sl_limits;
+struct sl_live;
 struct sl_meter;
+struct sl_request_counts;
 struct sl_settings;
 
 struct sl_gateway {
@@ -26,12 +28,14 @@ struct sl_gateway {
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
     struct sl_settings *settings; /* The configuration, to look at and to change; NULL: none. */
-    struct sl_source_rules sources;   /* What addresses in objects may name. */
-    struct sl_job_events *job_events; /* What followed jobs went through. */
-    struct sl_meter *meter;           /* What calls use; NULL: nobody asks. */
-    struct sl_limits *limits;         /* What they may; NULL: anything. */
-    uint32_t fetching_count;          /* Requests that wait for such addresses. */
-    bool has_garbage;                 /* Rows wait for sl_purge_step. */
+    struct sl_source_rules sources;     /* What addresses in objects may name. */
+    struct sl_job_events *job_events;   /* What followed jobs went through. */
+    struct sl_meter *meter;             /* What calls use; NULL: nobody asks. */
+    struct sl_limits *limits;           /* What they may; NULL: anything. */
+    struct sl_request_counts *requests; /* How calls ended; NULL: nobody asks. */
+    struct sl_live *live;               /* The actors of this process; NULL: not known. */
+    uint32_t fetching_count;            /* Requests that wait for such addresses. */
+    bool has_garbage;                   /* Rows wait for sl_purge_step. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */
     struct sl_scope touched;
     const char *plans;        /* What the configuration says of plans: plan.h. NULL: nothing. */

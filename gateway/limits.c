@@ -232,7 +232,8 @@ static bool
 is_limited(const struct sl_call *call)
 {
     return call->gateway->limits != NULL && call->route->permission != SL_PERMIT_NONE &&
-           call->asker.node == 0 && call->who.scope.id != 0 && !call->who.is_operator;
+           !(call->route->flags & SL_ROUTE_UNLIMITED) && call->asker.node == 0 &&
+           call->who.scope.id != 0 && !call->who.is_operator;
 }
 
 static const char *

@@ -28,16 +28,17 @@ enum sl_body_kind {
 };
 
 enum sl_route_flag {
-    SL_ROUTE_NAMESPACE = 1,  /* Needs X-Namespace (or the only namespace there is). */
-    SL_ROUTE_ENTERPRISE = 2, /* account_type enterprise, else 403. */
-    SL_ROUTE_CSV = 512,      /* It answers a table of text as well, where that is asked for. */
-    SL_ROUTE_LOADS = 256,    /* It loads a model: 500 where the weights cannot be. */
-    SL_ROUTE_SSE = 128,      /* It answers server-sent events; 204 where there will be none. */
-    SL_ROUTE_RESOLVES = 64,  /* Its handler says what it runs on: struct sl_resolved. */
-    SL_ROUTE_BYTES = 32,     /* It answers bytes of some type, not JSON. */
-    SL_ROUTE_EVENTS = 16,    /* With "stream": true it answers server-sent events. */
-    SL_ROUTE_FRONT = 8,      /* Runs on the front's thread: it needs no store and never waits. */
-    SL_ROUTE_REFUSED = 4     /* Not served: 501 after the key check. */
+    SL_ROUTE_NAMESPACE = 1,    /* Needs X-Namespace (or the only namespace there is). */
+    SL_ROUTE_ENTERPRISE = 2,   /* account_type enterprise, else 403. */
+    SL_ROUTE_UNLIMITED = 1024, /* A tenant's limits do not hold for it. */
+    SL_ROUTE_CSV = 512,        /* It answers a table of text as well, where that is asked for. */
+    SL_ROUTE_LOADS = 256,      /* It loads a model: 500 where the weights cannot be. */
+    SL_ROUTE_SSE = 128,        /* It answers server-sent events; 204 where there will be none. */
+    SL_ROUTE_RESOLVES = 64,    /* Its handler says what it runs on: struct sl_resolved. */
+    SL_ROUTE_BYTES = 32,       /* It answers bytes of some type, not JSON. */
+    SL_ROUTE_EVENTS = 16,      /* With "stream": true it answers server-sent events. */
+    SL_ROUTE_FRONT = 8,        /* Runs on the front's thread: it needs no store and never waits. */
+    SL_ROUTE_REFUSED = 4       /* Not served: 501 after the key check. */
 };
 
 /* One field of a request body. A schema is an array of them that ends with a NULL name. */

@@ -12,6 +12,7 @@
 #include "actors/rows.h"
 #include "gateway/api.h"
 #include "gateway/edges.h"
+#include "gateway/metrics.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/handoff.h"
@@ -42,17 +43,30 @@ sl_status_destroy(struct sl_status **status)
     *status = NULL;
 }
 
+/* False: the store's thread did not answer in time. */
+static bool
+ask(struct sl_status *s, bool is_metrics, struct sl_buf *out)
+{
+    struct sl_handoff *h = sl_handoff_create();
+    struct sl_msg *msg =
+        sl_msg_create(SL_M_api_status, &(struct sl_m_api_status){.request = (uint64_t)(uintptr_t)h,
+                                                                 .is_metrics = is_metrics});
+    msg->to.actor = SL_ACTOR_API;
+    sl_live_post(s->sources.live, msg);
+    return sl_handoff_take(h, WAIT_NS, out);
+}
+
 void
 sl_status_text(void *status, struct sl_buf *out)
 {
-    struct sl_status *s = status;
-    struct sl_handoff *h = sl_handoff_create();
-    struct sl_msg *msg = sl_msg_create(
-        SL_M_api_status, &(struct sl_m_api_status){.request = (uint64_t)(uintptr_t)h});
-    msg->to.actor = SL_ACTOR_API;
-    sl_live_post(s->sources.live, msg);
-    if (!sl_handoff_take(h, WAIT_NS, out))
+    if (!ask(status, false, out))
         sl_buf_append_str(out, "{\"node\":{\"id\":\"head\",\"state\":\"busy\"}}");
+}
+
+bool
+sl_status_metrics(void *status, struct sl_buf *out)
+{
+    return ask(status, true, out);
 }
 
 /* Anonymous resident memory of this process, in bytes; 0 where the kernel does not tell. */
@@ -369,10 +383,17 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
 }
 
 void
-sl_status_fill(void *status, struct sl_ctx *ctx, uint64_t request)
+sl_status_fill(void *status, struct sl_ctx *ctx, const struct sl_m_api_status *ask)
 {
+    const struct sl_status *s = status;
     struct sl_buf text = {0};
-    write_status(status, ctx, &text);
-    sl_handoff_give((struct sl_handoff *)(uintptr_t)request, sl_buf_slice(&text));
+    if (ask->is_metrics)
+        sl_metrics_gather((struct sl_metrics_source){.gateway = s->sources.gateway,
+                                                     .view = SL_METRICS_UNLABELED,
+                                                     .now_ms = ctx->now_ms},
+                          &text);
+    else
+        write_status(s, ctx, &text);
+    sl_handoff_give((struct sl_handoff *)(uintptr_t)ask->request, sl_buf_slice(&text));
     sl_buf_deinit(&text);
 }

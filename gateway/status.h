@@ -5,6 +5,7 @@
 #ifndef SL_GATEWAY_STATUS_H
 #define SL_GATEWAY_STATUS_H
 
+#include "gateway/api.h"
 #include "gateway/front.h"
 #include "gateway/gateway.h"
 #include "runtime/live.h"
@@ -24,8 +25,10 @@ void sl_status_destroy(struct sl_status **status);
 
 /* For sl_dashboard: asks the store's thread and waits for up to a second. Any other thread. */
 void sl_status_text(void *status, struct sl_buf *out);
+/* Likewise metrics, of all tenants as one; false: it did not answer in time. */
+bool sl_status_metrics(void *status, struct sl_buf *out);
 
 /* For sl_api_options: fills the request. On the store's thread. */
-void sl_status_fill(void *status, struct sl_ctx *ctx, uint64_t request);
+void sl_status_fill(void *status, struct sl_ctx *ctx, const struct sl_m_api_status *ask);
 
 #endif

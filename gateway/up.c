@@ -43,6 +43,7 @@
 #include "gateway/meter.h"
 #include "gateway/own_trail.h"
 #include "gateway/owner.h"
+#include "gateway/request_counts.h"
 #include "gateway/settings.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
@@ -264,6 +265,7 @@ open_gateway(struct up *u)
                                      .keyring = sl_keyring_create(),
                                      .job_events = sl_job_events_create(),
                                      .meter = sl_meter_create(),
+                                     .requests = sl_request_counts_create(),
                                      .limits = sl_limits_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
@@ -435,6 +437,7 @@ start_actors(struct up *u)
     struct sl_links_options links = sl_up_cluster_links(u->options.config);
     u->live = sl_live_create(&(struct sl_live_options){
         .node = SL_NODE_HEAD, .store = u->store, .io_threads = IO_THREADS, .links = &links});
+    u->gateway.live = u->live;
     enum sl_err err = sl_live_listen(u->live, endpoint);
     struct sl_channel_port_options channels = {
         .live = u->live, .actor = SL_ACTOR_ROUTER, .spawner = &u->spawner};
@@ -486,7 +489,8 @@ start_fronts(struct up *u)
         return fail_address(u, http, err);
 
     const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
-    u->page = (struct sl_dashboard){.status = sl_status_text, .arg = u->status};
+    u->page = (struct sl_dashboard){
+        .status = sl_status_text, .metrics = sl_status_metrics, .arg = u->status};
     struct sl_front_options page = {.address = address, .arg = &u->page, .connections_max = 64};
     page.page = sl_dashboard_page;
     err = sl_front_start(&page, &u->dashboard);
@@ -649,6 +653,7 @@ stop(struct up *u)
     if (u->store != NULL && sl_meter_tick(&u->gateway, sl_time_wall_ms()) != SL_OK)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
     sl_meter_destroy(&u->gateway.meter);
+    sl_request_counts_destroy(&u->gateway.requests);
     sl_limits_destroy(&u->gateway.limits);
     if (u->status != NULL)
         sl_status_destroy(&u->status);

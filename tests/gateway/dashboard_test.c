@@ -15,9 +15,16 @@ status(void *arg, struct sl_buf *out)
     sl_buf_append_str(out, arg);
 }
 
-Test(dashboard, serves_its_page_and_the_status)
+static bool
+metrics(void *arg, struct sl_buf *out)
 {
-    struct sl_dashboard dashboard = {.status = status, .arg = "{\"a\":1}"};
+    sl_buf_append_str(out, arg);
+    return strlen(arg) > 2;
+}
+
+Test(dashboard, serves_its_page_the_status_and_metrics)
+{
+    struct sl_dashboard dashboard = {.status = status, .metrics = metrics, .arg = "{\"a\":1}"};
     struct sl_page page = {0};
     cr_assert(sl_dashboard_page(&dashboard, "/", &page));
     cr_assert_str_eq(page.type, "text/html; charset=utf-8");
@@ -27,6 +34,14 @@ Test(dashboard, serves_its_page_and_the_status)
     sl_buf_clear(&page.body);
     cr_assert(sl_dashboard_page(&dashboard, "/status.json", &page));
     cr_assert_str_eq(sl_buf_text(&page.body), "{\"a\":1}");
+    sl_buf_clear(&page.body);
+    cr_assert(sl_dashboard_page(&dashboard, "/metrics", &page));
+    cr_assert_str_eq(sl_buf_text(&page.body), "{\"a\":1}");
+    cr_assert_eq(strncmp(page.type, "text/plain; version=0.0.4", 25), 0);
+    cr_assert_eq(page.status, 0);
+    dashboard.arg = "";
+    cr_assert(sl_dashboard_page(&dashboard, "/metrics", &page));
+    cr_assert_eq(page.status, 503);
     cr_assert_not(sl_dashboard_page(&dashboard, "/other", &page));
     sl_buf_deinit(&page.body);
 }

@@ -10,6 +10,7 @@
 #include "gateway/job_events.h"
 #include "gateway/limits.h"
 #include "gateway/meter.h"
+#include "gateway/request_counts.h"
 #include "gateway/runner.h"
 #include "object-store/incoming.h"
 #include "queue/look.h"
@@ -240,6 +241,7 @@ scene_open(struct sl_gateway *g, const char *directory, uint64_t now_ms)
     g->keyring = sl_keyring_create();
     g->job_events = sl_job_events_create();
     g->meter = sl_meter_create();
+    g->requests = sl_request_counts_create();
     g->limits = sl_limits_create();
     g->data_directory = directory;
     g->sources = (struct sl_source_rules){.size_bytes_max = SL_MIB, .timeout_ns = SL_SECOND_NS};
@@ -267,6 +269,7 @@ scene_close(struct sl_gateway *g)
     sl_keyring_destroy(&g->keyring);
     sl_job_events_destroy(&g->job_events);
     sl_meter_destroy(&g->meter);
+    sl_request_counts_destroy(&g->requests);
     sl_limits_destroy(&g->limits);
 }
 

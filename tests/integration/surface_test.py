@@ -58,6 +58,7 @@ def organization(client, operator):
     client.get(queue).expect(200)
     client.get("/v1/cluster/queues").expect(200)
     client.get("/v1/tenants/surface").expect(200)
+    client.get("/metrics").expect(200)
     client.get("/v1/organizations").expect(200)
     client.get("/v1/organizations/usage").expect(200)
     client.get("/v1/organizations/api-keys/key_1/usage").expect(200)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * metrics.h - what Prometheus reads at /metrics. The families are a table, metrics.def.
+ *
+ * Labels are bounded. Beside a tenant's own view, SL_METRICS_TENANTS_MAX tenants have samples of
+ * their own, those that called most; the others' are added up as "other". Names of own queues are
+ * in a tenant's own view only, where there may be SL_METRICS_QUEUES_MAX of them.
+ *
+ * Threading: the store's thread; it borrows all it is given.
+ */
+#ifndef SL_GATEWAY_METRICS_H
+#define SL_GATEWAY_METRICS_H
+
+#include "actors/dispatcher.h"
+#include "gateway/gateway.h"
+#include "runtime/link.h"
+
+#define SL_METRICS_TENANTS_MAX 100u
+#define SL_METRICS_QUEUES_MAX  1000u
+
+enum sl_metrics_view {
+    SL_METRICS_ALL,       /* The operator's: by tenant. */
+    SL_METRICS_UNLABELED, /* Whoever may reach the page: all tenants as one. */
+    SL_METRICS_TENANT     /* One tenant's own part. */
+};
+
+struct sl_metrics_source {
+    const struct sl_gateway *gateway;
+    enum sl_metrics_view view;
+    struct sl_identity tenant;                /* Of SL_METRICS_TENANT. */
+    struct sl_slice nodes;                    /* As sl_head_status writes them; empty: not known. */
+    const struct sl_dispatcher_counts *tasks; /* NULL: not known; likewise below. */
+    const struct sl_links_counts *links;
+    uint64_t now_ms;
+};
+
+void sl_metrics_write(const struct sl_metrics_source *source, struct sl_buf *out);
+/* The same, of this process: fills what is not given from the gateway's actors, if it has some. */
+void sl_metrics_gather(struct sl_metrics_source source, struct sl_buf *out);
+
+#endif
