@@ -89,12 +89,13 @@ Test(metrics, nodes_are_added_up_and_a_pool_is_counted_once)
     sl_buf_deinit(&out);
 }
 
+#define BAD_TYPES                                                                                  \
+    "[{\"replicas\":[{\"extractor\":4,\"times\":{\"calls\":1}}],\"scaling\":3,"                    \
+    "\"objects\":{\"memory_bytes\":-1}}]"
+
 Test(metrics, what_nodes_tell_wrongly_is_left_out)
 {
-    static const char *const texts[] = {
-        "", "x", "[1,null,{}]", "{}",
-        "[{\"replicas\":[{\"extractor\":4,\"times\":{\"calls\":1}}],"
-        "\"scaling\":3,\"objects\":{\"memory_bytes\":-1}}]"};
+    static const char *const texts[] = {"", "x", "[1,null,{}]", "{}", BAD_TYPES};
     struct sl_gateway g = {0};
     for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
         struct sl_metrics_source s = {.gateway = &g, .nodes = sl_slice_str(texts[i])};
