@@ -7,6 +7,7 @@
 
 #include "gateway/bench.h"
 #include "gateway/cert_verb.h"
+#include "gateway/doctor.h"
 #include "gateway/gateway_verb.h"
 #include "gateway/plugin_verb.h"
 #include "gateway/autoscale_verb.h"
@@ -206,6 +207,7 @@ static const struct {
     {"autoscale", "Try an autoscaler's settings on a load, in simulated time", sl_autoscale_main,
      false},
     {"simulate", "Run the job path in simulated time while things fail", sl_simulate_main, false},
+    {"doctor", "Look whether this machine is fit for sluice", sl_doctor_main, false},
     {"cert", "Make or show the certificate of a node", sl_cert_main, false},
     {SL_PLUGIN_VERB, "Try an extractor plugin without a server", sl_plugin_main, false},
     {"spawner", NULL, sl_spawner_verb, true},

@@ -62,7 +62,6 @@
 #include "runtime/spawner.h"
 #include "runtime/time.h"
 
-#define DATA_FORMAT   1
 #define ORPHANS_NS    (2 * SL_SECOND_NS)
 #define DRAIN_POLL_NS (20 * SL_MILLI_NS)
 /* Slow receivers of webhooks, slow hosts of objects and archives that are unpacked leave two for
@@ -111,7 +110,7 @@ static bool
 make_format(const char *path)
 {
     FILE *file = fopen(path, "we");
-    bool is_ok = file != NULL && fprintf(file, "%d\n", DATA_FORMAT) > 0 && fflush(file) == 0 &&
+    bool is_ok = file != NULL && fprintf(file, "%d\n", SL_DATA_FORMAT) > 0 && fflush(file) == 0 &&
                  fsync(fileno(file)) == 0;
     return file != NULL && fclose(file) == 0 && is_ok;
 }
@@ -122,7 +121,7 @@ check_format(struct up *u)
 {
     char *path = sl_format("%s/format", u->options.data);
     FILE *file = fopen(path, "re");
-    int version = DATA_FORMAT;
+    int version = SL_DATA_FORMAT;
     bool is_new = file == NULL && errno == ENOENT;
     int found = file == NULL ? 0 : fscanf(file, "%d", &version);
     if (found == EOF)
@@ -132,12 +131,12 @@ check_format(struct up *u)
     bool is_ok = found == 1 || (is_new && make_format(path));
     if (!is_ok)
         fprintf(stderr, "sluice %s: %s cannot be read or made\n", u->options.verb, path);
-    else if (version > DATA_FORMAT)
+    else if (version > SL_DATA_FORMAT)
         fprintf(stderr,
                 "sluice %s: %s says format %d, this program knows up to %d: use a newer one\n",
-                u->options.verb, path, version, DATA_FORMAT);
+                u->options.verb, path, version, SL_DATA_FORMAT);
     sl_free(path);
-    return is_ok && version <= DATA_FORMAT;
+    return is_ok && version <= SL_DATA_FORMAT;
 }
 
 static bool
