@@ -309,8 +309,8 @@ static void
 judge_libraries(const struct sl_doctor_facts *x, struct sl_doctor_finding *f)
 {
     size_t size = 0;
-    for (uint32_t i = 0; i < x->libraries_count; i++) {
-        const struct sl_doctor_library *l = &x->libraries[i];
+    for (uint32_t i = 0; i < SL_DOCTOR_LIBRARIES; i++) {
+        const struct sl_library *l = &x->libraries[i];
         bool is_same = strcmp(l->built, l->found) == 0;
         int written = snprintf(
             f->found + size, sizeof(f->found) - size, "%s%s %s%s%s%s", i == 0 ? "" : ", ", l->name,

@@ -8,14 +8,10 @@
 #ifndef SL_GATEWAY_DOCTOR_H
 #define SL_GATEWAY_DOCTOR_H
 
-#include "runtime/base.h"
+#include "runtime/libraries.h"
 
-#define SL_DOCTOR_SYNCS 64u
-
-struct sl_doctor_library {
-    const char *name;
-    char built[24], found[24];
-};
+#define SL_DOCTOR_SYNCS     64u
+#define SL_DOCTOR_LIBRARIES (SL_RUNTIME_LIBRARIES + 1)
 
 struct sl_doctor_port {
     const char *address; /* As given. */
@@ -43,8 +39,7 @@ struct sl_doctor_facts {
     uint64_t sync_p50_ns, sync_p99_ns;
     int format, format_known; /* Of the data; -1: none there, -2: not to be read. */
     struct sl_doctor_port http, dashboard;
-    struct sl_doctor_library libraries[4];
-    uint32_t libraries_count;
+    struct sl_library libraries[SL_DOCTOR_LIBRARIES];
     uint64_t wall_ms;
     bool is_synchronized; /* The kernel's clock is disciplined, as by NTP. */
     char clock_source[32];

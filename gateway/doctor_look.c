@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
-#include <lmdb.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <sched.h>
@@ -20,7 +19,6 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "gateway/doctor.h"
 #include "gateway/version.h"
@@ -328,32 +326,14 @@ look_at_port(const char *address, struct sl_doctor_port *port)
 }
 
 static void
-add_library(struct sl_doctor_facts *x, const char *name, const char *built, const char *found)
-{
-    struct sl_doctor_library *l = &x->libraries[x->libraries_count++];
-    l->name = name;
-    (void)snprintf(l->built, sizeof(l->built), "%s", built);
-    (void)snprintf(l->found, sizeof(l->found), "%s", found);
-}
-
-static void
 look_at_libraries(struct sl_doctor_facts *x)
 {
-    char built[24], found[24];
-    int major, minor, patch;
-    (void)snprintf(built, sizeof(built), "%x.%x.%x", MHD_VERSION >> 24, (MHD_VERSION >> 16) & 0xff,
-                   (MHD_VERSION >> 8) & 0xff);
-    add_library(x, "libmicrohttpd", built, MHD_get_version());
-    zmq_version(&major, &minor, &patch);
-    (void)snprintf(built, sizeof(built), "%d.%d.%d", ZMQ_VERSION_MAJOR, ZMQ_VERSION_MINOR,
-                   ZMQ_VERSION_PATCH);
-    (void)snprintf(found, sizeof(found), "%d.%d.%d", major, minor, patch);
-    add_library(x, "libzmq", built, found);
-    (void)mdb_version(&major, &minor, &patch);
-    (void)snprintf(built, sizeof(built), "%d.%d.%d", MDB_VERSION_MAJOR, MDB_VERSION_MINOR,
-                   MDB_VERSION_PATCH);
-    (void)snprintf(found, sizeof(found), "%d.%d.%d", major, minor, patch);
-    add_library(x, "lmdb", built, found);
+    struct sl_library *http = &x->libraries[SL_RUNTIME_LIBRARIES];
+    sl_runtime_libraries(x->libraries);
+    http->name = "libmicrohttpd";
+    (void)snprintf(http->built, sizeof(http->built), "%x.%x.%x", MHD_VERSION >> 24,
+                   (MHD_VERSION >> 16) & 0xff, (MHD_VERSION >> 8) & 0xff);
+    (void)snprintf(http->found, sizeof(http->found), "%s", MHD_get_version());
 }
 
 static void
