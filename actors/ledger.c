@@ -154,6 +154,72 @@ add_entry(void *arg, struct sl_slice key, const struct sl_ledger_entry *e)
     sl_ledger_sums_add(arg, key, e->amount, e->cost_nano);
 }
 
+static uint64_t
+amount_at(const uint8_t *at)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < sizeof(v); i++)
+        v |= (uint64_t)at[i] << 8 * i;
+    return v;
+}
+
+static void
+amount_add(uint8_t *at, uint64_t more)
+{
+    uint64_t v = sl_ledger_plus(amount_at(at), more);
+    for (unsigned i = 0; i < sizeof(v); i++)
+        at[i] = (uint8_t)(v >> 8 * i);
+}
+
+static size_t
+key_size(const uint8_t *key)
+{
+    size_t size = 1;
+    for (unsigned i = 0; i < SL_LEDGER_DIMENSIONS; i++)
+        size += 1 + (size_t)key[size];
+    return size;
+}
+
+/* The record is our own and short: it is gone through, and nothing in it is doubted. */
+static void
+add_by_key(struct sl_buf *record, struct sl_slice key, uint64_t amount, uint64_t cost_nano)
+{
+    size_t at = 1; /* Behind the version. */
+    while (at < record->size) {
+        uint8_t *entry = record->data + at;
+        const uint8_t *had = entry + 2 * sizeof(uint64_t);
+        size_t size = key_size(had);
+        if (size == key.size && memcmp(had, key.data, size) == 0) {
+            amount_add(entry, amount);
+            amount_add(entry + sizeof(uint64_t), cost_nano);
+            return;
+        }
+        at += 2 * sizeof(uint64_t) + size;
+    }
+    sl_ledger_write_sum(record, key, amount, cost_nano);
+}
+
+static void
+merge_entry(void *arg, struct sl_slice key, const struct sl_ledger_entry *e)
+{
+    add_by_key(arg, key, e->amount, e->cost_nano);
+}
+
+void
+sl_ledger_add(struct sl_buf *record, const struct sl_ledger_entry *e)
+{
+    uint8_t key[SL_LEDGER_KEY_MAX];
+    size_t size = sl_ledger_key(e, key);
+    add_by_key(record, sl_slice(key, size), e->amount, e->cost_nano);
+}
+
+enum sl_err
+sl_ledger_merge(struct sl_buf *record, struct sl_slice entries)
+{
+    enum sl_err err = each_entry(entries, skip_entry, NULL);
+    return err != SL_OK ? err : each_entry(entries, merge_entry, record);
+}
+
 enum sl_err
 sl_ledger_sum_record(struct sl_slice entries, struct sl_ledger_sums *sums)
 {
@@ -206,13 +272,14 @@ void
 sl_ledger_put(struct sl_txn *txn, struct sl_scope scope, struct sl_ledger_id id,
               struct sl_slice entries)
 {
-    struct sl_buf key = {0};
+    uint8_t key[HEAD_SIZE + sizeof(uint64_t)] = {SL_LEDGER_RECORD};
     if (entries.size == 0)
         return;
-    write_head(&key, SL_LEDGER_RECORD, id.at_ms);
-    sl_buf_append_u64be(&key, id.number);
-    sl_txn_put(txn, scope, SL_TABLE_LEDGER, sl_buf_slice(&key), entries);
-    sl_buf_deinit(&key);
+    for (unsigned i = 0; i < sizeof(uint64_t); i++) {
+        key[1 + i] = (uint8_t)(id.at_ms >> (56 - 8 * i));
+        key[HEAD_SIZE + i] = (uint8_t)(id.number >> (56 - 8 * i));
+    }
+    sl_txn_put(txn, scope, SL_TABLE_LEDGER, sl_slice(key, sizeof(key)), entries);
 }
 
 /* Whether the row is a sum, and what of. */

@@ -69,6 +69,12 @@ void sl_ledger_write(struct sl_buf *entries, const struct sl_ledger_entry *e);
 /* Append one whose key is known, as sl_ledger_key made it. */
 void sl_ledger_write_sum(struct sl_buf *entries, struct sl_slice key, uint64_t amount,
                          uint64_t cost_nano);
+/*
+ * Add an entry to a record that these functions made (or an empty one): to the one of its key, or
+ * behind the others. Then all of some entries. SL_ECORRUPT: they are none, and nothing has changed.
+ */
+void sl_ledger_add(struct sl_buf *record, const struct sl_ledger_entry *e);
+SL_MUST_CHECK enum sl_err sl_ledger_merge(struct sl_buf *record, struct sl_slice entries);
 /* Add all entries of a record to `sums`, by their keys. SL_ECORRUPT: it added none. */
 SL_MUST_CHECK enum sl_err sl_ledger_sum_record(struct sl_slice entries,
                                                struct sl_ledger_sums *sums);

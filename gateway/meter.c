@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/meter.h"
 
-#include <stdio.h>
-
 #include "gateway/gateway.h"
 #include "gateway/route.h"
 #include "runtime/alloc.h"
@@ -14,6 +12,7 @@
 #define ENTRIES_MAX 256u  /* Of one record. */
 #define FOLD_ROWS   256u  /* At a time: a millisecond or so. */
 #define FOLD_NS     (2 * SL_MILLI_NS)
+#define OPEN_BYTES  512u /* Of a record that is written anew: a few keys. */
 
 struct sl_meter *
 sl_meter_create(void)
@@ -35,6 +34,8 @@ sl_meter_destroy(struct sl_meter **meter)
     sl_ledger_sums_deinit(&m->cells);
     sl_buf_deinit(&m->key);
     sl_buf_deinit(&m->entries);
+    for (uint32_t i = 0; i < SL_COUNT_OF(m->open); i++)
+        sl_buf_deinit(&m->open[i].entries);
     sl_free(m);
 }
 
@@ -60,11 +61,12 @@ is_metered(const struct sl_call *call)
 }
 
 static void
-describe_request(const struct sl_call *call, char status[static 8], struct sl_ledger_entry *ret_e)
+describe_request(const struct sl_call *call, char status[static 3], struct sl_ledger_entry *ret_e)
 {
     describe(call, SL_LEDGER_requests, 1, ret_e);
-    (void)snprintf(status, 8, "%u", call->status);
-    ret_e->dimensions[SL_LEDGER_BY_status] = sl_slice_str(status);
+    for (unsigned i = 0, rest = call->status; i < 3; i++, rest /= 10)
+        status[2 - i] = (char)('0' + rest % 10);
+    ret_e->dimensions[SL_LEDGER_BY_status] = sl_slice(status, 3);
 }
 
 void
@@ -79,32 +81,6 @@ sl_meter_use(struct sl_call *call, enum sl_ledger_resource resource, uint64_t am
     sl_ledger_write(&call->used.entries, &e);
 }
 
-void
-sl_meter_stage(struct sl_call *call, bool is_last)
-{
-    char status[8];
-    struct sl_ledger_entry e;
-    if (!is_metered(call) || sl_txn_is_empty(call->txn))
-        return;
-    struct sl_meter *m = call->gateway->meter;
-    call->used.is_staged = is_last;
-    sl_buf_clear(&m->entries);
-    sl_buf_append_slice(&m->entries, sl_buf_slice(&call->used.entries));
-    if (is_last) {
-        describe_request(call, status, &e);
-        sl_ledger_write(&m->entries, &e);
-    }
-    sl_ledger_put(call->txn, call->who.scope, (struct sl_ledger_id){call->now_ms, ++m->number},
-                  sl_buf_slice(&m->entries));
-    sl_buf_clear(&call->used.entries); /* A failed commit fails the call: it has used nothing. */
-}
-
-void
-sl_meter_unstage(struct sl_call *call)
-{
-    call->used.is_staged = false;
-}
-
 static void
 add(struct sl_meter *m, struct sl_scope scope, struct sl_slice key, const struct sl_ledger_sum *sum)
 {
@@ -112,6 +88,86 @@ add(struct sl_meter *m, struct sl_scope scope, struct sl_slice key, const struct
     sl_buf_append_u64be(&m->key, scope.id);
     sl_buf_append_slice(&m->key, key);
     sl_ledger_sums_add(&m->cells, sl_buf_slice(&m->key), sum->amount, sum->cost_nano);
+}
+
+/* ---- commits ------------------------------------------------------------------------------- */
+
+static struct sl_meter_open *
+open_of(struct sl_meter *m, struct sl_scope scope)
+{
+    uint64_t hash = scope.id * UINT64_C(0x9e3779b97f4a7c15);
+    return &m->open[hash >> 32 & (SL_METER_OPEN_MAX - 1)];
+}
+
+/* What is in its row stays there; the next commit makes another. */
+static void
+close_record(struct sl_meter *m, struct sl_scope scope)
+{
+    struct sl_meter_open *o = open_of(m, scope);
+    if (o->scope.id != scope.id)
+        return;
+    o->scope.id = 0;
+    m->opened--;
+}
+
+/* Another tenant has its place: it is to be folded all the same. */
+static void
+give_way(struct sl_meter *m, struct sl_scope scope)
+{
+    uint8_t key[SL_LEDGER_KEY_MAX];
+    struct sl_ledger_entry e = {.resource = SL_LEDGER_requests};
+    struct sl_ledger_sum nothing = {0};
+    add(m, scope, sl_slice(key, sl_ledger_key(&e, key)), &nothing);
+    close_record(m, scope);
+}
+
+/* A record of this hour that there is room in. */
+static struct sl_meter_open *
+open_record(struct sl_meter *m, struct sl_scope scope, uint64_t now_ms)
+{
+    struct sl_meter_open *o = open_of(m, scope);
+    if (o->scope.id == scope.id && o->entries.size < OPEN_BYTES &&
+        sl_ledger_begin(SL_LEDGER_HOUR, o->id.at_ms) == sl_ledger_begin(SL_LEDGER_HOUR, now_ms))
+        return o;
+    if (o->scope.id != 0)
+        give_way(m, o->scope);
+    m->opened++;
+    o->scope = scope;
+    o->id = (struct sl_ledger_id){now_ms, ++m->number};
+    sl_buf_clear(&o->entries);
+    return o;
+}
+
+void
+sl_meter_stage(struct sl_call *call, bool is_last)
+{
+    char status[3];
+    struct sl_ledger_entry e;
+    if (!is_metered(call) || sl_txn_is_empty(call->txn))
+        return;
+    call->used.is_staged = is_last;
+    if (call->used.entries.size == 0 && !is_last)
+        return;
+    struct sl_meter_open *o = open_record(call->gateway->meter, call->who.scope, call->now_ms);
+    if (call->used.entries.size > 0) {
+        enum sl_err err = sl_ledger_merge(&o->entries, sl_buf_slice(&call->used.entries));
+        sl_assert(err == SL_OK); /* They are our own. */
+        sl_buf_clear(
+            &call->used.entries); /* A failed commit fails the call: it has used nothing. */
+    }
+    if (is_last) {
+        describe_request(call, status, &e);
+        sl_ledger_add(&o->entries, &e);
+    }
+    sl_ledger_put(call->txn, o->scope, o->id, sl_buf_slice(&o->entries));
+}
+
+void
+sl_meter_unstage(struct sl_call *call)
+{
+    call->used.is_staged = false;
+    if (is_metered(call)) /* What it added is in no row. */
+        close_record(call->gateway->meter, call->who.scope);
 }
 
 /* What a call used that committed nothing. */
@@ -132,15 +188,12 @@ add_used(struct sl_call *call)
 void
 sl_meter_answered(struct sl_call *call)
 {
-    char status[8];
+    char status[3];
     uint8_t key[SL_LEDGER_KEY_MAX];
     struct sl_ledger_entry e;
-    if (!is_metered(call))
+    if (!is_metered(call) || call->used.is_staged)
         return;
     describe_request(call, status, &e);
-    /* Nothing is added where it was staged; but then there is something to fold. */
-    if (call->used.is_staged)
-        e.amount = e.cost_nano = 0;
     struct sl_ledger_sum sum = {.amount = e.amount, .cost_nano = e.cost_nano};
     add(call->gateway->meter, call->who.scope, sl_slice(key, sl_ledger_key(&e, key)), &sum);
     add_used(call);
@@ -171,7 +224,7 @@ sl_meter_due_ns(const struct sl_gateway *g)
     const struct sl_meter *m = g->meter;
     if (m != NULL && m->folds > 0 && m->readers == 0)
         return FOLD_NS;
-    if (m == NULL || m->cells.count == 0)
+    if (m == NULL || m->cells.count + m->opened == 0)
         return UINT64_MAX;
     return m->cells.count >= CELLS_MAX ? 0 : TICK_NS;
 }
@@ -217,6 +270,16 @@ note_fold(struct sl_meter *m, struct sl_scope scope)
         m->fold[m->folds++] = scope;
 }
 
+/* The rows of records that are open are to be folded; then they are closed. */
+static void
+note_open(struct sl_meter *m)
+{
+    for (uint32_t i = 0; i < SL_METER_OPEN_MAX && m->opened > 0; i++) {
+        if (m->open[i].scope.id != 0)
+            note_fold(m, m->open[i].scope);
+    }
+}
+
 static enum sl_err
 record(struct sl_gateway *g, uint64_t now_ms)
 {
@@ -247,8 +310,10 @@ sl_meter_tick(struct sl_gateway *g, uint64_t now_ms)
         return SL_OK;
     if (m->cells.count > 0)
         err = record(g, now_ms);
+    note_open(m);
     if (err != SL_OK || m->folds == 0 || m->readers > 0)
         return err;
+    close_record(m, m->fold[m->folds - 1]); /* Its row goes, and must not come again. */
     struct sl_ledger_fold what = {
         .store = g->store, .scope = m->fold[m->folds - 1], .now_ms = now_ms, .rows_max = FOLD_ROWS};
     err = sl_ledger_fold(&what, &is_more);

@@ -17,11 +17,25 @@
 #include "gateway/call.h"
 
 #define SL_METER_FOLDS_MAX 1024u
+#define SL_METER_OPEN_MAX  256u
+
+/*
+ * A tenant's record that its commits write anew, each with what it has used added, until the record
+ * is folded: so many commits cost one row and one fold. What it holds is on its way to the disk.
+ */
+struct sl_meter_open {
+    struct sl_scope scope; /* 0: none is open. */
+    struct sl_ledger_id id;
+    struct sl_buf entries;
+};
 
 struct sl_meter {
     struct sl_ledger_sums cells; /* By scope (8 bytes) and an entry's key; not recorded yet. */
     struct sl_buf key, entries;  /* For whoever needs them for a moment. */
     uint64_t number;             /* Of the last record: random at first. */
+    struct sl_meter_open
+        open[SL_METER_OPEN_MAX]; /* By scope; one that is taken is left as it is. */
+    uint32_t opened;             /* Of them. */
     uint32_t readers;            /* Reports under way: nothing is folded meanwhile. */
     uint32_t folds;
     struct sl_scope fold[SL_METER_FOLDS_MAX]; /* Whose rows are to be folded. */

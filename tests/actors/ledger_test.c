@@ -149,6 +149,35 @@ Test(ledger, one_of_the_same_id_is_counted_once)
     sl_ledger_sums_deinit(&found.sums);
 }
 
+Test(ledger, an_entry_is_added_to_the_one_of_its_key)
+{
+    struct sl_ledger_entry e[] = {entry(1, 1, "key_a", "list"), entry(RESOURCE, 5, "key_a", "put"),
+                                  entry(1, 2, "key_b", "list"),
+                                  entry(1, UINT64_MAX - 1, "key_a", "list")};
+    struct sl_buf record = {0}, more = {0};
+    struct sl_ledger_sums sums = {0}, wanted = {0};
+    for (size_t i = 0; i < SL_COUNT_OF(e); i++) {
+        uint8_t key[SL_LEDGER_KEY_MAX];
+        size_t size = sl_ledger_key(&e[i], key), had = record.size;
+        sl_ledger_add(&record, &e[i]);
+        cr_expect_eq(record.size > had, i < 3);
+        sl_buf_clear(&more);
+        sl_ledger_write(&more, &e[i]);
+        cr_assert_eq(sl_ledger_merge(&record, sl_buf_slice(&more)), SL_OK);
+        for (int twice = 0; twice < 2; twice++)
+            sl_ledger_sums_add(&wanted, sl_slice(key, size), e[i].amount, e[i].cost_nano);
+    }
+    cr_expect_eq(sl_ledger_merge(&record, sl_slice_str("\x01none")), SL_ECORRUPT);
+    cr_assert_eq(sl_ledger_sum_record(sl_buf_slice(&record), &sums), SL_OK);
+    struct found a = {.sums = sums}, b = {.sums = wanted};
+    cr_expect_eq(sums.count, 3);
+    expect_same(&a, &b);
+    sl_ledger_sums_deinit(&sums);
+    sl_ledger_sums_deinit(&wanted);
+    sl_buf_deinit(&record);
+    sl_buf_deinit(&more);
+}
+
 /* Records of random times, among them those of a clock that was set back, folded at random moments
  * in pieces of random size: at every moment all levels together are what was recorded. */
 Test(ledger, sums_always_equal_the_records)

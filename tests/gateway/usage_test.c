@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What calls use, and how it is reported. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "gateway/meter.h"
 #include "gateway/usage_period.h"
@@ -88,6 +89,53 @@ Test(usage, jobs_that_were_taken_are_counted_with_their_calls_commit)
     cr_expect(harness_is(&h, "groups.0.unit", "job"), "%s", h.text);
     cr_expect(harness_is(&h, "groups.0.key.key", acme.key_id), "%s", h.text);
     cr_expect(harness_is(&h, "groups.0.key.resource_type", "jobs"), "%s", h.text);
+}
+
+/* Commits of a second share a row, which is written anew by each, and folded between any two. */
+Test(usage, each_of_many_commits_is_counted_once_whenever_they_are_folded)
+{
+    cr_assert_eq(harness_call(&h, "PUT", "/v1/queues/q", "{}"), 200, "%s", h.text);
+    for (uint64_t i = 1; i <= 40; i++) {
+        cr_assert_eq(harness_call(&h, "POST", "/v1/queues/q/jobs", "{\"jobs\":[{\"payload\":1}]}"),
+                     200);
+        if (i % 7 == 0)
+            tick();
+        if (i % 11 == 0)
+            h.now_ms += 3600 * UINT64_C(1000);
+        if (i % 16 == 0) {
+            harness_reopen(&h);
+            h.who = acme;
+        }
+        (void)requests("?resource_type=jobs&group_by=resource_type");
+        cr_assert_eq(harness_number(&h, "groups.0.amount"), i, "%s", h.text);
+        cr_assert_eq(requests("?route=put_own_jobs"), i, "%s", h.text);
+    }
+    h.now_ms += 2000;
+    tick();
+    cr_expect_eq(h.gateway.meter->opened, 0);
+}
+
+Test(usage, more_tenants_than_have_an_open_record_lose_nothing)
+{
+    char id[16];
+    struct sl_identity who[SL_METER_OPEN_MAX / 2 * 3];
+    for (size_t i = 0; i < SL_COUNT_OF(who); i++) {
+        (void)snprintf(id, sizeof(id), "t%zu", i);
+        h.who = operator;
+        harness_tenant(&h, id, "starter");
+        who[i] = h.who;
+    }
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < SL_COUNT_OF(who); i++) {
+            h.who = who[i];
+            cr_assert_eq(harness_call(&h, "PUT", "/v1/queues/q", "{}"), 200, "%s", h.text);
+        }
+        tick();
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(who); i++) {
+        h.who = who[i];
+        cr_assert_eq(requests("?route=make_own_queue"), 2, "%zu: %s", i, h.text);
+    }
 }
 
 Test(usage, a_refused_call_has_used_nothing_but_itself)
