@@ -59,7 +59,7 @@ request_create(struct sl_front *front, struct MHD_Connection *connection)
                                    .connection = connection,
                                    .handle = handle,
                                    .is_used = true,
-                                   .started_ns = sl_time_mono_ns()};
+                                   .started_ns = front->round_ns};
     request->call = sl_call_create();
     request->call->handle = handle;
     return request;

@@ -13,6 +13,8 @@
  * chunk's size that has no end: it goes through all of that buffer again and again. So a chunked
  * body that brings nothing is put to sleep, and looked at ever less often.
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "gateway/front_state.h"
@@ -36,8 +38,9 @@ enum phase {
 
 struct sl_link {
     struct sl_link *next, *previous;
+    const struct sl_front *front;
     struct MHD_Connection *connection;
-    uint64_t since_ns; /* Of the phase. */
+    uint64_t since_ns; /* Of the phase: when its round began. */
     uint64_t reply_bytes;
     uint64_t nap_ns, wake_ns;
     int fd;
@@ -46,6 +49,7 @@ struct sl_link {
     bool is_chunked;
     bool is_asleep, is_woken; /* By us; woken: for one round. */
     atomic_bool *gone;        /* To be set; NULL: nobody asks. */
+    char address[INET6_ADDRSTRLEN];
 };
 
 static struct sl_link *
@@ -64,7 +68,7 @@ enter(struct MHD_Connection *connection, enum phase phase, bool is_chunked, uint
         return;
     link->phase = phase;
     link->is_chunked = is_chunked;
-    link->since_ns = sl_time_mono_ns();
+    link->since_ns = link->front->round_ns;
     link->reply_bytes = reply_bytes;
     link->is_used = true;
     link->is_woken = false;
@@ -105,15 +109,40 @@ sl_guard_completed(struct MHD_Connection *connection)
     enter(connection, PHASE_HEAD, false, 0);
 }
 
+/* Once a connection: as text it takes longer than all the rest of who asks. */
+static void
+note_address(struct sl_link *link)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(link->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    const void *bytes = NULL;
+    if (address != NULL && address->sa_family == AF_INET)
+        bytes = &((const struct sockaddr_in *)address)->sin_addr;
+    else if (address != NULL && address->sa_family == AF_INET6)
+        bytes = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    if (bytes != NULL)
+        (void)inet_ntop(address->sa_family, bytes, link->address, sizeof(link->address));
+}
+
+const char *
+sl_guard_address(struct MHD_Connection *connection)
+{
+    const struct sl_link *link = link_of(connection);
+    return link == NULL ? "" : link->address;
+}
+
 static void
 link_add(struct sl_front *front, struct MHD_Connection *connection, void **socket_context)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct sl_link *link = sl_zalloc(sizeof(*link));
+    link->front = front;
     link->connection = connection;
     link->fd = info == NULL ? -1 : info->connect_fd;
-    link->since_ns = sl_time_mono_ns();
+    link->since_ns = front->round_ns;
+    note_address(link);
     link->next = front->links;
     if (front->links != NULL)
         front->links->previous = link;
@@ -225,7 +254,7 @@ tell_gone(const struct sl_link *link, uint64_t now_ns)
 void
 sl_guard_tick(struct sl_front *front)
 {
-    uint64_t now_ns = sl_time_mono_ns();
+    uint64_t now_ns = front->round_ns = sl_time_mono_ns();
     if (now_ns - front->guarded_ns < TICK_NS)
         return;
     bool is_full_second = now_ns / SL_SECOND_NS != front->guarded_ns / SL_SECOND_NS;

@@ -3,7 +3,6 @@
  * A request up to its body, in this order of faults: route, key, permission and tenant,
  * content type, size. Each step fails the call or leaves it alone, and the first failure ends it.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -142,17 +141,7 @@ find_page(struct sl_request *request, const char *url, const char *method)
 static struct sl_slice
 client_of(struct sl_request *request)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char text[INET6_ADDRSTRLEN] = "";
-    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
-    if (address != NULL && address->sa_family == AF_INET)
-        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text,
-                        sizeof(text));
-    else if (address != NULL && address->sa_family == AF_INET6)
-        (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text,
-                        sizeof(text));
-    return sl_call_copy(request->call, sl_slice_str(text));
+    return sl_call_copy(request->call, sl_slice_str(sl_guard_address(request->connection)));
 }
 
 static void

@@ -59,6 +59,7 @@ struct sl_front {
     uint32_t slots_count;
     uint64_t body_bytes; /* Of all bodies in memory. */
     struct sl_link *links;
+    uint64_t round_ns;   /* When this round of the loop began. */
     uint64_t guarded_ns; /* When the links' deadlines were looked at. */
     uint32_t idle_s;
     uint32_t vain_rounds; /* Of libmicrohttpd since it last called us. */
@@ -97,6 +98,8 @@ enum MHD_Result sl_front_answer(struct sl_request *request);
  */
 void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
+/* Of the other end, as text; "": it has none. Lives as long as the connection. */
+const char *sl_guard_address(struct MHD_Connection *connection);
 void sl_guard_begun(struct MHD_Connection *connection);
 /* It is posted: `gone`, of its request, is set within two seconds after the client has closed. */
 void sl_guard_posted(struct MHD_Connection *connection, atomic_bool *gone);

@@ -124,7 +124,7 @@ append_string(struct sl_buf *out, struct sl_slice text)
         const uint8_t *run = at;
         size_t size = 0;
         while (at < end && *at >= 0x20 && *at != '"' && *at != '\\' &&
-               (size = sl_utf8_size(at, end)) > 0)
+               (size = *at < 0x80 ? 1 : sl_utf8_size(at, end)) > 0)
             at += size;
         sl_buf_append(out, run, (size_t)(at - run));
         if (at == end)
