@@ -19,6 +19,7 @@
 #include "gateway/gateway_options.h"
 #include "gateway/gateway_page.h"
 #include "gateway/plane.h"
+#include "gateway/up_process.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
@@ -121,11 +122,13 @@ start_front(const struct sl_front_options *options, struct sl_front **ret_front)
 static int
 start_fronts(struct process *p)
 {
-    struct sl_front_options api = {.address = sl_config_string(p->options.config, SL_GATEWAY_http),
-                                   .planes_count = p->planes_count,
-                                   .post = post_call,
-                                   .arg = p,
-                                   .is_relayed = true};
+    struct sl_front_options api = {
+        .address = sl_config_string(p->options.config, SL_GATEWAY_http),
+        .planes_count = p->planes_count,
+        .connections_max = (uint32_t)sl_config_int(p->options.config, SL_GATEWAY_connections),
+        .post = post_call,
+        .arg = p,
+        .is_relayed = true};
     for (uint32_t i = 0; i < p->planes_count; i++)
         api.planes[i] = (struct sl_front_plane){.keyring = p->planes[i].gateway.keyring,
                                                 .blobs = p->planes[i].gateway.blobs,
@@ -239,6 +242,7 @@ prepare_process(struct process *p)
     sigprocmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     sl_report_role_set("gateway");
+    sl_process_descriptors((uint64_t)sl_config_int(p->options.config, SL_GATEWAY_connections));
     sl_protocol_register(&sl_protocol_cluster);
     sl_protocol_register(&sl_protocol_api);
     sl_protocol_register(&sl_protocol_relay);

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +32,7 @@
 #include "extractors/replica.h"
 #include "gateway/api.h"
 #include "gateway/dashboard.h"
+#include "gateway/data_format.h"
 #include "gateway/edges.h"
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
@@ -50,6 +50,7 @@
 #include "gateway/up_cluster.h"
 #include "gateway/up_node.h"
 #include "gateway/up_options.h"
+#include "gateway/up_process.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
 #include "object-store/incoming.h"
@@ -105,39 +106,6 @@ fail(const struct up *u, const char *what, enum sl_err err)
 }
 
 /* ---- the data directory -------------------------------------------------------------------- */
-
-static bool
-make_format(const char *path)
-{
-    FILE *file = fopen(path, "we");
-    bool is_ok = file != NULL && fprintf(file, "%d\n", SL_DATA_FORMAT) > 0 && fflush(file) == 0 &&
-                 fsync(fileno(file)) == 0;
-    return file != NULL && fclose(file) == 0 && is_ok;
-}
-
-/* DIR/format holds the version of what lies there. */
-static bool
-check_format(struct up *u)
-{
-    char *path = sl_format("%s/format", u->options.data);
-    FILE *file = fopen(path, "re");
-    int version = SL_DATA_FORMAT;
-    bool is_new = file == NULL && errno == ENOENT;
-    int found = file == NULL ? 0 : fscanf(file, "%d", &version);
-    if (found == EOF)
-        is_new = !ferror(file); /* Empty: the power failed before it was on the disk. */
-    if (file != NULL)
-        fclose(file);
-    bool is_ok = found == 1 || (is_new && make_format(path));
-    if (!is_ok)
-        fprintf(stderr, "sluice %s: %s cannot be read or made\n", u->options.verb, path);
-    else if (version > SL_DATA_FORMAT)
-        fprintf(stderr,
-                "sluice %s: %s says format %d, this program knows up to %d: use a newer one\n",
-                u->options.verb, path, version, SL_DATA_FORMAT);
-    sl_free(path);
-    return is_ok && version <= SL_DATA_FORMAT;
-}
 
 static bool
 open_store(struct up *u)
@@ -481,6 +449,7 @@ start_fronts(struct up *u)
         .address = http,
         .planes = {{.keyring = u->gateway.keyring, .blobs = u->blobs, .incoming = u->incoming}},
         .planes_count = 1,
+        .connections_max = (uint32_t)sl_config_int(u->options.config, SL_UP_connections),
         .post = post_call,
         .arg = u};
     enum sl_err err = u->options.is_head ? SL_OK : sl_front_start(&api, &u->front);
@@ -622,21 +591,10 @@ leave_at_once(struct up *u)
     _exit(0);
 }
 
-/* A signal from here on finds nobody who reads it: it ends the process. */
-static void
-unblock_signals(void)
-{
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_UNBLOCK, &stop, NULL);
-}
-
 static void
 stop(struct up *u)
 {
-    unblock_signals();
+    sl_process_unblock();
     if (u->front != NULL)
         sl_front_stop(&u->front);
     if (u->dashboard != NULL)
@@ -675,34 +633,6 @@ stop(struct up *u)
     sl_up_options_deinit(&u->options);
 }
 
-/* Threads start with these blocked, so that only the scheduler's descriptor hears them. */
-static void
-prepare_process(void)
-{
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    sl_report_role_set("main");
-    /* One arena a thread would keep tens of megabytes of freed memory apart. */
-    mallopt(M_ARENA_MAX, 2);
-    /*
-     * Bodies, batches and log records of megabytes get mappings of their own, which go back when
-     * they are freed. Left alone the threshold rises to the largest block ever freed, and then the
-     * heap keeps them for good.
-     */
-    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
-    sl_protocol_register(&sl_protocol_replica);
-    sl_protocol_register(&sl_protocol_cluster);
-    sl_protocol_register(&sl_protocol_image);
-    sl_protocol_register(&sl_protocol_api);
-    sl_protocol_register(&sl_protocol_relay);
-    sl_protocol_register(&sl_protocol_queue);
-}
-
 int
 sl_up_main(int argc, char **argv)
 {
@@ -711,10 +641,10 @@ sl_up_main(int argc, char **argv)
     if (said != 0)
         return said - 1;
     sl_settings_environment(u.options.config);
-    prepare_process();
-    bool is_ok = check_format(&u) && open_store(&u) && wait_for_orphans(&u) && boot(&u) &&
-                 make_run_directory(&u) && open_gateway(&u) && start_actors(&u) &&
-                 start_fronts(&u) && watch_signals(&u);
+    sl_process_prepare((uint64_t)sl_config_int(u.options.config, SL_UP_connections));
+    bool is_ok = sl_data_format_check(u.options.verb, u.options.data) && open_store(&u) &&
+                 wait_for_orphans(&u) && boot(&u) && make_run_directory(&u) && open_gateway(&u) &&
+                 start_actors(&u) && start_fronts(&u) && watch_signals(&u);
     if (is_ok) {
         say_ready(&u);
         enum sl_err err = sl_live_run(u.live);
