@@ -39,6 +39,8 @@ def public(client):
 
 
 def organization(client, operator):
+    who = client.get("/v1/whoami").expect(200)
+    lib.equal((who["tenant_id"], who["is_operator"]), ("surface", False))
     operator.get("/v1/tenants").expect(200)
     node = operator.get("/v1/cluster/nodes").expect(200)["results"][0]["name"]
     for order in ("cordon", "uncordon"):
