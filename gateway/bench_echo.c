@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Nothing but libmicrohttpd, used as the front uses it: the request's thread suspends the
- * connection and hands it to another, which resumes it; then the reply is made.
+ * connection and hands it to another, which resumes it; then the reply is made. Or, where it is
+ * static, made at once.
  */
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -65,7 +66,7 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
         *data_size = 0;
         return MHD_YES;
     }
-    if (h->is_handed)
+    if (h->is_handed || arg == NULL)
         return reply(connection);
     h->is_handed = true;
     MHD_suspend_connection(connection);
@@ -83,21 +84,22 @@ on_completed(void *arg, struct MHD_Connection *connection, void **state,
 }
 
 SL_NORETURN static void
-serve(int listen_fd)
+serve(int listen_fd, bool is_static)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     const struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-        sl_iopool_create(1), MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-        CONNECTIONS_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+        is_static ? NULL : sl_iopool_create(1), MHD_OPTION_LISTEN_SOCKET, listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        NULL, MHD_OPTION_END);
     if (daemon == NULL)
         _exit(CHILD_ENDED);
     for (;;)
         (void)pause();
 }
 
-bool
-sl_bench_echo_start(struct sl_bench_echo *ret_echo)
+static bool
+start(struct sl_bench_echo *ret_echo, bool is_static)
 {
     struct sockaddr_in where = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(where);
@@ -110,10 +112,22 @@ sl_bench_echo_start(struct sl_bench_echo *ret_echo)
     }
     pid_t pid = fork();
     if (pid == 0)
-        serve(fd);
+        serve(fd, is_static);
     (void)close(fd);
     *ret_echo = (struct sl_bench_echo){.pid = pid, .port = ntohs(where.sin_port)};
     return pid > 0 || sl_bench_fail("the bare server could not be forked");
+}
+
+bool
+sl_bench_echo_start(struct sl_bench_echo *ret_echo)
+{
+    return start(ret_echo, false);
+}
+
+bool
+sl_bench_echo_start_static(struct sl_bench_echo *ret_echo)
+{
+    return start(ret_echo, true);
 }
 
 void

@@ -55,6 +55,8 @@ struct sl_bench_echo {
     uint16_t port;
 };
 bool sl_bench_echo_start(struct sl_bench_echo *ret_echo);
+/* The same without the hand-off: its thread answers at once, always the same. */
+bool sl_bench_echo_start_static(struct sl_bench_echo *ret_echo);
 void sl_bench_echo_end(struct sl_bench_echo *echo);
 
 #endif
