@@ -7,6 +7,7 @@
 
 #include "gateway/bench.h"
 #include "gateway/cert_verb.h"
+#include "gateway/cli_words.h"
 #include "gateway/doctor.h"
 #include "gateway/gateway_verb.h"
 #include "gateway/plugin_verb.h"
@@ -208,6 +209,8 @@ static const struct {
      false},
     {"simulate", "Run the job path in simulated time while things fail", sl_simulate_main, false},
     {"doctor", "Look whether this machine is fit for sluice", sl_doctor_main, false},
+    {"completion", "Print what bash, zsh or fish complete by", sl_completion_main, false},
+    {"manual", "Print the manual page", sl_manual_main, false},
     {"cert", "Make or show the certificate of a node", sl_cert_main, false},
     {SL_PLUGIN_VERB, "Try an extractor plugin without a server", sl_plugin_main, false},
     {"spawner", NULL, sl_spawner_verb, true},
@@ -223,6 +226,22 @@ sl_cli_error(const char *format, ...)
     (void)vfprintf(stderr, format, args);
     (void)fputc('\n', stderr);
     va_end(args);
+}
+
+bool
+sl_cli_verb_at(uint32_t at, struct sl_cli_verb *ret_verb)
+{
+    for (size_t i = 0; i < SL_COUNT_OF(programs); i++) {
+        if (programs[i].is_hidden || at-- > 0)
+            continue;
+        *ret_verb = (struct sl_cli_verb){programs[i].name, "", programs[i].summary, NULL};
+        return true;
+    }
+    if (at >= SL_COUNT_OF(verbs))
+        return false;
+    const struct verb *v = &verbs[at];
+    *ret_verb = (struct sl_cli_verb){v->name, v->arguments, v->summary, v->options};
+    return true;
 }
 
 /* ---- help ---------------------------------------------------------------------------------- */

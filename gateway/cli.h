@@ -39,6 +39,13 @@ struct sl_cli {
 /* The whole program: argv as main got it. */
 int sl_cli_main(int argc, char **argv);
 
+struct sl_cli_verb { /* As help tells of it; static. */
+    const char *name, *arguments, *summary;
+    const struct sl_cli_option *options; /* NULL: it reads its own arguments. */
+};
+/* The verb with this number, from 0 on; false: there is none. */
+bool sl_cli_verb_at(uint32_t at, struct sl_cli_verb *ret_verb);
+
 /* Value of an option; NULL when it was not given. */
 const char *sl_cli_option(const struct sl_cli *cli, const char *name);
 
