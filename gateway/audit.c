@@ -182,6 +182,7 @@ struct event {
     const char *type, *action, *status;
     const char *actor, *actor_type;
     struct sl_slice id;
+    bool has_ids_alone; /* What was sent is left out. */
 };
 
 /* As the reply calls it; else as the path does; else the organization. */
@@ -219,7 +220,10 @@ append(struct sl_call *call, const struct event *e)
     sl_jsonw_member_str(&w, "api_key_id", call->who.key_id);
     sl_jsonw_member_str(&w, "status", e->status);
     sl_jsonw_name(&w, "changes");
-    write_changes(call, &w);
+    if (e->has_ids_alone)
+        sl_jsonw_null(&w);
+    else
+        write_changes(call, &w);
     sl_jsonw_member_slice(&w, "ip_address", call->client);
     sl_jsonw_member_slice(&w, "user_agent",
                           sl_slice(call->user_agent.data, SL_MIN(call->user_agent.size, 256)));
@@ -234,10 +238,12 @@ append(struct sl_call *call, const struct event *e)
 }
 
 static void
-note(struct sl_call *call, const struct sl_audited *what, struct sl_slice id, bool is_success)
+note(struct sl_call *call, const struct sl_audited *what, struct sl_slice id, bool is_success,
+     bool has_ids_alone)
 {
     call->is_audited = true;
-    append(call, &(struct event){.type = what->type,
+    append(call, &(struct event){.has_ids_alone = has_ids_alone,
+                                 .type = what->type,
                                  .action = action_of(call, what),
                                  .status = is_success ? "success" : "failure",
                                  .actor = *call->who.user_id != '\0' ? call->who.user_id
@@ -251,7 +257,7 @@ sl_audit_note(struct sl_call *call, bool is_success)
 {
     const struct sl_audited *what = sl_audited_find(call->route->name);
     if (what != NULL && !call->is_audited && (!what->is_read || sl_audit_reads(call)))
-        note(call, what, id_of(call, what), is_success);
+        note(call, what, id_of(call, what), is_success, false);
 }
 
 void
@@ -259,7 +265,7 @@ sl_audit_note_of(struct sl_call *call, const char *id)
 {
     const struct sl_audited *what = sl_audited_find(call->route->name);
     if (!SL_BUG(what == NULL || call->is_audited))
-        note(call, what, sl_slice_str(id), true);
+        note(call, what, sl_slice_str(id), true, true);
 }
 
 void

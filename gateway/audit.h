@@ -38,7 +38,8 @@ const struct sl_audited *sl_audited_find(const char *operation);
  * and keeps what it staged. Nothing where it is not audited.
  */
 void sl_audit_note(struct sl_call *call, bool is_success);
-/* The same of a call that succeeds and has no reply yet: `id` is what it is about. */
+/* The same of a call that succeeds and has no reply yet. `id` is what it is about, and what was
+ * sent is left out: the event outlasts whom it is about. */
 void sl_audit_note_of(struct sl_call *call, const char *id);
 /* The same for what nobody called for: a namespace whose time is over. */
 void sl_audit_note_system(struct sl_call *call, const struct sl_audited *what, const char *id);

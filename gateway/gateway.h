@@ -10,6 +10,7 @@
 #include "gateway/source_fetch.h"
 
 struct sl_blobs;
+struct sl_export;
 struct sl_incoming;
 struct sl_job_events;
 struct sl_limits;
@@ -34,6 +35,7 @@ struct sl_gateway {
     struct sl_limits *limits;           /* What they may; NULL: anything. */
     struct sl_request_counts *requests; /* How calls ended; NULL: nobody asks. */
     struct sl_live *live;               /* The actors of this process; NULL: not known. */
+    struct sl_export *export;           /* Of a tenant that leaves; NULL: none is under way. */
     uint32_t fetching_count;            /* Requests that wait for such addresses. */
     bool has_garbage;                   /* Rows wait for sl_purge_step. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */

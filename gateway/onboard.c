@@ -467,7 +467,7 @@ sl_onboard_begin(struct sl_call *call, struct sl_tenant_new *want, struct sl_ten
     sl_tenant_begin(call->txn, want, ret_made);
     p.tenant = ret_made->who;
     const char *task = sl_passage_new_task(
-        call, SL_COUNT_OF(steps),
+        call, "api_namespaces_create", SL_COUNT_OF(steps),
         sl_call_format(call, "{\"kind\":\"tenant_create\",\"tenant_id\":\"%s\"}", want->tenant_id));
     if (!SL_BUG(!sl_tenant_find(call, want->tenant_id, &p.row))) {
         write_row(&p, SL_COUNT_OF(steps), "pending", NULL, &row);

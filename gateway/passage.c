@@ -5,6 +5,7 @@
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/limits.h"
+#include "gateway/offboard.h"
 #include "gateway/onboard.h"
 #include "gateway/resource.h"
 #include "gateway/tenant.h"
@@ -48,7 +49,7 @@ put_job(struct sl_txn *txn, struct sl_scope scope, struct sl_slice id, const str
 }
 
 const char *
-sl_passage_new_task(struct sl_call *call, uint64_t total, const char *about)
+sl_passage_new_task(struct sl_call *call, const char *kind, uint64_t total, const char *about)
 {
     char *text = sl_call_alloc(call, 37);
     struct sl_job_id id;
@@ -59,7 +60,7 @@ sl_passage_new_task(struct sl_call *call, uint64_t total, const char *about)
                                      .created_ms = call->now_ms,
                                      .started_ms = call->now_ms,
                                      .total = total,
-                                     .kind = sl_slice_str("api_namespaces_create"),
+                                     .kind = sl_slice_str(kind),
                                      .about = sl_slice_str(about)});
     return text;
 }
@@ -113,7 +114,8 @@ sl_passage_step(struct sl_gateway *g, const char *tenant_id, uint64_t now_ms,
     call->now_ms = now_ms;
     call->txn = sl_store_begin(g->store);
     if (read_passage(&p, tenant_id))
-        state = sl_onboard_step(&p);
+        state = sl_json_is(sl_json_member(p.note, "kind"), "offboard") ? sl_offboard_step(&p)
+                                                                       : sl_onboard_step(&p);
     sl_limits_forget(g->limits);
     if (sl_txn_touches(call->txn, SL_TABLE_KEY)) {
         g->is_touched = true;

@@ -18,7 +18,7 @@
 #include "queue/look.h"
 
 enum sl_passage_state {
-    SL_PASSAGE_MORE,  /* The next step is due. */
+    SL_PASSAGE_MORE,  /* The next step is due, or this one is to be looked at again. */
     SL_PASSAGE_ENDED, /* There is none: it is over, or nothing was under way. */
 };
 
@@ -48,7 +48,8 @@ struct sl_passage_task {
 };
 void sl_passage_put_task(struct sl_passage *p, const struct sl_passage_task *task);
 /* A new task in the caller's scope; its id, in arena memory. */
-const char *sl_passage_new_task(struct sl_call *call, uint64_t total, const char *about);
+const char *sl_passage_new_task(struct sl_call *call, const char *kind, uint64_t total,
+                                const char *about);
 
 uint64_t sl_passage_number(struct sl_json note, const char *name); /* 0: it has none. */
 

@@ -54,6 +54,18 @@ delete_slice(struct sl_txn *txn, struct sl_scope scope, uint8_t table, struct sl
     return count;
 }
 
+uint64_t
+sl_rows_delete_any(struct sl_txn *txn, struct sl_scope scope, uint64_t rows_max)
+{
+    uint64_t count = 0;
+    bool is_more;
+    sl_assert(scope.id != 0);
+    for (unsigned table = 1; table <= UINT8_MAX && count < rows_max; table++)
+        count +=
+            delete_slice(txn, scope, (uint8_t)table, sl_slice(NULL, 0), rows_max - count, &is_more);
+    return count;
+}
+
 static void
 put_garbage(struct sl_call *call, uint8_t table, struct sl_slice prefix, const char *task_id)
 {

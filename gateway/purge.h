@@ -34,6 +34,9 @@ struct sl_purge sl_purge_begin(void);
 void sl_rows_delete(struct sl_call *call, uint8_t table, struct sl_slice prefix,
                     struct sl_purge *purge);
 
+/* Delete up to `rows_max` rows of a scope, of whatever table: how many. 0: it has none. */
+uint64_t sl_rows_delete_any(struct sl_txn *txn, struct sl_scope scope, uint64_t rows_max);
+
 /* Store the task: ended, or running until the garbage is gone. Returns its status for the reply. */
 const char *sl_purge_task(struct sl_call *call, const struct sl_purge *purge, const char *kind,
                           const char *about);

@@ -108,6 +108,20 @@ mark_scope(void *arg, struct sl_txn *txn, struct sl_scope scope)
     sl_scan_end(&scan);
 }
 
+/* The export of one that leaves is a blob. */
+static void
+mark_tenants(struct marks *m)
+{
+    struct sl_scan scan = {0};
+    struct sl_txn *txn = sl_store_begin(m->gateway->store);
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_slice(NULL, 0), sl_slice(NULL, 0), false,
+                &scan);
+    while (sl_scan_next(&scan))
+        mark_row(m, scan.value);
+    sl_scan_end(&scan);
+    sl_txn_abort(&txn);
+}
+
 static int
 order(const void *a, const void *b)
 {
@@ -121,6 +135,7 @@ is_named(void *arg, const char *id)
     struct marks *m = arg;
     if (!m->is_read) { /* Most directories hold no blob: then no row is read. */
         m->is_read = true;
+        mark_tenants(m);
         each_scope(m->gateway, mark_scope, m);
         if (m->count > 0)
             qsort(m->items, m->count, sizeof(*m->items), order);

@@ -12,7 +12,7 @@
 #include "gateway/task.h"
 #include "gateway/tenant.h"
 
-static const char *const hidden[] = {"scope", "frozen", NULL};
+static const char *const hidden[] = {"scope", "frozen", "export", "was", NULL};
 
 bool
 sl_tenant_find(struct sl_call *call, const char *id, struct sl_json *ret_row)

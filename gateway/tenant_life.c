@@ -19,10 +19,8 @@
 
 /* ---- the row -------------------------------------------------------------------------------- */
 
-/* The tenant that the path names, in whose place the call goes on: so what is done is in its audit
- * log. False: the call has failed. */
-static bool
-enter(struct sl_call *call, struct sl_json *ret_row)
+bool
+sl_tenant_enter(struct sl_call *call, struct sl_json *ret_row)
 {
     struct sl_identity tenant;
     const char *id = sl_call_identifier(call, call->params[0]);
@@ -55,9 +53,8 @@ after_put(struct sl_call *call, void *arg)
     sl_keyring_door_put(call->gateway->keyring, a->tenant.scope, &a->door);
 }
 
-/* Store the row, have the keyring go by it, and answer with it. */
-static void
-put(struct sl_call *call, const struct sl_buf *value)
+void
+sl_tenant_put(struct sl_call *call, const struct sl_buf *value)
 {
     struct admitted *a = sl_call_alloc(call, sizeof(*a));
     struct sl_json row = sl_call_parse(call, sl_buf_slice(value));
@@ -77,7 +74,15 @@ put(struct sl_call *call, const struct sl_buf *value)
     sl_txn_put(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_slice_str(call->who.tenant_id),
                sl_buf_slice(value));
     sl_call_after_commit(call, after_put, a);
-    sl_tenant_write(call, row);
+}
+
+/* The same, and answer with it. */
+static void
+put(struct sl_call *call, const struct sl_buf *value)
+{
+    sl_tenant_put(call, value);
+    if (!sl_call_has_failed(call))
+        sl_tenant_write(call, sl_call_parse(call, sl_buf_slice(value)));
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
@@ -92,7 +97,7 @@ sl_api_patch_tenant(struct sl_call *call)
     struct sl_slice plan_name = sl_member_text(call, call->body, "plan");
     const struct sl_plan *plan = plan_name.size == 0 ? NULL : sl_plan_lookup(plan_name);
     struct sl_jsonw w;
-    if (!enter(call, &row))
+    if (!sl_tenant_enter(call, &row))
         return;
     if (plan_name.size > 0 && plan == NULL) {
         sl_call_invalid(call, "body.plan", "value_error",
@@ -146,8 +151,8 @@ freeze(struct sl_call *call, const struct sl_queue_depth *depth, struct sl_jsonw
 }
 
 /* Those of classes are there without a task, too: a job under way may open its next tier. */
-static void
-freeze_all(struct sl_call *call, struct sl_jsonw *w)
+void
+sl_tenant_freeze(struct sl_call *call, struct sl_jsonw *w)
 {
     const struct sl_queue *queue = call->gateway->queue;
     struct sl_queue_depth depth;
@@ -163,7 +168,7 @@ freeze_all(struct sl_call *call, struct sl_jsonw *w)
 }
 
 static void
-thaw(struct sl_call *call, struct sl_json frozen)
+thaw_one(struct sl_call *call, struct sl_json frozen)
 {
     struct sl_queue_depth depth;
     uint64_t class = 0, mode = 0;
@@ -177,6 +182,13 @@ thaw(struct sl_call *call, struct sl_json frozen)
                        class == SL_CLASS_OWN ? sl_lane_hash(name) : 0, &depth) == SL_OK &&
         depth.settings.mode == SL_LANE_PAUSED)
         set_mode(call, &depth, (enum sl_lane_mode)mode);
+}
+
+void
+sl_tenant_thaw(struct sl_call *call, struct sl_json frozen)
+{
+    for (struct sl_json_iter i = sl_json_iter(frozen); sl_json_next(&i);)
+        thaw_one(call, i.value);
 }
 
 /* ---- suspended ------------------------------------------------------------------------------ */
@@ -193,7 +205,7 @@ sl_api_suspend_tenant(struct sl_call *call)
     if (!sl_json_bool(sl_json_member(call->body, "preserve_data"), true))
         sl_call_invalid(call, "body.preserve_data", "value_error",
                         "a suspended tenant keeps its data");
-    if (sl_call_has_failed(call) || !enter(call, &row))
+    if (sl_call_has_failed(call) || !sl_tenant_enter(call, &row))
         return;
     if (is_own(call)) {
         sl_call_fail(call, SL_API_CONFLICT, "the operator's own tenant cannot be suspended");
@@ -219,7 +231,7 @@ sl_api_suspend_tenant(struct sl_call *call)
         sl_jsonw_value(&w, sl_json_member(row, "frozen"));
     else {
         sl_jsonw_array(&w);
-        freeze_all(call, &w);
+        sl_tenant_freeze(call, &w);
         sl_jsonw_end(&w);
     }
     sl_jsonw_member_time(&w, "updated_at", call->now_ms);
@@ -235,14 +247,13 @@ sl_api_resume_tenant(struct sl_call *call)
     struct sl_json row;
     struct sl_buf value = {0};
     struct sl_jsonw w;
-    if (!enter(call, &row))
+    if (!sl_tenant_enter(call, &row))
         return;
     if (!sl_json_is(sl_json_member(row, "state"), "suspended")) {
         sl_call_fail(call, SL_API_CONFLICT, "tenant %s is not suspended", call->who.tenant_id);
         return;
     }
-    for (struct sl_json_iter i = sl_json_iter(sl_json_member(row, "frozen")); sl_json_next(&i);)
-        thaw(call, i.value);
+    sl_tenant_thaw(call, sl_json_member(row, "frozen"));
     sl_jsonw_init(&w, &value);
     sl_jsonw_object(&w);
     sl_write_except(&w, row, of_state);

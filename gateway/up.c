@@ -39,6 +39,7 @@
 #include "gateway/hooks.h"
 #include "gateway/idle_actors.h"
 #include "gateway/job_events.h"
+#include "gateway/export.h"
 #include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "gateway/own_trail.h"
@@ -611,6 +612,7 @@ stop(struct up *u)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
     sl_meter_destroy(&u->gateway.meter);
     sl_request_counts_destroy(&u->gateway.requests);
+    sl_export_destroy(&u->gateway.export);
     sl_limits_destroy(&u->gateway.limits);
     if (u->status != NULL)
         sl_status_destroy(&u->status);

@@ -8,6 +8,7 @@
 #include "actors/queue_projection.h"
 #include "actors/rows.h"
 #include "gateway/job_events.h"
+#include "gateway/export.h"
 #include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "gateway/request_counts.h"
@@ -261,6 +262,7 @@ scene_open(struct sl_gateway *g, const char *directory, uint64_t now_ms)
 void
 scene_close(struct sl_gateway *g)
 {
+    sl_export_destroy(&g->export);
     sl_store_close(&g->store);
     sl_blobs_close(&g->blobs);
     sl_incoming_close(&g->incoming);

@@ -3,7 +3,11 @@
 """API keys over their life: made, changed, rotated with and without overlap, revoked; users and the
 organization around them."""
 import contextlib
+import hashlib
 import http.client
+import io
+import json
+import tarfile
 import threading
 import time
 import urllib.parse
@@ -151,9 +155,48 @@ def check_onboarding(server):
         lib.equal({step["status"] for step in steps} - {"done", "skipped"}, set())
 
 
+def check_offboarding(server):
+    """Killed while tenants leave: what is said of each afterwards is so, and none is half gone."""
+    operator, count = server.operator(), 6
+    for i in range(count):
+        server.tenant(f"leaves-{i}").make("namespace", "kept", feature_extractors=lib.BOTH)
+
+    def state(i):
+        return operator.get(f"/v1/tenants/leaves-{i}").expect(200)["state"]
+
+    with lib.check("a tenant whose server is killed while it leaves is gone, or as it was"):
+        for i in range(count):
+            operator.post(f"/v1/tenants/leaves-{i}/offboard",
+                          {"data_retention_days": 0, "export_data": False}).expect(202)
+        server.kill_all()
+        server.start()
+        lib.wait_until("all are gone", lambda: all(state(i) == "offboarded"
+                                                   for i in range(count)), 60)
+    with lib.check("a tenant that leaves is exported whole, as a .tar with its digest"):
+        client = server.tenant("exported")
+        client.make("namespace", "kept", feature_extractors=lib.BOTH)
+        left = operator.post("/v1/tenants/exported/offboard", {}).expect(202)
+        lib.equal(client.get("/v1/namespaces").status, 403)
+        path = f"/v1/tenants/exported/exports/{left['export_id']}"
+        lib.wait_until("the export is there",
+                       lambda: operator.get(path).expect(200)["status"] == "completed", 60)
+        shown = operator.get(path).expect(200)
+        data = operator.get(shown["download_url"]).text
+        lib.equal(hashlib.sha256(data).hexdigest(), shown["sha256"])
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            manifest = json.load(archive.extractfile("manifest.json"))
+            lines = archive.extractfile("rows/namespaces/000001.jsonl").read().splitlines()
+        lib.equal((manifest["tenant_id"], manifest["rows"]["namespaces"], len(lines)),
+                  ("exported", 1, 1))
+        lib.equal(json.loads(lines[0])["value"]["namespace_name"], "kept")
+        operator.post("/v1/tenants/exported/offboard/cancel").expect(200)
+        client.get("/v1/namespaces").expect(200)
+
+
 def main():
     server = lib.Server().start()
     check_onboarding(server)
+    check_offboarding(server)
     client = server.tenant("keys-test")
     check_keys(server, client)
     check_users(server, client)

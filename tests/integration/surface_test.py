@@ -38,6 +38,16 @@ def public(client):
         client.get(path).expect(200)
 
 
+def leave(operator):
+    tenant = "/v1/tenants/surface-leaves"
+    operator.post("/v1/tenants", {"tenant_id": "surface-leaves", "name": "Leaves"}).expect(201)
+    export = operator.post(f"{tenant}/offboard", {}).expect(202)["export_id"]
+    lib.wait_until("the export is there", lambda: operator.get(
+        f"{tenant}/exports/{export}").expect(200)["status"] == "completed", 60)
+    operator.get(f"{tenant}/exports/{export}/content").expect(200)
+    operator.post(f"{tenant}/offboard/cancel").expect(200)
+
+
 def organization(client, operator):
     who = client.get("/v1/whoami").expect(200)
     lib.equal((who["tenant_id"], who["is_operator"]), ("surface", False))
@@ -68,6 +78,7 @@ def organization(client, operator):
     operator.call("PATCH", "/v1/tenants/surface", {"name": "Surface"}).expect(200)
     operator.post("/v1/tenants/surface/suspend", {"reason": "requested"}).expect(200)
     operator.post("/v1/tenants/surface/resume").expect(200)
+    leave(operator)
     audit = "/v1/organizations/audit"
     event = client.get(f"{audit}/logs").expect(200)["results"][0]["audit_id"]
     client.get(f"{audit}/logs/{event}").expect(200)
