@@ -18,6 +18,7 @@
 #include "extractors/model_service.h"
 #include "extractors/object_service.h"
 #include "extractors/replica_channel.h"
+#include "extractors/replica_confine.h"
 #include "extractors/replica_end.h"
 #include "extractors/replica_settings.h"
 #include "object-store/blob.h"
@@ -216,48 +217,26 @@ connect_to_node(struct replica *r)
     return is_ok;
 }
 
-/* The directory of a file; with that of what it links to, and what the operator added. */
-static char *
-readable_paths(const char *plugin, const char *more)
-{
-    char *real = plugin == NULL ? NULL : realpath(plugin, NULL);
-    const char *named = plugin == NULL ? "" : plugin, *linked = real == NULL ? "" : real;
-    const char *named_end = strrchr(named, '/'), *linked_end = strrchr(linked, '/');
-    char *paths = sl_format("%.*s:%.*s:%s", named_end == NULL ? 0 : (int)(named_end - named), named,
-                            linked_end == NULL ? 0 : (int)(linked_end - linked), linked,
-                            more == NULL ? "" : more);
-    sl_free(real);
-    return paths;
-}
-
 /* Before the plugin is loaded, and before there is a second thread. What is in force; for ready. */
 static uint64_t
 confine(const struct replica *r, const struct sl_child *child)
 {
     struct sl_replica_settings settings;
-    uint64_t tenant = 0, states = SL_SANDBOX_NONE;
+    uint64_t tenant = 0, states;
     if (sl_json_u64(sl_json_member(r->text, "tenant"), &tenant) != SL_OK)
         tenant = 0;
     sl_replica_settings_read(sl_json_member(r->text, "settings"), &settings);
-    char *readable = readable_paths(r->plugin, settings.readable);
-    sl_replica_watch_begin(settings.memory_bytes);
-    struct sl_sandbox_options options = {.readable = readable,
-                                         .unlisted = r->blobs,
-                                         .devices = settings.devices,
-                                         .uid = sl_sandbox_uid(tenant)};
-    if (has_objects(r, child))
-        options.file_bytes = settings.object_bytes;
-    if (settings.memory_bytes > 0)
-        options.data_bytes = settings.memory_bytes + SL_REPLICA_MEMORY_SLACK;
-    if (!settings.is_open)
-        states = sl_sandbox_enter(&options);
+    struct sl_replica_place place = {.plugin = r->plugin,
+                                     .blobs = r->blobs,
+                                     .tenant = tenant,
+                                     .has_objects = has_objects(r, child)};
+    states = sl_replica_confine(&settings, &place);
     char *text = sl_sandbox_text(states);
     bool is_held = sl_sandbox_state(states, SL_SANDBOX_LANDLOCK) == SL_SANDBOX_ENFORCED &&
                    sl_sandbox_state(states, SL_SANDBOX_SECCOMP) == SL_SANDBOX_ENFORCED;
     sl_report(is_held ? SL_REPORT_INFO : SL_REPORT_WARN, "sandbox", "extractor=%s %s",
               r->name == NULL ? "" : r->name, text);
     sl_free(text);
-    sl_free(readable);
     sl_replica_settings_deinit(&settings);
     sl_child_guard(child, sl_replica_watch_look, NULL);
     return states;

@@ -1,7 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "extractors/replica_settings.h"
 
+#include <unistd.h>
+
 #include "runtime/alloc.h"
+
+#define MEMORY_DIVISOR 2 /* Of the machine's. */
+
+uint64_t
+sl_replica_memory(const struct sl_replica_settings *settings)
+{
+    if (settings->memory_bytes > 0 || (settings->devices != NULL && *settings->devices != '\0'))
+        return settings->memory_bytes;
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / MEMORY_DIVISOR;
+}
 
 void
 sl_replica_settings_write(const struct sl_replica_settings *settings, struct sl_jsonw *w)
@@ -27,6 +39,7 @@ sl_replica_settings_read(struct sl_json object, struct sl_replica_settings *ret_
         s.object_bytes = 0;
     s.readable = sl_json_strdup(sl_json_member(object, "readable"));
     s.devices = sl_json_strdup(sl_json_member(object, "devices"));
+    s.memory_bytes = sl_replica_memory(&s);
     *ret_settings = s;
 }
 

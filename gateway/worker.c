@@ -234,6 +234,7 @@ open_node(struct worker *w)
         .name = w->name,
         .facts = w->facts,
         .group = sl_config_string(c, KEY_group)};
+    options.pool.settings.memory_bytes = sl_replica_memory(&options.pool.settings);
     enum sl_err err = sl_node_open(&options, &w->node);
     sl_free(spill);
     sl_free(fetched);

@@ -16,9 +16,6 @@
 
 #include "runtime/alloc.h"
 
-#define FILES_MAX   1024 /* Descriptors. */
-#define THREADS_MAX 4096 /* Of a tenant's uid on a machine, or of one user namespace. */
-
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define IS_SANITIZED true
@@ -81,9 +78,9 @@ lower_limits(const struct sl_sandbox_options *o)
     (void)signal(SIGXFSZ, SIG_IGN);
     int error = sl_sandbox_lower(RLIMIT_CORE, 0);
     if (error == 0)
-        error = sl_sandbox_lower(RLIMIT_NOFILE, FILES_MAX);
+        error = sl_sandbox_lower(RLIMIT_NOFILE, SL_SANDBOX_FILES_MAX);
     if (error == 0)
-        error = sl_sandbox_lower(RLIMIT_NPROC, THREADS_MAX);
+        error = sl_sandbox_lower(RLIMIT_NPROC, SL_SANDBOX_THREADS_MAX);
     /* A sanitizer writes its report to a file, and its memory ends in an abort with one rather than
        in a NULL that the plugin can answer: there the watch on what is resident has to do. */
     if (error == 0 && !IS_SANITIZED)
@@ -207,6 +204,12 @@ static const char *const part_names[] = {
 #include "runtime/sandbox.def"
 #undef PART
 };
+
+const char *
+sl_sandbox_part_name(enum sl_sandbox_part part)
+{
+    return part < SL_SANDBOX_PARTS ? part_names[part] : "";
+}
 
 static const char *
 state_text(uint32_t state, char *text, size_t size)

@@ -25,6 +25,11 @@ enum sl_sandbox_part {
 #define SL_SANDBOX_UID_FIRST 1879048192u /* Above the ranges that systemd gives to containers. */
 #define SL_SANDBOX_UID_COUNT 1048576u
 
+#define SL_SANDBOX_FILES_MAX 1024 /* Descriptors. */
+#define SL_SANDBOX_THREADS_MAX                                                                     \
+    4096 /* Of a tenant's uid on a machine, or of one user namespace.                              \
+          */
+
 struct sl_sandbox_options {
     /* What may be read beside system libraries: files and directories, ':' between. A relative or
        absent one gives nothing. "": nothing more. Borrowed; NULL as "". */
@@ -55,6 +60,8 @@ sl_sandbox_state(uint64_t states, enum sl_sandbox_part part)
     return (uint32_t)(states >> (8 * (unsigned)part)) & 0xff;
 }
 
+const char *sl_sandbox_part_name(enum sl_sandbox_part part); /* "landlock" */
+
 /* Append an object to the writer: {"landlock": "enforced", "seccomp": "unavailable: ...", ...}. */
 void sl_sandbox_write(uint64_t states, struct sl_jsonw *w);
 /* The same for a line of a report: "landlock=enforced ...". Owned by the caller. */
@@ -65,6 +72,12 @@ uint64_t sl_sandbox_data_bytes(void);
 /* Lower a limit (RLIMIT_DATA...), for good: 0, or why it is not in force. One that is lower already
  * stays. */
 int sl_sandbox_lower(int resource, uint64_t value);
+
+/*
+ * Start threads that sleep, until one cannot be started or there are so many: 0, or the errno that
+ * one more was refused with. They are there until the process ends.
+ */
+int sl_sandbox_fill_threads(uint32_t threads_max, uint32_t *ret_count);
 
 /* Whether a sanitizer is in this build. It needs to write its report, to look into its own process
    with ptrace, and address space without end, so parts are wider or left out then. */

@@ -40,12 +40,35 @@ static const struct {
 
 /*
  * Libraries, and what they look at to know the machine. Of /etc only what the loader and the clock
- * read. /proc shows little of other processes: Landlock keeps their memory and environment closed.
+ * read. Of /proc what tells of the machine; a process's own part is added below, and those of
+ * others stay closed: not even who is there can be listed.
  */
 static const char *const system_paths[] = {
-    "/usr",           "/lib",        "/lib32",         "/lib64",         "/etc/ld.so.cache",
-    "/etc/localtime", "/etc/OpenCL", "/proc",          "/sys/devices",   "/sys/bus",
-    "/sys/class",     "/sys/module", "/sys/fs/cgroup", "/sys/kernel/mm", "/dev/random",
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/OpenCL",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/loadavg",
+    "/proc/uptime",
+    "/proc/version",
+    "/proc/filesystems",
+    "/proc/devices",
+    "/proc/modules",
+    "/proc/driver",
+    "/proc/sys",
+    "/sys/devices",
+    "/sys/bus",
+    "/sys/class",
+    "/sys/module",
+    "/sys/fs/cgroup",
+    "/sys/kernel/mm",
+    "/dev/random",
     "/dev/urandom",
 };
 static const char *const system_devices[] = {"/dev/null", "/dev/zero", "/dev/full"};
@@ -114,11 +137,26 @@ allow_reports(const struct rules *r)
     }
 }
 
+/*
+ * A rule is about an inode, and the kernel may make another one for /proc/PID when it has forgotten
+ * the name for want of memory. A descriptor that stays open keeps it. A leak check looks at itself
+ * from a process of its own.
+ */
+static void
+allow_itself(const struct rules *r)
+{
+    static int own_fd = -1;
+    if (own_fd < 0)
+        own_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    allow(r, sl_sandbox_is_sanitized() ? "/proc" : "/proc/self", READ);
+}
+
 static void
 allow_what_is_needed(const struct rules *r, const struct sl_sandbox_options *o)
 {
     for (size_t i = 0; i < SL_COUNT_OF(system_paths); i++)
         allow(r, system_paths[i], READ);
+    allow_itself(r);
     for (size_t i = 0; i < SL_COUNT_OF(system_devices); i++)
         allow(r, system_devices[i], WRITE);
     allow_all(r, o->readable, READ, false);

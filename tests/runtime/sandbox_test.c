@@ -149,6 +149,31 @@ Test(sandbox, leaves_what_computing_takes)
 
 /* ---- what it takes away -------------------------------------------------------------------- */
 
+/* Who else is there, and what the kernel tells of them; itself it may look at. */
+static int
+look_at_others(void)
+{
+    char other[48];
+    (void)snprintf(other, sizeof(other), "/proc/%d/status", (int)getppid());
+    enter(&(struct sl_sandbox_options){0});
+    if (!is_on(SL_SANDBOX_LANDLOCK) || sl_sandbox_is_sanitized())
+        return 0;
+    if (open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0 || errno != EACCES)
+        return 1;
+    if (open(other, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+        return 2;
+    if (open("/proc/self/maps", O_RDONLY | O_CLOEXEC) < 0 ||
+        open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC) < 0)
+        return 3;
+    return open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC) < 0 ||
+           open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC) < 0;
+}
+
+Test(sandbox, shows_a_process_itself_and_none_of_the_others)
+{
+    in_a_child(look_at_others);
+}
+
 static int
 reach_for_files(void)
 {
