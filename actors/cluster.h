@@ -50,7 +50,7 @@ enum sl_node_list {
 };
 
 /* Kinds of children the spawner forks, in the order of its table. */
-enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA };
+enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA, SL_CHILD_PROBE };
 
 static inline struct sl_addr
 sl_at(uint32_t node, uint32_t actor)

@@ -37,6 +37,7 @@ sl_cluster_log_write(const struct sl_cluster_log *log, uint64_t max, struct sl_j
         sl_jsonw_object(w);
         sl_jsonw_member_time(w, "time", e->time_ms);
         sl_jsonw_member_str(w, "event", e->kind);
+        sl_jsonw_member_str(w, "severity", e->is_critical ? "critical" : "info");
         sl_jsonw_member_str(w, "group", e->group == NULL ? "" : e->group);
         sl_jsonw_member_str(w, "about", e->about);
         sl_jsonw_member_str(w, "message", e->text);

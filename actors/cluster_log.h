@@ -14,6 +14,7 @@ struct sl_cluster_event {
     uint64_t time_ms;
     const char *kind;  /* "node-joined"; static. */
     const char *group; /* Of nodes; static or "". */
+    bool is_critical;  /* Somebody is to look at it now. */
     char about[72];    /* The node or group. */
     char text[168];
 };

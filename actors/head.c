@@ -638,6 +638,18 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_buf_deinit(&text);
 }
 
+/* What those who look after the system are to know at once. */
+static void
+on_alarm(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_cluster_alarm *m = SL_BODY(msg, cluster_alarm);
+    struct head *h = self;
+    struct sl_cluster_event like = {
+        .time_ms = ctx->now_ms, .kind = "isolation-violation", .is_critical = true};
+    (void)snprintf(like.about, sizeof(like.about), "%.*s", SL_SLICE_FMT(m->about));
+    sl_cluster_log_add(&h->scaling.log, &like, "%.*s", SL_SLICE_FMT(m->text));
+}
+
 static const struct sl_on table[] = {
     {SL_M_node_join, on_join},        {SL_M_node_beat, on_beat},
     {SL_M_node_scaling, on_scaling},  {SL_M_child_started, on_started},
@@ -649,7 +661,7 @@ static const struct sl_on table[] = {
     {SL_M_calls_wanted, on_calls},    {SL_M_group_scale, on_scale},
     {SL_M_head_config, on_config},    {SL_M_timer, on_timer},
     {SL_M_model_kept, on_model_kept}, {SL_M_model_drop, on_model_drop},
-    {SL_M_work_done, on_work},
+    {SL_M_work_done, on_work},        {SL_M_cluster_alarm, on_alarm},
 };
 
 static void

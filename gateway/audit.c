@@ -33,10 +33,15 @@ sl_audited_find(const char *operation)
                : bsearch(operation, table, SL_COUNT_OF(table), sizeof(*table), compare);
 }
 
-/* What is changed of a key has names of its own. */
+/* What is changed of a key has names of its own; so has what a verification found. */
 static const char *
-action_of(const struct sl_call *call, const struct sl_audited *what)
+action_of(struct sl_call *call, const struct sl_audited *what)
 {
+    if (strcmp(what->operation, "verify_isolation") == 0) {
+        struct sl_json reply = sl_call_parse(call, sl_buf_slice(&call->reply));
+        return sl_json_count(sl_json_member(reply, "violations")) > 0 ? "isolation_violated"
+                                                                      : what->action;
+    }
     if (strcmp(what->operation, "patch_key") != 0)
         return what->action;
     if (sl_json_is(sl_json_member(call->body, "status"), "revoked"))

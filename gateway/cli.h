@@ -67,6 +67,7 @@ int sl_cli_status(struct sl_cli *cli);
 int sl_cli_search(struct sl_cli *cli);
 int sl_cli_submit(struct sl_cli *cli);
 int sl_cli_tenant(struct sl_cli *cli);
+int sl_cli_verify_tenant(struct sl_cli *cli);
 int sl_cli_jobs(struct sl_cli *cli);
 int sl_cli_models(struct sl_cli *cli);
 int sl_cli_keys(struct sl_cli *cli);

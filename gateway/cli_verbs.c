@@ -116,52 +116,6 @@ list_tenants(struct sl_cli *cli)
     return code;
 }
 
-/* A server without the verification: say so for each check, and that none was made. */
-static int
-report_unbuilt(const struct sl_cli *cli)
-{
-    static const char *const checks[] = {"database_isolation", "cache_isolation",
-                                         "network_isolation", "process_isolation",
-                                         "resource_isolation"};
-    if (cli->is_json)
-        sl_cli_print_json(cli);
-    for (size_t i = 0; i < SL_COUNT_OF(checks) && !cli->is_json; i++)
-        printf("%-20s  not checked: this server has no such check yet\n", checks[i]);
-    return SL_EXIT_FAILED;
-}
-
-static int
-verify_tenant(struct sl_cli *cli)
-{
-    static const char *const columns[] = {"name", "passed", "detail", NULL};
-    struct sl_json reply;
-    if (cli->arguments_count != 2 ||
-        strspn(cli->arguments[1], "abcdefghijklmnopqrstuvwxyz"
-                                  "0123456789-") != strlen(cli->arguments[1]))
-        return SL_EXIT_USAGE;
-    char *path = sl_format("/v1/tenants/%s/isolation/verify", cli->arguments[1]);
-    char *tenant = sl_format("/v1/tenants/%s", cli->arguments[1]);
-    struct sl_http_request exists = {.method = "GET", .path = tenant};
-    struct sl_http_request q = {.method = "POST", .path = path};
-    int code = sl_cli_ask(cli, &exists, &reply);
-    if (code == SL_EXIT_OK) {
-        cli->is_quiet = true;
-        code = sl_cli_ask(cli, &q, &reply);
-        cli->is_quiet = false;
-        if (code == SL_EXIT_REFUSED && (cli->reply.status == 404 || cli->reply.status == 501))
-            code = report_unbuilt(cli);
-    }
-    sl_free(path);
-    sl_free(tenant);
-    if (code != SL_EXIT_OK)
-        return code;
-    if (cli->is_json)
-        sl_cli_print_json(cli);
-    else
-        sl_cli_print_table(sl_json_member(reply, "checks"), columns);
-    return sl_json_bool(sl_json_member(reply, "all_passed"), false) ? SL_EXIT_OK : SL_EXIT_FAILED;
-}
-
 /* `what`: suspend or resume, which the argument's tenant is. */
 static int
 change_state(struct sl_cli *cli, const char *what, const struct sl_buf *body)
@@ -203,7 +157,8 @@ int
 sl_cli_tenant(struct sl_cli *cli)
 {
     static const struct sl_cli_action actions[] = {
-        {"create", 1, create_tenant},   {"list", 0, list_tenants},    {"verify", 1, verify_tenant},
-        {"suspend", 1, suspend_tenant}, {"resume", 1, resume_tenant}, {0}};
+        {"create", 1, create_tenant},        {"list", 0, list_tenants},
+        {"verify", 1, sl_cli_verify_tenant}, {"suspend", 1, suspend_tenant},
+        {"resume", 1, resume_tenant},        {0}};
     return sl_cli_act(cli, actions);
 }

@@ -38,6 +38,7 @@
 #include "gateway/front.h"
 #include "gateway/hooks.h"
 #include "gateway/idle_actors.h"
+#include "gateway/isolation_probe.h"
 #include "gateway/job_events.h"
 #include "gateway/export.h"
 #include "gateway/limits.h"
@@ -421,6 +422,7 @@ start_actors(struct up *u)
         err = sl_spawn_port_open(&spawner, &u->spawner);
     if (err == SL_OK) {
         sl_live_port(u->live, SL_PORT_FRONT, take_reply, u);
+        u->gateway.run_directory = u->run_directory;
         spawn_actors(u, endpoint);
     }
     sl_free(endpoint);
@@ -668,6 +670,7 @@ sl_spawner_verb(int argc, char **argv)
     static const struct sl_child_kind kinds[] = {
         [SL_CHILD_NODE] = {.name = "node", .run = sl_node_run},
         [SL_CHILD_REPLICA] = {.name = "replica", .run = sl_replica_run, .is_contained = true},
+        [SL_CHILD_PROBE] = {.name = "probe", .run = sl_isolation_probe_run, .is_contained = true},
     };
     long fd = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
     if (fd <= STDERR_FILENO || fd > INT32_MAX) {

@@ -24,11 +24,8 @@ write_objects(const struct sl_config *c, struct sl_jsonw *w)
 static void
 write_settings(const struct sl_config *c, struct sl_jsonw *w)
 {
-    struct sl_replica_settings settings = {
-        .is_open = !sl_config_bool(c, SL_UP_sandbox),
-        .memory_bytes = sl_config_size(c, SL_UP_replica_memory),
-        .readable = (char *)(uintptr_t)sl_config_string(c, SL_UP_readable),
-        .devices = (char *)(uintptr_t)sl_config_string(c, SL_UP_devices)};
+    struct sl_replica_settings settings;
+    sl_up_options_replicas(c, &settings);
     sl_jsonw_name(w, "settings");
     sl_replica_settings_write(&settings, w);
 }

@@ -12,6 +12,7 @@
 #include "actors/node_groups.h"
 #include "actors/pool_scale.h"
 #include "actors/scale_book.h"
+#include "extractors/replica_settings.h"
 #include "gateway/overrides_merge.h"
 #include "gateway/overrides_store.h"
 #include "gateway/extractor_info.h"
@@ -290,6 +291,16 @@ sl_up_options_install(const struct sl_config *config)
                                        .readable = sl_config_string(config, SL_UP_readable),
                                        .is_open = !sl_config_bool(config, SL_UP_sandbox)});
     sl_free(directories);
+}
+
+void
+sl_up_options_replicas(const struct sl_config *config, struct sl_replica_settings *ret_settings)
+{
+    *ret_settings = (struct sl_replica_settings){
+        .is_open = !sl_config_bool(config, SL_UP_sandbox),
+        .memory_bytes = sl_config_size(config, SL_UP_replica_memory),
+        .readable = (char *)(uintptr_t)sl_config_string(config, SL_UP_readable),
+        .devices = (char *)(uintptr_t)sl_config_string(config, SL_UP_devices)};
 }
 
 /* ---- overrides ----------------------------------------------------------------------------- */

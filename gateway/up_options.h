@@ -16,6 +16,7 @@ enum sl_up_key {
 };
 
 struct sl_overrides;
+struct sl_replica_settings;
 
 struct sl_up_options {
     const char *verb;       /* "up" or "head": argv[0]. */
@@ -52,6 +53,9 @@ struct sl_config *sl_up_options_merge_good(const struct sl_config *base, struct 
                                            struct sl_overrides **ret_overrides);
 /* Add the plugins of the configuration to the catalogue: sl_extractor_infos_install. Once. */
 void sl_up_options_install(const struct sl_config *config);
+/* What the configuration lets replicas have; its strings are borrowed from there. */
+void sl_up_options_replicas(const struct sl_config *config,
+                            struct sl_replica_settings *ret_settings);
 /* A configuration from a file (NULL: all defaults), checked as a start does. NULL: *ret_error is a
  * text, the caller's. */
 struct sl_config *sl_up_options_load(const char *path, char **ret_error);

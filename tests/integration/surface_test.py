@@ -88,6 +88,7 @@ def organization(client, operator):
     operator.call("PUT", "/v1/tenants/surface/quotas",
                   {"limits": {"max_requests_per_day": 1000000}}).expect(200)
     client.get("/v1/tenants/surface/quotas").expect(200)
+    client.post("/v1/tenants/surface/isolation/verify").expect(200)
     client.post("/v1/tenants/surface/quotas/check", {"limit": "daily_budget"}).expect(200)
     users = "/v1/organizations/users"
     client.post(users, {"email": "ann@surface.local", "user_name": "Ann"}).expect(200)

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/isolation_glutton.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "extractors/replica_end.h"
+
+/* How far it came. */
+SL_PRINTF(2, 3)
+static void
+say(struct sl_attack_result *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(r->text, sizeof(r->text), format, args);
+    va_end(args);
+}
+
+/* One that comes to be ends at once, and is waited for: a bomb of one. */
+static void
+note_process(struct sl_attack_result *r, long pid, const char *text)
+{
+    if (pid == 0)
+        _exit(0);
+    sl_attack_note(r, pid < 0 ? errno : -1, text);
+    if (pid > 0)
+        (void)waitpid((pid_t)pid, NULL, 0);
+}
+
+void
+sl_glutton_fork_bomb(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    (void)t;
+    note_process(r, syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L), "clone");
+#ifdef SYS_fork
+    note_process(r, syscall(SYS_fork), "fork");
+#endif
+    uint64_t args[11] = {[4] = SIGCHLD}; /* struct clone_args: exit_signal. */
+    note_process(r, syscall(SYS_clone3, args, sizeof(args)), "clone3");
+}
+
+void
+sl_glutton_threads(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    uint32_t count = 0;
+    (void)t;
+    if (sl_sandbox_is_sanitized()) /* Each would cost it megabytes. */
+        return;
+    int error = sl_sandbox_fill_threads(SL_SANDBOX_THREADS_MAX + 1, &count);
+    sl_attack_note(r, error == 0 ? -1 : error, "");
+    say(r, "%" PRIu32 " threads were started", count);
+}
+
+/* Nothing of it is touched: the limit is on what may be. */
+void
+sl_glutton_memory(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    uint64_t size = t->memory_bytes + SL_REPLICA_MEMORY_SLACK + SL_MIB;
+    if (sl_sandbox_is_sanitized())
+        return;
+    if (t->memory_bytes == 0) {
+        sl_attack_note(r, -1, "any size: replicas.memory is 0");
+        return;
+    }
+    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    sl_attack_note(r, data == MAP_FAILED ? errno : -1, "");
+    say(r, "%" PRIu64 " MiB, where %" PRIu64 " may be had", size / SL_MIB,
+        t->memory_bytes / SL_MIB);
+    if (data != MAP_FAILED)
+        (void)munmap(data, size);
+}
+
+void
+sl_glutton_descriptors(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    static bool is_ours[SL_SANDBOX_FILES_MAX + 2];
+    int highest = STDERR_FILENO, fd;
+    (void)t;
+    while ((fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, highest + 1)) >= 0) {
+        is_ours[fd] = true;
+        highest = fd;
+        if (fd > (int)SL_SANDBOX_FILES_MAX)
+            break;
+    }
+    sl_attack_note(r, fd < 0 ? (errno == EINVAL ? EMFILE : errno) : -1, "");
+    say(r, "the highest was %d", highest);
+    for (int i = 0; i <= highest; i++)
+        if (is_ours[i])
+            (void)close(i);
+}
+
+void
+sl_glutton_memory_files(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    int fd = sl_sandbox_is_sanitized() ? -1 : memfd_create("glutton", MFD_CLOEXEC);
+    if (fd < 0)
+        return;
+    sl_attack_note(r, ftruncate(fd, (off_t)t->file_bytes + 1) < 0 ? errno : -1, "");
+    say(r, "%" PRIu64 " bytes, where %" PRIu64 " may be written", t->file_bytes + 1, t->file_bytes);
+    (void)close(fd);
+}
+
+static void
+note_limit(struct sl_attack_result *r, int resource, const char *name)
+{
+    struct rlimit limit;
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_max == RLIM_INFINITY)
+        return;
+    limit.rlim_max++;
+    sl_attack_note(r, setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? -1 : errno, name);
+}
+
+void
+sl_glutton_limits(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    struct sched_param first = {.sched_priority = 1};
+    (void)t;
+    note_limit(r, RLIMIT_NOFILE, "RLIMIT_NOFILE");
+    note_limit(r, RLIMIT_NPROC, "RLIMIT_NPROC");
+    note_limit(r, RLIMIT_DATA, "RLIMIT_DATA");
+    note_limit(r, RLIMIT_FSIZE, "RLIMIT_FSIZE");
+    sl_attack_note(r, syscall(SYS_setpriority, (long)PRIO_PROCESS, 0L, -20L) == 0 ? -1 : errno,
+                   "setpriority(-20)");
+    sl_attack_note(r,
+                   syscall(SYS_sched_setscheduler, 0L, (long)SCHED_FIFO, &first) == 0 ? -1 : errno,
+                   "SCHED_FIFO");
+}
