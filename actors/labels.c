@@ -67,15 +67,15 @@ find_fault(struct sl_json extractor)
             continue;
         if (sl_json_is(i.name, "disabled"))
             return "takes true or false for disabled";
-        if (sl_json_is(i.name, "memory"))
-            continue; /* scale_book.h reads it, and this: */
+        if (sl_json_is(i.name, "memory") || sl_json_is(i.name, "batching"))
+            continue; /* scale_book.h reads them, and this: */
         if (sl_json_is(i.name, "autoscaling_config")) {
             if (sl_json_kind(i.value) != SL_JSON_OBJECT)
                 return "takes keys for autoscaling_config";
             continue;
         }
         if (!sl_json_is(i.name, "labels"))
-            return "takes no key but labels, autoscaling_config, memory and disabled";
+            return "takes no key but labels, autoscaling_config, memory, batching and disabled";
         if (sl_json_kind(i.value) != SL_JSON_OBJECT || sl_json_count(i.value) > SL_NODE_LABELS_MAX)
             return "takes at most 32 labels, name: value";
         for (struct sl_json_iter k = sl_json_iter(i.value); sl_json_next(&k);) {

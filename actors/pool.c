@@ -122,9 +122,11 @@ replica_text(const struct sl_pool *p, uint32_t number, bool is_background)
     struct sl_buf text = {0};
     struct sl_jsonw w;
     struct sl_replica_settings settings = p->options->settings;
-    if (p->options->book != NULL)
+    if (p->options->book != NULL) {
         settings.memory_bytes =
             sl_scale_book_memory(p->options->book, p->extractor, settings.memory_bytes);
+        settings.batch = sl_scale_book_batching(p->options->book, p->extractor);
+    }
     sl_jsonw_init(&w, &text);
     sl_jsonw_object(&w);
     sl_jsonw_member_str(&w, "endpoint", p->options->endpoint);
@@ -254,6 +256,8 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
     if (item->msg->id == SL_M_run_task) {
         m.first = SL_BODY(item->msg, run_task)->first;
         m.resume = SL_BODY(item->msg, run_task)->resume;
+    } else { /* Tasks have come in the order of turns. */
+        m.scope = SL_BODY(item->msg, embed_run)->scope;
     }
     sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
     if (r->in_flight.count + r->shortcut.ongoing == 0)

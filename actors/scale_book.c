@@ -90,6 +90,62 @@ read_memory(struct sl_scale_book *book, struct sl_json name, struct sl_json extr
     return fault;
 }
 
+/* One key of a page's batching. NULL, or what is wrong with it; owned. */
+static char *
+read_batching_key(struct sl_batch_override *override, struct sl_json name, struct sl_json value)
+{
+    static const struct sl_config_key keys[] = {
+        {"units", SL_CONFIG_INT, "0", 1, SL_BATCH_UNITS_MAX, "", ""},
+        {"items", SL_CONFIG_INT, "0", 1, SL_BATCH_ITEMS_MAX, "", ""},
+        {"delay", SL_CONFIG_DURATION, "0", 0, SL_BATCH_DELAY_MAX_NS, "", ""},
+    };
+    struct sl_config_value read[SL_COUNT_OF(keys)] = {0};
+    struct sl_buf why = {0};
+    uint32_t i = 0;
+    while (i < SL_COUNT_OF(keys) && !sl_json_is(name, keys[i].path))
+        i++;
+    if (i == SL_COUNT_OF(keys))
+        return sl_strdup("batching takes units, items and delay");
+    char *text = text_of(value), *fault = NULL;
+    if (text == NULL)
+        fault = sl_format("batching.%s: the value is no text", keys[i].path);
+    else if (!sl_config_value_read(&keys[i], text, &read[i], &why))
+        fault = sl_format("batching.%s: %s", keys[i].path, sl_buf_text(&why));
+    else if (i == 0)
+        override->units_max = (uint64_t)read[i].number;
+    else if (i == 1)
+        override->items_max = (uint32_t)read[i].number;
+    else
+        override->delay_ns = (uint64_t)read[i].number;
+    override->has_delay = override->has_delay || (fault == NULL && i == 2);
+    sl_buf_deinit(&why);
+    sl_free(text);
+    return fault;
+}
+
+/* The same of a page. */
+static char *
+read_batching(struct sl_scale_book *book, struct sl_json name, struct sl_json extractor)
+{
+    struct sl_json config = sl_json_member(extractor, "batching");
+    struct sl_batch_override override = {0};
+    char *fault = NULL;
+    if (!sl_json_has(config) || sl_json_is(config, ""))
+        return NULL;
+    if (sl_json_kind(config) != SL_JSON_OBJECT)
+        return sl_strdup("batching: takes keys, such as units: 4096");
+    for (struct sl_json_iter i = sl_json_iter(config); fault == NULL && sl_json_next(&i);)
+        fault = read_batching_key(&override, i.name, i.value);
+    char *own = fault == NULL ? sl_json_strdup(name) : NULL;
+    if (fault != NULL || own == NULL)
+        return fault != NULL ? fault : sl_strdup("batching: the extractor's name is no text");
+    book->batchings =
+        sl_realloc(book->batchings, (book->batchings_count + 1) * sizeof(book->batchings[0]));
+    book->batchings[book->batchings_count++] =
+        (struct sl_scale_batching){.extractor = own, .override = override};
+    return NULL;
+}
+
 enum sl_err
 sl_scale_book_read(struct sl_slice config, const struct sl_scale_settings *defaults,
                    struct sl_scale_book *ret_book, char **ret_why)
@@ -109,6 +165,8 @@ sl_scale_book_read(struct sl_slice config, const struct sl_scale_settings *defau
             fault = read_memory(&book, i.name, i.value);
             member = "";
         }
+        if (fault == NULL)
+            fault = read_batching(&book, i.name, i.value);
         if (fault != NULL)
             why =
                 sl_format("extractors.%.*s.%s%s", SL_SLICE_FMT(sl_json_raw(i.name)), member, fault);
@@ -131,6 +189,9 @@ sl_scale_book_deinit(struct sl_scale_book *book)
         sl_free(book->pages[i].extractor);
     for (uint32_t i = 0; i < book->memories_count; i++)
         sl_free(book->memories[i].extractor);
+    for (uint32_t i = 0; i < book->batchings_count; i++)
+        sl_free(book->batchings[i].extractor);
+    sl_free(book->batchings);
     sl_free(book->pages);
     sl_free(book->memories);
     *book = (struct sl_scale_book){0};
@@ -147,6 +208,11 @@ print(const struct sl_scale_book *book, struct sl_buf *out)
     for (uint32_t i = 0; i < book->memories_count; i++)
         sl_buf_printf(out, "%s %" PRIu64 "\n", book->memories[i].extractor,
                       book->memories[i].bytes);
+    for (uint32_t i = 0; i < book->batchings_count; i++) {
+        const struct sl_batch_override *o = &book->batchings[i].override;
+        sl_buf_printf(out, "%s %" PRIu64 " %u %" PRIu64 " %d\n", book->batchings[i].extractor,
+                      o->units_max, o->items_max, o->delay_ns, o->has_delay);
+    }
 }
 
 bool
@@ -180,4 +246,14 @@ sl_scale_book_memory(const struct sl_scale_book *book, const char *extractor, ui
             return book->memories[i].bytes;
     }
     return fallback;
+}
+
+struct sl_batch_override
+sl_scale_book_batching(const struct sl_scale_book *book, const char *extractor)
+{
+    for (uint32_t i = 0; i < book->batchings_count; i++) {
+        if (strcmp(book->batchings[i].extractor, extractor) == 0)
+            return book->batchings[i].override;
+    }
+    return (struct sl_batch_override){0};
 }

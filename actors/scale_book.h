@@ -2,7 +2,8 @@
 /*
  * scale_book.h - what the configuration says of extractors' replicas, by their names:
  *
- *   {"NAME":{"autoscaling_config":{"min_replicas":"1","max_replicas":"4"},"memory":"2GiB", ...}}
+ *   {"NAME":{"autoscaling_config":{"min_replicas":"1","max_replicas":"4"},"memory":"2GiB",
+ *            "batching":{"units":"4096","items":"64","delay":"5ms"}, ...}}
  *
  * Members that are others' (labels) are none of its business.
  *
@@ -12,6 +13,7 @@
 #define SL_ACTORS_SCALE_BOOK_H
 
 #include "actors/scale_settings.h"
+#include "extractors/batch_service.h"
 
 struct sl_scale_page {
     char *extractor;
@@ -23,10 +25,16 @@ struct sl_scale_memory { /* Most of a replica's own. */
     uint64_t bytes;
 };
 
+struct sl_scale_batching { /* What holds instead of what its plugin states. */
+    char *extractor;
+    struct sl_batch_override override;
+};
+
 struct sl_scale_book { /* Zeroed: nothing is said of any. */
     struct sl_scale_page *pages;
     struct sl_scale_memory *memories;
-    uint32_t count, memories_count;
+    struct sl_scale_batching *batchings;
+    uint32_t count, memories_count, batchings_count;
 };
 
 /*
@@ -44,5 +52,8 @@ const struct sl_scale_settings *sl_scale_book_lookup(const struct sl_scale_book 
 /* Most memory of one of its replicas; `fallback`: nothing is said of it. */
 uint64_t sl_scale_book_memory(const struct sl_scale_book *book, const char *extractor,
                               uint64_t fallback);
+/* How its batches are formed; zeroed: as its plugin states. */
+struct sl_batch_override sl_scale_book_batching(const struct sl_scale_book *book,
+                                                const char *extractor);
 
 #endif

@@ -28,6 +28,7 @@ struct sl_host {
     struct sluice_host face;
     struct sluice_log_v1 log;
     struct sluice_cancelled_v1 cancelled;
+    struct sl_batch_service batch;
 };
 
 /* ---- services ------------------------------------------------------------------------------ */
@@ -66,6 +67,8 @@ service(const struct sluice_host *face, const char *name)
         return &h->log;
     if (strcmp(name, "cancelled.v1") == 0)
         return &h->cancelled;
+    if (strcmp(name, "batch.v1") == 0)
+        return &h->batch.face;
     if (strcmp(name, "model.v1") == 0 && h->has_model)
         return &h->model.face;
     if (strcmp(name, "objects.v1") == 0)
@@ -87,6 +90,7 @@ offer_services(struct sl_host *h, const struct sl_host_options *options)
     h->log = (struct sluice_log_v1){.size = sizeof(h->log), .self = h, .write = write_log};
     h->cancelled = (struct sluice_cancelled_v1){
         .size = sizeof(h->cancelled), .self = h, .is_cancelled = is_cancelled};
+    sl_batch_service_init(&h->batch);
 }
 
 /* ---- open and close ------------------------------------------------------------------------ */
@@ -168,6 +172,10 @@ create_instance(struct sl_host *h, const struct sl_host_options *options,
                             "or its node has no store",
                             h->extractor->name);
     h->has_instance = h->extractor->create(&h->face, &config, &h->instance, &error) == 0;
+    h->batch.is_open = false;
+    if (h->batch.why.text[0] != '\0') /* It may go on without. */
+        sl_report_warn("batch-refused", "name=%s why=\"%s\" action=\"as if it stated nothing\"",
+                       h->extractor->name, h->batch.why.text);
     if (h->has_instance)
         return SL_OK;
     error.code[sizeof(error.code) - 1] = '\0';
@@ -275,6 +283,28 @@ sl_host_health(struct sl_host *host, struct sl_cause *ret_cause)
     error.code[sizeof(error.code) - 1] = '\0';
     error.message[sizeof(error.message) - 1] = '\0';
     return sl_cause_set(ret_cause, SL_EUNAVAIL, "%s: %s", error.code, error.message);
+}
+
+struct sl_batch_plan
+sl_host_batch_plan(const struct sl_host *host, const struct sl_batch_override *override)
+{
+    sl_assert(host->magic == HOST_MAGIC);
+    return sl_batch_service_plan(&host->batch, override);
+}
+
+const char *
+sl_host_batch_unit(const struct sl_host *host)
+{
+    const char *unit = host->batch.stated.unit;
+    return unit[0] == '\0' ? "item" : unit;
+}
+
+enum sl_err
+sl_host_cost(struct sl_host *host, const struct sluice_item *item, uint64_t *ret_units,
+             struct sl_cause *ret_cause)
+{
+    sl_assert(host->magic == HOST_MAGIC);
+    return sl_batch_service_cost(&host->batch, host->instance, item, ret_units, ret_cause);
 }
 
 /* ---- process ------------------------------------------------------------------------------- */

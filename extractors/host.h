@@ -14,6 +14,7 @@
 #ifndef SL_EXTRACTORS_HOST_H
 #define SL_EXTRACTORS_HOST_H
 
+#include "extractors/batch_service.h"
 #include "object-store/cause.h"
 #include "runtime/base.h"
 #include "runtime/buf.h"
@@ -94,6 +95,14 @@ SL_MUST_CHECK enum sl_err sl_host_describe(const char *path, struct sl_buf *out,
 
 /* Name, version, flags and describe of the plugin; lives until close. */
 const struct sluice_extractor *sl_host_extractor_lookup(const struct sl_host *host);
+
+/* How the plugin wants its batches, and what the operator says instead: batch_service.h. */
+struct sl_batch_plan sl_host_batch_plan(const struct sl_host *host,
+                                        const struct sl_batch_override *override);
+const char *sl_host_batch_unit(const struct sl_host *host); /* "token", "item"; until close. */
+/* What an item costs; as of sl_batch_service_cost. It may call the plugin. */
+SL_MUST_CHECK enum sl_err sl_host_cost(struct sl_host *host, const struct sluice_item *item,
+                                       uint64_t *ret_units, struct sl_cause *ret_cause);
 
 /* SL_EUNAVAIL: the plugin says that its replica should be replaced; the cause says why. */
 SL_MUST_CHECK enum sl_err sl_host_health(struct sl_host *host, struct sl_cause *ret_cause);

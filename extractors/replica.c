@@ -2,26 +2,24 @@
 #include "extractors/replica.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "extractors/batcher.h"
 #include "extractors/host.h"
 #include "extractors/model_service.h"
 #include "extractors/object_service.h"
 #include "extractors/replica_channel.h"
 #include "extractors/replica_confine.h"
 #include "extractors/replica_end.h"
+#include "extractors/replica_items.h"
 #include "extractors/replica_settings.h"
-#include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/limits.h"
@@ -35,15 +33,12 @@
 #define SL_PROTOCOL_ID   SL_PROTOCOL_REPLICA
 #include "runtime/message_table.h"
 
-#define BATCH_MAX       256
-#define INPUTS_MAX      64
 #define REPLICA_ACTOR   1
 #define POLLS_MAX       4
-#define SIZE_COUNTED    (2 * SL_MIB) /* Of an item: what is larger is worked on in parts. */
-#define SIZE_OF_ANY     512
 #define ASK_NS          SL_MILLI_NS
 #define OPEN_NS         (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
 #define DIAL_NS         (10 * SL_SECOND_NS) /* The node listens long before it wants a replica. */
+#define WAIT_NS         (60 * SL_SECOND_NS)
 #define DIAL_MS         5
 #define BACKGROUND_NICE 10 /* A ninth of the processor beside one that is as it was. */
 
@@ -67,6 +62,7 @@ struct replica {
     char *blobs, *index, *name;
     char *plugin; /* Its file; NULL: no directory has it. */
     bool is_stopping;
+    struct sl_batch_override override;
     /* Of the batch that runs. The plugin may ask from any thread; links are this one's alone. */
     struct batch *running;
     bool is_agents_turn; /* The last batch was what came over links. */
@@ -75,6 +71,7 @@ struct replica {
     uint32_t unwanted_count;  /* Items of it that nobody waits for any more. */
     atomic_bool is_unwanted;  /* All of it. */
     struct early early[WAYS]; /* Came meanwhile. */
+    struct sl_batcher *waiting[WAYS];
 };
 
 /* On the thread that has the links; NULL on those that the plugin started. */
@@ -84,20 +81,24 @@ struct took { /* How long: the items of a batch on average, and one of them; sin
     uint64_t mean_ns, own_ns, begun_ns;
 };
 
-/* A batch: the messages, and what the plugin is handed, which points into them. */
-struct mapping {
-    void *data;
-    size_t size;
+/* What the plugin is handed, and whose it is. */
+struct batch {
+    struct sl_replica_item *entries[SL_BATCH_ITEMS_MAX];
+    struct sluice_item items[SL_BATCH_ITEMS_MAX];
+    uint32_t count;
 };
 
-struct batch {
-    struct sl_msg *messages[BATCH_MAX];
-    struct sluice_item items[BATCH_MAX];
-    struct sluice_input *inputs[BATCH_MAX];
-    uint32_t count;
-    struct mapping *mappings; /* Grows; kept from batch to batch. */
-    uint32_t mappings_count, mappings_capacity;
-};
+static struct sl_replica_item *
+item_of(const struct sl_batch_entry *entry)
+{
+    return SL_CONTAINER(entry, struct sl_replica_item, entry);
+}
+
+static uint32_t
+way_of(const struct sl_msg *msg)
+{
+    return sl_replica_channel_is(msg) ? STRAIGHT : BY_AGENT;
+}
 
 static uint32_t
 number_member(struct sl_json object, const char *name)
@@ -219,7 +220,7 @@ connect_to_node(struct replica *r)
 
 /* Before the plugin is loaded, and before there is a second thread. What is in force; for ready. */
 static uint64_t
-confine(const struct replica *r, const struct sl_child *child)
+confine(struct replica *r, const struct sl_child *child)
 {
     struct sl_replica_settings settings;
     uint64_t tenant = 0, states;
@@ -237,9 +238,23 @@ confine(const struct replica *r, const struct sl_child *child)
     sl_report(is_held ? SL_REPORT_INFO : SL_REPORT_WARN, "sandbox", "extractor=%s %s",
               r->name == NULL ? "" : r->name, text);
     sl_free(text);
+    r->override = settings.batch;
     sl_replica_settings_deinit(&settings);
     sl_child_guard(child, sl_replica_watch_look, NULL);
     return states;
+}
+
+static void
+begin_waiting(struct replica *r)
+{
+    struct sl_batch_plan plan = sl_host_batch_plan(r->host, &r->override);
+    if (plan.units_max != 0 || plan.delay_ns != 0 || plan.items_max != 0)
+        sl_report_info("batch-plan",
+                       "extractor=%s items_max=%u units_max=%" PRIu64 " unit=%s delay_us=%" PRIu64,
+                       r->name, plan.items_max, plan.units_max, sl_host_batch_unit(r->host),
+                       plan.delay_ns / 1000);
+    for (uint32_t way = 0; way < WAYS; way++)
+        r->waiting[way] = sl_batcher_create(&plan);
 }
 
 static bool
@@ -268,88 +283,17 @@ start(struct replica *r, const struct sl_child *child)
     ready.sandbox = confine(r, child);
     open_objects(r, child);
     enum sl_err err = open_host(r, child, &cause);
-    if (err != SL_OK)
+    if (err == SL_OK)
+        begin_waiting(r);
+    else
         ready.error = sl_slice_str(cause.text[0] == '\0' ? sl_err_text(err) : cause.text);
     send_message(r, SL_M_replica_ready, &ready);
     sl_links_flush(r->links);
     return err == SL_OK;
 }
 
-/* ---- inputs -------------------------------------------------------------------------------- */
-
-/* Map a stored blob read-only. An empty slice and false: it is not there. */
-static bool
-map_blob(struct replica *r, struct batch *b, struct sl_slice id, struct sl_slice *ret_bytes)
-{
-    char hex[SL_BLOB_ID_SIZE];
-    struct stat st;
-    if (id.size != sizeof(hex) - 1 || r->blobs == NULL)
-        return false;
-    memcpy(hex, id.data, id.size);
-    hex[id.size] = '\0';
-    if (!sl_blob_is_id(hex))
-        return false;
-    char *path = sl_format("%s/%.2s/%s", r->blobs, hex, hex);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    sl_free(path);
-    if (fd < 0)
-        return false;
-    bool is_ok = fstat(fd, &st) == 0;
-    *ret_bytes = (struct sl_slice){0};
-    if (is_ok && st.st_size > 0) {
-        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        is_ok = data != MAP_FAILED;
-        if (is_ok) {
-            if (b->mappings_count == b->mappings_capacity) {
-                b->mappings_capacity = SL_MAX(2 * b->mappings_capacity, 64u);
-                b->mappings =
-                    sl_realloc(b->mappings, b->mappings_capacity * sizeof(b->mappings[0]));
-            }
-            b->mappings[b->mappings_count++] = (struct mapping){data, (size_t)st.st_size};
-            *ret_bytes = sl_slice(data, (size_t)st.st_size);
-        }
-    }
-    close(fd);
-    return is_ok;
-}
-
-/*
- * Names are C strings for the plugin: they are short, and live as long as the batch. The result is
- * NULL, or why the item cannot be run: a plugin must never take a blob's name for its bytes.
+/* ---- what was sent ----------------------------------------------------------------------------
  */
-static const char *
-read_inputs(struct replica *r, struct batch *b, struct sl_slice encoded,
-            struct sluice_input *inputs, uint32_t *ret_count)
-{
-    struct sl_reader in = sl_reader(encoded);
-    while (in.at != in.end) {
-        struct sl_slice name = sl_read_block(&in), type = sl_read_block(&in),
-                        bytes = sl_read_block(&in);
-        if (in.is_bad)
-            return "the inputs cannot be read";
-        if (*ret_count == INPUTS_MAX)
-            return "the item has too many inputs";
-        if (sl_slice_is(type, "blob") && !map_blob(r, b, bytes, &bytes)) {
-            sl_report_warn("blob-missing", "blob=%.*s", SL_SLICE_FMT(bytes));
-            return "a blob that it needs is not there";
-        }
-        inputs[(*ret_count)++] =
-            (struct sluice_input){.size = sizeof(struct sluice_input),
-                                  .name = sl_strndup(name.data, name.size),
-                                  .type = sl_slice_is(type, "json") ? "object" : NULL,
-                                  .data = bytes.data,
-                                  .data_bytes = bytes.size};
-    }
-    return NULL;
-}
-
-static void
-free_inputs(struct sluice_input *inputs, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        sl_free((void *)(uintptr_t)inputs[i].name);
-    sl_free(inputs);
-}
 
 /* It was not begun, and nobody waits for it. */
 static void
@@ -376,76 +320,60 @@ refuse(struct replica *r, const struct sl_msg *msg, struct took took, const char
     reply(r, msg, &m);
 }
 
-/* Take a message into the batch, or answer it at once when its inputs are no good. */
+/* It waits for its batch from now on, or is answered at once when it cannot be run. */
 static void
-batch_add(struct replica *r, struct batch *b, struct sl_msg *msg)
+add_item(struct replica *r, struct sl_msg *msg)
 {
-    const struct sl_m_process *m = SL_BODY(msg, process);
-    if (m->deadline_ns != 0 && sl_time_mono_ns() >= m->deadline_ns) {
-        skip(r, msg);
-        sl_msg_destroy(&msg);
-        return;
-    }
-    struct sluice_input *inputs = sl_zalloc(INPUTS_MAX * sizeof(*inputs));
-    uint32_t count = 0;
-    const char *why = read_inputs(r, b, m->inputs, inputs, &count);
-    if (why != NULL) {
-        free_inputs(inputs, count);
+    uint32_t way = way_of(msg);
+    const char *why = NULL;
+    struct sl_cause cause = {0};
+    struct sl_replica_item *item = sl_replica_item_create(msg, r->blobs, &why);
+    if (item == NULL) {
         refuse(r, msg, (struct took){0}, "input_missing", why);
         sl_links_flush(r->links);
         sl_msg_destroy(&msg);
         return;
     }
-    b->messages[b->count] = msg;
-    b->inputs[b->count] = inputs;
-    b->items[b->count] = (struct sluice_item){.size = sizeof(struct sluice_item),
-                                              .input_count = count,
-                                              .id = "",
-                                              .inputs = inputs,
-                                              .params = (const char *)m->params.data,
-                                              .params_bytes = m->params.size,
-                                              .resume = m->resume.size == 0 ? NULL : m->resume.data,
-                                              .resume_bytes = (uint32_t)m->resume.size,
-                                              .first_record = m->first};
-    b->count++;
+    item->entry.scope = sl_replica_item_body(item)->scope;
+    item->entry.arrived_ns = sl_time_mono_ns();
+    if (sl_host_cost(r->host, &item->item, &item->entry.units, &cause) != SL_OK) {
+        refuse(r, msg, (struct took){0}, "invalid_cost", cause.text);
+        sl_links_flush(r->links);
+        sl_replica_item_destroy(&item);
+        return;
+    }
+    sl_batcher_add(r->waiting[way], &item->entry);
 }
 
-/* Where the item is in the batch that a message cancels; its count: nowhere. Who sends them counts
-   for himself. */
-static uint32_t
-batch_find(const struct batch *b, const struct sl_msg *cancel)
+static bool
+is_named(const struct sl_msg *msg, const struct sl_msg *cancel)
+{
+    return SL_BODY(msg, process)->item == SL_BODY(cancel, process_cancel)->item;
+}
+
+static bool
+is_cancelled_by(const struct sl_batch_entry *entry, const void *cancel)
+{
+    return is_named(item_of(entry)->msg, cancel);
+}
+
+/* Whether the batch has what a message cancels. Who sends them counts for himself. */
+static bool
+batch_has(const struct batch *b, const struct sl_msg *cancel)
 {
     uint32_t i = 0;
     while (i < b->count &&
-           (SL_BODY(b->messages[i], process)->item != SL_BODY(cancel, process_cancel)->item ||
-            sl_replica_channel_is(b->messages[i]) != sl_replica_channel_is(cancel)))
+           (way_of(b->entries[i]->msg) != way_of(cancel) || !is_named(b->entries[i]->msg, cancel)))
         i++;
-    return i;
-}
-
-static void
-batch_remove(struct batch *b, uint32_t at)
-{
-    free_inputs(b->inputs[at], b->items[at].input_count);
-    sl_msg_destroy(&b->messages[at]);
-    b->count--;
-    for (uint32_t i = at; i < b->count; i++) {
-        b->messages[i] = b->messages[i + 1];
-        b->inputs[i] = b->inputs[i + 1];
-        b->items[i] = b->items[i + 1];
-    }
+    return i < b->count;
 }
 
 static void
 batch_clear(struct batch *b)
 {
-    for (uint32_t i = 0; i < b->count; i++) {
-        free_inputs(b->inputs[i], b->items[i].input_count);
-        sl_msg_destroy(&b->messages[i]);
-    }
-    for (uint32_t i = 0; i < b->mappings_count; i++)
-        munmap(b->mappings[i].data, b->mappings[i].size);
-    b->count = b->mappings_count = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        sl_replica_item_destroy(&b->entries[i]);
+    b->count = 0;
 }
 
 /* ---- work ---------------------------------------------------------------------------------- */
@@ -491,26 +419,12 @@ answer(struct replica *r, const struct sl_msg *msg, const struct sl_host_result 
     reply(r, msg, &m);
 }
 
-/*
- * How much of its batch's time an item is taken for: by the size of its inputs. A batch holds items
- * of many tenants, and by their number those with short texts would pay for the long ones. Each has
- * a part that does not depend on its size, and none counts for more than is worked on at a time.
- */
-static uint64_t
-item_size(const struct sluice_item *item)
-{
-    uint64_t size = 0;
-    for (uint32_t i = 0; i < item->input_count; i++)
-        size += SL_MIN(item->inputs[i].data_bytes, (uint64_t)SIZE_COUNTED);
-    return SIZE_OF_ANY + SL_MIN(size, (uint64_t)SIZE_COUNTED);
-}
-
 static uint64_t
 batch_size(const struct batch *b)
 {
     uint64_t size = 0;
     for (uint32_t i = 0; i < b->count; i++)
-        size += item_size(&b->items[i]);
+        size += sl_replica_item_size(b->entries[i]);
     return size;
 }
 
@@ -521,7 +435,7 @@ batch_until_ns(const struct batch *b)
 {
     uint64_t until_ns = 0;
     for (uint32_t i = 0; i < b->count; i++) {
-        uint64_t deadline_ns = SL_BODY(b->messages[i], process)->deadline_ns;
+        uint64_t deadline_ns = sl_replica_item_body(b->entries[i])->deadline_ns;
         until_ns = SL_MAX(until_ns, deadline_ns == 0 ? UINT64_MAX : deadline_ns);
     }
     return until_ns;
@@ -530,7 +444,7 @@ batch_until_ns(const struct batch *b)
 static void
 keep(struct replica *r, struct sl_msg *msg)
 {
-    struct early *e = &r->early[sl_replica_channel_is(msg) ? STRAIGHT : BY_AGENT];
+    struct early *e = &r->early[way_of(msg)];
     msg->next = NULL;
     *e->tail = msg;
     e->tail = &msg->next;
@@ -562,10 +476,7 @@ static void
 ask_links(struct replica *r)
 {
     for (struct sl_msg *msg; (msg = receive_next(r)) != NULL;) {
-        bool is_cancel = msg->id == SL_M_process_cancel;
-        const struct batch *b = r->running;
-        uint32_t at = is_cancel ? batch_find(b, msg) : b->count;
-        if (at < b->count) {
+        if (msg->id == SL_M_process_cancel && batch_has(r->running, msg)) {
             r->unwanted_count++; /* Each is cancelled once. */
             sl_msg_destroy(&msg);
         } else {
@@ -614,11 +525,12 @@ run_batch(struct replica *r, struct batch *b)
     else if (err != SL_OK)
         sl_report_warn("batch-failed", "items=%u err=%s", b->count, sl_err_name(err));
     for (uint32_t i = 0; i < b->count; i++) {
-        uint64_t own_ns = (uint64_t)(took_ns * (double)item_size(&b->items[i]) / size);
+        uint64_t own_ns = (uint64_t)(took_ns * (double)sl_replica_item_size(b->entries[i]) / size);
         struct took took = {.mean_ns = (uint64_t)took_ns / b->count,
                             .own_ns = SL_MAX(own_ns, UINT64_C(1)), /* 0: not begun. */
                             .begun_ns = start_ns};
-        answer(r, b->messages[i], i < results.count ? &results.items[i] : &refused, took, &scratch);
+        answer(r, b->entries[i]->msg, i < results.count ? &results.items[i] : &refused, took,
+               &scratch);
     }
     sl_host_results_deinit(&results);
     sl_buf_deinit(&scratch);
@@ -628,48 +540,110 @@ run_batch(struct replica *r, struct batch *b)
 
 /* One that was begun before, or has not come, is nothing to us. */
 static void
-cancel(struct replica *r, struct batch *b, const struct sl_msg *msg)
+cancel(struct replica *r, const struct sl_msg *msg)
 {
-    uint32_t at = batch_find(b, msg);
-    if (at == b->count)
-        return;
-    skip(r, b->messages[at]);
-    batch_remove(b, at);
+    struct sl_batch_entry *entry = sl_batcher_remove(r->waiting[way_of(msg)], is_cancelled_by, msg);
+    struct sl_replica_item *item = entry == NULL ? NULL : item_of(entry);
+    if (item != NULL)
+        skip(r, item->msg);
+    sl_replica_item_destroy(&item);
 }
 
 static void
-take(struct replica *r, struct batch *b, struct sl_msg *msg)
+take(struct replica *r, struct sl_msg *msg)
 {
     if (msg->id == SL_M_process) {
-        batch_add(r, b, msg);
+        add_item(r, msg);
         return;
     }
     if (msg->id == SL_M_process_cancel)
-        cancel(r, b, msg);
+        cancel(r, msg);
     r->is_stopping = r->is_stopping || msg->id == SL_M_replica_stop;
     sl_msg_destroy(&msg);
 }
 
-/* Everything that has arrived one way is a batch, up to its limit, less what comes after it that
- * way and cancels some of it. Calls that came straight go before the agent's next batch, but once:
- * whatever there is of the one, the other has its turn. */
+/* ---- batches ------------------------------------------------------------------------------- */
+
+/* All that has arrived one way, less what comes after it that way and cancels some of it. */
 static void
-receive(struct replica *r, struct batch *b)
+receive(struct replica *r, uint32_t way)
+{
+    while (!sl_batcher_is_full(r->waiting[way])) {
+        struct sl_msg *msg = take_early(&r->early[way]);
+        if (msg == NULL)
+            msg = way == BY_AGENT ? sl_links_receive(r->links)
+                                  : sl_replica_channel_receive(&r->channel);
+        if (msg == NULL)
+            break;
+        take(r, msg);
+    }
+}
+
+/* Those of the next batch that somebody still waits for. */
+static void
+fill(struct replica *r, struct batch *b, uint32_t way)
+{
+    struct sl_batch_entry *entries[SL_BATCH_ITEMS_MAX];
+    uint32_t count = sl_batcher_take(r->waiting[way], entries);
+    uint64_t now_ns = sl_time_mono_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        struct sl_replica_item *item = item_of(entries[i]);
+        uint64_t deadline_ns = sl_replica_item_body(item)->deadline_ns;
+        if (deadline_ns != 0 && now_ns >= deadline_ns) {
+            skip(r, item->msg);
+            sl_replica_item_destroy(&item);
+            continue;
+        }
+        b->items[b->count] = item->item;
+        b->entries[b->count++] = item;
+    }
+}
+
+/* One that stops waits for nothing that might come. */
+static bool
+is_due(const struct replica *r, uint32_t way)
+{
+    const struct sl_batcher *waiting = r->waiting[way];
+    uint64_t due_ns = sl_batcher_due_ns(waiting);
+    return due_ns == 0 || (r->is_stopping && sl_batcher_count(waiting) > 0) ||
+           (due_ns != UINT64_MAX && sl_time_mono_ns() >= due_ns);
+}
+
+/* The next batch is of what came one way. Calls that came straight go before the agent's next
+ * batch, but once: whatever there is of the one, the other has its turn. */
+static void
+form_batch(struct replica *r, struct batch *b)
 {
     r->is_agents_turn = !r->is_agents_turn;
-    for (uint32_t way = 0; way < 2 && b->count == 0; way++) {
-        bool is_agents = r->is_agents_turn == (way == 0);
-        for (struct sl_msg *msg; b->count < BATCH_MAX;) {
-            msg = take_early(&r->early[is_agents ? BY_AGENT : STRAIGHT]);
-            if (msg == NULL)
-                msg = is_agents ? sl_links_receive(r->links)
-                                : sl_replica_channel_receive(&r->channel);
-            if (msg == NULL)
-                break;
-            take(r, b, msg);
-        }
-        r->is_agents_turn = is_agents;
+    for (uint32_t turn = 0; turn < WAYS && b->count == 0; turn++) {
+        bool is_agents = r->is_agents_turn == (turn == 0);
+        uint32_t way = is_agents ? BY_AGENT : STRAIGHT;
+        receive(r, way);
+        if (is_due(r, way))
+            fill(r, b, way);
+        if (b->count > 0)
+            r->is_agents_turn = is_agents;
     }
+}
+
+static bool
+is_idle(const struct replica *r)
+{
+    for (uint32_t way = 0; way < WAYS; way++) {
+        if (sl_batcher_count(r->waiting[way]) > 0)
+            return false;
+    }
+    return true;
+}
+
+/* When to look again though nothing comes. */
+static uint64_t
+due_ns(const struct replica *r)
+{
+    uint64_t due = sl_links_deadline_ns(r->links);
+    for (uint32_t way = 0; way < WAYS; way++)
+        due = SL_MIN(due, sl_batcher_due_ns(r->waiting[way]));
+    return due;
 }
 
 /* Until something can be received, or our link has something to say by itself. */
@@ -679,16 +653,16 @@ wait_for_work(struct replica *r)
     int fds[POLLS_MAX];
     struct pollfd polls[POLLS_MAX + 1];
     uint32_t count = sl_links_fds(r->links, fds, POLLS_MAX);
-    uint64_t now_ns = sl_time_mono_ns(), due_ns = sl_links_deadline_ns(r->links);
-    uint64_t wait_ms = due_ns <= now_ns ? 0 : (due_ns - now_ns) / SL_MILLI_NS + 1;
+    uint64_t now_ns = sl_time_mono_ns(), due = due_ns(r);
+    uint64_t wait_ns = due <= now_ns ? 0 : SL_MIN(due - now_ns, WAIT_NS);
+    struct timespec wait = {(time_t)(wait_ns / SL_SECOND_NS), (long)(wait_ns % SL_SECOND_NS)};
     for (uint32_t i = 0; i < count; i++)
         polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     struct pollfd *bell = &polls[count++];
     *bell = (struct pollfd){.events = POLLIN};
-    int timeout_ms = due_ns == UINT64_MAX ? -1 : (int)SL_MIN(wait_ms, UINT64_C(60000));
     if (!sl_replica_channel_doze(&r->channel, &bell->fd))
-        timeout_ms = 0;
-    (void)poll(polls, count, timeout_ms);
+        wait = (struct timespec){0};
+    (void)ppoll(polls, count, due == UINT64_MAX && wait.tv_sec > 0 ? NULL : &wait, NULL);
     sl_replica_channel_rouse(&r->channel, bell->revents != 0);
 }
 
@@ -696,19 +670,28 @@ static void
 serve(struct replica *r)
 {
     struct batch *b = sl_zalloc(sizeof(*b));
-    while (!r->is_stopping || b->count > 0) {
-        receive(r, b);
+    for (;;) {
+        form_batch(r, b);
         if (b->count > 0) {
             run_batch(r, b);
             continue;
         }
-        if (r->is_stopping)
+        if (r->is_stopping && is_idle(r))
             break;
         sl_links_flush(r->links); /* What was answered without being run. */
         wait_for_work(r);
     }
-    sl_free(b->mappings);
     sl_free(b);
+}
+
+static void
+end_waiting(struct replica *r)
+{
+    for (uint32_t way = 0; way < WAYS; way++) {
+        for (struct sl_msg *msg; (msg = take_early(&r->early[way])) != NULL;)
+            sl_msg_destroy(&msg);
+        sl_batcher_destroy(&r->waiting[way]);
+    }
 }
 
 int
@@ -729,10 +712,7 @@ sl_replica_run(const struct sl_child *child)
     sl_host_close(&r.host);
     sl_model_service_destroy(&r.models);
     sl_object_service_destroy(&r.objects);
-    for (uint32_t i = 0; i < WAYS; i++) {
-        for (struct sl_msg *msg; (msg = take_early(&r.early[i])) != NULL;)
-            sl_msg_destroy(&msg);
-    }
+    end_waiting(&r);
     sl_replica_channel_close(&r.channel);
     sl_links_destroy(&r.links);
     sl_json_destroy(&r.doc);

@@ -8,6 +8,7 @@
 #ifndef SL_EXTRACTORS_REPLICA_SETTINGS_H
 #define SL_EXTRACTORS_REPLICA_SETTINGS_H
 
+#include "extractors/batch_service.h"
 #include "runtime/json.h"
 
 struct sl_replica_settings {
@@ -16,6 +17,7 @@ struct sl_replica_settings {
     uint64_t object_bytes; /* Of one that it shares; where it shares any. */
     char *readable;        /* sl_sandbox_options.readable; NULL: nothing more. */
     char *devices;         /* sl_sandbox_options.devices; NULL: none. */
+    struct sl_batch_override batch;
 };
 
 /* Append the object to the writer. */

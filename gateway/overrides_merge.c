@@ -125,6 +125,12 @@ set_layer(struct layer *layer, const struct sl_override *item)
     } else if (item->row->type == SL_OVERRIDE_MEMORY) {
         layer->member = "memory";
         layer->value = sl_format("%.0f", ceil(item->number));
+    } else if (strstr(item->row->path, ".batching.") != NULL) {
+        bool is_delay = item->row->type == SL_OVERRIDE_NUMBER;
+        layer->member = "batching";
+        layer->key = is_delay ? "delay" : strrchr(item->row->path, '.') + 1;
+        layer->value =
+            is_delay ? sl_format("%.0fus", ceil(item->number * 1000)) : sl_strdup(item->text);
     } else {
         const char *key =
             item->names[1] != NULL ? item->names[1] : strrchr(item->row->path, '.') + 1;
@@ -143,7 +149,7 @@ collect_one(struct layers *l, uint32_t index)
     bool is_told = is_disabled || is_first_of_its_name(l->o, index);
     struct layer layer = {.extractor = resolve(l->o, item, name, is_told), .line = item->line};
     set_layer(&layer, item);
-    if (item->row->type == SL_OVERRIDE_INT) { /* num_replicas */
+    if (strstr(item->row->path, ".num_replicas") != NULL) {
         struct layer least = layer;
         least.extractor = sl_strdup(layer.extractor);
         least.value = sl_strdup(layer.value);
@@ -203,7 +209,7 @@ write_member(const struct layers *l, const char *extractor, const char *member, 
 static void
 write_extractor(const struct layers *l, const char *name, struct sl_json base, struct sl_jsonw *w)
 {
-    static const char *const ours[] = {"autoscaling_config", "memory", "disabled"};
+    static const char *const ours[] = {"autoscaling_config", "memory", "batching", "disabled"};
     sl_jsonw_name(w, name);
     sl_jsonw_object(w);
     for (struct sl_json_iter i = sl_json_iter(base); sl_json_next(&i);) {
@@ -232,7 +238,8 @@ drop_scale(struct layers *l, const char *extractor)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->count; i++) {
         struct layer *layer = &l->items[i];
-        if (strcmp(layer->extractor, extractor) == 0 && layer->key != NULL)
+        if (strcmp(layer->extractor, extractor) == 0 &&
+            strcmp(layer->member, "autoscaling_config") == 0)
             free_layer(layer);
         else
             l->items[kept++] = *layer;

@@ -28,12 +28,16 @@
 #define PART_TEXT_BYTES   (2 * SL_MIB)
 #define PART_VECTOR_BYTES (3 * SL_MIB)
 #define BATCH_TEXT_BYTES  (16 * SL_MIB) /* Of all parts together. */
+/* Where there is a model a unit is a token. More of them at a time make its products of matrices no
+ * faster, and all that waits behind them later. */
+#define BATCH_TOKENS 1024u
 
 struct instance {
     struct sl_model *model; /* NULL: there is none. */
     struct sl_encoder_model encoder;
     const struct sluice_cancelled_v1 *cancelled;
-    char *index; /* Of vectors whose item names none. Owned. */
+    char *index;      /* Of vectors whose item names none. Owned. */
+    uint32_t *tokens; /* Of a text whose cost is asked for; where there is a model. Owned. */
 };
 
 /* One item, read and cut. */
@@ -74,6 +78,7 @@ destroy(void *instance)
     sl_encoder_model_deinit(&self->encoder);
     sl_model_destroy(&self->model);
     sl_free(self->index);
+    sl_free(self->tokens);
     sl_free(self);
 }
 
@@ -108,6 +113,20 @@ index_param(struct sl_json params)
     return name;
 }
 
+static uint64_t cost(void *instance, const struct sluice_item *item);
+
+/* By tokens; without a model a text costs next to nothing, and any number may come. */
+static void
+state_batches(struct instance *self, const struct sluice_batch_v1 *batches)
+{
+    struct sluice_batch batch = {
+        .size = sizeof(batch), .units_max = BATCH_TOKENS, .unit = "token", .cost = cost};
+    if (batches == NULL || self->model == NULL)
+        return;
+    self->tokens = sl_alloc(self->encoder.layout->shape.tokens_count_max * sizeof(*self->tokens));
+    (void)batches->state(batches->self, &batch); /* Refused: any number comes, as before. */
+}
+
 static int
 create(const struct sluice_host *host, const struct sluice_config *config, void **ret_instance,
        struct sluice_error *ret_error)
@@ -128,6 +147,7 @@ create(const struct sluice_host *host, const struct sluice_config *config, void 
         destroy(self);
         return -1;
     }
+    state_batches(self, host->service(host, "batch.v1"));
     *ret_instance = self;
     return 0;
 }
@@ -306,6 +326,43 @@ read_item(struct job *job, const struct batch *b, const struct sluice_item *item
     plugin_fail(&job->error, SLUICE_ERROR_PERMANENT, "source_changed",
                 "the text cannot be cut where it was before");
     return false;
+}
+
+/* ---- what an item costs --------------------------------------------------------------------- */
+
+/*
+ * Exact where a text is one chunk. Where it is cut it is an upper estimate: as many tokens as there
+ * are bytes, those that chunks share twice, and the two that each chunk has besides.
+ */
+static uint64_t
+count_tokens(const struct instance *self, const struct job *job,
+             const struct sl_chunk_options *chunking)
+{
+    uint64_t bytes = SL_MIN(job->text.size, (size_t)PART_TEXT_BYTES);
+    uint64_t step = chunking->size - chunking->overlap;
+    if (chunking->unit == SL_CHUNK_NONE)
+        return sl_wordpiece_encode(self->encoder.tokenizer, job->text, self->tokens,
+                                   self->encoder.layout->shape.tokens_count_max);
+    return bytes * chunking->size / step + 2 * (bytes / step + 1);
+}
+
+/* One that will be refused costs next to nothing. */
+static uint64_t
+cost(void *instance, const struct sluice_item *item)
+{
+    const struct instance *self = instance;
+    struct job job = {.error = {.size = sizeof(job.error)}};
+    struct sl_chunk_options chunking;
+    struct sl_json_doc *doc = NULL;
+    uint64_t tokens = 1;
+    if (sl_json_parse(sl_slice(item->params, item->params_bytes), &doc, NULL) != SL_OK)
+        return tokens;
+    if (read_chunking(&job, sl_json_root(doc), &chunking) &&
+        choose_index(&job, self, sl_json_root(doc)) && job.has_encoder && read_text(&job, item))
+        tokens = count_tokens(self, &job, &chunking);
+    sl_json_destroy(&doc);
+    sl_free(job.index);
+    return SL_MAX(tokens, UINT64_C(1));
 }
 
 /* ---- embedding ----------------------------------------------------------------------------- */

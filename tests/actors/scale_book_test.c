@@ -86,3 +86,42 @@ Test(scale_book, keeps_how_much_memory_replicas_may_have)
     cr_expect_eq(read("{\"a\":{\"memory\":\"much\"}}"), SL_EINVAL);
     cr_expect_not_null(strstr(why, "extractors.\"a\".memory: expected a size"), "%s", why);
 }
+
+Test(scale_book, keeps_how_batches_are_to_be_formed)
+{
+    cr_assert_eq(read("{\"a\":{\"batching\":{\"units\":\"4096\",\"items\":64,\"delay\":\"5ms\"}},"
+                      "\"b\":{\"batching\":{\"delay\":\"0\"}},\"c\":{\"batching\":\"\"}}"),
+                 SL_OK, "%s", why);
+    struct sl_batch_override a = sl_scale_book_batching(&book, "a");
+    cr_expect_eq(a.units_max, 4096);
+    cr_expect_eq(a.items_max, 64);
+    cr_expect_eq(a.delay_ns, 5000000);
+    cr_expect(a.has_delay);
+    struct sl_batch_override b = sl_scale_book_batching(&book, "b");
+    cr_expect(b.has_delay && b.delay_ns == 0 && b.units_max == 0, "no delay, whatever is stated");
+    cr_expect_not(sl_scale_book_batching(&book, "c").has_delay);
+    struct sl_scale_book other = {0};
+    cr_expect_not(sl_scale_book_is_same(&book, &other));
+}
+
+Test(scale_book, refuses_bad_batches_and_says_where)
+{
+    static const struct {
+        const char *config, *told;
+    } bad[] = {
+        {"{\"a\":{\"batching\":\"4\"}}", "extractors.\"a\".batching: takes keys, such as units"},
+        {"{\"a\":{\"batching\":{\"unit\":\"4\"}}}", "batching takes units, items and delay"},
+        {"{\"a\":{\"batching\":{\"units\":\"0\"}}}", "batching.units: the value \"0\""},
+        {"{\"a\":{\"batching\":{\"units\":\"-1\"}}}", "batching.units: the value \"-1\""},
+        {"{\"a\":{\"batching\":{\"items\":\"257\"}}}", "between 1 and 256"},
+        {"{\"a\":{\"batching\":{\"delay\":\"2s\"}}}", "between 0 and 1s"},
+        {"{\"a\":{\"batching\":{\"delay\":\"soon\"}}}", "batching.delay: expected a duration"},
+    };
+    for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
+        cr_assert_eq(read(bad[i].config), SL_EINVAL, "%s", bad[i].config);
+        cr_expect_not_null(strstr(why, bad[i].told), "%s", why);
+        cr_expect_eq(book.batchings_count, 0);
+        sl_free(why);
+        why = NULL;
+    }
+}

@@ -11,6 +11,7 @@
 #include "extractors/media_type.h"
 #include "extractors/text_hash.h"
 #include "object-store/model.h"
+#include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "tests/object-store/tiny_model.h"
 
@@ -251,6 +252,50 @@ check_model_vectors(const struct tiny_model_options *model)
     const struct sl_host_vector *unknown = r.items[4].records[0].vectors;
     cr_expect_float_eq(dot(unknown, unknown), 1.0, 1e-5);
     sl_host_results_deinit(&r);
+    sl_host_close(&host);
+    close(options.model_fd);
+}
+
+static uint64_t
+cost_of(struct sl_host *host, const char *text, const char *params)
+{
+    struct sluice_input input = {
+        .size = sizeof(input), .name = "text", .data = text, .data_bytes = strlen(text)};
+    struct sluice_item item = {.size = sizeof(item),
+                               .input_count = 1,
+                               .inputs = &input,
+                               .params = params,
+                               .params_bytes = strlen(params)};
+    uint64_t units = 0;
+    struct sl_cause cause = {0};
+    cr_assert_eq(sl_host_cost(host, &item, &units, &cause), SL_OK, "%s", cause.text);
+    return units;
+}
+
+Test(plugins, text_with_a_model_costs_its_tokens)
+{
+    const struct tiny_model_options model = {.seed = 1};
+    struct sl_host_options options = {
+        .has_model = true, .model_fd = build_model(&model), .model_name = "tiny_v1", .threads = 1};
+    struct sl_host *host = open_plugin(PLUGINS "text_extractor.so", &options);
+    struct sl_batch_plan plan = sl_host_batch_plan(host, &(struct sl_batch_override){0});
+    cr_expect_eq(plan.units_max, 1024);
+    cr_expect_eq(plan.delay_ns, 0);
+    cr_expect_str_eq(sl_host_batch_unit(host), "token");
+    uint64_t one = cost_of(host, "alpha", "{}"), three = cost_of(host, "alpha alpha alpha", "{}");
+    cr_expect_geq(one, 3, "the word and the two ends");
+    cr_expect_eq(three, 2 + 3 * (one - 2));
+    char *many = sl_zalloc(60001);
+    for (uint32_t i = 0; i < 10000; i++)
+        memcpy(many + (size_t)i * 6, "alpha ", 6);
+    uint64_t most = cost_of(host, many, "{}");
+    cr_expect_leq(most, 512, "what is cut off costs nothing");
+    cr_expect_geq(cost_of(host, many, "{\"split_by\":\"words\",\"chunk_size\":100}"), 10000,
+                  "of chunks an upper estimate");
+    cr_expect_eq(cost_of(host, "alpha beta", "{\"index\":\"text_hash_v1\"}"), 1);
+    cr_expect_eq(cost_of(host, "alpha beta", "{\"split_by\":\"words\",\"chunk_size\":0}"), 1,
+                 "it will be refused");
+    sl_free(many);
     sl_host_close(&host);
     close(options.model_fd);
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "extractors/replica_end.h"
 #include "runtime/alloc.h"
 #include "runtime/channel.h"
 #include "runtime/link.h"
@@ -34,6 +35,9 @@ child_with(const char *text, const int *channel_fds)
 }
 
 /* The replica runs in a child, forked before this process has any thread. */
+/* The replica's parameters, and more members of its settings, of those that start next. */
+static const char *params = "{}", *more_settings = "";
+
 static void
 start_with(const char *extractor, bool is_open, const int *channel_fds)
 {
@@ -42,9 +46,9 @@ start_with(const char *extractor, bool is_open, const int *channel_fds)
     sl_report_level_set(SL_REPORT_ERROR);
     char *text = sl_format("{\"endpoint\":\"ipc://%s/a\",\"agent\":%d,\"actor\":16,\"replica\":%d,"
                            "\"extractor\":\"%s\",\"plugins\":\"%s/lib/sluice-test\",\"blobs\":"
-                           "\"%s\",\"threads\":1,\"params\":{},\"settings\":{\"open\":%s}}",
-                           directory, AGENT, REPLICA, extractor, SL_BINARY_DIR, directory,
-                           is_open ? "true" : "false");
+                           "\"%s\",\"threads\":1,\"params\":%s,\"settings\":{\"open\":%s%s}}",
+                           directory, AGENT, REPLICA, extractor, SL_BINARY_DIR, directory, params,
+                           is_open ? "true" : "false", more_settings);
     fflush(NULL);
     child = fork();
     if (child == 0) {
@@ -266,6 +270,139 @@ Test(replica, stops_what_it_runs_once_nobody_waits_for_it)
     expect_processed(2, 0, "");
     send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
     finish(0);
+}
+
+/* ---- batches ----------------------------------------------------------------------------------
+ */
+
+/* Which items were run together, in order: "12|3|". What is not run shows as its code. */
+static const char *
+runs(uint32_t count)
+{
+    static char text[256];
+    uint64_t begun_ns = 0;
+    size_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct sl_msg *msg = next(SL_M_processed);
+        const struct sl_m_processed *m = SL_BODY(msg, processed);
+        if (m->begun_ns == 0) {
+            at += snprintf(text + at, sizeof(text) - at, "%d:%.*s|", (int)m->item,
+                           SL_SLICE_FMT(m->code));
+        } else {
+            bool is_next = begun_ns != 0 && m->begun_ns != begun_ns;
+            at += snprintf(text + at, sizeof(text) - at, "%s%d", is_next ? "|" : "", (int)m->item);
+            begun_ns = m->begun_ns;
+        }
+        sl_msg_destroy(&msg);
+    }
+    return text;
+}
+
+static void
+stop(void)
+{
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    finish(0);
+}
+
+Test(replica, forms_batches_by_what_its_plugin_says_that_items_cost)
+{
+    params = "{\"ask\":\"BUDGET\"}"; /* Of 10, a unit for each byte. */
+    start("crash_extractor");
+    expect_ready(true);
+    for (uint64_t item = 1; item <= 5; item++)
+        process_along(item, "text", "four");
+    process_along(6, "text", "this is more than fits");
+    process_along(7, "text", "ab");
+    sl_links_flush(agent);
+    cr_assert_str_eq(runs(7), "12|34|5|6|7");
+    stop();
+}
+
+Test(replica, an_item_that_costs_nothing_or_too_much_fails_and_its_neighbours_do_not)
+{
+    params = "{\"ask\":\"BUDGET\"}";
+    start("crash_extractor");
+    expect_ready(true);
+    process_along(1, "text", "FREE");
+    process_along(2, "text", "fine");
+    process_along(3, "text", "DEAR");
+    sl_links_flush(agent);
+    cr_assert_str_eq(runs(3), "1:invalid_cost|3:invalid_cost|2");
+    stop();
+}
+
+Test(replica, does_not_start_where_its_plugin_insists_on_a_batch_that_is_refused)
+{
+    params = "{\"ask\":\"BUDGET NONSENSE\"}";
+    start("crash_extractor");
+    struct sl_msg *msg = next(SL_M_replica_ready);
+    struct sl_slice error = SL_BODY(msg, replica_ready)->error;
+    cr_assert(memmem(error.data, error.size, "no item costs anything", 22) != NULL, "%.*s",
+              SL_SLICE_FMT(error));
+    sl_msg_destroy(&msg);
+    finish(SL_REPLICA_EXIT_START);
+}
+
+Test(replica, goes_by_the_operators_batches_before_its_plugins)
+{
+    params = "{\"ask\":\"BUDGET DELAY\"}";
+    more_settings = ",\"batch_units\":13,\"batch_items\":2,\"batch_delay\":0";
+    start("crash_extractor");
+    expect_ready(true);
+    for (uint64_t item = 1; item <= 3; item++)
+        process_along(item, "text", "four");
+    process_along(4, "text", "ten bytes!");
+    process_along(5, "text", "four");
+    sl_links_flush(agent);
+    cr_assert_str_eq(runs(5), "12|3|4|5"); /* 4 and 10 are more than 13. */
+    stop();
+}
+
+/* However late the second comes: it is the delay that has it waited for, or the first goes alone.
+ */
+Test(replica, waits_for_others_no_longer_than_its_delay_and_not_at_all_when_it_stops)
+{
+    params = "{\"ask\":\"BUDGET DELAY\"}";
+    start("crash_extractor");
+    expect_ready(true);
+    process(1, "text", "four"); /* Alone: the answer comes by itself. */
+    expect_processed(1, 0, "");
+    more_settings = "";
+    process_along(2, "text", "this is a batch by itself");
+    process_along(3, "text", "four");
+    send_to_replica(SL_M_replica_stop, &(struct sl_m_replica_stop){REPLICA});
+    cr_assert_str_eq(runs(2), "2|3");
+    finish(0);
+}
+
+static void
+process_of(uint64_t scope, uint64_t item)
+{
+    struct sl_buf inputs = {0};
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str("text"));
+    sl_buf_append_block(&inputs, sl_slice_str("four"));
+    struct sl_m_process m = {.item = item,
+                             .params = sl_slice_str("{}"),
+                             .inputs = sl_buf_slice(&inputs),
+                             .scope = scope};
+    add_to_frame(SL_M_process, &m);
+    sl_buf_deinit(&inputs);
+}
+
+Test(replica, takes_of_each_tenant_in_turn_where_more_waits_than_fits)
+{
+    params = "{\"ask\":\"BUDGET\"}";
+    start("crash_extractor");
+    expect_ready(true);
+    for (uint64_t item = 1; item <= 5; item++)
+        process_of(1, item);
+    process_of(2, 6);
+    process_of(2, 7);
+    sl_links_flush(agent);
+    cr_assert_str_eq(runs(7), "16|27|34|5");
+    stop();
 }
 
 /* ---- calls that come straight ---------------------------------------------------------------- */

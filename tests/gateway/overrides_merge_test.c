@@ -301,3 +301,27 @@ Test(overrides_merge, tells_keys_that_a_file_changed_too)
     sl_config_destroy(&a);
     sl_config_destroy(&b);
 }
+
+Test(overrides_merge, says_how_batches_are_formed)
+{
+    expect_changes(NULL, NULL,
+                   "overrides:\n"
+                   "  text_extractor:\n"
+                   "    num_replicas: 2\n"
+                   "    batching: {units: 4096, items: 64, delay_ms: 2.5}\n",
+                   "extractors.text_extractor.autoscaling_config.max_replicas: (not set) -> 2\n"
+                   "extractors.text_extractor.autoscaling_config.min_replicas: (not set) -> 2\n"
+                   "extractors.text_extractor.batching.delay: (not set) -> 2500us\n"
+                   "extractors.text_extractor.batching.items: (not set) -> 64\n"
+                   "extractors.text_extractor.batching.units: (not set) -> 4096\n");
+    expect_changes("extractors", "{\"text_extractor\":{\"batching\":{\"units\":\"10\"}}}",
+                   "overrides: {text_extractor: {batching: {items: 1}}}\n",
+                   "extractors.text_extractor.batching.items: (not set) -> 1\n");
+    expect_changes("extractors", "{\"text_extractor\":{\"batching\":{\"units\":\"10\"}}}",
+                   "overrides: {text_extractor: {batching: {units: 20}}}\n",
+                   "extractors.text_extractor.batching.units: 10 -> 20\n");
+    expect_fault(NULL, NULL, "overrides: {text_extractor: {batching: {units: 0}}}\n", "f:1:");
+    expect_fault(NULL, NULL, "overrides: {text_extractor: {batching: {items: 257}}}\n", "256");
+    expect_fault(NULL, NULL, "overrides: {text_extractor: {batching: {delay_ms: 1001}}}\n", "1000");
+    expect_fault(NULL, NULL, "overrides: {text_extractor: {batching: {unit: 4}}}\n", "units");
+}

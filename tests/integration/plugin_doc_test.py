@@ -99,7 +99,7 @@ def main():
         finally:
             reader.stop()
         with lib.check("every block of docs/plugin.md was run, and the server stopped"):
-            lib.equal((number, reader.server.returncode), (8, 0))
+            lib.equal((number, reader.server.returncode), (9, 0))
     lib.finish()
 
 

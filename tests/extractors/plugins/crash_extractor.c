@@ -29,6 +29,31 @@ static struct {
     int is_sick;
 } self;
 
+static uint64_t
+cost(void *instance, const struct sluice_item *item)
+{
+    (void)instance;
+    uint64_t size = item->inputs->data_bytes;
+    return size == 4 && memcmp(item->inputs->data, "FREE", 4) == 0   ? 0
+           : size == 4 && memcmp(item->inputs->data, "DEAR", 4) == 0 ? UINT64_MAX
+                                                                     : size;
+}
+
+/* As the parameters ask. -1: it was refused. */
+static int
+state_batches(const struct sluice_host *host, const char *params)
+{
+    const struct sluice_batch_v1 *batches = host->service(host, "batch.v1");
+    struct sluice_batch batch = {.size = sizeof(batch), .units_max = 10, .unit = "byte"};
+    if (strstr(params, "BUDGET") == NULL)
+        return 0;
+    if (strstr(params, "NONSENSE") == NULL)
+        batch.cost = cost; /* Else nothing costs anything. */
+    if (strstr(params, "DELAY") != NULL)
+        batch.delay_us = 50000;
+    return batches->state(batches->self, &batch) == SLUICE_BATCH_OK ? 0 : -1;
+}
+
 static int
 create(const struct sluice_host *host, const struct sluice_config *config, void **ret_instance,
        struct sluice_error *ret_error)
@@ -36,6 +61,16 @@ create(const struct sluice_host *host, const struct sluice_config *config, void 
     self.cancelled = host->service(host, "cancelled.v1");
     self.log = host->service(host, "log.v1");
     *ret_instance = &self;
+    char params[256];
+    snprintf(params, sizeof(params), "%.*s", (int)config->params_bytes, config->params);
+    if (state_batches(host, params) != 0) {
+        const struct sluice_batch_v1 *batches = host->service(host, "batch.v1");
+        ret_error->kind = SLUICE_ERROR_PERMANENT;
+        snprintf(ret_error->code, sizeof(ret_error->code), "no_batches");
+        snprintf(ret_error->message, sizeof(ret_error->message), "%.200s",
+                 batches->why(batches->self));
+        return -1;
+    }
     if (host->service(host, "no-such-service.v1") != NULL ||
         memmem(config->params, config->params_bytes, "REFUSE", 6) != NULL) {
         ret_error->kind = SLUICE_ERROR_PERMANENT;
