@@ -25,7 +25,8 @@ enum sl_actor_number {
     SL_ACTOR_EDGES = 6, /* The gateways that are processes of their own. */
     SL_ACTOR_IDLE = 7,  /* Starts some that do nothing, for measurements. */
     SL_ACTOR_BROKER = 8,
-    SL_ACTOR_LOCATOR = 9, /* Which node has which image. */
+    SL_ACTOR_LOCATOR = 9,   /* Which node has which image. */
+    SL_ACTOR_RECORDER = 10, /* Remembers the last three days, for charts. */
     SL_ACTOR_AGENT = 16,
     SL_ACTOR_EDGE = 17,   /* In such a gateway. */
     SL_ACTOR_IMAGES = 18, /* Serves and fetches images; on the head, too. */

@@ -46,5 +46,7 @@ void sl_head_groups(const void *head, struct sl_buf *out);
 /* Appends a JSON array of what happened to nodes and groups lately (cluster_log.h). */
 void sl_head_events(const void *head, struct sl_buf *out);
 bool sl_head_has_node(const void *head);
+/* Nodes that are there, and the replicas that they have told of. */
+void sl_head_sizes(const void *head, uint32_t *ret_nodes, uint32_t *ret_replicas);
 
 #endif

@@ -128,3 +128,18 @@ sl_head_has_node(const void *head)
     }
     return false;
 }
+
+void
+sl_head_sizes(const void *head, uint32_t *ret_nodes, uint32_t *ret_replicas)
+{
+    const struct head *h = head;
+    *ret_nodes = *ret_replicas = 0;
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        const struct node *n = node_at(h, i);
+        struct sl_json_doc *doc = NULL;
+        *ret_nodes += n->state == NODE_ALIVE;
+        if (n->replicas != NULL && sl_json_parse(sl_slice_str(n->replicas), &doc, NULL) == SL_OK)
+            *ret_replicas += sl_json_count(sl_json_root(doc));
+        sl_json_destroy(&doc);
+    }
+}

@@ -18,6 +18,7 @@ extern const char sl_dashboard_html[], sl_dashboard_html_end[];
 bool
 sl_dashboard_page(void *arg, const char *path, struct sl_page *page)
 {
+    static const char history[] = "/history/";
     const struct sl_dashboard *dashboard = arg;
     if (strcmp(path, "/") == 0) {
         sl_buf_append(&page->body, sl_dashboard_html,
@@ -29,6 +30,12 @@ sl_dashboard_page(void *arg, const char *path, struct sl_page *page)
         page->type = SL_EXPOSITION_TYPE;
         if (!dashboard->metrics(dashboard->arg, &page->body))
             page->status = 503;
+        return true;
+    }
+    if (strncmp(path, history, sizeof(history) - 1) == 0) {
+        const char *span = path + sizeof(history) - 1;
+        if (!dashboard->history(dashboard->arg, sl_slice(span, strcspn(span, ".")), &page->body))
+            page->status = 404;
         return true;
     }
     if (strcmp(path, "/status.json") == 0) {

@@ -10,6 +10,8 @@
  *    "jobs":[{"id","tenant","state","done","failed","total"}],
  *    "models":[{"id","namespace","state","bytes"}],
  *    "objects":{"count","bytes","documents"},"requests":{"in_flight","total"}}
+ *
+ * and draws /history/1h.json, 12h and 72h, as sl_timeline_write has it.
  */
 #ifndef SL_GATEWAY_DASHBOARD_H
 #define SL_GATEWAY_DASHBOARD_H
@@ -21,6 +23,8 @@ struct sl_dashboard {
     void (*status)(void *arg, struct sl_buf *out);
     /* Append metrics; false: there are none now. */
     bool (*metrics)(void *arg, struct sl_buf *out);
+    /* Append the history of a span (timeline.h) as JSON; false: there is none, or no such span. */
+    bool (*history)(void *arg, struct sl_slice span, struct sl_buf *out);
     void *arg;
 };
 

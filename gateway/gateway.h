@@ -11,6 +11,7 @@
 
 struct sl_blobs;
 struct sl_export;
+struct sl_timeline;
 struct sl_incoming;
 struct sl_job_events;
 struct sl_limits;
@@ -36,6 +37,7 @@ struct sl_gateway {
     struct sl_meter *meter;             /* What calls use; NULL: nobody asks. */
     struct sl_limits *limits;           /* What they may; NULL: anything. */
     struct sl_request_counts *requests; /* How calls ended; NULL: nobody asks. */
+    struct sl_timeline *timeline;       /* Of the last three days; NULL: none is kept. */
     struct sl_live *live;               /* The actors of this process; NULL: not known. */
     struct sl_export *export;           /* Of a tenant that leaves; NULL: none is under way. */
     uint32_t fetching_count;            /* Requests that wait for such addresses. */

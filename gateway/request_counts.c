@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/request_counts.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "gateway/gateway.h"
@@ -20,6 +21,23 @@ sl_request_step_ns(uint32_t step)
 {
     sl_assert(step < SL_REQUEST_STEPS);
     return step == SL_REQUEST_STEPS - 1 ? UINT64_MAX : step_ends_us[step] * 1000;
+}
+
+double
+sl_request_quantile_ms(const uint64_t steps[static SL_REQUEST_STEPS], uint32_t permille)
+{
+    uint64_t count = 0, below = 0;
+    for (uint32_t i = 0; i < SL_REQUEST_STEPS; i++)
+        count += steps[i];
+    double rank = (double)count * permille / 1000;
+    for (uint32_t i = 0; i < SL_REQUEST_STEPS - 1 && count > 0; i++) {
+        double begin_ms = i == 0 ? 0 : (double)step_ends_us[i - 1] / 1000;
+        double end_ms = (double)step_ends_us[i] / 1000;
+        if (steps[i] > 0 && (double)(below + steps[i]) >= rank)
+            return begin_ms + (end_ms - begin_ms) * (rank - (double)below) / (double)steps[i];
+        below += steps[i];
+    }
+    return count == 0 ? NAN : (double)step_ends_us[SL_REQUEST_STEPS - 2] / 1000;
 }
 
 /* ---- tenants ------------------------------------------------------------------------------- */

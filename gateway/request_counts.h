@@ -59,6 +59,11 @@ const struct sl_request_tenant *sl_request_counts_of(const struct sl_request_cou
                                                      struct sl_scope scope);
 /* Add what `from` counts to `to`. */
 void sl_request_count_merge(struct sl_request_count *to, const struct sl_request_count *from);
+/*
+ * What `permille` of calls took at most, between the ends of the step that it falls into; beyond
+ * the last end that end. NAN: there was none.
+ */
+double sl_request_quantile_ms(const uint64_t steps[static SL_REQUEST_STEPS], uint32_t permille);
 /* Where a step ends, in ns; UINT64_MAX of the last. */
 uint64_t sl_request_step_ns(uint32_t step);
 

@@ -12,6 +12,7 @@
 #include "actors/rows.h"
 #include "gateway/api.h"
 #include "gateway/edges.h"
+#include "gateway/timeline.h"
 #include "gateway/metrics.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
@@ -45,12 +46,12 @@ sl_status_destroy(struct sl_status **status)
 
 /* False: the store's thread did not answer in time. */
 static bool
-ask(struct sl_status *s, bool is_metrics, struct sl_buf *out)
+ask(struct sl_status *s, uint64_t what, struct sl_buf *out)
 {
     struct sl_handoff *h = sl_handoff_create();
     struct sl_msg *msg =
-        sl_msg_create(SL_M_api_status, &(struct sl_m_api_status){.request = (uint64_t)(uintptr_t)h,
-                                                                 .is_metrics = is_metrics});
+        sl_msg_create(SL_M_api_status,
+                      &(struct sl_m_api_status){.request = (uint64_t)(uintptr_t)h, .what = what});
     msg->to.actor = SL_ACTOR_API;
     sl_live_post(s->sources.live, msg);
     return sl_handoff_take(h, WAIT_NS, out);
@@ -59,19 +60,25 @@ ask(struct sl_status *s, bool is_metrics, struct sl_buf *out)
 void
 sl_status_text(void *status, struct sl_buf *out)
 {
-    if (!ask(status, false, out))
+    if (!ask(status, SL_STATUS_ALL, out))
         sl_buf_append_str(out, "{\"node\":{\"id\":\"head\",\"state\":\"busy\"}}");
 }
 
 bool
 sl_status_metrics(void *status, struct sl_buf *out)
 {
-    return ask(status, true, out);
+    return ask(status, SL_STATUS_METRICS, out);
 }
 
-/* Anonymous resident memory of this process, in bytes; 0 where the kernel does not tell. */
-static uint64_t
-anonymous_bytes(void)
+bool
+sl_status_history(void *status, struct sl_slice text, struct sl_buf *out)
+{
+    enum sl_timeline_span span = sl_timeline_span(text);
+    return span != SL_TIMELINE_SPANS && ask(status, SL_STATUS_HISTORY + (uint64_t)span, out);
+}
+
+uint64_t
+sl_status_memory(void)
 {
     FILE *file = fopen("/proc/self/status", "re");
     char line[256];
@@ -343,7 +350,7 @@ write_main(struct sl_jsonw *w, const struct sl_status *s, uint64_t now_ms)
     sl_jsonw_end(w);
     sl_jsonw_name(w, "memory");
     sl_jsonw_object(w);
-    sl_jsonw_member_u64(w, "anonymous_bytes", anonymous_bytes());
+    sl_jsonw_member_u64(w, "anonymous_bytes", sl_status_memory());
     sl_jsonw_member_u64(w, "shared_bytes", sl_index_bytes(s->sources.gateway->indexes));
     sl_jsonw_end(w);
     sl_jsonw_name(w, "requests");
@@ -382,18 +389,30 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
     sl_free(tenants);
 }
 
+static void
+write_history(const struct sl_gateway *g, enum sl_timeline_span span, struct sl_buf *out)
+{
+    struct sl_jsonw w;
+    sl_jsonw_init(&w, out);
+    sl_timeline_write(g->timeline, span, &w);
+    sl_jsonw_done(&w);
+}
+
 void
 sl_status_fill(void *status, struct sl_ctx *ctx, const struct sl_m_api_status *ask)
 {
     const struct sl_status *s = status;
     struct sl_buf text = {0};
-    if (ask->is_metrics)
+    if (ask->what == SL_STATUS_ALL)
+        write_status(s, ctx, &text);
+    else if (ask->what == SL_STATUS_METRICS)
         sl_metrics_gather((struct sl_metrics_source){.gateway = s->sources.gateway,
                                                      .view = SL_METRICS_UNLABELED,
                                                      .now_ms = ctx->now_ms},
                           &text);
     else
-        write_status(s, ctx, &text);
+        write_history(s->sources.gateway, (enum sl_timeline_span)(ask->what - SL_STATUS_HISTORY),
+                      &text);
     sl_handoff_give((struct sl_handoff *)(uintptr_t)ask->request, sl_buf_slice(&text));
     sl_buf_deinit(&text);
 }

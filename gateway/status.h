@@ -12,6 +12,8 @@
 
 struct sl_status;
 
+enum sl_status_part { SL_STATUS_ALL, SL_STATUS_METRICS, SL_STATUS_HISTORY };
+
 struct sl_status_sources { /* Borrowed for the status's life. */
     struct sl_live *live;
     struct sl_gateway *gateway;
@@ -27,6 +29,11 @@ void sl_status_destroy(struct sl_status **status);
 void sl_status_text(void *status, struct sl_buf *out);
 /* Likewise metrics, of all tenants as one; false: it did not answer in time. */
 bool sl_status_metrics(void *status, struct sl_buf *out);
+/* Likewise the history of a span, as "12h"; false also where there is no such span. */
+bool sl_status_history(void *status, struct sl_slice span, struct sl_buf *out);
+
+/* Anonymous resident memory of this process, in bytes; 0 where the kernel does not tell. */
+uint64_t sl_status_memory(void);
 
 /* For sl_api_options: fills the request. On the store's thread. */
 void sl_status_fill(void *status, struct sl_ctx *ctx, const struct sl_m_api_status *ask);

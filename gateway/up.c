@@ -36,6 +36,7 @@
 #include "gateway/edges.h"
 #include "gateway/extractor_info.h"
 #include "gateway/front.h"
+#include "gateway/timeline.h"
 #include "gateway/hooks.h"
 #include "gateway/idle_actors.h"
 #include "gateway/isolation_probe.h"
@@ -45,6 +46,7 @@
 #include "gateway/meter.h"
 #include "gateway/own_trail.h"
 #include "gateway/owner.h"
+#include "gateway/recorder.h"
 #include "gateway/request_counts.h"
 #include "gateway/settings.h"
 #include "gateway/status.h"
@@ -235,6 +237,7 @@ open_gateway(struct up *u)
                                      .job_events = sl_job_events_create(),
                                      .meter = sl_meter_create(),
                                      .requests = sl_request_counts_create(),
+                                     .timeline = sl_timeline_create(),
                                      .limits = sl_limits_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
@@ -352,6 +355,8 @@ spawn_actors(struct up *u, const char *endpoint)
     struct sl_api_options api = {
         .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status, .has_edges = true};
     sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
+    struct sl_recorder_options recorder = {.gateway = &u->gateway};
+    sl_live_spawn(u->live, SL_ACTOR_RECORDER, &sl_recorder_class, &recorder);
     sl_queue_watch_set(u->queue, (struct sl_queue_watch){.self = u, .changed = on_queue_changed});
     struct sl_edges_options edges = {.gateway = &u->gateway,
                                      .silence_ns =
@@ -460,8 +465,10 @@ start_fronts(struct up *u)
         return fail_address(u, http, err);
 
     const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
-    u->page = (struct sl_dashboard){
-        .status = sl_status_text, .metrics = sl_status_metrics, .arg = u->status};
+    u->page = (struct sl_dashboard){.status = sl_status_text,
+                                    .metrics = sl_status_metrics,
+                                    .history = sl_status_history,
+                                    .arg = u->status};
     struct sl_front_options page = {.address = address, .arg = &u->page, .connections_max = 64};
     page.page = sl_dashboard_page;
     err = sl_front_start(&page, &u->dashboard);
@@ -614,6 +621,7 @@ stop(struct up *u)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
     sl_meter_destroy(&u->gateway.meter);
     sl_request_counts_destroy(&u->gateway.requests);
+    sl_timeline_destroy(&u->gateway.timeline);
     sl_export_destroy(&u->gateway.export);
     sl_limits_destroy(&u->gateway.limits);
     if (u->status != NULL)

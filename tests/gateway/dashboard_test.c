@@ -22,6 +22,26 @@ metrics(void *arg, struct sl_buf *out)
     return strlen(arg) > 2;
 }
 
+static bool
+history(void *arg, struct sl_slice span, struct sl_buf *out)
+{
+    (void)arg;
+    sl_buf_append_slice(out, span);
+    return sl_slice_is(span, "12h");
+}
+
+Test(dashboard, serves_the_history_of_a_span)
+{
+    struct sl_dashboard dashboard = {.history = history};
+    struct sl_page page = {0};
+    cr_assert(sl_dashboard_page(&dashboard, "/history/12h.json", &page));
+    cr_assert_str_eq(sl_buf_text(&page.body), "12h");
+    cr_assert_eq(page.status, 0);
+    cr_assert(sl_dashboard_page(&dashboard, "/history/", &page));
+    cr_assert_eq(page.status, 404);
+    sl_buf_deinit(&page.body);
+}
+
 Test(dashboard, serves_its_page_the_status_and_metrics)
 {
     struct sl_dashboard dashboard = {.status = status, .metrics = metrics, .arg = "{\"a\":1}"};

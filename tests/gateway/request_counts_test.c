@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <math.h>
 
 #include "gateway/request_counts.h"
 #include "runtime/time.h"
@@ -58,6 +59,20 @@ Test(request_counts, a_step_holds_what_ends_with_it)
         cr_assert_eq(n->steps[i], 2, "step %u", i);
     cr_assert_eq(n->steps[SL_REQUEST_STEPS - 1], 1);
     sl_request_counts_destroy(&c);
+}
+
+Test(request_counts, a_quantile_lies_in_its_step)
+{
+    uint64_t steps[SL_REQUEST_STEPS] = {0};
+    cr_assert(isnan(sl_request_quantile_ms(steps, 500)));
+    steps[3] = 10; /* 0.5 to 1 ms */
+    cr_assert_float_eq(sl_request_quantile_ms(steps, 500), 0.75, 1e-9);
+    cr_assert_float_eq(sl_request_quantile_ms(steps, 1000), 1, 1e-9);
+    steps[5] = 90; /* 2.5 to 5 ms */
+    cr_assert_float_eq(sl_request_quantile_ms(steps, 100), 1, 1e-9);
+    cr_assert_float_eq(sl_request_quantile_ms(steps, 550), 3.75, 1e-9);
+    steps[SL_REQUEST_STEPS - 1] = 1000;
+    cr_assert_float_eq(sl_request_quantile_ms(steps, 990), 10000, 1e-9);
 }
 
 Test(request_counts, statuses_and_tenants_are_bounded_and_none_is_lost)

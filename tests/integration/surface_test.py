@@ -58,6 +58,7 @@ def organization(client, operator):
     operator.post(f"/v1/cluster/nodes/{node}/drain").expect(409)  # The head would start it again.
     operator.get("/v1/cluster").expect(200)
     operator.get("/v1/cluster/events").expect(200)
+    operator.get("/v1/cluster/history?span=12h").expect(200)
     operator.post("/v1/cluster/groups/cpu/scale", {"replicas": 1}).expect(409)
     operator.get("/v1/cluster/config").expect(200)
     operator.call("PUT", "/v1/cluster/overrides",
