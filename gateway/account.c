@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "actors/rows.h"
+#include "gateway/isolation_level.h"
 #include "runtime/random.h"
 
 static const char *const permission_names[] = {"none",   "read",  "write",
@@ -209,9 +210,11 @@ put_tenant(struct sl_txn *t, const struct sl_tenant_new *n, uint64_t scope)
     sl_jsonw_member_str(&w, "name", n->name);
     sl_jsonw_member_str(&w, "plan", n->plan->name);
     sl_jsonw_member_str(&w, "account_type", n->plan->account_type);
-    sl_jsonw_member_str(&w, "isolation_level",
-                        n->isolation != NULL ? n->isolation : n->plan->isolation);
-    sl_jsonw_member_str(&w, "isolation_enforced", "logical");
+    const char *level = n->isolation != NULL ? n->isolation : n->plan->isolation;
+    sl_jsonw_member_str(&w, "isolation_level", level);
+    sl_jsonw_member_str(&w, "isolation_enforced", sl_isolation_enforced(level));
+    if (n->state == NULL) /* Else a step of the onboarding does. */
+        sl_isolation_begin(t, (struct sl_scope){scope}, level);
     sl_jsonw_member_str(&w, "state", n->state != NULL ? n->state : "active");
     sl_jsonw_member_value(&w, "cloud", n->cloud);
     sl_jsonw_member_value(&w, "region", n->region);

@@ -4,6 +4,7 @@
 #include "actors/chain.h"
 #include "gateway/bucket_schema.h"
 #include "gateway/collection.h"
+#include "gateway/isolation_level.h"
 #include "runtime/alloc.h"
 #include "runtime/filter.h"
 
@@ -448,7 +449,7 @@ sl_collection_config_extraction(struct sl_call *call, const struct sl_collection
     sl_jsonw_member_bool(w, "include_all", c->include_all);
     sl_jsonw_member_str(w, "class", "cpu");
     sl_jsonw_member_bool(w, "enabled", is_enabled);
-    if (c->info->is_apart)
+    if (c->info->is_apart || sl_isolation_is_apart(call->txn, call->who.scope))
         sl_jsonw_member_bool(w, "apart", true);
     if (c->info->has_models)
         sl_jsonw_member_bool(w, "models", true);

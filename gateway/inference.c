@@ -7,6 +7,7 @@
 #include "actors/extraction.h"
 #include "gateway/base64.h"
 #include "gateway/extractor_info.h"
+#include "gateway/isolation_level.h"
 #include "gateway/meter.h"
 #include "gateway/model_builtin.h"
 #include "gateway/models.h"
@@ -51,6 +52,8 @@ make_extraction(struct sl_call *call, struct sl_json model)
     sl_jsonw_member_raw(&w, "passthrough", sl_slice_str("[]"));
     sl_jsonw_member_str(&w, "class", "cpu");
     sl_jsonw_member_bool(&w, "enabled", true);
+    if (sl_isolation_is_apart(call->txn, call->who.scope))
+        sl_jsonw_member_bool(&w, "apart", true);
     sl_jsonw_end(&w);
     struct sl_json extraction = sl_call_parse(call, sl_buf_slice(&text));
     sl_buf_deinit(&text);

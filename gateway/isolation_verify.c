@@ -10,6 +10,7 @@
 #include "actors/cluster.h"
 #include "extractors/replica_settings.h"
 #include "gateway/account.h"
+#include "gateway/isolation_level.h"
 #include "gateway/isolation_rows.h"
 #include "gateway/isolation_siege.h"
 #include "gateway/settings.h"
@@ -55,7 +56,7 @@ enter(struct sl_call *call, struct verification *v)
     }
     sl_identity_enter(&call->who, &v->tenant);
     v->level = sl_member_str(call, row, "isolation_level");
-    v->enforced = sl_member_str(call, row, "isolation_enforced");
+    v->enforced = sl_isolation_in_force(call, sl_member_str(call, row, "isolation_enforced"));
     v->found.is_apart = strcmp(v->enforced, "logical") != 0;
     v->found.is_sanitized = sl_sandbox_is_sanitized();
     return true;

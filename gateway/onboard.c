@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "actors/rows.h"
+#include "gateway/isolation_level.h"
 #include "gateway/resource.h"
 #include "gateway/tenant.h"
 #include "runtime/hash.h"
@@ -97,11 +98,12 @@ provision_infrastructure(struct step *s)
         return STEP_FAILED;
     }
     const char *wanted = sl_member_str(s->call, s->passage->row, "isolation_level");
+    sl_isolation_begin(s->call->txn, s->passage->tenant.scope, wanted);
     s->detail = strcmp(wanted, "logical") == 0
                     ? "a directory for models"
                     : sl_call_format(s->call,
-                                     "a directory for models; %s isolation is asked for, and what "
-                                     "is enforced is said beside it",
+                                     "a directory for models, replicas of its own; %s isolation is "
+                                     "asked for, and what is enforced is said beside it",
                                      wanted);
     return STEP_DONE;
 }

@@ -6,13 +6,25 @@
 #include "gateway/account.h"
 #include "gateway/audit.h"
 #include "gateway/gateway.h"
+#include "gateway/isolation_level.h"
 #include "gateway/list.h"
 #include "gateway/onboard.h"
 #include "gateway/resource.h"
 #include "gateway/task.h"
 #include "gateway/tenant.h"
 
-static const char *const hidden[] = {"scope", "frozen", "export", "was", NULL};
+static const char *const hidden[] = {
+    "isolation_enforced", "scope", "frozen", "export", "was", NULL};
+
+/* As clients see it, in an object that is begun. */
+static void
+write_members(struct sl_call *call, struct sl_json row, struct sl_jsonw *w)
+{
+    sl_write_except(w, row, hidden);
+    sl_jsonw_member_str(
+        w, "isolation_enforced",
+        sl_isolation_in_force(call, sl_member_str(call, row, "isolation_enforced")));
+}
 
 bool
 sl_tenant_find(struct sl_call *call, const char *id, struct sl_json *ret_row)
@@ -53,7 +65,7 @@ void
 sl_tenant_write(struct sl_call *call, struct sl_json row)
 {
     sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
+    write_members(call, row, &call->out);
     sl_jsonw_end(&call->out);
 }
 
@@ -142,7 +154,7 @@ onboard(struct sl_call *call)
         return;
     }
     sl_jsonw_object(&call->out);
-    sl_write_except(&call->out, row, hidden);
+    write_members(call, row, &call->out);
     sl_jsonw_member_str(&call->out, "task_id", created->task_id);
     sl_jsonw_member_str(&call->out, "api_key", created->made.secret);
     sl_jsonw_end(&call->out);
@@ -189,7 +201,7 @@ render(struct sl_call *call, void *arg, struct sl_slice key, struct sl_slice val
             return false;
     }
     sl_jsonw_object(w);
-    sl_write_except(w, row, hidden);
+    write_members(call, row, w);
     sl_jsonw_end(w);
     return true;
 }

@@ -9,6 +9,7 @@
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/gateway.h"
+#include "gateway/isolation_level.h"
 #include "gateway/own_queue.h"
 #include "gateway/plan.h"
 #include "gateway/resource.h"
@@ -87,15 +88,34 @@ put(struct sl_call *call, const struct sl_buf *value)
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
+/* What the plan and the level bring with them, in an object that is begun. */
+static void
+write_derived(struct sl_call *call, struct sl_json row, const struct sl_plan *plan,
+              const char *level, struct sl_jsonw *w)
+{
+    static const char *const of_both[] = {"plan", "account_type", "isolation_level",
+                                          "isolation_enforced", NULL};
+    sl_write_except(w, row, of_both);
+    sl_jsonw_member_str(w, "plan", plan != NULL ? plan->name : sl_member_str(call, row, "plan"));
+    sl_jsonw_member_str(w, "account_type",
+                        plan != NULL ? plan->account_type
+                                     : sl_member_str(call, row, "account_type"));
+    sl_jsonw_member_str(w, "isolation_level",
+                        *level != '\0' ? level : sl_member_str(call, row, "isolation_level"));
+    sl_jsonw_member_str(w, "isolation_enforced",
+                        *level != '\0' ? sl_isolation_enforced(level)
+                                       : sl_member_str(call, row, "isolation_enforced"));
+}
+
 void
 sl_api_patch_tenant(struct sl_call *call)
 {
     static const char *const sent[] = {"name", "config", "security", "routing", NULL};
-    static const char *const of_plan[] = {"plan", "account_type", NULL};
     struct sl_json row;
     struct sl_buf changed = {0}, value = {0};
     struct sl_slice plan_name = sl_member_text(call, call->body, "plan");
     const struct sl_plan *plan = plan_name.size == 0 ? NULL : sl_plan_lookup(plan_name);
+    const char *level = sl_member_str(call, call->body, "isolation_level");
     struct sl_jsonw w;
     if (!sl_tenant_enter(call, &row))
         return;
@@ -104,21 +124,24 @@ sl_api_patch_tenant(struct sl_call *call)
                         "plan is free, starter, growth, scale, enterprise or unlimited");
         return;
     }
-    sl_row_patched(call, row, sent, &changed);
-    if (plan == NULL)
-        put(call, &changed);
-    else {
-        sl_jsonw_init(&w, &value);
-        sl_jsonw_object(&w);
-        sl_write_except(&w, sl_call_parse(call, sl_buf_slice(&changed)), of_plan);
-        sl_jsonw_member_str(&w, "plan", plan->name);
-        sl_jsonw_member_str(&w, "account_type", plan->account_type);
-        sl_jsonw_end(&w);
-        sl_jsonw_done(&w);
-        put(call, &value);
-        if (!sl_call_has_failed(call))
-            sl_keys_refresh(call, NULL);
+    if (*level != '\0' && !sl_json_is(sl_json_member(row, "state"), "active")) {
+        sl_call_fail(call, SL_API_CONFLICT,
+                     "the isolation level of tenant %s, which is not active, "
+                     "cannot be changed",
+                     call->who.tenant_id);
+        return;
     }
+    sl_row_patched(call, row, sent, &changed);
+    sl_jsonw_init(&w, &value);
+    sl_jsonw_object(&w);
+    write_derived(call, sl_call_parse(call, sl_buf_slice(&changed)), plan, level, &w);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    put(call, &value);
+    if (!sl_call_has_failed(call) && plan != NULL)
+        sl_keys_refresh(call, NULL);
+    if (!sl_call_has_failed(call) && *level != '\0')
+        sl_isolation_change(call, level);
     sl_buf_deinit(&changed);
     sl_buf_deinit(&value);
 }

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "extractors/replica_confine.h"
+#include "actors/rows.h"
 #include "gateway/isolation_attack.h"
 #include "gateway/isolation_rows.h"
 #include "runtime/alloc.h"
@@ -295,11 +295,13 @@ Test(attack, finds_what_a_part_that_is_missing_would_have_held)
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 static struct harness h;
+static struct sl_identity of_operator;
 
 static void
 setup(void)
 {
     harness_init(&h);
+    of_operator = h.who;
     harness_tenant(&h, "acme", "starter");
     harness_namespace(&h, "shop");
     cr_assert_eq(harness_call(&h, "POST", "/v1/buckets", "{\"bucket_name\":\"items\"}"), 200, "%s",
@@ -376,4 +378,75 @@ Test(isolation_rows, is_a_call_of_the_tenants_admin_or_the_operators)
     h.who.permissions = SL_PERMIT_BIT(SL_PERMIT_READ);
     cr_expect_eq(harness_call(&h, "POST", "/v1/tenants/acme/isolation/verify", NULL), 403, "%s",
                  h.text);
+}
+
+/* ---- levels --------------------------------------------------------------------------------- */
+
+TestSuite(isolation_level, .init = setup, .fini = teardown);
+
+/* Whether the replicas of the only collection are acme's own. */
+static bool
+is_apart(void)
+{
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    struct sl_scan scan;
+    struct sl_slice none = {0};
+    uint32_t count = 0;
+    bool is_found = false;
+    sl_txn_scan(txn, h.who.scope, SL_TABLE_EXTRACTION, none, none, false, &scan);
+    for (; sl_scan_next(&scan); count++) {
+        char *text = sl_strndup(scan.value.data, scan.value.size);
+        is_found = strstr(text, "\"apart\":true") != NULL;
+        cr_expect(strstr(text, "\"extractor\":\"text_extractor\"") != NULL, "%s", text);
+        sl_free(text);
+    }
+    sl_scan_end(&scan);
+    sl_txn_abort(&txn);
+    cr_expect_eq(count, 1);
+    return is_found;
+}
+
+static void
+set_level(const char *level)
+{
+    struct sl_identity acme = h.who;
+    char *body = sl_format("{\"isolation_level\":\"%s\"}", level);
+    h.who = of_operator;
+    cr_assert_eq(harness_call(&h, "PATCH", "/v1/tenants/acme", body), 200, "%s", h.text);
+    cr_expect(harness_is(&h, "isolation_level", level), "%s", h.text);
+    h.who = acme;
+    sl_free(body);
+}
+
+Test(isolation_level, above_logical_gives_a_tenant_replicas_of_its_own)
+{
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections",
+                              "{\"collection_name\":\"texts\",\"source\":{\"type\":\"bucket\","
+                              "\"bucket_ids\":[\"items\"]},\"feature_extractor\":{"
+                              "\"feature_extractor_name\":\"text_extractor\",\"version\":\"v1\","
+                              "\"input_mappings\":{\"text\":\"content\"}}}"),
+                 200, "%s", h.text);
+    cr_expect_not(is_apart());
+    set_level("process");
+    cr_expect(harness_is(&h, "isolation_enforced", "process"), "%s", h.text);
+    cr_expect(is_apart());
+    set_level("physical");
+    cr_expect(harness_is(&h, "isolation_enforced", "process"), "not more than there is: %s",
+              h.text);
+    cr_expect(is_apart());
+    set_level("logical");
+    cr_expect(harness_is(&h, "isolation_enforced", "logical"), "%s", h.text);
+    cr_expect_not(is_apart());
+}
+
+Test(isolation_level, holds_for_what_is_made_later)
+{
+    set_level("process");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/collections",
+                              "{\"collection_name\":\"texts\",\"source\":{\"type\":\"bucket\","
+                              "\"bucket_ids\":[\"items\"]},\"feature_extractor\":{"
+                              "\"feature_extractor_name\":\"text_extractor\",\"version\":\"v1\","
+                              "\"input_mappings\":{\"text\":\"content\"}}}"),
+                 200, "%s", h.text);
+    cr_expect(is_apart());
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`sluice tenant verify`: what holds is shown to hold, and what was left open is found."""
 import os
+import re
 
 import sluice_testlib as lib
 
@@ -50,6 +51,150 @@ def is_held(server, client, level):
     assert all(name in ran.stdout for name in CHECKS), ran.stdout
 
 
+# ---- replicas of its own -----------------------------------------------------------------------
+
+def replicas(server):
+    """Processes that ever ran the extractor of all texts here: what is done was begun by one."""
+    lines = re.findall(r"replica-ready extractor=text_extractor .*pid=(\d+)", server.log())
+    return set(map(int, lines))
+
+
+def set_up(client, name, text):
+    """A bucket and a collection of texts; and one text in it."""
+    client.namespace = client.make("namespace", name, feature_extractors=lib.BOTH)
+    bucket = client.make("bucket", "bucket-" + name, bucket_schema={"properties": {}})
+    client.make("collection", "texts-" + name, source={"type": "bucket", "bucket_ids": [bucket]},
+                feature_extractor={"feature_extractor_name": "text_extractor", "version": "v1",
+                                   "input_mappings": {"text": "content"}})
+    work(client, bucket, text)
+    return bucket
+
+
+def work(client, bucket, text):
+    objects = client.make_objects(bucket, [lib.text_object(text)])
+    _, task = client.submit(bucket, objects)
+    lib.equal(client.wait_task(task)["status"], "COMPLETED")
+
+
+def moves(server, process, logical):
+    """By the processes that come to be: one for each tenant apart, one for all others."""
+    set_up(logical, "logical", "shared")
+    shared = replicas(server)
+    lib.equal(len(shared), 1, "replicas of the tenant that shares")
+    bucket = set_up(process, "process", "own")
+    own = replicas(server) - shared
+    lib.equal(len(own), 1, "replicas of the tenant that does not")
+    level = server.operator().call("PATCH", "/v1/tenants/process",
+                                   {"isolation_level": "logical"}).expect(200)
+    lib.equal((level["isolation_level"], level["isolation_enforced"]), ("logical", "logical"))
+    work(process, bucket, "among others")
+    lib.equal(replicas(server), own | shared, "nothing new was needed")
+    server.operator().call("PATCH", "/v1/tenants/logical",
+                           {"isolation_level": "physical"}).expect(200)
+    lib.equal(logical.get("/v1/tenants/logical").expect(200)["isolation_enforced"], "process")
+    logical.post("/v1/inference", {"feature_uri": feature(logical),
+                                   "inputs": {"text": "tea"}}).expect(200)
+    lib.equal(len(replicas(server) - own - shared), 1, "replicas of the tenant that moved")
+    for tenant, was in (("process", "process"), ("logical", "logical")):
+        server.operator().call("PATCH", f"/v1/tenants/{tenant}",
+                               {"isolation_level": was}).expect(200)
+    return bucket, own, shared
+
+
+def feature(client):
+    collection = client.post("/v1/collections/list", {}).expect(200)["results"][0]
+    return collection["vector_indexes"][0]["feature_uri"]
+
+
+# ---- canaries ----------------------------------------------------------------------------------
+
+CANARY = "canary-of-a-tenant-"
+REGION = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)")
+MOST = 16 << 20  # Of a region: shadows of sanitizers are address space without end.
+
+
+def hide(client, bucket):
+    """A canary in each thing that a tenant may put its words in. What they have in common, and
+    its key."""
+    words = iter(CANARY + f"{number:02}" for number in range(100))
+    used = []
+
+    def word():
+        used.append(next(words))
+        return used[-1]
+
+    work(client, bucket, word())
+    client.make("bucket", word(), bucket_schema={"properties": {}}, description=word())
+    client.make("namespace", word(), feature_extractors=lib.BOTH, description=word())
+    client.post("/v1/organizations/users", {
+        "email": word() + "@secret.local", "user_name": word()}).expect(200)
+    client.call("PATCH", f"/v1/namespaces/{client.namespace}", {"metadata": {"of": word()}})
+    client.post("/v1/documents/search", {"query": word(), "page_size": 5}).expect(200)
+    client.make_objects(bucket, [lib.text_object(word(), sku=word())],
+                        {"Idempotency-Key": word()})
+    assert len(used) > 10
+    return [CANARY, client.key]
+
+
+def tells(text, hidden):
+    text = text if isinstance(text, bytes) else text.encode()
+    return [word for word in hidden if word.encode() in text]
+
+
+def memory_of(pid):
+    """What a process can read of memory, by region, but for programs and libraries."""
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as file:
+        regions = [match for match in map(REGION.match, file) if match]
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        for region in regions:
+            first, last = int(region[1], 16), int(region[2], 16)
+            is_changed = "w" in region[3] or "s" in region[3] or "memfd" in region[4]
+            if "r" not in region[3] or not is_changed or last - first > MOST:
+                continue
+            try:
+                file.seek(first)
+                yield region[0], file.read(last - first)
+            except (OSError, ValueError):
+                continue
+
+
+def descriptors_of(pid):
+    """What the files are that it has open, and what is in those that can be read from the start."""
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{name}"
+        try:
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    yield os.readlink(path), file.read(MOST)
+        except OSError:
+            continue
+
+
+def nothing_is_told(server, neighbour, hidden, pids):
+    """Every list and page that needs no id, metrics, logs, and what the neighbour's replica has."""
+    paths = neighbour.get("/openapi.json").expect(200)["paths"]
+    asked = 0
+    for path, methods in paths.items():
+        if "{" in path or path.endswith(("/stream", "/verify")):
+            continue
+        for method in set(methods) & {"get", "post"}:
+            if method == "post" and not path.endswith(("/list", "/search")):
+                continue
+            body = None if method == "get" else {"query": "canary"} if "search" in path else {}
+            reply = neighbour.call(method.upper(), path, body)
+            lib.equal(tells(reply.text, hidden), [], reply.what)
+            asked += 1
+    assert asked > 20, asked
+    lib.equal(tells(lib.Client(server.dashboard_port).get("/metrics").text, hidden), [], "metrics")
+    lib.equal(tells(server.log(), hidden), [], "the log")
+    read = 0
+    for pid in pids:
+        for what, held in [*memory_of(pid), *descriptors_of(pid)]:
+            lib.equal(tells(held, hidden), [], f"{pid}: {what}")
+            read += len(held)
+    assert read > 1 << 20, f"only {read} bytes of memory were read"
+
+
 def main():
     server = lib.Server()
     server.config = server.data + ".yaml"
@@ -60,6 +205,13 @@ def main():
     with lib.check("a neighbour's processes and keys get nothing of a tenant"):
         is_held(server, process, "process")
         is_held(server, logical, "logical")
+    with lib.check("a tenant at level process has replicas of its own, and moves with its level"):
+        bucket, own, shared = moves(server, process, logical)
+    with lib.check("canaries of a tenant are in nothing that another can reach"):
+        hidden = hide(process, bucket)
+        assert tells(b"".join(held for pid in own for _, held in memory_of(pid)), hidden), \
+            "its own replica has had them"
+        nothing_is_told(server, logical, hidden, shared)
     with lib.check("another tenant cannot have it attacked"):
         logical.post("/v1/tenants/process/isolation/verify").expect(404)
         reply = server.run("tenant", "verify", "nobody", key=server.operator().key)
