@@ -16,6 +16,8 @@
 
 #include "extractors/replica_end.h"
 
+#define THREADS_TRIED 64
+
 /* How far it came. */
 SL_PRINTF(2, 3)
 static void
@@ -50,16 +52,28 @@ sl_glutton_fork_bomb(const struct sl_attack_target *t, struct sl_attack_result *
     note_process(r, syscall(SYS_clone3, args, sizeof(args)), "clone3");
 }
 
+/*
+ * The limit that it has, and that the kernel goes by such a limit, as found with a lower one: all
+ * of 4,096 could be more than a container has for everybody.
+ */
 void
 sl_glutton_threads(const struct sl_attack_target *t, struct sl_attack_result *r)
 {
+    struct rlimit limit;
     uint32_t count = 0;
     (void)t;
-    if (sl_sandbox_is_sanitized()) /* Each would cost it megabytes. */
+    if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_max > SL_SANDBOX_THREADS_MAX) {
+        sl_attack_note(r, -1, "no limit of threads is set");
         return;
-    int error = sl_sandbox_fill_threads(SL_SANDBOX_THREADS_MAX + 1, &count);
+    }
+    rlim_t most = limit.rlim_max;
+    limit.rlim_cur = SL_MIN(most, (rlim_t)THREADS_TRIED);
+    if (setrlimit(RLIMIT_NPROC, &limit) != 0)
+        return;
+    int error = sl_sandbox_fill_threads(THREADS_TRIED + 1, &count);
     sl_attack_note(r, error == 0 ? -1 : error, "");
-    say(r, "%" PRIu32 " threads were started", count);
+    say(r, "of %u it may have, %" PRIu32 " were started where %u were allowed", (unsigned)most,
+        count, (unsigned)limit.rlim_cur);
 }
 
 /* Nothing of it is touched: the limit is on what may be. */

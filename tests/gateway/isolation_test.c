@@ -216,7 +216,7 @@ static const enum sl_attack tried[] = {
     SL_ATTACK_sockets,      SL_ATTACK_signals,           SL_ATTACK_trace,
     SL_ATTACK_read_memory,  SL_ATTACK_look_into,         SL_ATTACK_take_descriptors,
     SL_ATTACK_change_it,    SL_ATTACK_fork_bomb,         SL_ATTACK_memory,
-    SL_ATTACK_descriptors,  SL_ATTACK_memory_files,
+    SL_ATTACK_descriptors,  SL_ATTACK_threads,           SL_ATTACK_memory_files,
 };
 
 static bool
