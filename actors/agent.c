@@ -393,14 +393,18 @@ on_shortcut(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
-on_child_started(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+on_replica_report(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     (void)ctx;
-    struct sl_pool *p;
-    struct sl_replica *r =
-        sl_pools_replica(((struct agent *)self)->pools, SL_BODY(msg, child_started)->tag, &p);
-    if (r != NULL)
-        r->pid = SL_BODY(msg, child_started)->pid;
+    sl_pool_report_take(((struct agent *)self)->pools, msg);
+}
+
+static void
+on_child_started(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    const struct sl_m_child_started *m = SL_BODY(msg, child_started);
+    (void)ctx;
+    sl_pools_note_pid(((struct agent *)self)->pools, m->tag, m->pid);
 }
 
 static void
@@ -725,6 +729,7 @@ static const struct sl_on table[] = {
     {SL_M_embed_cancel, on_embed_cancel},
     {SL_M_extraction, on_extraction},
     {SL_M_replica_ready, on_replica_ready},
+    {SL_M_replica_report, on_replica_report},
     {SL_M_child_started, on_child_started},
     {SL_M_child_exited, on_child_exited},
     {SL_M_model_load, on_model_load},

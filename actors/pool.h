@@ -45,7 +45,7 @@ enum sl_replica_state {
 
 struct sl_replica {
     enum sl_replica_state state;
-    uint32_t number;
+    uint32_t number, calls; /* calls: of those in flight. */
     uint64_t pid, done;
     uint64_t started_ns, used_ns, stopped_ns;
     uint64_t heard_ns;  /* When it last answered, or was given work while it had none. */
@@ -54,9 +54,9 @@ struct sl_replica {
     bool is_killed;     /* It took too long; READY: over its work. */
     bool is_spare;      /* One too many, until more are wanted. */
     bool is_background; /* Added for tasks: behind all else, with calls if no other has room. */
-    uint32_t calls;     /* Of those in flight. */
     struct sl_items in_flight;
     struct sl_replica_shortcut shortcut;
+    struct sl_pool_report report;
 };
 
 struct sl_m_processed;   /* extractors/replica.h */

@@ -13,3 +13,12 @@ sl_pools_replica(struct sl_pool *pools, uint64_t number, struct sl_pool **ret_po
     }
     return NULL;
 }
+
+void
+sl_pools_note_pid(struct sl_pool *pools, uint64_t number, uint64_t pid)
+{
+    struct sl_pool *p;
+    struct sl_replica *r = sl_pools_replica(pools, number, &p);
+    if (r != NULL)
+        r->pid = pid;
+}

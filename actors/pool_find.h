@@ -8,5 +8,7 @@
 /* Of SL_POOLS_MAX pools; NULL: none has it, and *ret_pool is as it was. */
 struct sl_replica *sl_pools_replica(struct sl_pool *pools, uint64_t number,
                                     struct sl_pool **ret_pool);
+/* Its process is there. */
+void sl_pools_note_pid(struct sl_pool *pools, uint64_t number, uint64_t pid);
 
 #endif

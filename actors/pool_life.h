@@ -12,6 +12,7 @@
 #ifndef SL_ACTORS_POOL_LIFE_H
 #define SL_ACTORS_POOL_LIFE_H
 
+#include "actors/pool_report.h"
 #include "extractors/replica_end.h"
 #include "runtime/json.h"
 

@@ -37,6 +37,7 @@ sl_pool_status(const struct sl_pool *p, uint64_t now_ns, struct sl_jsonw *w)
         sl_jsonw_member_u64(w, "overdue", p->overdue);
         sl_jsonw_member_u64(w, "cancelled", p->cancelled);
         write_times(p, w);
+        sl_pool_report_write(&r->report, w);
         sl_jsonw_member_u64(w, "model_bytes", p->model_bytes);
         sl_jsonw_member_u64(w, "idle_ms", (now_ns - r->used_ns) / SL_MILLI_NS);
         sl_jsonw_name(w, "ends");

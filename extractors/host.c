@@ -2,6 +2,7 @@
 #include "extractors/host.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "extractors/host_results.h"
@@ -10,7 +11,8 @@
 #include "runtime/json.h"
 #include "runtime/report.h"
 
-#define HOST_MAGIC 0x484F5354u
+#define HOST_MAGIC   0x484F5354u
+#define MEMORY_KINDS 2
 
 struct sl_host {
     uint32_t magic;
@@ -29,6 +31,8 @@ struct sl_host {
     struct sluice_log_v1 log;
     struct sluice_cancelled_v1 cancelled;
     struct sl_batch_service batch;
+    struct sluice_memory_v1 memory;
+    _Atomic uint64_t memory_bytes[MEMORY_KINDS];
 };
 
 /* ---- services ------------------------------------------------------------------------------ */
@@ -58,6 +62,16 @@ is_cancelled(void *self)
     return h->is_cancelled != NULL && h->is_cancelled(h->self);
 }
 
+static int
+report_memory(void *self, int kind, uint64_t bytes)
+{
+    struct sl_host *h = self;
+    if (kind < 0 || kind >= MEMORY_KINDS)
+        return -1;
+    atomic_store(&h->memory_bytes[kind], bytes);
+    return 0;
+}
+
 static const void *
 service(const struct sluice_host *face, const char *name)
 {
@@ -69,6 +83,8 @@ service(const struct sluice_host *face, const char *name)
         return &h->cancelled;
     if (strcmp(name, "batch.v1") == 0)
         return &h->batch.face;
+    if (strcmp(name, "memory.v1") == 0)
+        return &h->memory;
     if (strcmp(name, "model.v1") == 0 && h->has_model)
         return &h->model.face;
     if (strcmp(name, "objects.v1") == 0)
@@ -91,6 +107,8 @@ offer_services(struct sl_host *h, const struct sl_host_options *options)
     h->cancelled = (struct sluice_cancelled_v1){
         .size = sizeof(h->cancelled), .self = h, .is_cancelled = is_cancelled};
     sl_batch_service_init(&h->batch);
+    h->memory =
+        (struct sluice_memory_v1){.size = sizeof(h->memory), .self = h, .report = report_memory};
 }
 
 /* ---- open and close ------------------------------------------------------------------------ */
@@ -305,6 +323,13 @@ sl_host_cost(struct sl_host *host, const struct sluice_item *item, uint64_t *ret
 {
     sl_assert(host->magic == HOST_MAGIC);
     return sl_batch_service_cost(&host->batch, host->instance, item, ret_units, ret_cause);
+}
+
+uint64_t
+sl_host_memory(const struct sl_host *host, int kind)
+{
+    sl_assert(kind >= 0 && kind < MEMORY_KINDS);
+    return atomic_load(&host->memory_bytes[kind]);
 }
 
 /* ---- process ------------------------------------------------------------------------------- */

@@ -104,6 +104,9 @@ const char *sl_host_batch_unit(const struct sl_host *host); /* "token", "item"; 
 SL_MUST_CHECK enum sl_err sl_host_cost(struct sl_host *host, const struct sluice_item *item,
                                        uint64_t *ret_units, struct sl_cause *ret_cause);
 
+/* What the plugin says that it manages itself, by enum sluice_memory_kind. */
+uint64_t sl_host_memory(const struct sl_host *host, int kind);
+
 /* SL_EUNAVAIL: the plugin says that its replica should be replaced; the cause says why. */
 SL_MUST_CHECK enum sl_err sl_host_health(struct sl_host *host, struct sl_cause *ret_cause);
 

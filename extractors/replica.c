@@ -19,6 +19,7 @@
 #include "extractors/replica_confine.h"
 #include "extractors/replica_end.h"
 #include "extractors/replica_items.h"
+#include "extractors/replica_memory.h"
 #include "extractors/replica_settings.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
@@ -37,6 +38,7 @@
 #define POLLS_MAX       4
 #define ASK_NS          SL_MILLI_NS
 #define OPEN_NS         (60 * SL_SECOND_NS) /* More than the node takes: actors/model_opens.h. */
+#define REPORT_NS       SL_SECOND_NS
 #define DIAL_NS         (10 * SL_SECOND_NS) /* The node listens long before it wants a replica. */
 #define WAIT_NS         (60 * SL_SECOND_NS)
 #define DIAL_MS         5
@@ -72,6 +74,9 @@ struct replica {
     atomic_bool is_unwanted;  /* All of it. */
     struct early early[WAYS]; /* Came meanwhile. */
     struct sl_batcher *waiting[WAYS];
+    struct sl_m_replica_report report; /* Its counts; the rest when it is sent. */
+    uint64_t reported_ns;
+    bool has_news; /* To report. */
 };
 
 /* On the thread that has the links; NULL on those that the plugin started. */
@@ -128,6 +133,24 @@ reply(struct replica *r, const struct sl_msg *msg, const struct sl_m_processed *
         sl_replica_channel_answer(&r->channel, m);
     else
         send_message(r, SL_M_processed, m);
+}
+
+/* Not after each batch: nobody decides anything by it. */
+static void
+report(struct replica *r, uint64_t now_ns)
+{
+    struct sl_replica_memory memory = {0};
+    if (!r->has_news || now_ns - r->reported_ns < REPORT_NS)
+        return;
+    r->has_news = false;
+    r->reported_ns = now_ns;
+    if (sl_replica_memory_read(&memory) != SL_OK)
+        memory = (struct sl_replica_memory){0};
+    r->report.resident = memory.resident;
+    r->report.private = memory.private;
+    r->report.host = sl_host_memory(r->host, SLUICE_MEMORY_HOST);
+    r->report.device = sl_host_memory(r->host, SLUICE_MEMORY_DEVICE);
+    send_message(r, SL_M_replica_report, &r->report);
 }
 
 /* ---- start --------------------------------------------------------------------------------- */
@@ -288,6 +311,8 @@ start(struct replica *r, const struct sl_child *child)
     else
         ready.error = sl_slice_str(cause.text[0] == '\0' ? sl_err_text(err) : cause.text);
     send_message(r, SL_M_replica_ready, &ready);
+    r->has_news = err == SL_OK;
+    report(r, sl_time_mono_ns());
     sl_links_flush(r->links);
     return err == SL_OK;
 }
@@ -534,6 +559,12 @@ run_batch(struct replica *r, struct batch *b)
     }
     sl_host_results_deinit(&results);
     sl_buf_deinit(&scratch);
+    r->report.batches++;
+    r->report.items += b->count;
+    for (uint32_t i = 0; i < b->count; i++)
+        r->report.units += b->entries[i]->entry.units;
+    r->has_news = true;
+    report(r, sl_time_mono_ns());
     sl_links_flush(r->links);
     batch_clear(b);
 }
@@ -643,7 +674,7 @@ due_ns(const struct replica *r)
     uint64_t due = sl_links_deadline_ns(r->links);
     for (uint32_t way = 0; way < WAYS; way++)
         due = SL_MIN(due, sl_batcher_due_ns(r->waiting[way]));
-    return due;
+    return r->has_news ? SL_MIN(due, r->reported_ns + REPORT_NS) : due;
 }
 
 /* Until something can be received, or our link has something to say by itself. */
@@ -678,7 +709,8 @@ serve(struct replica *r)
         }
         if (r->is_stopping && is_idle(r))
             break;
-        sl_links_flush(r->links); /* What was answered without being run. */
+        report(r, sl_time_mono_ns());
+        sl_links_flush(r->links); /* And what was answered without being run. */
         wait_for_work(r);
     }
     sl_free(b);

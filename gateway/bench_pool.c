@@ -3,11 +3,12 @@
  * A pool of four replicas as an agent has it (actors/pool.h), without the agent: calls of a hundred
  * tenants come, are taken in turn, given to replicas and come back done. What is measured is all
  * that the pool does for one, from its coming to its end, with the message to the replica made and
- * thrown away; the replicas and links are none.
+ * thrown away; the replicas and links are none. Then a replica's batcher alone.
  */
 #include "gateway/bench_pool.h"
 
 #include "actors/pool.h"
+#include "extractors/batcher.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -96,6 +97,40 @@ start_replicas(struct bench_pool *b)
     end_calls(b);
 }
 
+/* And in the replica: what came is made into batches of a budget. */
+static double
+run_batcher(struct sl_batcher *batcher)
+{
+    struct sl_batch_entry entries[WAVE], *taken[SL_BATCH_ITEMS_MAX];
+    uint64_t start_ns = sl_time_mono_ns();
+    for (uint32_t wave = 0; wave < WAVES; wave++) {
+        for (uint32_t i = 0; i < WAVE; i++) {
+            entries[i] = (struct sl_batch_entry){.scope = i % TENANTS, .units = 1 + i % 60};
+            sl_batcher_add(batcher, &entries[i]);
+        }
+        while (sl_batcher_take(batcher, taken) > 0)
+            ;
+    }
+    return (double)(sl_time_mono_ns() - start_ns) / 1e3 / (WAVES * WAVE);
+}
+
+static void
+bench_batcher(const struct sl_bench *bench)
+{
+    double us[ROUNDS];
+    struct sl_batcher *batcher = sl_batcher_create(&(struct sl_batch_plan){.units_max = 1024});
+    for (uint32_t i = 0; i < ROUNDS; i++)
+        us[i] = run_batcher(batcher);
+    sl_batcher_destroy(&batcher);
+    sl_bench_show(bench, &(struct sl_bench_figure){.name = "mixed.batch_forming_in_replica",
+                                                   .unit = "us",
+                                                   .goal = SL_BENCH_AT_MOST,
+                                                   .target = 5,
+                                                   .value = sl_bench_median(us, ROUNDS),
+                                                   .note = "an item, 250 at a time of 100 tenants, "
+                                                           "batches of 1024 units"});
+}
+
 void
 sl_bench_pool(const struct sl_bench *bench)
 {
@@ -129,6 +164,7 @@ sl_bench_pool(const struct sl_bench *bench)
                                                    .value = sl_bench_median(us, ROUNDS),
                                                    .note = "a call, 250 at a time of 100 tenants, "
                                                            "4 replicas"});
+    bench_batcher(bench);
     sl_pool_deinit(&b->pool);
     sl_scale_book_deinit(&book);
     sl_free(b);

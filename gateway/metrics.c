@@ -29,6 +29,7 @@ enum field { /* What of a queue or a node is written. */
              FIELD_WORKERS,
              FIELD_REPLICAS,
              FIELD_ONGOING,
+             FIELD_MEMORY,
              FIELD_WANTED,
              FIELD_CHANGES,
              FIELD_STORE
@@ -421,6 +422,31 @@ add_ongoing(struct metrics *m, struct sl_json node)
 }
 
 static void
+add_memory(struct metrics *m, struct sl_json node)
+{
+    static const char *const kinds[][2] = {{"resident", "resident_bytes"},
+                                           {"private", "private_bytes"},
+                                           {"host", "host_bytes"},
+                                           {"device", "device_bytes"}};
+    struct sl_json replicas = sl_json_member(node, "replicas");
+    struct sl_buf scratch = {0};
+    for (struct sl_json_iter i = sl_json_iter(replicas); sl_json_next(&i);) {
+        struct sl_json memory = sl_json_member(i.value, "memory");
+        struct sl_slice labels[2] = {{0}};
+        sl_buf_clear(&scratch);
+        if (!sl_json_has(memory) ||
+            sl_json_text(sl_json_member(i.value, "extractor"), &scratch, &labels[0]) != SL_OK)
+            continue;
+        for (size_t k = 0; k < SL_COUNT_OF(kinds); k++) {
+            labels[1] = label(kinds[k][0]);
+            uint64_t *sum = sum_of(m, labels, SL_COUNT_OF(labels));
+            *sum += SL_MIN(number(memory, kinds[k][1]), UINT64_MAX - *sum); /* Plugins say it. */
+        }
+    }
+    sl_buf_deinit(&scratch);
+}
+
+static void
 add_scaling(struct metrics *m, struct sl_json node, const char *what)
 {
     struct sl_json pools = sl_json_member(node, "scaling");
@@ -465,6 +491,7 @@ write_counted(struct metrics *m, enum field field)
     } counted[] = {[FIELD_WORKERS] = {add_workers, {"group", "state"}},
                    [FIELD_REPLICAS] = {add_replicas, {"extractor", "state"}},
                    [FIELD_ONGOING] = {add_ongoing, {"extractor", ""}},
+                   [FIELD_MEMORY] = {add_memory, {"extractor", "kind"}},
                    [FIELD_WANTED] = {add_wanted, {"extractor", ""}},
                    [FIELD_CHANGES] = {add_changes, {"extractor", ""}},
                    [FIELD_STORE] = {add_store, {"kind", ""}}};

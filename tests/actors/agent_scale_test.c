@@ -377,11 +377,14 @@ Test(agent_scale, tells_the_head_what_is_new_and_nothing_else)
 
 Test(agent_scale, a_replica_may_have_what_memory_is_said_of_its_extractor)
 {
-    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1},\"memory\":\"3MiB\"}}");
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1},\"memory\":\"3MiB\","
+              "\"batching\":{\"units\":\"99\",\"delay\":\"2ms\"}}}");
     struct sl_msg *msg = recorder_take(&r, SL_M_spawn);
     cr_assert_not_null(msg);
     char *text = sl_strndup(SL_BODY(msg, spawn)->text.data, SL_BODY(msg, spawn)->text.size);
     cr_expect_not_null(strstr(text, "\"memory\":3145728"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"batch_units\":99"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"batch_delay\":2000000"), "%s", text);
     sl_free(text);
     sl_msg_destroy(&msg);
 }

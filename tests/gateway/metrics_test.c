@@ -55,8 +55,10 @@ end(struct sl_request_counts *c, uint64_t scope, const char *tenant, uint64_t ti
 static const char nodes[] =
     "[{\"group\":\"cpu\",\"state\":\"alive\",\"replicas\":["
     "{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"ready\",\"ongoing\":2,"
+    "\"memory\":{\"resident_bytes\":50,\"private_bytes\":30,\"device_bytes\":18446744073709551615},"
     "\"times\":{\"calls\":{\"count\":3,\"wait\":{\"sum_ms\":1.5}}}},"
     "{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"starting\",\"ongoing\":1,"
+    "\"memory\":{\"resident_bytes\":8,\"private_bytes\":{},\"device_bytes\":9},"
     "\"times\":{\"calls\":{\"count\":3,\"wait\":{\"sum_ms\":1.5}}}}],"
     "\"scaling\":[{\"extractor\":\"e\",\"wanted\":2,\"changes\":5}],"
     "\"objects\":{\"memory_bytes\":100,\"spilled_bytes\":7},\"images\":null},"
@@ -77,6 +79,10 @@ Test(metrics, nodes_are_added_up_and_a_pool_is_counted_once)
     has(text, "sluice_replicas{extractor=\"e\",state=\"ready\"} 2");
     has(text, "sluice_replicas{extractor=\"e\",state=\"starting\"} 1");
     has(text, "sluice_replica_ongoing{extractor=\"e\"} 3");
+    has(text, "sluice_replica_memory_bytes{extractor=\"e\",kind=\"resident\"} 58");
+    has(text, "sluice_replica_memory_bytes{extractor=\"e\",kind=\"private\"} 30");
+    has(text, "sluice_replica_memory_bytes{extractor=\"e\",kind=\"host\"} 0");
+    has(text, "sluice_replica_memory_bytes{extractor=\"e\",kind=\"device\"} 1.84467440737e+19");
     has(text, "sluice_replicas_wanted{extractor=\"e\"} 2");
     has(text, "sluice_replica_changes_total{extractor=\"e\"} 5");
     has(text, "sluice_item_seconds_count{extractor=\"e\",kind=\"calls\",phase=\"wait\"} 4");

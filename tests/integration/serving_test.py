@@ -130,6 +130,10 @@ def main():
                 source={"type": "bucket", "bucket_ids": [bucket]})
             infer(client, "warm").expect(200)
             lib.wait_until("the replica is told of", lambda: replicas(operator), 60)
+            with lib.check("a replica tells of its memory and its batches"):
+                lib.wait_until("it has told", lambda: any(
+                    replica["memory"]["private_bytes"] > 0 and replica["batches"]["items"] > 0
+                    for replica in replicas(operator)), 60)
             with lib.check("what states a time that is none is refused"):
                 for text in ("0", "x", "-1", "600001", "1.5", "9999999999"):
                     infer(client, "never", X_Timeout_Ms=text).expect(400)

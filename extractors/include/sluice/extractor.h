@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "sluice/batch.h"   /* "batch.v1" */
+#include "sluice/memory.h"  /* "memory.v1" */
 #include "sluice/models.h"  /* "models.v1", and "model.v1" */
 #include "sluice/objects.h" /* "objects.v1" */
 
@@ -178,9 +179,8 @@ struct sluice_extractor {
      * live until destroy returns; `config` until create does. */
     int (*create)(const struct sluice_host *host, const struct sluice_config *config,
                   void **ret_instance, struct sluice_error *ret_error);
-    void (*destroy)(void *instance); /* Free an instance. */
-    /* 0 when fit for work; -1 and *ret_error when the replica should be replaced. Optional. */
-    int (*health)(void *instance, struct sluice_error *ret_error);
+    void (*destroy)(void *instance);                               /* Free an instance. */
+    int (*health)(void *instance, struct sluice_error *ret_error); /* -1: replace it. Optional. */
     /* Work on `count` (>= 1) items. Finish each of them through the sink; 0 when that is done. -1
      * when the batch cannot be worked on: items left unfinished in either case fail as transient.
      */

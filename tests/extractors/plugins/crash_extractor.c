@@ -26,6 +26,7 @@
 static struct {
     const struct sluice_cancelled_v1 *cancelled;
     const struct sluice_log_v1 *log;
+    const struct sluice_memory_v1 *memory;
     int is_sick;
 } self;
 
@@ -60,6 +61,7 @@ create(const struct sluice_host *host, const struct sluice_config *config, void 
 {
     self.cancelled = host->service(host, "cancelled.v1");
     self.log = host->service(host, "log.v1");
+    self.memory = host->service(host, "memory.v1");
     *ret_instance = &self;
     char params[256];
     snprintf(params, sizeof(params), "%.*s", (int)config->params_bytes, config->params);
@@ -158,6 +160,13 @@ obey(const char *text, uint32_t item, const struct sluice_sink *sink)
         be_slow();
     if (strncmp(text, "ASK ", 4) == 0)
         ask_once(text + 4);
+    if (strstr(text, "HOLDS") != NULL) {
+        self.memory->report(self.memory->self, SLUICE_MEMORY_HOST, 5);
+        self.memory->report(self.memory->self, SLUICE_MEMORY_HOST, 1111);
+        self.memory->report(self.memory->self, SLUICE_MEMORY_DEVICE, 2222);
+        return self.memory->report(self.memory->self, -1, 5) == -1 &&
+               self.memory->report(self.memory->self, SLUICE_MEMORY_DEVICE + 1, 5) == -1;
+    }
     if (strstr(text, "SICK") != NULL)
         self.is_sick = 1;
     if (strstr(text, "LOG") != NULL)
