@@ -73,7 +73,9 @@ add_tenant(struct sl_request_counts *c, struct sl_scope scope, const char *id)
         grow_slots(c);
     struct sl_request_tenant *tenant = &c->tenants[c->count];
     *tenant = (struct sl_request_tenant){
-        .scope = scope, .routes = sl_zalloc(c->routes_count * sizeof(struct sl_request_count *))};
+        .scope = scope,
+        .hours = sl_zalloc(SL_REQUEST_HOURS * sizeof(struct sl_request_hour)),
+        .routes = sl_zalloc(c->routes_count * sizeof(struct sl_request_count *))};
     (void)snprintf(tenant->id, sizeof(tenant->id), "%s", id);
     *slot_of(c, scope) = ++c->count;
     return tenant;
@@ -103,6 +105,7 @@ sl_request_counts_destroy(struct sl_request_counts **counts)
         for (uint32_t j = 0; j < c->routes_count; j++)
             sl_free(c->tenants[i].routes[j]);
         sl_free(c->tenants[i].routes);
+        sl_free(c->tenants[i].hours);
     }
     sl_free(c->tenants);
     sl_free(c->slots);
@@ -149,6 +152,26 @@ step_of(uint64_t took_ns)
     return step;
 }
 
+const struct sl_request_hour *
+sl_request_hour_of(const struct sl_request_tenant *tenant, uint64_t at_ms)
+{
+    uint64_t hour = at_ms / SL_REQUEST_HOUR_MS;
+    const struct sl_request_hour *h = &tenant->hours[hour % SL_REQUEST_HOURS];
+    return h->hour == hour && h->count > 0 ? h : NULL;
+}
+
+static void
+add_hour(struct sl_request_tenant *tenant, const struct sl_request_end *end)
+{
+    uint64_t hour = end->at_ms / SL_REQUEST_HOUR_MS;
+    struct sl_request_hour *h = &tenant->hours[hour % SL_REQUEST_HOURS];
+    if (h->hour != hour)
+        *h = (struct sl_request_hour){.hour = hour};
+    h->count++;
+    h->errors += end->status >= 500;
+    h->steps[step_of(end->took_ns)]++;
+}
+
 void
 sl_request_counts_add(struct sl_request_counts *counts, const struct sl_request_end *end)
 {
@@ -172,6 +195,7 @@ sl_request_counts_add(struct sl_request_counts *counts, const struct sl_request_
     (*count)->sum_ns += end->took_ns;
     (*count)->steps[step_of(end->took_ns)]++;
     add_status(*count, end->status, 1);
+    add_hour(tenant, end);
 }
 
 void
@@ -184,6 +208,7 @@ sl_request_counts_answered(const struct sl_call *call)
                                  .tenant_id = call->who.tenant_id,
                                  .route = call->route,
                                  .status = call->status,
+                                 .at_ms = call->now_ms,
                                  .took_ns = now_ns - SL_MIN(call->used.begun_ns, now_ns)};
     sl_request_counts_add(call->gateway->requests, &end);
 }

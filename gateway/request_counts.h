@@ -5,7 +5,7 @@
  *
  * Bounded: tenants beyond SL_REQUEST_TENANTS_MAX are counted together as one without a scope, and
  * statuses of a route beyond SL_REQUEST_STATUSES as status 0. A tenant that never calls costs
- * nothing, one that does 2 KiB and 300 bytes for each route it uses.
+ * nothing, one that does 9 KiB and 300 bytes for each route it uses.
  *
  * Threading: the store's thread.
  */
@@ -17,6 +17,8 @@
 #define SL_REQUEST_TENANTS_MAX 4096u
 #define SL_REQUEST_STATUSES    8u
 #define SL_REQUEST_STEPS       17u /* The last is without an end. */
+#define SL_REQUEST_HOURS       72u
+#define SL_REQUEST_HOUR_MS     UINT64_C(3600000)
 
 struct sl_request_count { /* Of one tenant's calls of one route. */
     struct {
@@ -27,10 +29,17 @@ struct sl_request_count { /* Of one tenant's calls of one route. */
     uint64_t steps[SL_REQUEST_STEPS]; /* Not added up. */
 };
 
+struct sl_request_hour {    /* All of a tenant's calls in one hour. */
+    uint64_t hour;          /* Since 1970. */
+    uint64_t count, errors; /* Errors have a status of 500 or more. */
+    uint32_t steps[SL_REQUEST_STEPS];
+};
+
 struct sl_request_tenant {
     struct sl_scope scope; /* 0: no tenant's, or too many tenants'. */
     char id[64];           /* "": that one's. */
     uint64_t count;
+    struct sl_request_hour *hours;    /* A ring, by their numbers. */
     struct sl_request_count **routes; /* By their place in sl_routes; NULL: never called. */
 };
 
@@ -49,7 +58,7 @@ struct sl_request_end {
     const char *tenant_id;
     const struct sl_route *route;
     uint16_t status;
-    uint64_t took_ns;
+    uint64_t took_ns, at_ms;
 };
 void sl_request_counts_add(struct sl_request_counts *counts, const struct sl_request_end *end);
 /* Of a call that is answered; nothing where the gateway counts none. */
@@ -57,6 +66,9 @@ void sl_request_counts_answered(const struct sl_call *call);
 /* NULL: it has not called. Borrowed until the next add. */
 const struct sl_request_tenant *sl_request_counts_of(const struct sl_request_counts *counts,
                                                      struct sl_scope scope);
+/* The hour that a time is in; NULL: it had no calls, or is longer ago than is known. */
+const struct sl_request_hour *sl_request_hour_of(const struct sl_request_tenant *tenant,
+                                                 uint64_t at_ms);
 /* Add what `from` counts to `to`. */
 void sl_request_count_merge(struct sl_request_count *to, const struct sl_request_count *from);
 /*

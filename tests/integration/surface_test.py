@@ -76,6 +76,8 @@ def organization(client, operator):
     client.get("/v1/organizations/usage").expect(200)
     client.get("/v1/organizations/api-keys/key_1/usage").expect(200)
     client.get("/v1/tenants/surface/usage").expect(200)
+    client.get("/v1/tenants/surface/metrics?step=1d").expect(200)
+    client.get("/v1/tenants/surface/health").expect(200)
     operator.call("PATCH", "/v1/tenants/surface", {"name": "Surface"}).expect(200)
     operator.post("/v1/tenants/surface/suspend", {"reason": "requested"}).expect(200)
     operator.post("/v1/tenants/surface/resume").expect(200)
