@@ -44,7 +44,11 @@ struct sl_gateway {
     bool has_garbage;                   /* Rows wait for sl_purge_step. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */
     struct sl_scope touched;
-    const char *plans;        /* What the configuration says of plans: plan.h. NULL: nothing. */
+    const char *plans; /* What the configuration says of plans: plan.h. NULL: nothing. */
+    struct {
+        struct sl_scope scope; /* Whose bytes leave the disk; 0: nobody's. */
+        uint64_t ticket;       /* Of sl_store_erase. */
+    } erased;
     uint64_t started_ms;      /* What was to end before it and did not, nobody ends. */
     char unpack_program[256]; /* This executable, for the child that opens archives. */
 };

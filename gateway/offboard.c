@@ -210,7 +210,7 @@ sl_offboard_step(struct sl_passage *p)
         [SL_OFFBOARD_DRAIN] = drain,          [SL_OFFBOARD_EXPORT] = export_some,
         [SL_OFFBOARD_KEYS] = sl_erase_keys,   [SL_OFFBOARD_WORK] = sl_erase_work,
         [SL_OFFBOARD_BLOBS] = sl_erase_blobs, [SL_OFFBOARD_FILES] = sl_erase_files,
-        [SL_OFFBOARD_ROWS] = sl_erase_rows,
+        [SL_OFFBOARD_ROWS] = sl_erase_rows,   [SL_OFFBOARD_DISK] = sl_erase_disk,
     };
     uint64_t step = sl_passage_number(p->note, "step");
     if (step >= SL_OFFBOARD_STEPS)

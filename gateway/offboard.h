@@ -26,6 +26,7 @@ enum sl_offboard_step {
     SL_OFFBOARD_BLOBS,
     SL_OFFBOARD_FILES,
     SL_OFFBOARD_ROWS,
+    SL_OFFBOARD_DISK,
     SL_OFFBOARD_STEPS
 };
 
@@ -39,5 +40,6 @@ bool sl_erase_work(struct sl_passage *p);
 bool sl_erase_blobs(struct sl_passage *p);
 bool sl_erase_files(struct sl_passage *p);
 bool sl_erase_rows(struct sl_passage *p);
+bool sl_erase_disk(struct sl_passage *p);
 
 #endif

@@ -21,6 +21,7 @@
 #include "queue/event.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
+#include "runtime/store_erase.h"
 
 #define JOBS_AT_ONCE 500
 #define KEYS_AT_ONCE 1000
@@ -148,7 +149,8 @@ bool
 sl_erase_work(struct sl_passage *p)
 {
     bool has_no_jobs = end_jobs(p);
-    if (!drop_queues(p) || !has_no_jobs)
+    if (!drop_queues(p) || !has_no_jobs ||
+        sl_queue_has_dropped(p->call->gateway->queue, p->tenant.scope))
         return false;
     drop_indexes(p);
     return true;
@@ -330,4 +332,21 @@ sl_erase_rows(struct sl_passage *p)
     delete_outside(p, SL_TABLE_OPENING, sl_buf_slice(&key));
     sl_buf_deinit(&key);
     return sl_rows_delete_any(p->call->txn, p->tenant.scope, SL_PURGE_ROWS) == 0;
+}
+
+/* ---- the disk ------------------------------------------------------------------------------- */
+
+/* What no row has any more, out of the log and the catalogue's file too. A start begins it anew. */
+bool
+sl_erase_disk(struct sl_passage *p)
+{
+    struct sl_gateway *g = p->call->gateway;
+    if (g->erased.scope.id != p->tenant.scope.id) {
+        g->erased.scope = p->tenant.scope;
+        g->erased.ticket = sl_store_erase(g->store);
+    }
+    if (!sl_store_is_erased(g->store, g->erased.ticket))
+        return false;
+    g->erased.scope.id = 0;
+    return true;
 }

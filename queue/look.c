@@ -260,6 +260,16 @@ sl_queue_depths(const struct sl_queue *q, struct sl_queue_depth *ret, uint32_t m
 }
 
 bool
+sl_queue_has_dropped(const struct sl_queue *q, struct sl_scope scope)
+{
+    sl_queue_assert(q);
+    const struct sl_lane *lane = q->dropped;
+    while (lane != NULL && lane->scope.id != scope.id)
+        lane = lane->dropped_next;
+    return lane != NULL;
+}
+
+bool
 sl_queue_depth_next(const struct sl_queue *q, struct sl_scope scope, uint32_t *at,
                     struct sl_queue_depth *ret_depth)
 {

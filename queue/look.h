@@ -117,6 +117,8 @@ enum sl_err sl_queue_depth(const struct sl_queue *q, struct sl_scope scope, enum
 /* How many tasks of one are QUEUED; false: it is not there. Cheaper than its depth. */
 bool sl_queue_ready(const struct sl_queue *q, struct sl_scope scope, enum sl_class class,
                     uint64_t lane, uint64_t *ret_count);
+/* Whether tasks of queues of this scope that were dropped are there still: a sweep has them go. */
+bool sl_queue_has_dropped(const struct sl_queue *q, struct sl_scope scope);
 /* Whether any task waits or runs, of whatever class. */
 bool sl_queue_has_limits(const struct sl_queue *q); /* Whether tasks ever had concurrency keys. */
 bool sl_queue_has_work(const struct sl_queue *q);

@@ -337,3 +337,14 @@ sl_catalogue_copy(struct sl_catalogue *c, const char *path)
     check(c);
     return c->backend.ops->copy == NULL ? SL_EUNAVAIL : c->backend.ops->copy(c->backend.self, path);
 }
+
+enum sl_err
+sl_catalogue_scrub(struct sl_catalogue *c, uint64_t *page, uint64_t pages_max)
+{
+    check(c);
+    sl_assert(c->dirty_ops == 0);
+    if (c->backend.ops->scrub != NULL)
+        return c->backend.ops->scrub(c->backend.self, page, pages_max);
+    *page = 0;
+    return SL_OK;
+}

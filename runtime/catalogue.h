@@ -78,6 +78,15 @@ void sl_scan_end(struct sl_scan *scan); /* Zeroed or ended already is fine. */
  */
 SL_MUST_CHECK enum sl_err sl_catalogue_copy(struct sl_catalogue *c, const char *path);
 
+/*
+ * Overwrite with zeroes what deleted rows have left in the file: `pages_max` pages from *page on,
+ * which 0 begins; it is 0 again once all were looked at. All is committed and durable, and no scan
+ * is open. Between two calls anything may be written. SL_EIO: some may be left; what is stored is
+ * not touched. SL_ECORRUPT: the file cannot be opened any more, and is not.
+ */
+SL_MUST_CHECK enum sl_err sl_catalogue_scrub(struct sl_catalogue *c, uint64_t *page,
+                                             uint64_t pages_max);
+
 /* Commit the open transaction. With is_durable also force it to disk (before a log release). */
 SL_MUST_CHECK enum sl_err sl_catalogue_commit(struct sl_catalogue *c, bool is_durable);
 /*

@@ -38,6 +38,8 @@ struct sl_catalogue_backend_ops {
     bool (*has_room)(void *self, uint64_t ops, uint64_t bytes, bool is_growing);
     /* What is committed, to another directory; NULL: it cannot. See sl_catalogue_copy. */
     enum sl_err (*copy)(void *self, const char *path);
+    /* Overwrite what deleted rows have left; NULL: nothing is. See sl_catalogue_scrub. */
+    enum sl_err (*scrub)(void *self, uint64_t *page, uint64_t pages_max);
     void (*close)(void *self); /* Drops what is not committed. */
 };
 

@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "runtime/alloc.h"
+#include "runtime/catalogue_scrub.h"
 
 #define PAGE_SIZE 4096
-#define FLAGS     (MDB_NOTLS | MDB_NOLOCK | MDB_NOMETASYNC | MDB_NOMEMINIT)
-#define MAP_SIZE  (64 * SL_GIB)
+/* Without MDB_NOMEMINIT: else the end of a large value's last page is what was in memory there. */
+#define FLAGS    (MDB_NOTLS | MDB_NOLOCK | MDB_NOMETASYNC)
+#define MAP_SIZE (64 * SL_GIB)
 
 struct lmdb {
     int lock_fd;
@@ -26,6 +28,7 @@ struct lmdb {
     MDB_txn *txn; /* NULL: the next call begins one. */
     MDB_dbi dbi;
     uint64_t map_size;
+    char *path;
 };
 
 static enum sl_err
@@ -57,6 +60,8 @@ begin(struct lmdb *c)
 {
     if (c->txn != NULL)
         return SL_OK;
+    if (c->env == NULL)
+        return SL_EIO;
     return err_from_mdb(mdb_txn_begin(c->env, NULL, 0, &c->txn));
 }
 
@@ -207,6 +212,7 @@ lmdb_close(void *self)
         mdb_env_close(c->env);
     if (c->lock_fd >= 0)
         close(c->lock_fd);
+    sl_free(c->path);
     sl_free(c);
 }
 
@@ -285,6 +291,40 @@ open_env(struct lmdb *c, const char *path)
     return err;
 }
 
+/* Pages in memory that LMDB keeps for the next transaction hold what was in them: it lets go of
+ * them with the environment alone. */
+static enum sl_err
+reopen(struct lmdb *c)
+{
+    enum sl_err err = lmdb_commit(c);
+    if (err != SL_OK)
+        return err;
+    mdb_env_close(c->env);
+    c->env = NULL;
+    err = open_env(c, c->path);
+    if (err == SL_OK)
+        err = lmdb_commit(c);
+    if (err == SL_OK)
+        return SL_OK;
+    if (c->txn != NULL)
+        mdb_txn_abort(c->txn);
+    if (c->env != NULL)
+        mdb_env_close(c->env);
+    c->txn = NULL;
+    c->env = NULL;
+    return SL_ECORRUPT;
+}
+
+static enum sl_err
+lmdb_scrub(void *self, uint64_t *page, uint64_t pages_max)
+{
+    struct lmdb *c = self;
+    enum sl_err err = *page == 0 ? reopen(c) : lmdb_commit(c);
+    if (err == SL_OK)
+        err = c->env == NULL ? SL_EIO : sl_lmdb_scrub(c->env, c->dbi, page, pages_max);
+    return err;
+}
+
 enum sl_err
 sl_catalogue_open_lmdb(const struct sl_catalogue_options *options,
                        struct sl_catalogue_backend *ret_backend)
@@ -299,11 +339,13 @@ sl_catalogue_open_lmdb(const struct sl_catalogue_options *options,
                                                         .sync = lmdb_sync,
                                                         .has_room = lmdb_has_room,
                                                         .copy = lmdb_copy,
+                                                        .scrub = lmdb_scrub,
                                                         .close = lmdb_close};
     if (mkdir(options->path, 0700) != 0 && errno != EEXIST)
         return sl_err_from_errno(errno);
     struct lmdb *c = sl_zalloc(sizeof(*c));
     c->map_size = options->map_size_bytes == 0 ? MAP_SIZE : options->map_size_bytes;
+    c->path = sl_strdup(options->path);
     enum sl_err err = lock(c, options->path);
     if (err == SL_OK)
         err = make_file(c, options->path);

@@ -12,6 +12,7 @@
  * their heads are wiped at the next open, or they could join a later, different history.
  */
 #include "runtime/alloc.h"
+#include "runtime/log_erase.h"
 #include "runtime/log_state.h"
 
 #define SEGMENT_SIZE (64 * SL_MIB)
@@ -197,6 +198,15 @@ sl_log_is_settled(const struct sl_log *log)
 {
     sl_log_check(log);
     return !log->note.is_dirty;
+}
+
+enum sl_err
+sl_log_rotate(struct sl_log *log)
+{
+    sl_log_check(log);
+    if (sl_log_sync(log) == SL_OK)
+        log->failed = sl_log_switch(log, log->last + 1, 0);
+    return log->failed;
 }
 
 uint64_t

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "runtime/alloc.h"
+#include "runtime/log_erase.h"
 #include "runtime/log_state.h"
 #include "runtime/report.h"
 
@@ -94,6 +95,30 @@ sl_log_trim_free(struct sl_log *log)
         (void)ignored;
         sl_segment_close(&log->options.disk, &segment);
     }
+}
+
+static void
+drop(struct sl_log *log, struct sl_segment **segment)
+{
+    enum sl_err err = log->options.disk.remove(log->options.disk.self, (*segment)->name);
+    if (err != SL_OK)
+        sl_report_error("segment-not-removed", "segment=%s err=%s", (*segment)->name,
+                        sl_err_name(err));
+    sl_segment_close(&log->options.disk, segment);
+}
+
+void
+sl_log_drop_free(struct sl_log *log)
+{
+    sl_log_check(log);
+    adopt(log);
+    while (log->free.count > 0) {
+        struct sl_segment *segment = sl_segment_list_take(&log->free, log->free.count - 1);
+        drop(log, &segment);
+    }
+    if (log->reserve != NULL)
+        drop(log, &log->reserve); /* Another is made as soon as there is time. */
+    sl_log_windows_deinit(log);
 }
 
 void

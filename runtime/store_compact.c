@@ -149,6 +149,18 @@ move_some(struct sl_store *store)
         end_segment(store, err);
 }
 
+void
+sl_store_compact_segment(struct sl_store *store, uint32_t segment, uint64_t held)
+{
+    struct sl_store_compact *c = &store->compact;
+    if (c->cursor.segment != 0)
+        return;
+    c->cursor = (struct sl_log_cursor){.segment = segment};
+    c->held_before = held;
+    c->moved_bytes = 0;
+    c->next_ns = 0;
+}
+
 uint64_t
 sl_store_compact(struct sl_store *store, uint64_t now_ns)
 {

@@ -8,6 +8,7 @@
  *   store_checkpoint.c  snapshots of projections, at once or in slices
  *   store_held.c        segments of the log that projections read from
  *   store_compact.c     emptying those of which little is alive
+ *   store_erase.c       what was deleted, gone from the files
  *   store_tick.c        when to commit, to take a checkpoint, to compact
  */
 #ifndef SL_RUNTIME_STORE_STATE_H
@@ -53,6 +54,15 @@ struct sl_store_compact {
     uint64_t next_ns;
 };
 
+struct sl_store_erase {
+    uint64_t wanted, done; /* Tickets. */
+    uint64_t running;      /* The newest that this run is for; 0: none runs. */
+    uint32_t segment;      /* All up to this one are to go. */
+    bool is_log_done, wants_checkpoint;
+    uint64_t page; /* Of the catalogue: where to go on. */
+    uint64_t next_ns;
+};
+
 struct sl_store {
     uint32_t magic;
     struct sl_store_options options;
@@ -61,6 +71,7 @@ struct sl_store {
     struct sl_store_held held;             /* Segments that the snapshots on disk refer to. */
     struct sl_store_checkpoint checkpoint;
     struct sl_store_compact compact;
+    struct sl_store_erase erase;
     struct sl_disk log_disk, snapshots;
     bool is_log_disk_owned;
     struct sl_catalogue *catalogue;
@@ -127,6 +138,11 @@ void sl_store_checkpoint_cancel(struct sl_store *store);
 /* Say, after the open, when the first one is due. */
 void sl_store_checkpoint_plan(struct sl_store *store);
 
+/* store_erase.c: do a turn if one is due. Returns when the next one is, UINT64_MAX: none. */
+uint64_t sl_store_erase_tick(struct sl_store *store, uint64_t now_ns);
+
+/* store_compact.c: empty this segment next, unless another is being emptied. */
+void sl_store_compact_segment(struct sl_store *store, uint32_t segment, uint64_t held);
 /* store_compact.c: do a turn if one is due. Returns when the next one is, UINT64_MAX: none. */
 uint64_t sl_store_compact(struct sl_store *store, uint64_t now_ns);
 

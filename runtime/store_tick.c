@@ -14,8 +14,8 @@ static uint64_t
 tick_checkpoint(struct sl_store *store, uint64_t now_ns)
 {
     const struct sl_store_checkpoint *c = &store->checkpoint;
-    bool is_due =
-        sl_log_bytes(store->log) >= store->checkpoint_at_bytes || store->compact.wants_checkpoint;
+    bool is_due = sl_log_bytes(store->log) >= store->checkpoint_at_bytes ||
+                  store->compact.wants_checkpoint || store->erase.wants_checkpoint;
     if ((!c->is_running && !is_due) || store->is_backed_up)
         return UINT64_MAX;
     if (c->is_running && now_ns < c->next_ns)
@@ -24,7 +24,7 @@ tick_checkpoint(struct sl_store *store, uint64_t now_ns)
     if (err == SL_OK)
         err = sl_store_checkpoint_step(store);
     store->checkpoint.next_ns = now_ns + SLICE_GAP_NS;
-    store->compact.wants_checkpoint = false;
+    store->compact.wants_checkpoint = store->erase.wants_checkpoint = false;
     if (err != SL_OK)
         sl_report_error("checkpoint-failed", "err=%s action=retry-later", sl_err_name(err));
     return c->is_running ? SLICE_GAP_NS : UINT64_MAX;
@@ -79,6 +79,8 @@ sl_store_tick(struct sl_store *store, uint64_t now_ns, bool is_idle)
     if (store->failed != SL_OK)
         return UINT64_MAX;
     uint64_t wait_ns = tick_checkpoint(store, now_ns);
+    if (store->failed == SL_OK && !store->checkpoint.is_running)
+        wait_ns = SL_MIN(wait_ns, sl_store_erase_tick(store, now_ns));
     if (store->failed == SL_OK && !store->checkpoint.is_running)
         wait_ns = SL_MIN(wait_ns, sl_store_compact(store, now_ns));
     if (store->failed == SL_OK)

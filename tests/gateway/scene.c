@@ -263,6 +263,7 @@ void
 scene_close(struct sl_gateway *g)
 {
     sl_export_destroy(&g->export);
+    g->erased.scope = SL_SCOPE_SYSTEM;
     sl_store_close(&g->store);
     sl_blobs_close(&g->blobs);
     sl_incoming_close(&g->incoming);

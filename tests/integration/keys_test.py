@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import io
 import json
+import subprocess
 import tarfile
 import threading
 import time
@@ -159,7 +160,8 @@ def check_offboarding(server):
     """Killed while tenants leave: what is said of each afterwards is so, and none is half gone."""
     operator, count = server.operator(), 6
     for i in range(count):
-        server.tenant(f"leaves-{i}").make("namespace", "kept", feature_extractors=lib.BOTH)
+        server.tenant(f"leaves-{i}").make("namespace", "canary-4711",
+                                          feature_extractors=lib.BOTH)
 
     def state(i):
         return operator.get(f"/v1/tenants/leaves-{i}").expect(200)["state"]
@@ -172,6 +174,9 @@ def check_offboarding(server):
         server.start()
         lib.wait_until("all are gone", lambda: all(state(i) == "offboarded"
                                                    for i in range(count)), 60)
+        found = subprocess.run(["grep", "-ral", "canary-4711", server.data], text=True,
+                               stdout=subprocess.PIPE, check=False)
+        lib.equal((found.returncode, found.stdout), (1, ""), "what is left on the disk")
     with lib.check("a tenant that leaves is exported whole, as a .tar with its digest"):
         client = server.tenant("exported")
         client.make("namespace", "kept", feature_extractors=lib.BOTH)
