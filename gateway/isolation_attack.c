@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "object-store/object_client.h"
 #include "runtime/alloc.h"
 #include "gateway/isolation_glutton.h"
 
@@ -143,6 +144,34 @@ attack_shared_memory(const struct sl_attack_target *t, struct sl_attack_result *
         (void)msgctl((int)queue, IPC_RMID, NULL);
 }
 
+/* A misbehaving client is dropped: then it is gone for what follows, too. */
+static void
+note_object(struct sl_attack_result *r, enum sl_err err, const char *text)
+{
+    if (err != SL_ETIMEOUT) /* Which says nothing of what would have been said. */
+        sl_attack_note(r, err == SL_OK ? -1 : err == SL_ENOTFOUND ? 0 : EPERM, text);
+}
+
+/* As if it were the tenant, whose id is no secret. */
+static void
+attack_objects(const struct sl_attack_target *t, struct sl_attack_result *r)
+{
+    struct sl_object_id id;
+    struct sl_object_ref ref;
+    int fd = t->object_fd < 0 ? -1 : fcntl(t->object_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0 ||
+        sl_object_id_named(t->object_tenant, sl_slice_str(SL_ATTACK_OBJECT), &id) != SL_OK)
+        return;
+    struct sl_object_client *client =
+        sl_object_client_create(fd, t->object_tenant, 5 * SL_SECOND_NS);
+    enum sl_err err = sl_object_client_get(client, &id, &ref);
+    note_object(r, err, "an object of the tenant's was got");
+    if (err == SL_OK)
+        sl_object_client_release(client, &ref);
+    note_object(r, sl_object_client_delete(client, &id), "an object of the tenant's was deleted");
+    sl_object_client_destroy(&client);
+}
+
 /* ---- the network ---------------------------------------------------------------------------- */
 
 static void
@@ -204,7 +233,7 @@ attack_inherited(const struct sl_attack_target *t, struct sl_attack_result *r)
     (void)stat("/proc/self", &own); /* Which the sandbox keeps open. */
     for (int fd = 0; fd < (int)SL_SANDBOX_FILES_MAX; fd++) {
         struct stat st;
-        if (fd == t->own_fd || fstat(fd, &st) != 0 ||
+        if (fd == t->own_fd || fd == t->object_fd || fstat(fd, &st) != 0 ||
             (st.st_dev == own.st_dev && st.st_ino == own.st_ino))
             continue;
         char text[48];
@@ -344,6 +373,7 @@ sl_attack_run(enum sl_attack attack, const struct sl_attack_target *target,
         HERE(create_files),
         HERE(open_memory_files),
         HERE(open_mappings),
+        HERE(objects),
         HERE(shared_memory),
         HERE(sockets),
         HERE(server_socket),

@@ -23,8 +23,13 @@ struct sl_attack_target { /* Strings and the document are borrowed. */
     const char *data;                  /* The data directory. */
     struct sl_json paths;              /* What lies there: an array of absolute paths. */
     uint64_t memory_bytes, file_bytes; /* What a replica may have; 0 of memory: any. */
-    int own_fd;                        /* A socket that the attacker has of right. */
+    /* A socket of the attacker's to a store of objects, and whose it has one of; -1: none. */
+    int object_fd;
+    uint64_t object_tenant;
+    int own_fd; /* A socket that the attacker has of right. */
 };
+
+#define SL_ATTACK_OBJECT "isolation-probe" /* The name of that object. */
 
 /* Who this process is to the kernel: the uid, in the user namespace. */
 uint64_t sl_attack_user(void);

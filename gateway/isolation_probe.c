@@ -15,7 +15,7 @@
 #define PAGE_BYTES 4096
 
 struct probe {
-    int fd;
+    int fd, object_fd;
     struct sl_json text;
     struct sl_probe_said hello;
 };
@@ -86,6 +86,8 @@ read_target(const struct probe *p, struct sl_json said, struct sl_attack_target 
                                   .paths = sl_json_member(said, "paths"),
                                   .memory_bytes = number(said, "memory_bytes"),
                                   .file_bytes = number(said, "file_bytes"),
+                                  .object_fd = p->object_fd,
+                                  .object_tenant = number(said, "object_tenant"),
                                   .own_fd = p->fd};
     /* 0 and -1 would be ourselves and all: what is told is checked, though it is our server's. */
     if (ret_target->pid <= 1 || ret_target->server_pid <= 1 || ret_target->data == NULL)
@@ -111,6 +113,27 @@ attack(const struct probe *p, const struct sl_attack_target *target, enum sl_att
     say(p, &(struct sl_probe_said){0}, SL_PROBE_END);
 }
 
+/* What is told, and with it a socket to a store of objects. */
+static ssize_t
+hear(struct probe *p, char *text, size_t size)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec data = {text, size};
+    struct msghdr m = {.msg_iov = &data,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t got = recvmsg(p->fd, &m, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&p->object_fd, CMSG_DATA(c), sizeof(int));
+    return got;
+}
+
 int
 sl_isolation_probe_run(const struct sl_child *child)
 {
@@ -118,14 +141,14 @@ sl_isolation_probe_run(const struct sl_child *child)
     struct sl_json_doc *doc = NULL, *target_doc = NULL;
     if (child->fds_count != 1 || sl_json_parse(sl_slice_str(child->text), &doc, NULL) != SL_OK)
         return 1;
-    struct probe p = {.fd = child->fds[0], .text = sl_json_root(doc)};
+    struct probe p = {.fd = child->fds[0], .object_fd = -1, .text = sl_json_root(doc)};
     bool is_victim = sl_json_is(sl_json_member(p.text, "role"), "victim");
     bool is_glutton = sl_json_is(sl_json_member(p.text, "role"), "glutton");
     if (is_victim)
         prepare(&p);
     go_in(&p, child);
     say(&p, &p.hello, SL_PROBE_HELLO);
-    ssize_t size = recv(p.fd, text, sizeof(text), 0); /* The victim's is the socket's end. */
+    ssize_t size = hear(&p, text, sizeof(text)); /* The victim's is the socket's end. */
     if (!is_victim && size > 0 &&
         sl_json_parse(sl_slice(text, (size_t)size), &target_doc, NULL) == SL_OK) {
         struct sl_attack_target target;

@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "actors/cluster.h"
+#include "gateway/isolation_attack.h"
 #include "gateway/isolation_probe.h"
+#include "object-store/object_client.h"
+#include "object-store/object_node.h"
 #include "runtime/alloc.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
@@ -23,6 +26,11 @@
 #define TAG_FIRST                                                                                  \
     UINT64_C(0xf0000000) /* Above the numbers of nodes, which are the others' tags.                \
                           */
+
+#define STORE_BYTES     (256 * SL_MIB) /* Of address space: segments are large. */
+#define STORE_VICTIM    1
+#define STORE_NEIGHBOUR 2
+#define STORE_NS        (5 * SL_SECOND_NS)
 
 static const char *const roles[SL_SIEGE_ROLES] = {"victim", "attacker", "glutton"};
 
@@ -156,6 +164,7 @@ write_target(const struct sl_siege *s, const struct sl_probe_said *victim, struc
     sl_jsonw_member_str(&w, "data", s->data);
     sl_jsonw_member_u64(&w, "memory_bytes", s->memory_bytes);
     sl_jsonw_member_u64(&w, "file_bytes", 0);
+    sl_jsonw_member_u64(&w, "object_tenant", STORE_VICTIM);
     sl_jsonw_name(&w, "paths");
     sl_jsonw_array(&w);
     char *root = sl_format("%s/", s->data);
@@ -165,6 +174,49 @@ write_target(const struct sl_siege *s, const struct sl_probe_said *victim, struc
     sl_jsonw_end(&w);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
+}
+
+/* ---- objects -------------------------------------------------------------------------------- */
+
+/* A store of objects as a node has one, with an object of the tenant's. */
+struct store {
+    struct sl_object_node *node;
+    struct sl_object_client *client;
+    struct sl_object_id id;
+    int neighbour_fd; /* -1: there is no store. */
+};
+
+static void
+open_store(struct store *s)
+{
+    struct sl_object_node_options options = {.memory_bytes = STORE_BYTES};
+    struct sl_object_peer victim = {.tenant = STORE_VICTIM},
+                          neighbour = {.tenant = STORE_NEIGHBOUR};
+    int fd = -1;
+    *s = (struct store){.neighbour_fd = -1};
+    if (sl_object_node_open(&options, &s->node) != SL_OK ||
+        sl_object_node_grant(s->node, &victim, &fd) != SL_OK)
+        return;
+    s->client = sl_object_client_create(fd, STORE_VICTIM, STORE_NS);
+    if (sl_object_id_named(STORE_VICTIM, sl_slice_str(SL_ATTACK_OBJECT), &s->id) == SL_OK &&
+        sl_object_client_put(s->client, &s->id, sl_slice_str("of this tenant alone"), 0) == SL_OK &&
+        sl_object_node_grant(s->node, &neighbour, &s->neighbour_fd) != SL_OK)
+        s->neighbour_fd = -1;
+}
+
+/* It is to be there still. */
+static void
+close_store(struct store *s, struct sl_attack_result *r)
+{
+    struct sl_object_ref ref;
+    if (r->tried > 0 && sl_object_client_get(s->client, &s->id, &ref) == SL_OK)
+        sl_object_client_release(s->client, &ref);
+    else if (r->tried > 0)
+        sl_attack_note(r, -1, "the object is gone");
+    if (s->neighbour_fd >= 0)
+        (void)close(s->neighbour_fd);
+    sl_object_client_destroy(&s->client);
+    sl_object_node_close(&s->node);
 }
 
 /* ---- run ------------------------------------------------------------------------------------ */
@@ -198,6 +250,29 @@ hear_hello(struct sl_siege *s, enum sl_siege_role role, struct sl_probe_said *re
     return true;
 }
 
+/* With a descriptor beside it; -1: without. */
+static bool
+tell(int fd, const struct sl_buf *text, int passed)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec data = {text->data, text->size};
+    struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1};
+    if (passed >= 0) {
+        m.msg_control = &control;
+        m.msg_controllen = sizeof(control);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &passed, sizeof(int));
+    }
+    return text->size <= SL_PROBE_TARGET_MAX &&
+           sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text->size;
+}
+
 static void
 hear_results(struct sl_siege *s, enum sl_siege_role role, struct sl_isolation *found)
 {
@@ -216,6 +291,7 @@ sl_siege_run(struct sl_siege *siege, struct sl_isolation *found)
 {
     struct sl_probe_said said[SL_SIEGE_ROLES] = {0};
     struct sl_buf target = {0};
+    struct store store;
     bool is_there = true;
     for (unsigned i = 0; i < SL_SIEGE_ROLES; i++)
         is_there = is_there && hear_hello(siege, (enum sl_siege_role)i, &said[i]);
@@ -225,13 +301,14 @@ sl_siege_run(struct sl_siege *siege, struct sl_isolation *found)
     }
     found->states = said[SL_SIEGE_ATTACKER].states;
     write_target(siege, &said[SL_SIEGE_VICTIM], &target);
-    for (unsigned i = SL_SIEGE_ATTACKER; i < SL_SIEGE_ROLES; i++)
-        if (target.size > SL_PROBE_TARGET_MAX ||
-            send(siege->ours[i], target.data, target.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-            sl_report_warn("isolation-probe", "action=\"unverified\" errno=%d", errno);
+    open_store(&store);
+    if (!tell(siege->ours[SL_SIEGE_ATTACKER], &target, store.neighbour_fd) ||
+        !tell(siege->ours[SL_SIEGE_GLUTTON], &target, -1))
+        sl_report_warn("isolation-probe", "action=\"unverified\" errno=%d", errno);
     sl_buf_deinit(&target);
     hear_results(siege, SL_SIEGE_ATTACKER, found);
     hear_results(siege, SL_SIEGE_GLUTTON, found);
+    close_store(&store, &found->of[SL_ATTACK_objects]);
 }
 
 void

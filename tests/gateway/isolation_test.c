@@ -19,6 +19,8 @@
 #include "actors/rows.h"
 #include "gateway/isolation_attack.h"
 #include "gateway/isolation_rows.h"
+#include "object-store/object_client.h"
+#include "object-store/object_node.h"
 #include "runtime/alloc.h"
 #include "tests/gateway/harness.h"
 
@@ -163,6 +165,7 @@ begin(void)
                                        .data = data,
                                        .paths = sl_json_root(paths),
                                        .memory_bytes = 64 * SL_MIB,
+                                       .object_fd = -1,
                                        .own_fd = -1};
     target.pid = start_victim();
     sl_free(file);
@@ -267,6 +270,44 @@ Test(attack, finds_a_directory_that_was_left_readable)
     if (sl_sandbox_state(found.states, SL_SANDBOX_LANDLOCK) == SL_SANDBOX_ENFORCED)
         cr_expect_not(is_through(SL_ATTACK_write_files));
     cr_expect_eq(judge(SL_CHECK_DATABASE), SL_ISOLATION_VIOLATED, "%s", verdict.text);
+}
+
+/* A store with an object of tenant 1; the attacker's socket is of the tenant that `of` says. */
+static void
+attack_objects(uint64_t of)
+{
+    static const enum sl_attack objects[] = {SL_ATTACK_objects};
+    struct sl_object_node *node = NULL;
+    struct sl_object_peer first = {.tenant = 1}, other = {.tenant = of};
+    struct sl_object_id id;
+    int fd = -1;
+    cr_assert_eq(
+        sl_object_node_open(&(struct sl_object_node_options){.memory_bytes = SL_GIB / 4}, &node),
+        SL_OK);
+    cr_assert_eq(sl_object_node_grant(node, &first, &fd), SL_OK);
+    struct sl_object_client *client = sl_object_client_create(fd, 1, 10 * SL_SECOND_NS);
+    cr_assert_eq(sl_object_id_named(1, sl_slice_str(SL_ATTACK_OBJECT), &id), SL_OK);
+    cr_assert_eq(sl_object_client_put(client, &id, sl_slice_str("mine"), 0), SL_OK);
+    cr_assert_eq(sl_object_node_grant(node, &other, &target.object_fd), SL_OK);
+    target.object_tenant = 1;
+    attack(&(struct sl_sandbox_options){0}, objects, 1);
+    (void)close(target.object_fd);
+    sl_object_client_destroy(&client);
+    sl_object_node_close(&node);
+}
+
+Test(attack, finds_no_object_of_another_tenant)
+{
+    attack_objects(2);
+    cr_expect_eq(found.of[SL_ATTACK_objects].tried, 2);
+    cr_expect_not(is_through(SL_ATTACK_objects), "%s", found.of[SL_ATTACK_objects].text);
+}
+
+/* The hole: it was given a socket of the tenant's. */
+Test(attack, finds_an_object_where_a_socket_is_of_the_wrong_tenant)
+{
+    attack_objects(1);
+    cr_expect_eq(found.of[SL_ATTACK_objects].through, 2, "got, and deleted");
 }
 
 /* What was not made here. */
