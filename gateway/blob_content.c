@@ -15,7 +15,7 @@ const char *
 sl_blob_presign(struct sl_call *call, const char *bucket, const char *object, struct sl_json blob)
 {
     const char *id = sl_member_str(call, blob, "blob_id");
-    struct sl_slice host = call->host.size == 0 ? sl_slice_str("localhost") : call->host;
+    struct sl_slice site = call->site.size == 0 ? sl_slice_str("http://localhost") : call->site;
     if (id[0] == '\0' || call->gateway->incoming == NULL)
         return NULL;
     struct sl_presigned_read p = {.bucket = bucket,
@@ -23,7 +23,7 @@ sl_blob_presign(struct sl_call *call, const char *bucket, const char *object, st
                                   .blob = id,
                                   .scope = call->who.scope.id,
                                   .expires_s = call->now_ms / 1000 + EXPIRATION_S};
-    return sl_call_format(call, "http://%.*s%s", SL_SLICE_FMT(host),
+    return sl_call_format(call, "%.*s%s", SL_SLICE_FMT(site),
                           sl_presign_read(call, sl_incoming_secret(call->gateway->incoming), &p));
 }
 

@@ -52,13 +52,13 @@ struct sl_call {
     struct sl_buf body_buf; /* Holds body_text when it was sent as it is. */
     struct sl_slice body_text;
     struct sl_json_doc *body_doc;
-    struct sl_json body;                               /* Root; an empty body reads as {}. */
-    struct sl_slice namespace_header;                  /* X-Namespace as sent; empty: none. */
-    struct sl_slice idempotency_key, user_agent, host; /* As sent; empty: none. */
-    struct sl_slice client;                            /* Its address, as text. */
-    struct sl_slice last_event_id;                     /* Of who follows; empty: none. */
-    char namespace_id[20];                             /* Resolved, for routes that need one. */
-    uint64_t timeout_ns;  /* X-Timeout-Ms: the reply is waited for so long. 0: not said. */
+    struct sl_json body;                         /* Root; an empty body reads as {}. */
+    struct sl_slice namespace_header;            /* X-Namespace as sent; empty: none. */
+    struct sl_slice idempotency_key, user_agent; /* As sent; empty: none. */
+    struct sl_slice client, site;  /* Its address; "https://HOST" that it asked. Empty: unknown. */
+    struct sl_slice last_event_id; /* Of who follows; empty: none. */
+    char namespace_id[20];         /* Resolved, for routes that need one. */
+    uint64_t timeout_ns;           /* X-Timeout-Ms: the reply is waited for so long. 0: not said. */
     uint64_t sticky;      /* X-Session-Id: those of a number go to one node. 0: not said. */
     uint64_t deadline_ns; /* Of what embeds, by now_ns; 0: each text has the router's. */
     uint64_t now_ms;

@@ -78,7 +78,7 @@ sl_call_request_write(const struct sl_call *call, struct sl_buf *out)
     sl_buf_append_block(out, call->idempotency_key);
     sl_buf_append_block(out, call->user_agent);
     sl_buf_append_block(out, call->client);
-    sl_buf_append_block(out, call->host);
+    sl_buf_append_block(out, call->site);
     sl_buf_append_block(out, call->last_event_id);
     sl_buf_append_u64(out, call->timeout_ns);
     sl_buf_append_u64(out, call->sticky);
@@ -221,7 +221,7 @@ read_request(struct sl_reader *r, struct sl_call *call)
     call->idempotency_key = read_text(r, call);
     call->user_agent = read_text(r, call);
     call->client = read_text(r, call);
-    call->host = read_text(r, call);
+    call->site = read_text(r, call);
     call->last_event_id = read_text(r, call);
     call->timeout_ns = sl_read_u64(r);
     call->sticky = sl_read_u64(r);

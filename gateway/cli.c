@@ -272,6 +272,7 @@ print_verb_help(const struct verb *v)
                o->value == NULL ? "" : o->value, o->help);
     printf("  --url URL            the server (%s)\n"
            "  --key-file FILE      holds the API key; else SLUICE_API_KEY\n"
+           "  --ca FILE            who may sign the server's certificate; else SLUICE_CA\n"
            "  --json               print the server's reply\n"
            "  --help               print this\n",
            URL_DEFAULT);
@@ -281,7 +282,7 @@ print_verb_help(const struct verb *v)
 
 struct parse {
     struct sl_cli *cli;
-    const char *key_file;
+    const char *key_file, *ca;
     bool is_help;
 };
 
@@ -349,6 +350,8 @@ parse_one(struct parse *p, int *at, int argc, char **argv)
         return p->cli->url != NULL;
     if (match(a, "key-file", at, argc, argv, &p->key_file))
         return p->key_file != NULL;
+    if (match(a, "ca", at, argc, argv, &p->ca))
+        return p->ca != NULL;
     if (!parse_own(p, a, at, argc, argv, &is_own))
         return false;
     if (!is_own)
@@ -410,6 +413,7 @@ run_verb(const struct verb *v, int argc, char **argv)
     if (!read_key(p.key_file, key))
         goto out;
     cli->http = sl_http_client_create(cli->url, key[0] == '\0' ? NULL : key);
+    sl_http_client_trust(cli->http, p.ca);
     code = v->run(cli);
     if (code == SL_EXIT_USAGE && !cli->is_told)
         print_verb_help(v);

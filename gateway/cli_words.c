@@ -8,6 +8,7 @@
 static const struct sl_cli_option shared[] = {
     {"url", "URL", "the server (http://127.0.0.1:8080)"},
     {"key-file", "FILE", "holds the API key; else SLUICE_API_KEY"},
+    {"ca", "FILE", "who may sign the server's certificate; else SLUICE_CA or SSL_CERT_FILE"},
     {"json", NULL, "print the server's reply"},
     {"help", NULL, "print how it is used"},
     {0},

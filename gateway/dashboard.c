@@ -80,8 +80,9 @@ is_local(struct sl_slice text)
 bool
 sl_page_is_trusted(struct sl_slice host, struct sl_slice origin)
 {
-    static const char scheme[] = "http://";
-    size_t size = sizeof(scheme) - 1;
+    bool is_tls = origin.size > 5 && origin.data[4] == 's';
+    const char *scheme = is_tls ? "https://" : "http://";
+    size_t size = strlen(scheme);
     if (!is_local(host))
         return false;
     if (origin.data == NULL)

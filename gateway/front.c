@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "gateway/front_state.h"
+#include "gateway/transport.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
+#include "runtime/tls.h"
 
 #define FRONT_MAGIC     0x66726f6eu
 #define CONNECTIONS_MAX 4096
@@ -532,8 +534,19 @@ listen_on(const char *address, int *ret_fd, uint16_t *ret_port)
 static struct MHD_Daemon *
 daemon_start(struct sl_front *front, int listen_fd)
 {
-    uint32_t per_address = front->options.per_address_max == 0 ? (front->slots_count + 1) / 2
-                                                               : front->options.per_address_max;
+    const struct sl_transport *transport = front->options.transport;
+    bool is_tls = transport != NULL && transport->is_tls;
+    /* All who come through a proxy have its address. */
+    uint32_t share = transport != NULL && transport->proxies_count > 0
+                         ? front->slots_count
+                         : (front->slots_count + 1) / 2;
+    uint32_t per_address =
+        front->options.per_address_max == 0 ? share : front->options.per_address_max;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, sl_tls_callback()},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)sl_tls_rules()},
+        {MHD_OPTION_END, 0, NULL},
+    };
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, front->slots_count, NULL},
@@ -544,10 +557,12 @@ daemon_start(struct sl_front *front, int listen_fd)
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, front},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)sl_guard_notify, front},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_encoded, front},
+        {MHD_OPTION_ARRAY, 0, is_tls ? tls : &tls[2]},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-                            front, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    unsigned how = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_tls ? MHD_USE_TLS : 0);
+    return MHD_start_daemon(how, 0, NULL, NULL, on_request, front, MHD_OPTION_ARRAY, options,
+                            MHD_OPTION_END);
 }
 
 static void

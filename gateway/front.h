@@ -15,6 +15,7 @@
 #include "gateway/call.h"
 #include "gateway/keyring.h"
 
+struct sl_transport;
 struct sl_blobs;
 struct sl_incoming;
 struct sl_front;
@@ -47,6 +48,7 @@ struct sl_front_options {
      * it is. On the front's thread. NULL: it serves pages only. */
     void (*post)(void *arg, struct sl_call *call);
     void *arg;
+    const struct sl_transport *transport; /* Lives as long as the front. NULL: plain, no proxy. */
     bool is_relayed;          /* Calls go to a head elsewhere: files of forms go by name. */
     uint32_t connections_max; /* 0: 4096 */
     uint32_t per_address_max; /* Connections of one address. 0: half of all. */

@@ -137,13 +137,6 @@ find_page(struct sl_request *request, const char *url, const char *method)
 
 /* ---- key, permission, tenant --------------------------------------------------------------- */
 
-/* The peer's address: a proxy's, where there is one. */
-static struct sl_slice
-client_of(struct sl_request *request)
-{
-    return sl_call_copy(request->call, sl_slice_str(sl_guard_address(request->connection)));
-}
-
 static void
 refuse_key(struct sl_call *call, const char *why)
 {
@@ -177,7 +170,7 @@ check_door(struct sl_request *request)
     struct sl_door door;
     if (!sl_keyring_door(sl_request_plane(request)->keyring, call->who.scope, &door))
         return;
-    if (!sl_door_has(&door, client_of(request)))
+    if (!sl_door_has(&door, sl_request_client(request)))
         refuse_key(call, "the API key is not valid");
     else if (door.is_suspended)
         sl_tenant_fail_suspended(call);
@@ -312,23 +305,6 @@ collect_query(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_
     return is_bad ? MHD_NO : MHD_YES;
 }
 
-/* What an address of ours may begin with; anything else in it would be another address. */
-static struct sl_slice
-host_of(const struct sl_request *request)
-{
-    struct sl_slice host = sl_request_header(request, "Host");
-    if (host.size > 255)
-        return sl_slice("", 0);
-    for (size_t i = 0; i < host.size; i++) {
-        uint8_t c = host.data[i];
-        bool is_good = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-                       strchr(".-_:[]", c) != NULL;
-        if (!is_good)
-            return sl_slice("", 0);
-    }
-    return host;
-}
-
 /* How long the reply is waited for, and what requests belong together: of routes whose reply a
  * replica makes. */
 static void
@@ -361,10 +337,10 @@ copy_headers(struct sl_request *request)
     struct sl_slice key = sl_request_header(request, "Idempotency-Key");
     if (namespace.data != NULL)
         call->namespace_header = sl_call_copy(call, namespace);
-    call->host = sl_call_copy(call, host_of(request));
+    call->site = sl_request_site(request);
     call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
     call->last_event_id = sl_call_copy(call, sl_request_header(request, "Last-Event-ID"));
-    call->client = client_of(request);
+    call->client = sl_request_client(request);
     read_wishes(request);
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,

@@ -98,8 +98,7 @@ enum MHD_Result sl_front_answer(struct sl_request *request);
  */
 void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
-/* Of the other end, as text; "": it has none. Lives as long as the connection. */
-const char *sl_guard_address(struct MHD_Connection *connection);
+const char *sl_guard_address(struct MHD_Connection *connection); /* Of the peer; "": none. */
 void sl_guard_begun(struct MHD_Connection *connection);
 /* It is posted: `gone`, of its request, is set within two seconds after the client has closed. */
 void sl_guard_posted(struct MHD_Connection *connection, atomic_bool *gone);
@@ -111,8 +110,9 @@ void sl_guard_tick(struct sl_front *front);  /* Before each round of libmicrohtt
 void sl_guard_round(struct sl_front *front); /* After it. */
 void sl_guard_release(struct sl_front *front);
 
-/* As sent; the URL without its query. */
-struct sl_request_line {
+struct sl_slice sl_request_client(struct sl_request *request); /* front_client.c; its address. */
+struct sl_slice sl_request_site(struct sl_request *request);   /* "https://HOST" */
+struct sl_request_line { /* As sent; the URL without its query. */
     const char *method, *url, *version;
 };
 

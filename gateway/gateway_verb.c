@@ -19,10 +19,12 @@
 #include "gateway/gateway_options.h"
 #include "gateway/gateway_page.h"
 #include "gateway/plane.h"
+#include "gateway/transport.h"
 #include "gateway/up_process.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
+#include "runtime/tls.h"
 
 #define DRAIN_POLL_MS 20
 
@@ -34,6 +36,7 @@ struct process {
     uint32_t planes_count;
     struct sl_front *front, *status;
     struct sl_gateway_page page;
+    struct sl_transport transport;
     int signal_fd;
     int refused_fd; /* An event for each plane that was refused. */
 };
@@ -106,6 +109,17 @@ open_planes(struct process *p)
     return SL_EXIT_OK;
 }
 
+static bool
+open_transport(struct process *p)
+{
+    const struct sl_config *config = p->options.config;
+    struct sl_transport_files files = {.cert = sl_config_string(config, SL_GATEWAY_tls_cert),
+                                       .key = sl_config_string(config, SL_GATEWAY_tls_key),
+                                       .proxies =
+                                           sl_config_string(config, SL_GATEWAY_trusted_proxy)};
+    return sl_transport_open("gateway", &files, &p->transport);
+}
+
 static int
 start_front(const struct sl_front_options *options, struct sl_front **ret_front)
 {
@@ -128,6 +142,7 @@ start_fronts(struct process *p)
         .connections_max = (uint32_t)sl_config_int(p->options.config, SL_GATEWAY_connections),
         .post = post_call,
         .arg = p,
+        .transport = &p->transport,
         .is_relayed = true};
     for (uint32_t i = 0; i < p->planes_count; i++)
         api.planes[i] = (struct sl_front_plane){.keyring = p->planes[i].gateway.keyring,
@@ -139,6 +154,7 @@ start_fronts(struct process *p)
                                           sl_config_string(p->options.config, SL_GATEWAY_status),
                                       .page = sl_gateway_page,
                                       .arg = &p->page,
+                                      .transport = &p->transport,
                                       .connections_max = 64};
     p->page = (struct sl_gateway_page){.planes = p->planes,
                                        .planes_count = p->planes_count,
@@ -155,7 +171,12 @@ static bool
 has_signal(const struct process *p)
 {
     struct signalfd_siginfo info;
-    return read(p->signal_fd, &info, sizeof(info)) == sizeof(info);
+    while (read(p->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo != SIGHUP)
+            return true;
+        sl_tls_reload();
+    }
+    return false;
 }
 
 /* Nothing is under way, and nothing will be. */
@@ -239,6 +260,7 @@ prepare_process(struct process *p)
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     sigprocmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     sl_report_role_set("gateway");
@@ -256,6 +278,7 @@ deinit(struct process *p)
 {
     sl_front_stop(&p->status);
     sl_front_stop(&p->front);
+    sl_transport_close(&p->transport);
     for (uint32_t i = 0; i < p->planes_count; i++)
         sl_plane_destroy(&p->planes[i]);
     if (p->signal_fd >= 0)
@@ -273,6 +296,8 @@ sl_gateway_main(int argc, char **argv)
     int code = said == 0 ? prepare_process(&p) : said - 1;
     if (said == 0 && code == SL_EXIT_OK)
         code = open_planes(&p);
+    if (said == 0 && code == SL_EXIT_OK && !open_transport(&p))
+        code = SL_EXIT_USAGE;
     if (said == 0 && code == SL_EXIT_OK)
         code = start_fronts(&p);
     if (said == 0 && code == SL_EXIT_OK)

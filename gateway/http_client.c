@@ -2,13 +2,14 @@
 #include "gateway/http_client.h"
 
 #include <curl/curl.h>
+#include <stdlib.h>
 
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
 
 struct sl_http_client {
     CURL *curl;
-    char *url, *key;
+    char *url, *key, *ca;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -38,7 +39,25 @@ sl_http_client_destroy(struct sl_http_client **client)
     curl_global_cleanup();
     sl_free(c->url);
     sl_free(c->key);
+    sl_free(c->ca);
     sl_free(c);
+}
+
+void
+sl_http_client_trust(struct sl_http_client *c, const char *ca)
+{
+    sl_free(c->ca);
+    c->ca = ca == NULL ? NULL : sl_strdup(ca);
+}
+
+/* Of --ca, then of the environment: ours, or the one that most programs have. */
+static const char *
+ca_of(const struct sl_http_client *c)
+{
+    const char *own = getenv("SLUICE_CA"), *usual = getenv("SSL_CERT_FILE");
+    if (c->ca != NULL)
+        return c->ca;
+    return own != NULL && own[0] != '\0' ? own : usual;
 }
 
 static size_t
@@ -152,6 +171,8 @@ sl_http_send(struct sl_http_client *c, const struct sl_http_request *q,
     (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, 10L);
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, q->timeout_s > 0 ? q->timeout_s : 120L);
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    if (ca_of(c) != NULL)
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAINFO, ca_of(c));
     if (q->file != NULL) {
         mime = set_form(c->curl, q);
     } else if (strcmp(q->method, "GET") != 0) {

@@ -29,6 +29,9 @@ struct sl_http_reply {
 
 /* `key` may be NULL. Never NULL. */
 struct sl_http_client *sl_http_client_create(const char *url, const char *key);
+/* Who may sign the server's certificate, a file of PEM; NULL or never called: SLUICE_CA or
+ * SSL_CERT_FILE of the environment, else those the system trusts. */
+void sl_http_client_trust(struct sl_http_client *client, const char *ca);
 void sl_http_client_destroy(struct sl_http_client **client); /* NULL inside is fine. */
 
 /* SL_EUNAVAIL: no connection. SL_ETIMEOUT. SL_ETOOBIG: a reply over 64 MiB. SL_EIO: anything else.

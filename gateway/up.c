@@ -54,6 +54,7 @@
 #include "gateway/up_cluster.h"
 #include "gateway/up_node.h"
 #include "gateway/up_options.h"
+#include "gateway/transport.h"
 #include "gateway/up_process.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
@@ -66,6 +67,7 @@
 #include "runtime/spawn_port.h"
 #include "runtime/spawner.h"
 #include "runtime/time.h"
+#include "runtime/tls.h"
 
 #define ORPHANS_NS    (2 * SL_SECOND_NS)
 #define DRAIN_POLL_NS (20 * SL_MILLI_NS)
@@ -87,6 +89,7 @@ struct up {
     struct sl_spawn_port *spawner;
     struct sl_channel_port *channels;
     struct sl_front *front, *dashboard;
+    struct sl_transport transport;
     struct sl_status *status;
     char *indexes; /* Of extractors, for the head. */
     struct sl_dashboard page;
@@ -450,6 +453,16 @@ fail_address(const struct up *u, const char *address, enum sl_err err)
 }
 
 static bool
+open_transport(struct up *u)
+{
+    const struct sl_config *config = u->options.config;
+    struct sl_transport_files files = {.cert = sl_config_string(config, SL_UP_tls_cert),
+                                       .key = sl_config_string(config, SL_UP_tls_key),
+                                       .proxies = sl_config_string(config, SL_UP_trusted_proxies)};
+    return sl_transport_open(u->options.verb, &files, &u->transport);
+}
+
+static bool
 start_fronts(struct up *u)
 {
     const char *http = sl_config_string(u->options.config, SL_UP_http);
@@ -459,7 +472,10 @@ start_fronts(struct up *u)
         .planes_count = 1,
         .connections_max = (uint32_t)sl_config_int(u->options.config, SL_UP_connections),
         .post = post_call,
-        .arg = u};
+        .arg = u,
+        .transport = &u->transport};
+    if (!open_transport(u))
+        return false;
     enum sl_err err = u->options.is_head ? SL_OK : sl_front_start(&api, &u->front);
     if (err != SL_OK)
         return fail_address(u, http, err);
@@ -469,7 +485,8 @@ start_fronts(struct up *u)
                                     .metrics = sl_status_metrics,
                                     .history = sl_status_history,
                                     .arg = u->status};
-    struct sl_front_options page = {.address = address, .arg = &u->page, .connections_max = 64};
+    struct sl_front_options page = {
+        .address = address, .arg = &u->page, .connections_max = 64, .transport = &u->transport};
     page.page = sl_dashboard_page;
     err = sl_front_start(&page, &u->dashboard);
     return err == SL_OK || fail_address(u, address, err);
@@ -503,6 +520,10 @@ on_signal(void *arg)
     struct up *u = arg;
     struct signalfd_siginfo info;
     while (read(u->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            sl_tls_reload();
+            continue;
+        }
         if (u->signals++ > 0) {
             stop_at_once(u, "signal");
             return;
@@ -540,6 +561,7 @@ watch_signals(struct up *u)
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     u->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
     if (u->signal_fd < 0)
         return fail(u, "signals", sl_err_from_errno(errno));
@@ -609,6 +631,7 @@ stop(struct up *u)
         sl_front_stop(&u->front);
     if (u->dashboard != NULL)
         sl_front_stop(&u->dashboard);
+    sl_transport_close(&u->transport);
     sl_spawn_port_close(&u->spawner);
     atomic_store(&u->is_stopping, true);
     if (u->store != NULL)

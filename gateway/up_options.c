@@ -46,6 +46,8 @@ static const char head_help[] =
     "\n"
     "  --data DIR           where everything is kept; made when absent (0700)\n"
     "  --dashboard ADDR:PORT  the status page; default 127.0.0.1:8265\n"
+    "  --tls-cert FILE, --tls-key FILE  TLS; read again on SIGHUP and when they change\n"
+    "  --trusted-proxy CIDR  proxies that say who their clients are (X-Forwarded-For)\n"
     "  --config FILE        YAML; --print-config shows every key\n"
     "  --overrides FILE     on top of it, and kept in DIR: see `sluice config`\n"
     "  --print-config       print the configuration in force, with all keys, and exit\n"
@@ -66,6 +68,8 @@ static const char help[] =
     "  --dashboard ADDR:PORT  the status page; default 127.0.0.1:8265\n"
     "  --cluster ENDPOINT   tcp://HOST:PORT where workers of other machines join; see `sluice "
     "cert`\n"
+    "  --tls-cert FILE, --tls-key FILE  TLS; read again on SIGHUP and when they change\n"
+    "  --trusted-proxy CIDR  proxies that say who their clients are (X-Forwarded-For)\n"
     "  --config FILE        YAML; --print-config shows every key\n"
     "  --overrides FILE     on top of it, and kept in DIR: see `sluice config`\n"
     "  --print-config       print the configuration in force, with all keys, and exit\n"
@@ -91,6 +95,7 @@ make_directory(const char *path)
 
 struct line {
     const char *verb, *data, *http, *dashboard, *cluster, *config, *overrides;
+    const char *tls_cert, *tls_key, *proxies;
     bool is_print, is_head;
 };
 
@@ -104,6 +109,9 @@ read_line(int argc, char **argv, struct line *ret_line)
                                             {"config", required_argument, NULL, 'c'},
                                             {"print-config", no_argument, NULL, 'p'},
                                             {"overrides", required_argument, NULL, 'o'},
+                                            {"tls-cert", required_argument, NULL, 't'},
+                                            {"tls-key", required_argument, NULL, 'k'},
+                                            {"trusted-proxy", required_argument, NULL, 'x'},
                                             {"help", no_argument, NULL, '?' + 256},
                                             {0}};
     optind = 0;
@@ -127,6 +135,15 @@ read_line(int argc, char **argv, struct line *ret_line)
             break;
         case 'o':
             ret_line->overrides = optarg;
+            break;
+        case 't':
+            ret_line->tls_cert = optarg;
+            break;
+        case 'k':
+            ret_line->tls_key = optarg;
+            break;
+        case 'x':
+            ret_line->proxies = optarg;
             break;
         case 'p':
             ret_line->is_print = true;
@@ -199,12 +216,16 @@ load(const struct line *line, struct sl_config **ret_config)
 {
     char *error = NULL;
     enum sl_err err = sl_config_load(keys, SL_UP_KEY_COUNT, line->config, ret_config, &error);
-    if (err == SL_OK && line->http != NULL)
-        err = sl_config_set(*ret_config, keys[SL_UP_http].path, line->http, &error);
-    if (err == SL_OK && line->cluster != NULL)
-        err = sl_config_set(*ret_config, keys[SL_UP_cluster].path, line->cluster, &error);
-    if (err == SL_OK && line->dashboard != NULL)
-        err = sl_config_set(*ret_config, keys[SL_UP_dashboard].path, line->dashboard, &error);
+    const struct {
+        enum sl_up_key key;
+        const char *value;
+    } given[] = {{SL_UP_http, line->http},           {SL_UP_cluster, line->cluster},
+                 {SL_UP_dashboard, line->dashboard}, {SL_UP_tls_cert, line->tls_cert},
+                 {SL_UP_tls_key, line->tls_key},     {SL_UP_trusted_proxies, line->proxies}};
+    for (size_t i = 0; err == SL_OK && i < SL_COUNT_OF(given); i++) {
+        if (given[i].value != NULL)
+            err = sl_config_set(*ret_config, keys[given[i].key].path, given[i].value, &error);
+    }
     if (err == SL_OK)
         err = check_maps(*ret_config, &error);
     if (err == SL_OK)

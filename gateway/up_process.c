@@ -23,6 +23,7 @@ mask(int how)
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     sigprocmask(how, &stop, NULL);
 }
 

@@ -143,13 +143,13 @@ const char *
 sl_upload_address(struct sl_call *call, const char *bucket, const char *id, uint64_t size_bytes_max)
 {
     uint64_t size = number_of(call->body, "file_size_bytes", 0);
-    struct sl_slice host = call->host.size == 0 ? sl_slice_str("localhost") : call->host;
+    struct sl_slice site = call->site.size == 0 ? sl_slice_str("http://localhost") : call->site;
     struct sl_presigned p = {.bucket = bucket,
                              .upload = id,
                              .scope = call->who.scope.id,
                              .expires_s = sl_upload_expires_s(call),
                              .size_bytes_max = size == 0 ? size_bytes_max : size};
-    return sl_call_format(call, "http://%.*s%s", SL_SLICE_FMT(host),
+    return sl_call_format(call, "%.*s%s", SL_SLICE_FMT(site),
                           sl_presign(call, sl_incoming_secret(call->gateway->incoming), &p));
 }
 

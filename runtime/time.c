@@ -113,6 +113,14 @@ read_offset(const uint8_t **p, const uint8_t *end, int *ret_minutes)
     return true;
 }
 
+static int
+days_of(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && is_leap);
+}
+
 enum sl_err
 sl_time_parse(struct sl_slice text, uint64_t *ret_wall_ms)
 {
@@ -134,7 +142,7 @@ sl_time_parse(struct sl_slice text, uint64_t *ret_wall_ms)
             return SL_EINVAL;
     }
     if (!read_offset(&p, end, &offset) || p != end || month < 1 || month > 12 || t.tm_mday < 1 ||
-        t.tm_mday > 31 || t.tm_hour > 23 || t.tm_min > 59 || t.tm_sec > 60)
+        t.tm_mday > days_of(year, month) || t.tm_hour > 23 || t.tm_min > 59 || t.tm_sec > 60)
         return SL_EINVAL;
     t.tm_year = year - 1900;
     t.tm_mon = month - 1;

@@ -61,7 +61,7 @@ json_call(void)
     call->query[call->query_count++] = (struct sl_pair){sl_slice_str("q"), sl_slice("a\0b", 3)};
     call->namespace_header = sl_slice_str("shop");
     call->idempotency_key = sl_slice_str("put-17");
-    call->host = sl_slice_str("localhost:1");
+    call->site = sl_slice_str("localhost:1");
 }
 
 Test(call_wire, a_request_comes_back_as_it_was)
@@ -77,7 +77,7 @@ Test(call_wire, a_request_comes_back_as_it_was)
     cr_assert(is_same(copy->query[0].value, sl_slice("a\0b", 3)));
     cr_assert(sl_slice_is(copy->namespace_header, "shop"));
     cr_assert(sl_slice_is(copy->idempotency_key, "put-17"));
-    cr_assert(sl_slice_is(copy->host, "localhost:1"));
+    cr_assert(sl_slice_is(copy->site, "localhost:1"));
     cr_assert_eq(copy->user_agent.size, 0);
     cr_assert(sl_slice_is(copy->body_text, "{\"a\": [1, 2]}"));
     cr_assert_eq(sl_json_count(sl_json_member(copy->body, "a")), 2);

@@ -25,6 +25,25 @@ Test(time, formats_as_the_c_library_does_and_reads_it_back)
     }
 }
 
+Test(time, days_that_no_month_has_are_refused)
+{
+    static const struct {
+        const char *text;
+        bool is_good;
+    } days[] = {{"2026-02-30T00:00:00Z", false}, {"2026-02-29T00:00:00Z", false},
+                {"2028-02-29T00:00:00Z", true},  {"2100-02-29T00:00:00Z", false},
+                {"2000-02-29T23:59:60Z", true},  {"2026-04-31T00:00:00Z", false},
+                {"2026-04-30T00:00:00Z", true},  {"2026-12-31T23:59:59.999+23:59", true},
+                {"2026-13-01T00:00:00Z", false}, {"2026-00-01T00:00:00Z", false},
+                {"2026-01-00T00:00:00Z", false}, {"2026-01-32T00:00:00Z", false}};
+    for (size_t i = 0; i < SL_COUNT_OF(days); i++) {
+        uint64_t ms = 7;
+        enum sl_err err = sl_time_parse(sl_slice_str(days[i].text), &ms);
+        cr_expect_eq(err, days[i].is_good ? SL_OK : SL_EINVAL, "%s", days[i].text);
+        cr_expect_eq(ms == 7, !days[i].is_good, "%s", days[i].text);
+    }
+}
+
 Test(time, a_time_past_the_year_9999_is_its_last_millisecond)
 {
     char text[SL_TIME_TEXT_SIZE];

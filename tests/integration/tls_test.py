@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""TLS on both listeners: pages and verbs over it, a new pair on SIGHUP, a bad one refused."""
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+import urllib.request
+
+import sluice_testlib as lib
+
+
+def make_pair(directory):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", f"{directory}/key",
+         "-out", f"{directory}/cert", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True)
+
+
+def serial_of(port, cert):
+    """Of the certificate that is shown, to one who trusts `cert` alone."""
+    shown = ssl.get_server_certificate(("127.0.0.1", port), ca_certs=cert, timeout=30)
+    return ssl.PEM_cert_to_DER_cert(shown)
+
+
+def wait_log(server, text):
+    lib.wait_until(text, lambda: text in server.log(), 60)
+
+
+def main():
+    directory = tempfile.mkdtemp(prefix="sluice-tls-")
+    cert, key = f"{directory}/cert", f"{directory}/key"
+    make_pair(directory)
+    config = f"{directory}/config"
+    with open(config, "w", encoding="ascii") as file:
+        file.write(f"nodes: 0\ntls: {{cert: {cert}, key: {key}}}\n")
+    server = lib.Server(config, is_split=False)
+    url = f"https://127.0.0.1:{server.port}"
+
+    def run(*arguments):
+        with open(f"{server.data}/admin.key", encoding="ascii") as file:
+            env = {**os.environ, "SLUICE_API_KEY": file.read().strip()}
+        return subprocess.run([lib.BINARY, *arguments, "--url", url], env=env, timeout=60,
+                              capture_output=True, text=True, check=False)
+
+    try:
+        server.start()
+        with lib.check("verbs and pages come over TLS, to who trusts the certificate"):
+            lib.equal(run("status", "--ca", cert).returncode, 0)
+            lib.equal(run("status").returncode != 0, True, "who does not trust it is refused")
+            context = ssl.create_default_context(cafile=cert)
+            for path in (f"{url}/v1/health/liveness",
+                         f"https://127.0.0.1:{server.dashboard_port}/status.json"):
+                with urllib.request.urlopen(path, context=context, timeout=30) as reply:
+                    lib.equal(reply.status, 200)
+        with lib.check("SIGHUP brings a new pair, and a bad one leaves the old"):
+            old = serial_of(server.port, cert)
+            make_pair(directory)
+            server.process.send_signal(signal.SIGHUP)
+            wait_log(server, "certificate-loaded")
+            new = serial_of(server.port, cert)
+            lib.equal(new != old, True, "another certificate is shown")
+            with open(key, "w", encoding="ascii") as file:
+                file.write("none\n")
+            server.process.send_signal(signal.SIGHUP)
+            wait_log(server, "certificate-refused")
+            lib.equal(serial_of(server.port, cert) == new, True, "the last good one is shown")
+        with lib.check("a pair that cannot be used keeps the server from starting, and says why"):
+            refused = subprocess.run(
+                [lib.BINARY, "up", "--data", f"{directory}/data", "--http", "127.0.0.1:0",
+                 "--dashboard", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key],
+                capture_output=True, text=True, timeout=60, check=False)
+            lib.equal(refused.returncode, 1)
+            lib.equal("no TLS" in refused.stderr, True, refused.stderr)
+        with lib.check("it stops"):
+            lib.equal(server.stop(), 0)
+    finally:
+        server.remove()
+        shutil.rmtree(directory, ignore_errors=True)
+    lib.finish()
+
+
+if shutil.which("openssl") is None:
+    lib.skip("TLS over real processes: there is no openssl to make a certificate with")
+    lib.finish()
+else:
+    main()
