@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/limit.h"
 
-#include "actors/ledger.h"
+#include <stdlib.h>
 
+#include "actors/ledger.h"
+#include "runtime/alloc.h"
+
+#define NANO           1e9
+#define COST_MAX       1e9  /* In the currency. */
+#define WHOLE_MAX      1e15 /* Exact in what JSON has. */
 #define DAY_MS         UINT64_C(86400000)
 #define MONTH_MS       (32 * DAY_MS)       /* From a month's first into the next. */
 #define FRESH_NS       (10 * SL_SECOND_NS) /* What tasks use is seen so late at most. */
@@ -11,7 +17,7 @@
 #define NEAR_PERCENT   80u
 #define RUNNING_WAIT_S 1u
 
-enum kind { KIND_RATE, KIND_RUNNING, KIND_REQUESTS, KIND_TOKENS, KIND_COST };
+enum kind { KIND_RATE, KIND_RUNNING, KIND_SIZE, KIND_REQUESTS, KIND_TOKENS, KIND_COST };
 
 static const struct {
     const char *name;
@@ -42,6 +48,27 @@ bool
 sl_limit_is_cost(enum sl_limit limit)
 {
     return (unsigned)limit < SL_LIMIT_COUNT && limits[limit].kind == KIND_COST;
+}
+
+enum sl_err
+sl_limit_read(enum sl_limit limit, struct sl_json v, uint64_t *ret_max)
+{
+    double number = 0;
+    char *text = sl_json_kind(v) == SL_JSON_STRING ? sl_json_strdup(v) : NULL, *end = NULL;
+    bool is_number = text == NULL && sl_json_f64(v, &number) == SL_OK;
+    if (text != NULL) {
+        number = strtod(text, &end);
+        is_number = end != text && *end == '\0';
+        sl_free(text);
+    }
+    double max = sl_limit_is_cost(limit) ? COST_MAX : WHOLE_MAX;
+    if (!is_number || !(number > 0) || number > max)
+        return SL_EINVAL;
+    uint64_t whole = (uint64_t)(sl_limit_is_cost(limit) ? number * NANO : number);
+    if (!sl_limit_is_cost(limit) && (double)whole != number)
+        return SL_EINVAL;
+    *ret_max = whole;
+    return SL_OK;
 }
 
 bool
@@ -136,6 +163,7 @@ used_of(const struct sl_limit_state *s, enum sl_limit limit)
         return limit == SL_LIMIT_daily_budget ? s->used.cost_today_nano
                                               : s->used.cost_this_month_nano;
     case KIND_RATE:
+    case KIND_SIZE:
         break;
     }
     return 0;
@@ -192,7 +220,7 @@ sl_limit_admit(struct sl_limit_state *s, struct sl_limit_clock now)
     uint64_t rate = s->max[SL_LIMIT_max_requests_per_second];
     struct sl_limit_verdict v = {.limit = SL_LIMIT_NONE};
     for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
-        if (s->max[i] == 0 || limits[i].kind == KIND_RATE ||
+        if (s->max[i] == 0 || limits[i].kind == KIND_RATE || limits[i].kind == KIND_SIZE ||
             used_of(s, (enum sl_limit)i) < s->max[i])
             continue;
         v = sl_limit_look(s, (enum sl_limit)i, now);

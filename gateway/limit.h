@@ -16,6 +16,7 @@
 #define SL_GATEWAY_LIMIT_H
 
 #include "runtime/base.h"
+#include "runtime/json.h"
 
 enum sl_limit {
 #define LIMIT(name, kind) SL_LIMIT_##name,
@@ -54,6 +55,9 @@ const char *sl_limit_name(enum sl_limit limit);
 /* SL_LIMIT_NONE: there is none. */
 enum sl_limit sl_limit_of(struct sl_slice name);
 bool sl_limit_is_cost(enum sl_limit limit);
+/* Of a number, or its text as configurations have it: whole, or a budget in the currency, of which
+ * the state has billionths. SL_EINVAL: it is none, or not above 0. */
+SL_MUST_CHECK enum sl_err sl_limit_read(enum sl_limit limit, struct sl_json v, uint64_t *ret_max);
 
 bool sl_limit_has_any(const struct sl_limit_state *s);
 /* What was used has to be counted (again) before the next call is admitted. */

@@ -6,6 +6,7 @@
 #include "actors/rows.h"
 #include "gateway/gateway.h"
 #include "gateway/meter.h"
+#include "gateway/plan.h"
 #include "gateway/resource.h"
 #include "gateway/route.h"
 #include "gateway/user.h"
@@ -14,7 +15,6 @@
 
 #define SLOTS_MIN  64u
 #define NANO       1e9
-#define COST_MAX   1e9 /* Of a budget, in the currency. */
 #define STATUS_429 "429"
 
 struct entry {
@@ -100,18 +100,12 @@ entry_of(struct sl_limits *l, uint64_t id)
 
 /* ---- what is allowed ----------------------------------------------------------------------- */
 
-/* As stored: budgets in the currency, the others as whole numbers. */
 static uint64_t
 read_limit(struct sl_json stored, enum sl_limit limit)
 {
-    uint64_t whole = 0;
-    double cost = 0;
-    struct sl_json v = sl_json_member(stored, sl_limit_name(limit));
-    if (!sl_limit_is_cost(limit))
-        return sl_json_u64(v, &whole) == SL_OK ? whole : 0;
-    if (sl_json_f64(v, &cost) != SL_OK || !(cost > 0))
-        return 0;
-    return (uint64_t)(SL_MIN(cost, COST_MAX) * NANO);
+    uint64_t max = 0;
+    enum sl_err err = sl_limit_read(limit, sl_json_member(stored, sl_limit_name(limit)), &max);
+    return err == SL_OK ? max : 0;
 }
 
 /* A new rate begins with all its credits: what was owed was counted by the old one. */
@@ -123,15 +117,25 @@ note_rate(struct sl_limit_state *s, const struct sl_limit_state *had)
         s->full_ns = 0;
 }
 
+/* What the tenant has not, its plan may. */
 static void
 read_tenant(struct sl_call *call, const struct sl_identity *tenant, struct sl_limit_state *s)
 {
     struct sl_json row, stored = {0};
+    struct sl_json_doc *doc = NULL;
+    struct sl_slice plan = sl_slice_str("");
     struct sl_limit_state had = *s;
-    if (sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(tenant->tenant_id), &row))
+    if (sl_system_row(call, SL_TABLE_TENANT, sl_slice_str(tenant->tenant_id), &row)) {
         stored = sl_json_member(row, "limits");
-    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++)
+        plan = sl_member_text(call, row, "plan");
+    }
+    struct sl_json defaults = sl_plan_defaults(call->gateway->plans, plan, &doc);
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
         s->max[i] = read_limit(stored, (enum sl_limit)i);
+        if (s->max[i] == 0)
+            s->max[i] = read_limit(defaults, (enum sl_limit)i);
+    }
+    sl_json_destroy(&doc);
     note_rate(s, &had);
 }
 
@@ -263,6 +267,30 @@ refuse(struct sl_call *call, const struct sl_limit_verdict *v, const char *name)
     call->used.retry_after_s = v->retry_after_s;
 }
 
+/* Lists of its body, whichever they are: jobs, objects, ids. What is too large stays so: no time to
+ * come again is told. */
+static bool
+check_sizes(struct sl_call *call, const struct sl_limit_state *s)
+{
+    uint64_t max = s->max[SL_LIMIT_max_batch_size];
+    if (max == 0 || sl_json_kind(call->body) != SL_JSON_OBJECT)
+        return true;
+    for (struct sl_json_iter i = sl_json_iter(call->body); sl_json_next(&i);) {
+        uint32_t count = sl_json_kind(i.value) == SL_JSON_ARRAY ? sl_json_count(i.value) : 0;
+        if (count <= max)
+            continue;
+        struct sl_slice name = sl_call_text(call, i.name);
+        sl_call_fail(call, SL_API_TOO_LARGE,
+                     "%.*s has %u items, and max_batch_size is %" PRIu64 ": send fewer at a time",
+                     (int)SL_MIN(name.size, (size_t)64), name.data, count, max);
+        sl_call_detail(call, "limit", sl_limit_name(SL_LIMIT_max_batch_size));
+        sl_call_detail_raw(call, "used", sl_slice_str(sl_call_format(call, "%u", count)));
+        sl_call_detail_raw(call, "max", sl_slice_str(sl_call_format(call, "%" PRIu64, max)));
+        return false;
+    }
+    return true;
+}
+
 bool
 sl_limits_admit(struct sl_call *call)
 {
@@ -273,6 +301,8 @@ sl_limits_admit(struct sl_call *call)
     struct sl_limit_verdict v = {.limit = SL_LIMIT_NONE};
     const char *name = "rate_limit_override";
     call->used.shown = key != NULL ? key : tenant;
+    if (!check_sizes(call, tenant))
+        return false;
     if (key != NULL) {
         had = *key;
         v = sl_limit_admit(key, now);

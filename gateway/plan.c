@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/plan.h"
 
+#include "gateway/limit.h"
 #include "runtime/alloc.h"
 #include "runtime/buf.h"
 #include "runtime/config.h"
@@ -8,6 +9,7 @@
 #include "runtime/limits.h"
 
 #define MODELS_MAX 50
+#define LIMITS     "limits"
 
 /* Who has no models of its own has their limits all the same: for when a plan is changed. */
 static const struct sl_plan plans[] = {
@@ -55,6 +57,29 @@ sl_plan_lookup(struct sl_slice name)
     return NULL;
 }
 
+static enum sl_err
+check_defaults(struct sl_json limits, char **ret_error)
+{
+    for (struct sl_json_iter i = sl_json_iter(limits); sl_json_next(&i);) {
+        char *name = sl_json_strdup(i.name);
+        uint64_t max;
+        enum sl_limit limit = sl_limit_of(sl_slice_str(name == NULL ? "" : name));
+        bool is_good = limit != SL_LIMIT_NONE && sl_limit_read(limit, i.value, &max) == SL_OK;
+        if (!is_good)
+            *ret_error =
+                sl_format("limits: %.64s: there is no such limit, or it is no number above "
+                          "0, and a whole one but for budgets",
+                          name == NULL ? "" : name);
+        sl_free(name);
+        if (!is_good)
+            return SL_EINVAL;
+    }
+    if (sl_json_kind(limits) == SL_JSON_OBJECT)
+        return SL_OK;
+    *ret_error = sl_strdup("limits: it is no mapping of limits");
+    return SL_EINVAL;
+}
+
 /* One plan's object over *limits. */
 static enum sl_err
 read_plan(struct sl_json plan, struct sl_plan_limits *limits, char **ret_error)
@@ -66,6 +91,10 @@ read_plan(struct sl_json plan, struct sl_plan_limits *limits, char **ret_error)
         err = SL_EINVAL;
     }
     for (struct sl_json_iter i = sl_json_iter(plan); err == SL_OK && sl_json_next(&i);) {
+        if (sl_json_is(i.name, LIMITS)) {
+            err = check_defaults(i.value, ret_error);
+            continue;
+        }
         char *name = sl_json_strdup(i.name), *value = sl_json_strdup(i.value);
         err = name == NULL || value == NULL ? SL_EINVAL
                                             : sl_config_set(values, name, value, ret_error);
@@ -118,6 +147,20 @@ sl_plan_limits_read(const char *config, struct sl_slice name, struct sl_plan_lim
     else
         sl_free(error);
     return err;
+}
+
+struct sl_json
+sl_plan_defaults(const char *config, struct sl_slice name, struct sl_json_doc **ret_doc)
+{
+    const struct sl_plan *plan = sl_plan_lookup(name);
+    char *error = NULL;
+    struct sl_json none = {0};
+    *ret_doc = NULL;
+    if (plan == NULL || read_config(config, ret_doc, &error) != SL_OK || *ret_doc == NULL) {
+        sl_free(error); /* It was checked at the start. */
+        return none;
+    }
+    return sl_json_member(sl_json_member(sl_json_root(*ret_doc), plan->name), LIMITS);
 }
 
 enum sl_err

@@ -221,6 +221,36 @@ Test(limits, a_budget_refuses_what_is_beyond_it)
     cr_expect(harness_is(&h, "error.details.limit", "daily_budget"), "%s", h.text);
 }
 
+#define THREE_JOBS "{\"jobs\":[{\"payload\":1},{\"payload\":2},{\"payload\":3}]}"
+
+Test(limits, a_call_has_as_many_items_as_it_may_and_a_larger_one_uses_nothing)
+{
+    cr_assert_eq(harness_call(&h, "PUT", "/v1/queues/q", "{}"), 200, "%s", h.text);
+    limit("{\"max_batch_size\":2,\"max_requests_per_day\":10}");
+    cr_expect_eq(harness_call(&h, "POST", "/v1/queues/q/jobs", THREE_JOBS), 413, "%s", h.text);
+    cr_expect(harness_is(&h, "error.details.limit", "max_batch_size"), "%s", h.text);
+    cr_expect_eq(harness_number(&h, "error.details.used"), 3);
+    cr_expect_eq(harness_number(&h, "error.details.max"), 2);
+    cr_expect_eq(harness_call(&h, "POST", "/v1/queues/q/jobs",
+                              "{\"jobs\":[{\"payload\":1},{\"payload\":2}]}"),
+                 200, "%s", h.text);
+    limit("{\"max_batch_size\":null}");
+    cr_expect_eq(harness_call(&h, "POST", "/v1/queues/q/jobs", THREE_JOBS), 200, "%s", h.text);
+}
+
+Test(limits, of_a_plan_are_those_of_tenants_without_their_own)
+{
+    cr_assert_eq(harness_call(&h, "PUT", "/v1/queues/q", "{}"), 200, "%s", h.text);
+    h.gateway.plans = "{\"starter\":{\"limits\":{\"max_batch_size\":\"2\"}},"
+                      "\"scale\":{\"limits\":{\"max_batch_size\":\"1\"}}}";
+    limit("{\"max_requests_per_day\":10}");
+    cr_expect_eq(harness_call(&h, "POST", "/v1/queues/q/jobs", THREE_JOBS), 413, "%s", h.text);
+    cr_expect_eq(harness_call(&h, "GET", "/v1/tenants/acme/quotas", NULL), 200);
+    cr_expect_eq(harness_number(&h, "limits.max_batch_size"), 2, "%s", h.text);
+    limit("{\"max_batch_size\":3}");
+    cr_expect_eq(harness_call(&h, "POST", "/v1/queues/q/jobs", THREE_JOBS), 200, "%s", h.text);
+}
+
 Test(limits, other_tenants_and_the_operator_go_on)
 {
     limit("{\"max_requests_per_day\":1}");
