@@ -19,6 +19,7 @@
 
 #include "gateway/front_plane.h"
 #include "gateway/route.h"
+#include "runtime/spin.h"
 
 enum sl_stage {
     SL_STAGE_READING,
@@ -66,6 +67,7 @@ struct sl_front {
     bool has_leftovers;   /* It wants to be run again at once. */
     bool has_woken;       /* Links that were asleep are looked at in this round. */
     struct sl_random random;
+    struct sl_spin spin; /* For replies. */
     struct sl_front_twins twins;
     uint32_t waiting[SL_FRONT_PLANES_MAX]; /* Calls of each plane that are posted. */
     pthread_t thread, settler;
