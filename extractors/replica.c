@@ -693,8 +693,11 @@ wait_for_work(struct replica *r)
     *bell = (struct pollfd){.events = POLLIN};
     if (!sl_replica_channel_doze(&r->channel, &bell->fd))
         wait = (struct timespec){0};
-    (void)ppoll(polls, count, due == UINT64_MAX && wait.tv_sec > 0 ? NULL : &wait, NULL);
+    bool is_endless = due == UINT64_MAX && wait.tv_sec > 0;
+    int ready = ppoll(polls, count, is_endless ? NULL : &wait, NULL);
     sl_replica_channel_rouse(&r->channel, bell->revents != 0);
+    if (ready == 1 && bell->revents != 0)
+        r->is_agents_turn = true; /* Nothing came over links: the channel's is next. */
 }
 
 static void

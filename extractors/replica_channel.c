@@ -82,9 +82,23 @@ sl_replica_channel_answer(struct sl_replica_channel *c, const struct sl_m_proces
         sl_report_warn("answer-unsent", "err=%s", sl_err_name(err));
 }
 
+/* It rang when this end slept: said only now, when what it rang for is answered. */
+static void
+hush(struct sl_replica_channel *c)
+{
+    enum sl_err err = c->channel != NULL && c->has_rung ? sl_channel_hush(c->channel) : SL_OK;
+    c->has_rung = false;
+    if (err == SL_OK)
+        return;
+    /* Nobody asks this way any more. */
+    sl_report_info("channel-closed", "err=%s", sl_err_name(err));
+    sl_channel_close(&c->channel);
+}
+
 bool
 sl_replica_channel_doze(struct sl_replica_channel *c, int *ret_fd)
 {
+    hush(c);
     *ret_fd = c->channel == NULL ? -1 : sl_channel_bell(c->channel);
     c->is_dozing = c->channel != NULL && sl_channel_doze(c->channel);
     return c->channel == NULL || c->is_dozing;
@@ -96,10 +110,5 @@ sl_replica_channel_rouse(struct sl_replica_channel *c, bool has_rung)
     if (c->is_dozing)
         sl_channel_rouse(c->channel);
     c->is_dozing = false;
-    enum sl_err err = has_rung && c->channel != NULL ? sl_channel_hush(c->channel) : SL_OK;
-    if (err == SL_OK)
-        return;
-    /* Nobody asks this way any more. */
-    sl_report_info("channel-closed", "err=%s", sl_err_name(err));
-    sl_channel_close(&c->channel);
+    c->has_rung = c->has_rung || has_rung;
 }

@@ -12,7 +12,7 @@
 
 struct sl_replica_channel {
     struct sl_channel *channel; /* NULL: there is none. */
-    bool is_dozing;
+    bool is_dozing, has_rung;
 };
 
 /* Take the child's last descriptors, if they are a channel's. Before it is confined. */
