@@ -3,12 +3,11 @@
  * work_extractor v1 - each text takes 5 ms, in which it uses no processor, and its vector is one
  * number that tells the instance: what `sluice bench scale` sees a second replica by.
  */
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "sluice/extractor.h"
+#include "number_extractor.h"
 
 #define WORK_NS 5000000
 
@@ -39,41 +38,12 @@ process(void *instance, const struct sluice_item *items, uint32_t count,
         const struct sluice_sink *sink)
 {
     static const struct timespec work = {.tv_nsec = WORK_NS};
-    struct sluice_vector vector = {
-        .size = sizeof(vector), .dimensions = 1, .index = "work", .values = instance};
-    struct sluice_output output = {.size = sizeof(output),
-                                   .vector_count = 1,
-                                   .fields = "{}",
-                                   .fields_bytes = 2,
-                                   .vectors = &vector};
     (void)items;
     for (uint32_t i = 0; i < count; i++) {
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &work, NULL);
-        sink->emit(sink, i, &output);
-        sink->finish(sink, i, NULL);
+        number_give(sink, i, "work", instance);
     }
     return 0;
 }
 
-static const char *
-describe(void)
-{
-    return "{\"input_schema\":{\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":"
-           "\"string\"}}},\"indexes\":[{\"name\":\"work\",\"dimensions\":1}]}";
-}
-
-SLUICE_EXTRACTOR_EXPORT const struct sluice_extractor *
-sluice_extractor_entry(void)
-{
-    static const struct sluice_extractor extractor = {.size = sizeof(extractor),
-                                                      .abi = SLUICE_EXTRACTOR_ABI,
-                                                      .name = "work_extractor",
-                                                      .version = "v1",
-                                                      .description = "Takes its time.",
-                                                      .flags = SLUICE_EXTRACTOR_HAS_VECTORS,
-                                                      .create = create,
-                                                      .destroy = destroy,
-                                                      .process = process,
-                                                      .describe = describe};
-    return &extractor;
-}
+NUMBER_EXTRACTOR("work", "Takes its time.")

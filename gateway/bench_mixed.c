@@ -13,6 +13,7 @@
 
 #include "gateway/bench_batch.h"
 #include "gateway/bench_http.h"
+#include "gateway/bench_inference.h"
 #include "gateway/bench_minilm.h"
 #include "gateway/bench_pool.h"
 #include "runtime/alloc.h"
@@ -47,17 +48,8 @@ make_collection(struct sl_bench_client *client)
                                      "{\"embedding_model\":\"" SL_BENCH_MINILM "\"}}}"));
 }
 
-static void
-write_request(const struct sl_bench_client *client, struct sl_buf *out)
-{
-    static const char body[] = "{\"inference_name\":\"" SL_BENCH_MINILM "\",\"inputs\":{\"text\":"
-                               "\"what does a request wait for beside a batch\"}}";
-    sl_buf_printf(out,
-                  "POST /v1/inference HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
-                  "X-Namespace: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
-                  "%s",
-                  client->key, client->namespace_id, sizeof(body) - 1, body);
-}
+static const char asked[] = "{\"inference_name\":\"" SL_BENCH_MINILM "\",\"inputs\":{\"text\":"
+                            "\"what does a request wait for beside a batch\"}}";
 
 static bool
 open_suite(struct suite *s)
@@ -77,7 +69,7 @@ open_suite(struct suite *s)
                                            .count = s->bench->is_quick ? OBJECTS_FEW : OBJECTS},
                 &s->ids);
     if (is_ok)
-        write_request(&s->client, &s->request);
+        sl_bench_inference_request(&s->client, asked, &s->request);
     sl_free(path);
     sl_free(yaml);
     return is_ok;
@@ -103,8 +95,7 @@ call(struct suite *s, struct figures *ret)
 {
     struct sl_bench_http_kind kind = {
         .request = sl_buf_slice(&s->request), .connections = CONNECTIONS, .per_s = CALLS_PER_S};
-    struct sl_bench_http load = {.port =
-                                     (uint16_t)strtoul(strrchr(s->server.url, ':') + 1, NULL, 10),
+    struct sl_bench_http load = {.port = sl_bench_server_port(&s->server),
                                  .kinds = &kind,
                                  .kinds_count = 1,
                                  .warm_ns = WARM_NS,

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "gateway/bench_http.h"
+#include "gateway/bench_inference.h"
 #include "gateway/bench_scale.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
@@ -47,28 +48,8 @@ struct suite {
 
 /* ---- the server ---------------------------------------------------------------------------- */
 
-static bool
-make_collection(struct sl_bench_client *client)
-{
-    return sl_bench_ask(client, "/v1/buckets", sl_slice_str("{\"bucket_name\":\"bench\"}")) &&
-           sl_bench_ask(client, "/v1/collections",
-                        sl_slice_str("{\"collection_name\":\"bench\",\"source\":{\"type\":"
-                                     "\"bucket\",\"bucket_ids\":[\"bench\"]},\"feature_extractor\":"
-                                     "{\"feature_extractor_name\":\"work_extractor\",\"version\":"
-                                     "\"v1\",\"input_mappings\":{\"text\":\"content\"}}}"));
-}
-
-static void
-write_request(const struct sl_bench_client *client, struct sl_buf *out)
-{
-    static const char body[] = "{\"feature_uri\":\"sluice://work_extractor@v1/work\","
-                               "\"inputs\":{\"text\":\"this takes its time\"}}";
-    sl_buf_printf(out,
-                  "POST /v1/inference HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
-                  "X-Namespace: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
-                  "%s",
-                  client->key, client->namespace_id, sizeof(body) - 1, body);
-}
+static const char asked[] = "{\"feature_uri\":\"sluice://work_extractor@v1/work\","
+                            "\"inputs\":{\"text\":\"this takes its time\"}}";
 
 static bool
 open_suite(const struct sl_bench *bench, const char *settings, struct suite *s)
@@ -77,10 +58,11 @@ open_suite(const struct sl_bench *bench, const char *settings, struct suite *s)
     if (plugins == NULL)
         return false;
     char *yaml = sl_format(CONFIG, plugins, settings);
-    bool is_ok = sl_bench_scale_open(bench, yaml, &s->scale) && make_collection(&s->scale.client);
+    bool is_ok = sl_bench_scale_open(bench, yaml, &s->scale) &&
+                 sl_bench_inference_collection(&s->scale.client, "work_extractor");
     if (is_ok) {
-        write_request(&s->scale.client, &s->request);
-        s->port = (uint16_t)strtoul(strrchr(s->scale.server.url, ':') + 1, NULL, 10);
+        sl_bench_inference_request(&s->scale.client, asked, &s->request);
+        s->port = sl_bench_server_port(&s->scale.server);
     }
     sl_free(yaml);
     sl_free(plugins);
@@ -210,9 +192,7 @@ run_second(struct suite *s)
     uint32_t rounds = s->scale.bench->is_quick ? ROUNDS_FEW : ROUNDS;
     double decision_ms[ROUNDS], second_ms[ROUNDS], ignored;
     for (uint32_t i = 0; i < 2; i++) { /* The first replica, and what is done for the first time. */
-        if (!sl_bench_ask(&s->scale.client, "/v1/inference",
-                          sl_slice_str("{\"feature_uri\":\"sluice://work_extractor@v1/work\","
-                                       "\"inputs\":{\"text\":\"first\"}}")))
+        if (!sl_bench_ask(&s->scale.client, "/v1/inference", sl_slice_str(asked)))
             return false;
     }
     if (!rise_once(s, &ignored, &ignored))
