@@ -8,7 +8,9 @@
 #include "runtime/report.h"
 #include "runtime/spawn_port.h"
 
-#define TELL_NS SL_SECOND_NS /* The router may have forgotten: calls that go by us say so. */
+#define SMOOTH_MAX  UINT64_C(64) /* More change nothing. */
+#define CALL_NS_MAX (3600 * SL_SECOND_NS)
+#define TELL_NS     SL_SECOND_NS /* The router may have forgotten: calls that go by us say so. */
 
 static struct sl_addr
 router(void)
@@ -128,6 +130,15 @@ sl_pool_shortcut_lost(struct sl_ctx *ctx, const struct sl_replica *r)
 
 /* ---- what the router says ------------------------------------------------------------------ */
 
+/* As if each of `count` had taken that long, one after the other. */
+static uint64_t
+smooth(uint64_t mean_ns, uint64_t ns, uint64_t count)
+{
+    for (uint64_t i = 0; i < SL_MIN(count, SMOOTH_MAX); i++)
+        mean_ns = (mean_ns * 7 + ns) / 8;
+    return mean_ns;
+}
+
 static void
 on_load(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_replica *r,
         const struct sl_m_shortcut_load *m)
@@ -146,6 +157,12 @@ on_load(struct sl_pool *p, const struct sl_ctx *ctx, struct sl_replica *r,
         r->heard_ns = ctx->now_ns;
     if (m->answered > 0)
         p->failures = 0;
+    if (m->times.size == 0)
+        return;
+    if (!sl_pool_times_merge(&p->call_times, m->times))
+        sl_report_warn("shortcut-times-unread", "extractor=%s", p->extractor);
+    else
+        p->call_ns = smooth(p->call_ns, SL_MIN(m->busy_ns, CALL_NS_MAX), m->answered);
 }
 
 static void

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/pool_times.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #define STEPS_A_DOUBLING 4u
+#define STEPS_END        255 /* Where a list of steps ends, packed. */
+
+static_assert(SL_TIMES_STEPS <= STEPS_END, "a step is told from the end");
 
 /* In whole microseconds, up from what they are, so that none lies behind its step's end; above the
  * last step they are as that. */
@@ -43,6 +47,43 @@ sl_pool_times_add(struct sl_pool_times *t, const struct sl_item_times *item)
     add(t, SL_TIMES_WAIT, sent_ns - item->queued_ns);
     add(t, SL_TIMES_BATCH_WAIT, begun_ns - sent_ns);
     add(t, SL_TIMES_COMPUTE, ended_ns - begun_ns);
+}
+
+/* The count, the sums, and the steps that are not empty: where, and how many. */
+void
+sl_pool_times_pack(const struct sl_pool_times *t, struct sl_buf *out)
+{
+    sl_buf_append_u64(out, t->count);
+    for (uint32_t part = 0; part < SL_TIMES_PARTS; part++) {
+        sl_buf_append_u64(out, t->sum_ns[part]);
+        for (uint32_t i = 0; i < SL_TIMES_STEPS; i++) {
+            if (t->steps[part][i] == 0)
+                continue;
+            sl_buf_append_u8(out, (uint8_t)i);
+            sl_buf_append_u32(out, t->steps[part][i]);
+        }
+        sl_buf_append_u8(out, STEPS_END);
+    }
+}
+
+bool
+sl_pool_times_merge(struct sl_pool_times *t, struct sl_slice packed)
+{
+    struct sl_reader in = sl_reader(packed);
+    struct sl_pool_times sum = *t;
+    sum.count += sl_read_u64(&in);
+    for (uint32_t part = 0; part < SL_TIMES_PARTS; part++) {
+        sum.sum_ns[part] += sl_read_u64(&in);
+        for (uint8_t step; (step = sl_read_u8(&in)) != STEPS_END && !in.is_bad;) {
+            if (step >= SL_TIMES_STEPS)
+                return false;
+            sum.steps[part][step] += sl_read_u32(&in);
+        }
+    }
+    if (in.is_bad || in.at != in.end)
+        return false;
+    *t = sum;
+    return true;
 }
 
 uint64_t

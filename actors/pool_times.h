@@ -14,6 +14,7 @@
 #ifndef SL_ACTORS_POOL_TIMES_H
 #define SL_ACTORS_POOL_TIMES_H
 
+#include "runtime/buf.h"
 #include "runtime/json.h"
 
 #define SL_TIMES_STEPS 128u /* From below 1 us to above an hour, four for each doubling. */
@@ -31,6 +32,10 @@ struct sl_item_times {                               /* By one clock. */
 };
 
 void sl_pool_times_add(struct sl_pool_times *t, const struct sl_item_times *item);
+/* Append what was counted, for who merges it into his own. */
+void sl_pool_times_pack(const struct sl_pool_times *t, struct sl_buf *out);
+/* False: it is nothing that was packed, and nothing was added. */
+bool sl_pool_times_merge(struct sl_pool_times *t, struct sl_slice packed);
 /* What `permille` of them took at most, within a quarter; 0: there was none. */
 uint64_t sl_pool_times_quantile_ns(const struct sl_pool_times *t, enum sl_times_part part,
                                    uint32_t permille);

@@ -76,11 +76,20 @@ tell_load(struct sl_ctx *ctx, struct sl_shortcut *c, uint64_t thousandths)
     m.answered -= c->told.answered;
     m.cancelled -= c->told.cancelled;
     m.overdue -= c->told.overdue;
+    struct sl_buf times = {0};
+    if (c->times.count > 0) {
+        sl_pool_times_pack(&c->times, &times);
+        m.busy_ns = c->busy_ns / c->times.count;
+        m.times = sl_buf_slice(&times);
+    }
     enum sl_level level = ctx->level;
     ctx->level = SL_LEVEL_RAM; /* It is of calls, which write nothing. */
     sl_send(ctx, agent_of(c), SL_M_shortcut_load, &m);
     ctx->level = level;
+    sl_buf_deinit(&times);
     c->told = now;
+    c->times = (struct sl_pool_times){0};
+    c->busy_ns = 0;
     c->area = 0;
     c->area_from_ns = ctx->now_ns;
 }
@@ -372,7 +381,8 @@ sl_shortcuts_send(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_sh
     if (err != SL_OK) /* Too large, as a rule; it goes by its node. */
         return NULL;
     measure(c, ctx->now_ns);
-    *item_of(c, 0) = (struct sl_shortcut_item){.serial = call->serial, .scope = call->scope};
+    *item_of(c, 0) = (struct sl_shortcut_item){
+        .serial = call->serial, .scope = call->scope, .sent_ns = ctx->now_ns};
     c->ongoing++;
     c->arrived++;
     if (c->ongoing > c->told.ongoing) /* More replicas may be wanted, and this one is not idle. */
@@ -400,6 +410,21 @@ of_channel(struct sl_shortcuts *s, uint32_t channel)
     return NULL;
 }
 
+/* What was not run says so by taking no time. More than passed here is not believed. */
+static void
+note_times(const struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_shortcut_item *item,
+           const struct sl_m_processed *m)
+{
+    struct sl_item_times times = {.queued_ns = item->sent_ns,
+                                  .sent_ns = item->sent_ns,
+                                  .begun_ns = m->begun_ns,
+                                  .ended_ns = ctx->now_ns};
+    if (m->busy_ns == 0)
+        return;
+    sl_pool_times_add(&c->times, &times);
+    c->busy_ns += SL_MIN(m->busy_ns, ctx->now_ns - item->sent_ns);
+}
+
 /* Whether the message answers what is under way there, which then is so no more. */
 static bool
 take_answer(struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_msg *msg)
@@ -414,6 +439,7 @@ take_answer(struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_msg *msg)
         return false;
     }
     measure(c, ctx->now_ns);
+    note_times(ctx, c, item, SL_BODY(msg, processed));
     *item = (struct sl_shortcut_item){0};
     c->ongoing--;
     c->answered++;

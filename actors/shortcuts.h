@@ -14,6 +14,7 @@
 #define SL_ACTORS_SHORTCUTS_H
 
 #include "actors/cluster.h"
+#include "actors/pool_times.h"
 #include "runtime/channel_port.h"
 
 #define SL_SHORTCUTS_MAX      128u
@@ -22,7 +23,7 @@
 
 struct sl_shortcut_item {
     uint64_t serial; /* 0: free. */
-    uint64_t scope;
+    uint64_t scope, sent_ns;
 };
 
 struct sl_shortcut {
@@ -39,6 +40,8 @@ struct sl_shortcut {
     struct sl_shortcut_item items[SL_CHANNEL_CALLS_MAX];
     struct sl_m_shortcut_load told;          /* What the agent knows; the counts: of ever. */
     uint64_t area, area_from_ns, area_to_ns; /* Calls under way by time, since it was told last. */
+    struct sl_pool_times times;              /* Of what was run since then, */
+    uint64_t busy_ns;                        /* and how long that took. */
 };
 
 /* What a pool's replicas are sent for an extraction. */

@@ -90,8 +90,6 @@ struct sl_front {
 
 /* front.c */
 void sl_front_wake(struct sl_front *front); /* Any thread. */
-void
-sl_front_post(struct sl_request *request); /* Suspends the connection and hands the call over. */
 enum MHD_Result sl_front_answer(struct sl_request *request);
 
 /*

@@ -314,3 +314,23 @@ Test(pool_shortcut, a_little_of_each_replica_is_not_rounded_up_for_each)
     recorder_deliver(&r, router(), SL_M_shortcut_load, &m);
     cr_assert_eq(spawned(), 0, "two are enough for two");
 }
+
+/* A call's time says how many a replica is given ahead. */
+Test(pool_shortcut, what_straight_calls_took_counts_as_if_they_had_come_by_the_agent)
+{
+    uint32_t replica = offered();
+    struct sl_pool_times times = {0};
+    struct sl_buf packed = {0};
+    sl_pool_times_add(&times, &(struct sl_item_times){1, 1, 1, 300 * SL_MILLI_NS});
+    sl_pool_times_pack(&times, &packed);
+    struct sl_m_shortcut_load m = {.replica = replica,
+                                   .answered = 64,
+                                   .busy_ns = 300 * SL_MILLI_NS,
+                                   .times = sl_buf_slice(&packed)};
+    recorder_deliver(&r, router(), SL_M_shortcut_load, &m);
+    recorder_forget(&r);
+    for (uint32_t i = 0; i < 5; i++)
+        embed(false);
+    cr_assert_eq(recorder_count(&r, SL_M_process), 2);
+    sl_buf_deinit(&packed);
+}

@@ -67,3 +67,39 @@ Test(pool_times, says_nothing_of_none_and_bears_any_time)
     cr_assert_not_null(strstr(sl_buf_text(&text), "\"count\":1,\"wait\":{\"sum_ms\":0.000,"));
     sl_buf_deinit(&text);
 }
+
+Test(pool_times, those_of_another_are_added_as_they_were_told)
+{
+    struct sl_pool_times one = {0}, all = {0};
+    struct sl_buf packed = {0};
+    add(1000, 3000, 7000, 20000);
+    add(0, 0, 0, 500 * SL_MILLI_NS);
+    one = times;
+    sl_pool_times_pack(&one, &packed);
+    cr_assert(sl_pool_times_merge(&all, sl_buf_slice(&packed)));
+    cr_assert_arr_eq(&all, &one, sizeof(all));
+    cr_assert(sl_pool_times_merge(&all, sl_buf_slice(&packed)));
+    cr_assert_eq(all.count, 4);
+    cr_assert_eq(all.sum_ns[SL_TIMES_COMPUTE], 2 * one.sum_ns[SL_TIMES_COMPUTE]);
+    cr_assert_eq(sl_pool_times_quantile_ns(&all, SL_TIMES_COMPUTE, 990),
+                 sl_pool_times_quantile_ns(&one, SL_TIMES_COMPUTE, 990));
+    sl_buf_deinit(&packed);
+}
+
+Test(pool_times, what_was_not_packed_is_not_added)
+{
+    struct sl_pool_times all = {0};
+    static const struct sl_pool_times none;
+    struct sl_buf packed = {0};
+    add(1000, 3000, 7000, 20000);
+    sl_pool_times_pack(&times, &packed);
+    for (size_t size = 0; size < packed.size; size++)
+        cr_assert_not(sl_pool_times_merge(&all, sl_slice(packed.data, size)));
+    packed.data[16] = SL_TIMES_STEPS; /* The first step. */
+    cr_assert_not(sl_pool_times_merge(&all, sl_buf_slice(&packed)));
+    packed.data[16] = 0;
+    sl_buf_append_u8(&packed, 0);
+    cr_assert_not(sl_pool_times_merge(&all, sl_buf_slice(&packed)));
+    cr_assert_arr_eq(&all, &none, sizeof(all));
+    sl_buf_deinit(&packed);
+}

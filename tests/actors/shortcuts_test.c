@@ -530,6 +530,35 @@ Test(shortcuts, the_agent_hears_of_more_calls_at_once_and_of_fewer_soon)
     cr_assert_eq(recorder_count(&r, SL_M_shortcut_load), 0, "at rest nothing is said");
 }
 
+/* From when it was sent: what it says of itself is believed no further. */
+Test(shortcuts, the_agent_hears_how_long_calls_took)
+{
+    struct sl_pool_times times = {0};
+    embed((struct ask){.request = 2});
+    embed((struct ask){.request = 3});
+    (void)load_told();
+    (void)load_told();
+    recorder_wait(&r, 5 * SL_MILLI_NS);
+    struct sl_m_processed m = {.item = fake.sent[0], .busy_ns = SL_SECOND_NS, .begun_ns = 1};
+    will_say(1, SL_M_processed, &m);
+    m = (struct sl_m_processed){.item = fake.sent[1], .kind = 1}; /* It was not run. */
+    will_say(1, SL_M_processed, &m);
+    news();
+    recorder_wait(&r, SL_SHORTCUT_TICK_NS);
+    struct sl_msg *msg = recorder_take(&r, SL_M_shortcut_load);
+    cr_assert_not_null(msg);
+    cr_assert_eq(SL_BODY(msg, shortcut_load)->answered, 2);
+    cr_assert_eq(SL_BODY(msg, shortcut_load)->busy_ns, 5 * SL_MILLI_NS);
+    cr_assert(sl_pool_times_merge(&times, SL_BODY(msg, shortcut_load)->times));
+    cr_assert_eq(times.count, 1);
+    cr_assert_eq(times.sum_ns[SL_TIMES_WAIT] + times.sum_ns[SL_TIMES_BATCH_WAIT], 0);
+    cr_assert_eq(times.sum_ns[SL_TIMES_COMPUTE], 5 * SL_MILLI_NS);
+    sl_msg_destroy(&msg);
+    embed((struct ask){.request = 4});
+    recorder_wait(&r, SL_SHORTCUT_TICK_NS);
+    cr_assert_eq(load_told().times.size, 0, "each is told once");
+}
+
 Test(shortcuts, the_agent_hears_what_was_not_run)
 {
     embed((struct ask){.request = 2});
