@@ -470,6 +470,8 @@ on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     const struct sl_m_undelivered *m = SL_BODY(msg, undelivered);
     if (m->message == SL_M_task_done || m->message == SL_M_task_failed)
         a->in_flight += sl_agent_owed_add(&a->owed, m, SL_AGENT_ROOM);
+    if (m->message == SL_M_shortcut_gone)
+        sl_agent_owed_gone(&a->owed, m->first);
     if (m->message == SL_M_model_open)
         sl_model_opens_undelivered(&a->opens, ctx, msg->request);
     /* A replica that takes no more, though it gets no more than it can hold: with its end its items
@@ -497,14 +499,7 @@ join(struct agent *a, struct sl_ctx *ctx)
 static void
 drop_waiting_tasks(struct agent *a)
 {
-    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
-        for (struct sl_item *item;
-             a->pools[i].is_used && (item = sl_items_pop(&a->pools[i].tasks)) != NULL;) {
-            a->in_flight--;
-            free_item(item);
-        }
-    }
-    a->in_flight -= a->owed.count;
+    a->in_flight -= sl_pools_drop_tasks(a->pools) + a->owed.count;
     a->owed.count = 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/pool_find.h"
 
+#include "runtime/alloc.h"
+
 struct sl_replica *
 sl_pools_replica(struct sl_pool *pools, uint64_t number, struct sl_pool **ret_pool)
 {
@@ -21,4 +23,18 @@ sl_pools_note_pid(struct sl_pool *pools, uint64_t number, uint64_t pid)
     struct sl_replica *r = sl_pools_replica(pools, number, &p);
     if (r != NULL)
         r->pid = pid;
+}
+
+uint32_t
+sl_pools_drop_tasks(struct sl_pool *pools)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        for (struct sl_item *item;
+             pools[i].is_used && (item = sl_items_pop(&pools[i].tasks)) != NULL; count++) {
+            sl_msg_destroy(&item->msg);
+            sl_free(item);
+        }
+    }
+    return count;
 }

@@ -334,3 +334,23 @@ Test(pool_shortcut, what_straight_calls_took_counts_as_if_they_had_come_by_the_a
     cr_assert_eq(recorder_count(&r, SL_M_process), 2);
     sl_buf_deinit(&packed);
 }
+
+Test(pool_shortcut, its_end_is_told_until_a_link_takes_it)
+{
+    uint32_t replica = offered();
+    exited(replica, 0, 9);
+    cr_assert(takes(SL_M_shortcut_gone));
+    struct sl_m_undelivered m = {
+        .message = SL_M_shortcut_gone, .reason = SL_EFULL, .first = replica};
+    for (uint32_t i = 0; i < 2; i++) {
+        recorder_deliver(&r, router(), SL_M_undelivered, &m);
+        recorder_wait(&r, 2 * SL_SECOND_NS);
+        struct sl_msg *again = recorder_take(&r, SL_M_shortcut_gone);
+        cr_assert_not_null(again);
+        cr_assert_eq(SL_BODY(again, shortcut_gone)->replica, replica);
+        sl_msg_destroy(&again);
+        cr_assert_not(takes(SL_M_shortcut_gone));
+    }
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    cr_assert_not(takes(SL_M_shortcut_gone), "it was taken");
+}
