@@ -27,7 +27,7 @@ struct sl_gateway {
     struct sl_keyring *keyring;
     const char *data_directory;
     const char *run_directory;    /* Of the head's socket. */
-    bool is_verifying;            /* A tenant's isolation: one at a time. */
+    atomic_bool is_verifying;     /* A tenant's isolation: one at a time. */
     struct sl_call *running;      /* Calls that wait with an Idempotency-Key: see idempotency.h. */
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */

@@ -28,19 +28,23 @@ struct verification {
     struct sl_identity tenant;
     const char *level, *enforced; /* Asked for, and what is in force. */
     struct sl_siege siege;
-    bool has_siege;
+    bool has_siege, is_under_way;
     struct sl_isolation found;
     bool is_wanted[SL_CHECK_COUNT];
     struct sl_gateway *gateway; /* To be told that it is over. */
 };
 
+/* Before the reply, so that who has it may ask again; and where there is none, with the call, which
+ * may be on another thread by then. */
 static void
 end(void *state)
 {
     struct verification *v = state;
     if (v->has_siege)
         sl_siege_end(&v->siege);
-    v->gateway->is_verifying = false;
+    if (v->is_under_way)
+        atomic_store(&v->gateway->is_verifying, false);
+    v->has_siege = v->is_under_way = false;
 }
 
 /* The tenant of the path, in whose audit log it is; an operator's any. */
@@ -178,9 +182,10 @@ write_checks(struct sl_call *call, const struct verification *v, struct sl_buf *
 static void
 on_found(struct sl_call *call)
 {
-    const struct verification *v = call->state;
+    struct verification *v = call->state;
     struct sl_jsonw *w = &call->out;
     struct sl_buf failures = {0}, violations = {0};
+    end(v);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "tenant_id", v->tenant.tenant_id);
     sl_jsonw_member_str(w, "isolation_level", v->level);
@@ -205,12 +210,13 @@ sl_api_verify_isolation(struct sl_call *call)
     *v = (struct verification){.gateway = call->gateway, .found.states = SL_SANDBOX_NONE};
     if (!enter(call, v) || !read_wanted(call, v))
         return;
-    if (call->gateway->is_verifying) { /* Three processes and a thread of the pool, each time. */
+    /* Three processes and a thread of the pool, each time. */
+    if (atomic_exchange(&call->gateway->is_verifying, true)) {
         sl_call_fail(call, SL_API_UNAVAILABLE, "another verification is under way");
         sl_call_header(call, "Retry-After", AGAIN_S);
         return;
     }
-    call->gateway->is_verifying = true;
+    v->is_under_way = true;
     call->state = v;
     call->state_free = end;
     sl_isolation_rows(call, &v->tenant, &neighbour, &v->found);
