@@ -6,18 +6,27 @@
 #include "gateway/user.h"
 #include "runtime/time.h"
 
-/* What clients require but must not learn is redacted: the hash shown is that of the key's id. */
+/* What clients require but must not learn is redacted: the hash shown is that of the key's id. When
+ * it was used is known by the digest of its secret, before it is in the row. */
 static void
-write_key(struct sl_call *call, struct sl_json row, const char *secret)
+write_key(struct sl_call *call, struct sl_json row, const uint8_t used[static SL_SHA256_SIZE],
+          const char *secret)
 {
-    static const char *const hidden[] = {"tenant_id", "scope", "email", "is_operator", NULL};
+    static const char *const hidden[] = {"tenant_id",   "scope",        "email",
+                                         "is_operator", "last_used_at", NULL};
     struct sl_jsonw *w = &call->out;
+    uint64_t used_ms = sl_keyring_used_ms(call->gateway->keyring, used);
     uint8_t digest[SL_SHA256_SIZE];
     char hex[2 * SL_SHA256_SIZE + 1];
     sl_sha256(sl_member_text(call, row, "key_id"), digest);
     sl_hex(sl_slice(digest, sizeof(digest)), hex);
     sl_jsonw_object(w);
     sl_write_except(w, row, hidden);
+    sl_jsonw_name(w, "last_used_at");
+    if (used_ms > 0)
+        sl_jsonw_time(w, used_ms);
+    else
+        sl_jsonw_value(w, sl_json_member(row, "last_used_at"));
     sl_jsonw_member_str(w, "key_hash", hex);
     sl_jsonw_member_str(w, "key_type", "standard");
     sl_jsonw_member_str(w, "internal_id", "int_redacted");
@@ -140,7 +149,7 @@ grant(struct sl_call *call, const struct sl_key_new *want)
             !sl_system_row(call, SL_TABLE_KEY, sl_slice(made.digest, sizeof(made.digest)), &row)))
         sl_call_fail(call, SL_API_INTERNAL, "the key was not stored");
     else if (let_in(call, made.digest, row))
-        write_key(call, row, made.secret);
+        write_key(call, row, made.digest, made.secret);
 }
 
 void
@@ -197,10 +206,11 @@ sl_api_list_keys(struct sl_call *call)
         struct sl_json row;
         if (sl_key_part(scan.key, 2).size > 0) /* A secret that was replaced. */
             continue;
-        if (!sl_system_row(call, SL_TABLE_KEY, scan.value, &row) ||
+        if (scan.value.size != SL_SHA256_SIZE ||
+            !sl_system_row(call, SL_TABLE_KEY, scan.value, &row) ||
             (!is_all && !sl_json_is(sl_json_member(row, "status"), "active")))
             continue;
-        write_key(call, row, NULL);
+        write_key(call, row, scan.value.data, NULL);
         total++;
     }
     sl_scan_end(&scan);
@@ -457,14 +467,14 @@ sl_api_patch_key(struct sl_call *call)
     if (sl_json_has(status) && !sl_json_is(status, "active")) {
         revoke_named(call, &n);
         if (find_named(call, &n))
-            write_key(call, n.row, NULL);
+            write_key(call, n.row, n.digest, NULL);
         return;
     }
     if (!rename_key(call, &n))
         return;
     struct sl_slice row = changed_row(call, n.row, permissions);
     if (put_key(call, n.digest, row))
-        write_key(call, sl_call_parse(call, row), NULL);
+        write_key(call, sl_call_parse(call, row), n.digest, NULL);
 }
 
 /* The old secret ends at `ms`: its row keeps it until then. */

@@ -22,6 +22,8 @@ struct entry {
     struct sl_identity who;
     uint64_t expires_ms;  /* 0: never */
     struct sl_door *door; /* Of a door; owned. */
+    uint64_t used_ms;     /* 0: not since the start. */
+    bool is_use_noted;    /* It is among `used`. */
 };
 
 /* Open addressing, linear probing, at most half full. */
@@ -36,6 +38,7 @@ struct sl_keyring {
     pthread_rwlock_t lock;
     struct table keys, tenants, doors;
     struct sl_buf changes;
+    struct sl_buf used; /* Digests. */
     bool is_noting;
     atomic_bool is_awaited;
 };
@@ -251,6 +254,7 @@ sl_keyring_destroy(struct sl_keyring **keyring)
     table_deinit(&k->tenants);
     table_deinit(&k->doors);
     sl_buf_deinit(&k->changes);
+    sl_buf_deinit(&k->used);
     pthread_rwlock_destroy(&k->lock);
     sl_free(k);
 }
@@ -404,6 +408,44 @@ sl_keyring_tenant_of(struct sl_keyring *k, struct sl_scope scope, struct sl_iden
     }
     pthread_rwlock_unlock(&k->lock);
     return err;
+}
+
+/* ---- use ------------------------------------------------------------------------------------ */
+
+/* Nobody else reads or writes what is noted here, and who puts and removes is the same thread. */
+void
+sl_keyring_note_use(struct sl_keyring *k, const uint8_t digest[static 32], uint64_t now_ms)
+{
+    struct entry *e = k->keys.slots[slot_of(&k->keys, digest)];
+    if (e == NULL)
+        return;
+    e->used_ms = now_ms;
+    if (!e->is_use_noted)
+        sl_buf_append(&k->used, digest, SL_SHA256_SIZE);
+    e->is_use_noted = true;
+}
+
+uint64_t
+sl_keyring_used_ms(const struct sl_keyring *k, const uint8_t digest[static 32])
+{
+    const struct entry *e = k->keys.slots[slot_of(&k->keys, digest)];
+    return e == NULL ? 0 : e->used_ms;
+}
+
+bool
+sl_keyring_take_used(struct sl_keyring *k, uint8_t ret_digest[static 32], uint64_t *ret_ms)
+{
+    while (k->used.size >= SL_SHA256_SIZE) {
+        k->used.size -= SL_SHA256_SIZE;
+        memcpy(ret_digest, k->used.data + k->used.size, SL_SHA256_SIZE);
+        struct entry *e = k->keys.slots[slot_of(&k->keys, ret_digest)];
+        if (e == NULL || !e->is_use_noted)
+            continue; /* It was removed meanwhile. */
+        e->is_use_noted = false;
+        *ret_ms = e->used_ms;
+        return true;
+    }
+    return false;
 }
 
 /* ---- copies -------------------------------------------------------------------------------- */

@@ -43,6 +43,13 @@ SL_MUST_CHECK enum sl_err sl_keyring_tenant_of(struct sl_keyring *k, struct sl_s
 SL_MUST_CHECK enum sl_err sl_keyring_find(struct sl_keyring *k, const uint8_t digest[static 32],
                                           uint64_t now_ms, struct sl_identity *ret_who);
 
+/* ---- when keys were used: the store's thread alone ------------------------------------------ */
+void sl_keyring_note_use(struct sl_keyring *k, const uint8_t digest[static 32], uint64_t now_ms);
+/* Since the start; 0: it was not, or there is no such key. */
+uint64_t sl_keyring_used_ms(const struct sl_keyring *k, const uint8_t digest[static 32]);
+/* A key whose use was noted since it was taken last; false: there is none. */
+bool sl_keyring_take_used(struct sl_keyring *k, uint8_t ret_digest[static 32], uint64_t *ret_ms);
+
 /* ---- copies in other processes: rows of keys and tenants as bytes --------------------------- */
 /* From now on note each change for sl_keyring_take_changes. */
 void sl_keyring_note_changes(struct sl_keyring *k);

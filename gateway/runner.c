@@ -9,6 +9,7 @@
 #include "gateway/meter.h"
 #include "gateway/route.h"
 #include "gateway/namespace.h"
+#include "gateway/resource.h"
 
 #define IDENTIFIER_BYTES_MAX 128
 
@@ -223,6 +224,8 @@ sl_runner_run(struct sl_gateway *g, struct sl_call *call)
         return;
     }
     call->txn = sl_store_begin(g->store);
+    if (call->route->permission != SL_PERMIT_NONE)
+        sl_keyring_note_use(g->keyring, call->who.digest, call->now_ms);
     if (sl_limits_admit(call))
         check_plan(call);
     if (!sl_call_has_failed(call))
@@ -267,6 +270,35 @@ sl_runner_expire(struct sl_gateway *g, struct sl_call *call, const char **ret_id
     return err;
 }
 
+/* When keys were used, into their rows: some of them. */
+static void
+put_used(struct sl_gateway *g, struct sl_txn *txn, uint32_t keys_max)
+{
+    static const char *const changed[] = {"last_used_at", NULL};
+    uint8_t digest[SL_SHA256_SIZE];
+    uint64_t used_ms;
+    if (g->keyring == NULL) /* Nobody is let in. */
+        return;
+    for (uint32_t i = 0; i < keys_max && sl_keyring_take_used(g->keyring, digest, &used_ms); i++) {
+        struct sl_slice key = sl_slice(digest, sizeof(digest)), row;
+        struct sl_json_doc *doc = NULL;
+        struct sl_buf value = {0};
+        struct sl_jsonw w;
+        if (sl_txn_get(txn, SL_SCOPE_SYSTEM, SL_TABLE_KEY, key, &row) == SL_OK &&
+            sl_json_parse(row, &doc, NULL) == SL_OK) {
+            sl_jsonw_init(&w, &value);
+            sl_jsonw_object(&w);
+            sl_write_except(&w, sl_json_root(doc), changed);
+            sl_jsonw_member_time(&w, "last_used_at", used_ms);
+            sl_jsonw_end(&w);
+            sl_jsonw_done(&w);
+            sl_txn_put(txn, SL_SCOPE_SYSTEM, SL_TABLE_KEY, key, sl_buf_slice(&value));
+        }
+        sl_json_destroy(&doc);
+        sl_buf_deinit(&value);
+    }
+}
+
 enum sl_err
 sl_runner_sweep(struct sl_gateway *g, struct sl_scope scope, uint64_t now_ms, uint32_t rows_max,
                 struct sl_buf *cursor)
@@ -288,6 +320,7 @@ sl_runner_sweep(struct sl_gateway *g, struct sl_scope scope, uint64_t now_ms, ui
     struct sl_reader r = sl_reader(sl_buf_slice(&keys));
     while (!sl_reader_is_done(&r) && !r.is_bad)
         sl_txn_del(txn, scope, SL_TABLE_IDEMPOTENT, sl_read_block(&r));
+    put_used(g, txn, rows_max);
     enum sl_err err = sl_txn_commit(&txn);
     sl_buf_clear(cursor);
     if (rows == rows_max)

@@ -33,6 +33,7 @@ SL_MUST_CHECK enum sl_err sl_runner_expire(struct sl_gateway *g, struct sl_call 
 /*
  * Forget stored replies of one scope that have expired: looks at up to `rows_max` rows that follow
  * `cursor` (a key; empty: from the start) and moves it on; empty again when the end was reached.
+ * Also stores when keys, of whatever scope, were used.
  * SL_ENOSPC and the store's other errors: nothing was removed.
  */
 SL_MUST_CHECK enum sl_err sl_runner_sweep(struct sl_gateway *g, struct sl_scope scope,

@@ -5,8 +5,10 @@
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/cidr.h"
+#include "gateway/runner.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
+#include "runtime/time.h"
 #include "tests/gateway/harness.h"
 
 #define ANN "/v1/organizations/users/ann@acme.local"
@@ -328,4 +330,38 @@ Test(access, by_a_replaced_secret_ends_with_its_user)
     cr_assert_eq(harness_call(&h, "DELETE", ANN, NULL), 200);
     cr_expect_not(may(first, SL_PERMIT_READ));
     sl_free(first);
+}
+
+/* ---- use ------------------------------------------------------------------------------------ */
+
+static uint64_t
+last_used(void)
+{
+    uint64_t used_ms = 0;
+    cr_assert_eq(harness_call(&h, "GET", "/v1/organizations/users/owner@acme.local/api-keys", NULL),
+                 200, "%s", h.text);
+    char *text = harness_text(&h, "results.0.last_used_at");
+    cr_assert_eq(sl_time_parse(sl_slice_str(text), &used_ms), SL_OK);
+    sl_free(text);
+    return used_ms;
+}
+
+Test(access, tells_when_a_key_was_used_last_also_after_a_start)
+{
+    struct sl_buf cursor = {0};
+    struct sl_identity owner = acme;
+    h.now_ms += 5000;
+    cr_expect_eq(last_used(), h.now_ms);
+    uint64_t used_ms = h.now_ms;
+    cr_assert_eq(sl_runner_sweep(&h.gateway, acme.scope, h.now_ms, 100, &cursor), SL_OK);
+    h.now_ms += 60000;
+    harness_reopen(&h);
+    h.who = operator;
+    sl_identity_enter(&h.who, &owner); /* Who looks does not use it. */
+    cr_expect_eq(last_used(), used_ms);
+    h.who = acme;
+    cr_expect_eq(last_used(), h.now_ms);
+    cr_assert_eq(sl_runner_sweep(&h.gateway, acme.scope, h.now_ms, 100, &cursor), SL_OK);
+    cr_expect_eq(harness_call(&h, "GET", "/v1/namespaces", NULL), 200, "the key is as it was");
+    sl_buf_deinit(&cursor);
 }

@@ -5,6 +5,7 @@
 The routes come from /openapi.json, so a new one is tried without being named here. Then every route
 that writes, with a key that may only read.
 """
+import pathlib
 import re
 
 import sluice_testlib as lib
@@ -12,6 +13,8 @@ import sluice_testlib as lib
 METHODS = ("get", "post", "put", "patch", "delete")
 # Stopping what is not there is no error (api.md), and health tells no tenant's data.
 ALWAYS_FINE = {("delete", "/v1/tasks/{task_id}")}
+ROUTE = re.compile(r'^ROUTE\((\w+),\s*"([^"]+)",\s*\w+,\s*(\w+),', re.M)
+PERMISSIONS = ("READ", "WRITE", "DELETE", "ADMIN", "OPERATOR")
 READS = re.compile(r"/(list|search|aggregate|execute|explain)$|/embeddings$|/inference$")
 
 
@@ -123,6 +126,41 @@ def try_to_destroy(owner, other):
     lib.equal(owner.client.wait_task(task)["status"], "COMPLETED")
 
 
+def route_table():
+    """(method, path, what it asks of a key) of each route that asks for one, from the product's own
+    table."""
+    for file in sorted(pathlib.Path(lib.ROOT, "gateway/routes").glob("*.def")):
+        for method, path, permission in ROUTE.findall(file.read_text("utf-8")):
+            if permission != "NONE":
+                yield method, path, permission
+
+
+def try_without(server, owner):
+    """No key; a key that nobody knows; and each that may a little less than the route asks for.
+    Returns how many refusals there were, and what was no refusal."""
+    users = "/v1/organizations/users"
+    owner.client.post(users, {"email": "less@all.local", "user_name": "Less",
+                              "role": "admin"}).expect(200)
+    keys = {}
+    for count, name in enumerate(PERMISSIONS[:-1], 1):
+        keys[name] = owner.client.post(f"{users}/less@all.local/api-keys", {
+            "name": name, "permissions": [each.lower() for each in PERMISSIONS[:count]]}
+        ).expect(200)["key"]
+    stranger = keys["READ"][:-1] + ("a" if keys["READ"][-1] != "a" else "b")
+    wrong, count = [], 0
+    for method, path, permission in route_table():
+        path = re.sub(r"{(\w+)}", "none", path)
+        tries = [(None, 401), (stranger, 401)]
+        if permission != "READ":
+            tries.append((keys[PERMISSIONS[PERMISSIONS.index(permission) - 1]], 403))
+        for key, wanted in tries:
+            status = lib.Client(server.port, key).call(method, path).status
+            count += 1
+            if status != wanted:
+                wrong.append(f"{method} {path} ({permission}): {status}, not {wanted}")
+    return count, wrong
+
+
 def main():
     server = lib.Server()
     server.start()
@@ -131,6 +169,10 @@ def main():
     with lib.check("no route takes the ids of another tenant"):
         tried = try_to_cross(owner, other)
         assert tried >= 60, f"only {tried} calls were tried"
+    with lib.check("every route refuses without a key, or with one that may too little"):
+        count, wrong = try_without(server, owner)
+        lib.equal(wrong, [])
+        assert count > 300, f"only {count} tries: the table was not read"
     with lib.check("a key that reads writes nothing"):
         reader = reader_of(owner)
         reader.post("/v1/buckets/list", {}).expect(200)
