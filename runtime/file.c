@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,9 +13,11 @@
 
 #include "runtime/alloc.h"
 #include "runtime/random.h"
+#include "runtime/time.h"
 
 #define FILE_MAGIC   0x66696c65u
 #define DISK_MAGIC   0x6469736bu
+#define ROOM_NS      (20 * SL_MILLI_NS)
 
 #define FLUSH_BEHIND (8 * SL_MIB)
 #define FLUSH_AND_WAIT                                                                             \
@@ -28,6 +31,8 @@ struct sl_file {
 struct real_disk {
     uint32_t magic;
     int fd; /* The directory. */
+    /* Room as it was then: asking costs as much as half a commit. Any thread. */
+    _Atomic uint64_t room_bytes, room_ns;
 };
 
 static struct real_disk *
@@ -204,9 +209,14 @@ static uint64_t
 disk_room(void *self)
 {
     struct statvfs fs;
-    if (fstatvfs(disk_of(self)->fd, &fs) != 0)
-        return UINT64_MAX;
-    return (uint64_t)fs.f_bavail * fs.f_frsize;
+    struct real_disk *disk = disk_of(self);
+    uint64_t now_ns = sl_time_coarse_ns(), asked_ns = atomic_load(&disk->room_ns);
+    if (asked_ns != 0 && now_ns - asked_ns < ROOM_NS)
+        return atomic_load(&disk->room_bytes);
+    uint64_t room = fstatvfs(disk->fd, &fs) != 0 ? UINT64_MAX : (uint64_t)fs.f_bavail * fs.f_frsize;
+    atomic_store(&disk->room_bytes, room);
+    atomic_store(&disk->room_ns, now_ns);
+    return room;
 }
 
 static uint32_t

@@ -34,7 +34,8 @@ struct sl_disk {
     enum sl_err (*remove)(void *self, const char *path);
     /* Names in the directory, sorted, '\n'-separated, appended to *names. */
     enum sl_err (*list)(void *self, struct sl_buf *names);
-    /* Bytes that may still be written; NULL, UINT64_MAX: not known. */
+    /* Bytes that may still be written, or might have been 20 ms ago; NULL, UINT64_MAX: not known.
+     */
     uint64_t (*room)(void *self);
     uint32_t (*salt)(void *self); /* A number that nobody could guess, nor old bytes have. */
 };
