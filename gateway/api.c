@@ -259,8 +259,12 @@ purge(struct sl_api *a, struct sl_ctx *ctx)
         sl_report_warn("purge-failed", "err=%s action=\"it is tried again\"", sl_err_name(err));
     (void)tell_edges(a, NULL);
     a->is_purging = false;
-    a->options.gateway->has_garbage = is_more;
-    start_purge(a, err == SL_OK ? PURGE_NEXT_NS : PURGE_AGAIN_NS);
+    /* What is due soon is looked at each second, and what is due later at each turn of the sweep.
+     */
+    uint64_t due_ms = a->options.gateway->passage_due_ms;
+    bool is_soon = due_ms != UINT64_MAX && due_ms < ctx->now_ms + SWEEP_ROUND_NS / SL_MILLI_NS;
+    a->options.gateway->has_garbage = is_more || is_soon || err != SL_OK;
+    start_purge(a, err == SL_OK && is_more ? PURGE_NEXT_NS : PURGE_AGAIN_NS);
 }
 
 /*
@@ -287,6 +291,8 @@ sweep(struct sl_api *a, struct sl_ctx *ctx)
                        sl_err_name(err));
         sl_buf_clear(&a->sweep_row); /* On to the next: this one's turn comes again. */
     }
+    a->options.gateway->has_garbage = true; /* Perhaps: a passage may have fallen due. */
+    start_purge(a, PURGE_NEXT_NS);
     sl_after(ctx, has_tenant ? SWEEP_NEXT_NS : SWEEP_ROUND_NS, SL_API_TOKEN_SWEEP);
 }
 

@@ -2,6 +2,7 @@
 #include "gateway/export.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ struct sl_export {
     uint64_t rows[TABLES];
     struct item *items;
     size_t items_count, item;
+    uint64_t files; /* Of the items, those that were there. */
     bool has_manifest;
     int fd; /* Of the item under way. */
     uint64_t left;
@@ -80,28 +82,47 @@ add_item(struct sl_export *e, char *name, char *path)
     e->items[e->items_count++] = (struct item){name, path};
 }
 
-static void
+static enum sl_err add_tree(struct sl_export *e, const char *path, const char *name, int depth);
+
+/* Takes both names. */
+static enum sl_err
+add_entry(struct sl_export *e, char *path, char *name, int depth)
+{
+    struct stat st;
+    enum sl_err err = lstat(path, &st) != 0 ? sl_err_from_errno(errno) : SL_OK;
+    if (err == SL_OK && S_ISREG(st.st_mode)) {
+        add_item(e, name, path);
+        return SL_OK;
+    }
+    if (err == SL_OK && S_ISDIR(st.st_mode))
+        err = add_tree(e, path, name, depth);
+    sl_free(path);
+    sl_free(name);
+    return err;
+}
+
+/* SL_ENOTFOUND: it is not there, or what was in it went meanwhile. */
+static enum sl_err
 add_tree(struct sl_export *e, const char *path, const char *name, int depth)
 {
     DIR *directory = depth > DEPTH_MAX ? NULL : opendir(path);
+    const struct dirent *entry = NULL;
+    enum sl_err err = SL_OK;
     if (directory == NULL)
-        return;
-    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        struct stat st;
-        char *below = sl_format("%s/%s", path, entry->d_name);
-        char *inner = sl_format("%s/%s", name, entry->d_name);
-        bool is_other = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                        lstat(below, &st) != 0;
-        if (!is_other && S_ISDIR(st.st_mode))
-            add_tree(e, below, inner, depth + 1);
-        if (!is_other && S_ISREG(st.st_mode)) {
-            add_item(e, inner, below);
-            continue;
+        return depth > DEPTH_MAX ? SL_ETOOBIG : sl_err_from_errno(errno);
+    while (err == SL_OK) {
+        errno = 0; /* The end of the directory leaves it so. */
+        entry = readdir(directory);
+        if (entry == NULL) {
+            err = errno != 0 ? sl_err_from_errno(errno) : SL_OK;
+            break;
         }
-        sl_free(below);
-        sl_free(inner);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            err = add_entry(e, sl_format("%s/%s", path, entry->d_name),
+                            sl_format("%s/%s", name, entry->d_name), depth + 1);
     }
     closedir(directory);
+    return err;
 }
 
 static void
@@ -134,16 +155,28 @@ static enum sl_err
 open_item(struct sl_export *e, const struct item *item)
 {
     struct stat st;
-    if (item->path == NULL) {
-        if (sl_blob_open(e->gateway->blobs, item->name + strlen("blobs/"), &e->fd, &e->left) !=
-            SL_OK)
-            e->fd = -1; /* Hex digits that are no blob's name. */
-    } else {
-        e->fd = open(item->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (e->fd >= 0 && fstat(e->fd, &st) == 0)
+    enum sl_err err = SL_OK;
+    int fd = -1;
+    if (item->path == NULL)
+        err = sl_blob_open(e->gateway->blobs, item->name + strlen("blobs/"), &fd, &e->left);
+    else {
+        fd = open(item->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) != 0)
+            err = sl_err_from_errno(errno);
+        else
             e->left = (uint64_t)st.st_size;
     }
-    return e->fd < 0 ? SL_OK : sl_archive_writer_begin(e->archive, item->name, e->left);
+    if (err != SL_OK && fd >= 0 && item->path != NULL)
+        (void)close(fd);
+    if (err == SL_ENOTFOUND) {
+        e->left = 0;
+        return SL_OK; /* Hex digits that are no blob's name, or a file that has gone. */
+    }
+    if (err != SL_OK)
+        return err;
+    e->fd = fd;
+    e->files++;
+    return sl_archive_writer_begin(e->archive, item->name, e->left);
 }
 
 static void
@@ -164,10 +197,10 @@ step_item(struct sl_export *e)
     ssize_t size = e->fd < 0 ? 0 : read(e->fd, bytes, SL_MIN(e->left, (uint64_t)MEMBER_BYTES));
     if (err == SL_OK && size > 0)
         err = sl_archive_writer_data(e->archive, sl_slice(bytes, (size_t)size));
-    if (size < 0)
-        err = SL_EIO;
+    if (size < 0 || (size == 0 && e->left > 0)) /* It was cut. */
+        err = err == SL_OK ? SL_EIO : err;
     e->left -= size > 0 ? (uint64_t)size : 0;
-    if (size <= 0 || e->left == 0) { /* What is missing of a file that was cut is zeroes. */
+    if (size <= 0 || e->left == 0) {
         close_item(e);
         e->item++;
     }
@@ -325,7 +358,7 @@ write_manifest(struct sl_export *e)
         sl_free(name);
     }
     sl_jsonw_end(&w);
-    sl_jsonw_member_u64(&w, "files", e->items_count);
+    sl_jsonw_member_u64(&w, "files", e->files);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     e->has_manifest = true;
@@ -351,10 +384,14 @@ sl_export_create(struct sl_gateway *g, const struct sl_identity *tenant, uint64_
     e->table = 1;
     e->fd = -1;
     char *models = sl_format("%s/models/%" PRIu64, g->data_directory, tenant->scope.id);
-    add_tree(e, models, "models", 0);
+    err = add_tree(e, models, "models", 0);
+    if (err == SL_ENOTFOUND && e->items_count == 0)
+        err = SL_OK; /* It has none. */
     sl_free(models);
+    if (err != SL_OK)
+        sl_export_destroy(&e);
     *ret_export = e;
-    return SL_OK;
+    return err;
 }
 
 enum sl_err
@@ -395,6 +432,12 @@ sl_export_destroy(struct sl_export **export)
     sl_buf_deinit(&e->out);
     sl_free(e);
     *export = NULL;
+}
+
+const char *
+sl_export_tenant_id(const struct sl_export *e)
+{
+    return e->tenant.tenant_id;
 }
 
 bool

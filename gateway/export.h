@@ -19,14 +19,17 @@
 
 struct sl_export;
 
-/* The tenant's ids as its row has them. SL_EIO: blobs cannot be stored; SL_ENOSPC. */
+/* The tenant's ids as its row has them. SL_EIO: blobs cannot be stored, or models not be listed;
+ * SL_ENOSPC. */
 SL_MUST_CHECK enum sl_err sl_export_create(struct sl_gateway *g, const struct sl_identity *tenant,
                                            uint64_t now_ms, struct sl_export **ret_export);
-/* An error is final. *ret_is_done: *ret_blob is there, durably. */
+/* What a row names and is not there is left out; what cannot be read is an error. It is final.
+ * *ret_is_done: *ret_blob is there, durably. */
 SL_MUST_CHECK enum sl_err sl_export_step(struct sl_export *e, struct sl_txn *txn, bool *ret_is_done,
                                          struct sl_blob *ret_blob);
 void sl_export_destroy(struct sl_export **e);                           /* NULL inside is fine. */
 bool sl_export_is_of(const struct sl_export *e, struct sl_scope scope); /* NULL: of nobody. */
+const char *sl_export_tenant_id(const struct sl_export *e);
 
 /* Call `then` with each place of 64 hex digits in a row: the blobs that it names. */
 void sl_blobs_named(struct sl_slice row, void (*then)(void *arg, const uint8_t *id), void *arg);

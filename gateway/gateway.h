@@ -42,6 +42,8 @@ struct sl_gateway {
     struct sl_export *export;           /* Of a tenant that leaves; NULL: none is under way. */
     uint32_t fetching_count;            /* Requests that wait for such addresses. */
     bool has_garbage;                   /* Rows wait for sl_purge_step. */
+    uint64_t passage_due_ms;            /* The next after a step's; UINT64_MAX: none. */
+    char passage_last[64];              /* Whose step ran last: the others' turn. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */
     struct sl_scope touched;
     const char *plans; /* What the configuration says of plans: plan.h. NULL: nothing. */

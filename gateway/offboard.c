@@ -15,7 +15,8 @@
 #define DAYS     30
 #define DAY_MS   (24 * 3600 * UINT64_C(1000))
 #define DRAIN_MS (60 * UINT64_C(1000))
-#define AGAIN_MS (60 * UINT64_C(1000)) /* Until what was too young is looked at again. */
+#define SOON_MS  UINT64_C(1000)        /* Until what others do is looked at again. */
+#define AGAIN_MS (60 * UINT64_C(1000)) /* The same of what was too young, or has failed. */
 
 /* ---- what is noted -------------------------------------------------------------------------- */
 
@@ -46,16 +47,27 @@ put_row(struct sl_passage *p, const struct sl_buf *row)
     sl_passage_put_row(p, row);
 }
 
+/* An export that was long in coming is there for a day. */
+static uint64_t
+purge_ms(const struct sl_passage *p)
+{
+    uint64_t said_ms = sl_passage_number(p->note, "purge_ms");
+    bool is_late = sl_member_text(p->call, p->note, "export_id").size > 0 &&
+                   said_ms < p->call->now_ms + DAY_MS / 2;
+    return is_late ? p->call->now_ms + DAY_MS : said_ms;
+}
+
 /* The row with another "export": what the tenant is told of it. */
 static void
 put_export(struct sl_passage *p, const struct sl_blob *blob, const char *error)
 {
-    static const char *const changed[] = {"export", NULL};
+    static const char *const changed[] = {"export", "purge_at", NULL};
     struct sl_buf row = {0};
     struct sl_jsonw w;
     sl_jsonw_init(&w, &row);
     sl_jsonw_object(&w);
     sl_write_except(&w, p->row, changed);
+    sl_jsonw_member_time(&w, "purge_at", purge_ms(p));
     sl_jsonw_name(&w, "export");
     sl_jsonw_object(&w);
     sl_jsonw_member_value(&w, "export_id", sl_json_member(p->note, "export_id"));
@@ -92,7 +104,17 @@ drain(struct sl_passage *p)
     return !is_working(p) || p->call->now_ms >= sl_passage_number(p->note, "begun_ms") + DRAIN_MS;
 }
 
-/* One that fails is told of, and holds nothing up: what it was of is kept as long as was said. */
+/* Is the export under way that of a tenant that waits for it? Others' passages were cancelled. */
+static bool
+is_waited_for(struct sl_call *call)
+{
+    struct sl_slice note;
+    struct sl_slice tenant_id = sl_slice_str(sl_export_tenant_id(call->gateway->export));
+    return sl_txn_get(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_PASSAGE, tenant_id, &note) == SL_OK &&
+           sl_passage_number(sl_call_parse(call, note), "step") == SL_OFFBOARD_EXPORT;
+}
+
+/* One that fails is told of, and begun anew: nothing is erased of what was to be exported. */
 static bool
 export_some(struct sl_passage *p)
 {
@@ -102,8 +124,14 @@ export_some(struct sl_passage *p)
     enum sl_err err = SL_OK;
     if (sl_member_text(p->call, p->note, "export_id").size == 0)
         return true;
-    if (g->export != NULL && !sl_export_is_of(g->export, p->tenant.scope))
-        sl_export_destroy(&g->export); /* Its tenant's passage was cancelled. */
+    p->again_ms = 0;
+    if (g->export != NULL && !sl_export_is_of(g->export, p->tenant.scope)) {
+        p->again_ms = SOON_MS;
+        if (is_waited_for(p->call))
+            return false; /* One at a time. */
+        p->again_ms = 0;
+        sl_export_destroy(&g->export);
+    }
     if (g->export == NULL)
         err = sl_export_create(g, &p->tenant, p->call->now_ms, &g->export);
     if (err == SL_OK)
@@ -112,10 +140,11 @@ export_some(struct sl_passage *p)
         return false;
     sl_export_destroy(&g->export);
     if (err != SL_OK)
-        sl_report_error("export-failed", "tenant=%s err=%s action=\"cancel, and offboard again\"",
+        sl_report_error("export-failed", "tenant=%s err=%s action=\"it is begun anew in a minute\"",
                         p->tenant.tenant_id, sl_err_name(err));
     put_export(p, err == SL_OK ? &blob : NULL, sl_err_text(err));
-    return true;
+    p->again_ms = AGAIN_MS;
+    return err == SL_OK;
 }
 
 /* The task is over: what follows is waiting. */
@@ -128,7 +157,7 @@ begin_retention(struct sl_passage *p)
                                .state = SL_JOB_SUCCEEDED,
                                .error = "",
                            });
-    put_note(p, &(struct next){SL_OFFBOARD_RETAIN, sl_passage_number(p->note, "purge_ms")});
+    put_note(p, &(struct next){SL_OFFBOARD_RETAIN, purge_ms(p)});
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -212,16 +241,22 @@ sl_offboard_step(struct sl_passage *p)
         [SL_OFFBOARD_BLOBS] = sl_erase_blobs, [SL_OFFBOARD_FILES] = sl_erase_files,
         [SL_OFFBOARD_ROWS] = sl_erase_rows,   [SL_OFFBOARD_DISK] = sl_erase_disk,
     };
+    static const uint64_t again_ms[] = {
+        [SL_OFFBOARD_DRAIN] = SOON_MS,     [SL_OFFBOARD_WORK] = SOON_MS / 10,
+        [SL_OFFBOARD_BLOBS] = AGAIN_MS,    [SL_OFFBOARD_FILES] = AGAIN_MS,
+        [SL_OFFBOARD_DISK] = SOON_MS / 10, [SL_OFFBOARD_STEPS] = 0,
+    };
     uint64_t step = sl_passage_number(p->note, "step");
     if (step >= SL_OFFBOARD_STEPS)
         return end(p);
+    p->again_ms = again_ms[step];
     bool is_done = run[step] == NULL || /* Retained: it is due. */ run[step](p);
     if (is_done && step + 1 == SL_OFFBOARD_RETAIN)
         begin_retention(p);
     else if (is_done)
         put_note(p, &(struct next){.step = step + 1});
-    else if (step == SL_OFFBOARD_BLOBS)
-        put_note(p, &(struct next){step, p->call->now_ms + AGAIN_MS});
+    else if (p->again_ms > 0)
+        put_note(p, &(struct next){step, p->call->now_ms + p->again_ms});
     return SL_PASSAGE_MORE;
 }
 

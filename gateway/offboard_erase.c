@@ -294,20 +294,23 @@ sl_erase_files(struct sl_passage *p)
     return true;
 }
 
-/* Rows of the system's scope that are about the tenant's. */
-static void
+/* Rows of the system's scope that are about the tenant's, up to SL_PURGE_ROWS: were there so many?
+ */
+static bool
 delete_outside(struct sl_passage *p, uint8_t table, struct sl_slice prefix)
 {
     struct sl_scan scan = {0};
     struct sl_buf keys = {0};
+    uint32_t count = 0;
     sl_txn_scan(p->call->txn, SL_SCOPE_SYSTEM, table, prefix, sl_slice(NULL, 0), false, &scan);
-    while (sl_scan_next(&scan))
+    for (; count < SL_PURGE_ROWS && sl_scan_next(&scan); count++)
         sl_buf_append_block(&keys, scan.key);
     sl_scan_end(&scan);
     struct sl_reader r = sl_reader(sl_buf_slice(&keys));
     while (!sl_reader_is_done(&r) && !r.is_bad)
         sl_txn_del(p->call->txn, SL_SCOPE_SYSTEM, table, sl_read_block(&r));
     sl_buf_deinit(&keys);
+    return count == SL_PURGE_ROWS;
 }
 
 bool
@@ -315,22 +318,25 @@ sl_erase_rows(struct sl_passage *p)
 {
     struct sl_buf key = {0};
     struct sl_scan scan = {0};
+    bool is_more = false;
     sl_txn_scan(p->call->txn, p->tenant.scope, SL_TABLE_WEBHOOK, sl_slice(NULL, 0),
                 sl_slice(NULL, 0), false, &scan);
-    while (sl_scan_next(&scan)) {
+    while (!is_more && sl_scan_next(&scan)) {
         const char *webhook = sl_call_identifier(p->call, scan.key);
         if (webhook != NULL)
-            delete_outside(p, SL_TABLE_DUE, sl_key_prefix(&key, 1, webhook));
+            is_more = delete_outside(p, SL_TABLE_DUE, sl_key_prefix(&key, 1, webhook));
     }
     sl_scan_end(&scan);
     sl_buf_clear(&key);
     sl_buf_append_u64(&key, p->tenant.scope.id);
-    delete_outside(p, SL_TABLE_GARBAGE, sl_buf_slice(&key));
+    is_more = is_more || delete_outside(p, SL_TABLE_GARBAGE, sl_buf_slice(&key));
     sl_buf_clear(&key);
     for (int shift = 56; shift >= 0; shift -= 8)
         sl_buf_append_u8(&key, (uint8_t)(p->tenant.scope.id >> shift));
-    delete_outside(p, SL_TABLE_OPENING, sl_buf_slice(&key));
+    is_more = is_more || delete_outside(p, SL_TABLE_OPENING, sl_buf_slice(&key));
     sl_buf_deinit(&key);
+    if (is_more)
+        return false;
     return sl_rows_delete_any(p->call->txn, p->tenant.scope, SL_PURGE_ROWS) == 0;
 }
 

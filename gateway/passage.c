@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/passage.h"
 
+#include <stdio.h>
+
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "gateway/account.h"
@@ -10,6 +12,8 @@
 #include "gateway/resource.h"
 #include "gateway/tenant.h"
 #include "runtime/report.h"
+
+#define PARK_MS (3600 * UINT64_C(1000))
 
 uint64_t
 sl_passage_number(struct sl_json note, const char *name)
@@ -103,6 +107,27 @@ read_passage(struct sl_passage *p, const char *tenant_id)
            sl_identity_of_tenant(p->row, &p->tenant) == SL_OK;
 }
 
+/* Its tenant's row is not there, or is none: nothing can be done, and others are not held up. */
+static void
+park(struct sl_passage *p, const char *tenant_id)
+{
+    static const char *const changed[] = {"due_ms", NULL};
+    struct sl_buf note = {0};
+    struct sl_jsonw w;
+    if (!sl_json_has(p->note))
+        return;
+    sl_report_error("passage-without-tenant", "tenant=%s action=\"it is tried again in an hour\"",
+                    tenant_id);
+    sl_jsonw_init(&w, &note);
+    sl_jsonw_object(&w);
+    sl_write_except(&w, p->note, changed);
+    sl_jsonw_member_u64(&w, "due_ms", p->call->now_ms + PARK_MS);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    sl_passage_put(p->call, tenant_id, sl_buf_slice(&note));
+    sl_buf_deinit(&note);
+}
+
 enum sl_err
 sl_passage_step(struct sl_gateway *g, const char *tenant_id, uint64_t now_ms,
                 enum sl_passage_state *ret_state)
@@ -113,7 +138,9 @@ sl_passage_step(struct sl_gateway *g, const char *tenant_id, uint64_t now_ms,
     call->gateway = g;
     call->now_ms = now_ms;
     call->txn = sl_store_begin(g->store);
-    if (read_passage(&p, tenant_id))
+    if (!read_passage(&p, tenant_id))
+        park(&p, tenant_id);
+    else
         state = sl_json_is(sl_json_member(p.note, "kind"), "offboard") ? sl_offboard_step(&p)
                                                                        : sl_onboard_step(&p);
     sl_limits_forget(g->limits);
@@ -131,25 +158,35 @@ sl_passage_step(struct sl_gateway *g, const char *tenant_id, uint64_t now_ms,
     return err;
 }
 
-/* Whose passage is due; arena memory. NULL: nobody's. */
+/* Whose passage is due, behind the one that ran last; arena memory. NULL: nobody's. */
 static const char *
 find_due(struct sl_call *call)
 {
+    struct sl_gateway *g = call->gateway;
     struct sl_scan scan = {0};
-    const char *found = NULL;
+    const char *first = NULL, *next = NULL;
     sl_txn_scan(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_PASSAGE, sl_slice(NULL, 0), sl_slice(NULL, 0),
                 false, &scan);
-    while (found == NULL && sl_scan_next(&scan)) {
+    g->passage_due_ms = UINT64_MAX;
+    while (next == NULL && sl_scan_next(&scan)) {
         struct sl_json_doc *doc = NULL;
-        if (sl_json_parse(scan.value, &doc, NULL) != SL_OK)
+        if (sl_json_parse(scan.value, &doc, NULL) != SL_OK) {
             sl_report_error("passage-unreadable", "tenant=%.*s action=\"it stays as it is\"",
                             (int)scan.key.size, (const char *)scan.key.data);
-        else if (sl_passage_number(sl_json_root(doc), "due_ms") <= call->now_ms)
-            found = (const char *)sl_call_copy(call, scan.key).data;
+            continue;
+        }
+        uint64_t due_ms = sl_passage_number(sl_json_root(doc), "due_ms");
         sl_json_destroy(&doc);
+        if (due_ms > call->now_ms) {
+            g->passage_due_ms = SL_MIN(g->passage_due_ms, due_ms);
+            continue;
+        }
+        const char *id = (const char *)sl_call_copy(call, scan.key).data;
+        first = first == NULL ? id : first;
+        next = strcmp(id, g->passage_last) > 0 ? id : NULL;
     }
     sl_scan_end(&scan);
-    return found;
+    return next != NULL ? next : first;
 }
 
 enum sl_err
@@ -158,13 +195,16 @@ sl_passage_any(struct sl_gateway *g, uint64_t now_ms, bool *ret_is_more)
     struct sl_call *call = sl_call_create();
     enum sl_passage_state state;
     enum sl_err err = SL_OK;
+    call->gateway = g;
     call->now_ms = now_ms;
     call->txn = sl_store_begin(g->store);
     const char *tenant = find_due(call);
     sl_txn_abort(&call->txn);
-    if (tenant != NULL)
+    if (tenant != NULL) {
+        (void)snprintf(g->passage_last, sizeof(g->passage_last), "%s", tenant);
         err = sl_passage_step(g, tenant, now_ms, &state);
-    sl_call_destroy(&call);
+    }
     *ret_is_more = tenant != NULL;
+    sl_call_destroy(&call);
     return err;
 }

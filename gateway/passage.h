@@ -27,13 +27,15 @@ struct sl_passage {
     struct sl_call *call;      /* No client's: its transaction is the step's. */
     struct sl_identity tenant; /* Who it is about. */
     struct sl_json row, note;  /* The tenant's row, and the passage's. */
+    uint64_t again_ms;         /* Until a step that is not done is looked at again. */
 };
 
 /* Run the next step of a tenant's passage, due or not. Errors: the commit's; nothing has changed.
  */
 SL_MUST_CHECK enum sl_err sl_passage_step(struct sl_gateway *g, const char *tenant_id,
                                           uint64_t now_ms, enum sl_passage_state *ret_state);
-/* The same of any passage that is due. *ret_is_more: there may be another step. */
+/* The same of any passage that is due, each in its turn. *ret_is_more: there may be another step;
+ * else g->passage_due_ms says when. */
 SL_MUST_CHECK enum sl_err sl_passage_any(struct sl_gateway *g, uint64_t now_ms, bool *ret_is_more);
 
 /* ---- for the steps -------------------------------------------------------------------------- */

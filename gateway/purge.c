@@ -189,24 +189,21 @@ sl_purge_step(struct sl_gateway *g, uint64_t now_ms, uint32_t rows_max, bool *re
     struct sl_buf key = {0}, task = {0};
     bool is_passing = false;
     enum sl_err passed = sl_passage_any(g, now_ms, &is_passing);
-    if (passed != SL_OK || is_passing) {
-        *ret_is_more = true;
-        return passed;
-    }
     struct sl_txn *txn = sl_store_begin(g->store);
     sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_GARBAGE, sl_slice(NULL, 0), sl_slice(NULL, 0), false,
                 &scan);
-    *ret_is_more = sl_scan_next(&scan);
-    if (*ret_is_more) {
+    bool is_found = sl_scan_next(&scan);
+    if (is_found) {
         sl_buf_append_slice(&key, scan.key);
         sl_buf_append_slice(&task, scan.value);
     }
     sl_scan_end(&scan);
     sl_txn_abort(&txn);
     enum sl_err err = SL_OK;
-    if (*ret_is_more)
+    if (is_found)
         err = purge_row(g, now_ms, rows_max, sl_buf_slice(&key), sl_buf_slice(&task));
+    *ret_is_more = is_found || is_passing;
     sl_buf_deinit(&key);
     sl_buf_deinit(&task);
-    return err;
+    return passed != SL_OK ? passed : err;
 }

@@ -41,8 +41,9 @@ uint64_t sl_rows_delete_any(struct sl_txn *txn, struct sl_scope scope, uint64_t 
 const char *sl_purge_task(struct sl_call *call, const struct sl_purge *purge, const char *kind,
                           const char *about);
 
-/* Delete one slice of garbage, or bring a tenant that comes or goes on by a step (passage.h).
- * *ret_is_more: there is more of it. Errors: the commit's. */
+/* Delete one slice of garbage, and bring a tenant that comes or goes on by a step (passage.h).
+ * *ret_is_more: there is more of it; else g->passage_due_ms says when there may be. Errors: the
+ * commit's. */
 SL_MUST_CHECK enum sl_err sl_purge_step(struct sl_gateway *g, uint64_t now_ms, uint32_t rows_max,
                                         bool *ret_is_more);
 

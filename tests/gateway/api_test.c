@@ -3,9 +3,15 @@
 #include "gateway/api.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
+#include "actors/rows.h"
+#include "gateway/limits.h"
 #include "gateway/route.h"
 #include "gateway/turn.h"
+#include "gateway/unpack.h"
 #include "runtime/alloc.h"
 
 #define CALLS 10
@@ -118,6 +124,107 @@ teardown(void)
 {
     sl_api_class.deinit(pool.api);
     sl_free(pool.api);
+}
+
+/* ---- what falls due while nobody calls ------------------------------------------------------ */
+
+static struct {
+    uint64_t now_ms, due_ms[8], tokens[8];
+    uint32_t count;
+} clock_of;
+
+static void
+note_timer(struct sl_driver *d, struct sl_addr who, uint64_t delay_ns, uint64_t token)
+{
+    (void)d, (void)who;
+    cr_assert_lt(clock_of.count, 8);
+    clock_of.due_ms[clock_of.count] = clock_of.now_ms + delay_ns / SL_MILLI_NS;
+    clock_of.tokens[clock_of.count++] = token;
+}
+
+/* The timer that is due first. */
+static void
+fire_next(void *api, struct sl_ctx *ctx)
+{
+    uint32_t next = 0;
+    cr_assert_gt(clock_of.count, 0);
+    for (uint32_t i = 1; i < clock_of.count; i++)
+        next = clock_of.due_ms[i] < clock_of.due_ms[next] ? i : next;
+    struct sl_msg *msg =
+        sl_msg_create(SL_M_timer, &(struct sl_m_timer){.token = clock_of.tokens[next]});
+    ctx->now_ms = clock_of.now_ms = clock_of.due_ms[next];
+    clock_of.count--;
+    clock_of.due_ms[next] = clock_of.due_ms[clock_of.count];
+    clock_of.tokens[next] = clock_of.tokens[clock_of.count];
+    sl_api_class.handle(api, ctx, msg);
+    sl_msg_destroy(&msg);
+}
+
+static struct sl_gateway idle;
+
+static void
+put_due(uint64_t due_ms)
+{
+    char text[64];
+    struct sl_txn *txn = sl_store_begin(idle.store);
+    (void)snprintf(text, sizeof(text), "{\"due_ms\":%" PRIu64 "}", due_ms);
+    sl_txn_put(txn, SL_SCOPE_SYSTEM, SL_TABLE_PASSAGE, sl_slice_str("ten"), sl_slice_str(text));
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+}
+
+/* It is put off, since it is of no tenant: that shows when it was looked at. */
+static bool
+is_put_off(uint64_t due_ms)
+{
+    char text[64];
+    struct sl_slice note;
+    struct sl_txn *txn = sl_store_begin(idle.store);
+    (void)snprintf(text, sizeof(text), "{\"due_ms\":%" PRIu64 "}", due_ms);
+    cr_assert_eq(sl_txn_get(txn, SL_SCOPE_SYSTEM, SL_TABLE_PASSAGE, sl_slice_str("ten"), &note),
+                 SL_OK);
+    bool is = !sl_slice_equal(note, sl_slice_str(text));
+    sl_txn_abort(&txn);
+    return is;
+}
+
+Test(idle, does_what_falls_due_though_nobody_calls)
+{
+    static const struct sl_driver_ops ops = {.after = note_timer};
+    static const uint64_t waits_ms[] = {500, 30 * 1000, 3600 * 1000};
+    char directory[] = "/tmp/sluice-api-XXXXXX";
+    struct sl_driver driver = {.ops = &ops};
+    struct sl_random random = {0};
+    cr_assert_not_null(mkdtemp(directory));
+    struct sl_store_options options = {
+        .directory = directory, .map_size_bytes = 16 * SL_MIB, .is_sync_off = true};
+    cr_assert_eq(sl_store_open(&options, &idle.store), SL_OK);
+    sl_protocol_register(&sl_protocol_api);
+    idle.limits = sl_limits_create();
+    void *api = sl_zalloc(sl_api_class.state_size);
+    clock_of.now_ms = 1000000;
+    struct sl_ctx ctx = {.self = sl_at(SL_NODE_HEAD, SL_ACTOR_API),
+                         .random = &random,
+                         .driver = &driver,
+                         .store = idle.store,
+                         .now_ms = clock_of.now_ms};
+    sl_api_class.init(api, &ctx, &(struct sl_api_options){.gateway = &idle});
+    for (size_t i = 0; i < SL_COUNT_OF(waits_ms); i++) {
+        uint64_t begun_ms = clock_of.now_ms, due_ms = begun_ms + waits_ms[i];
+        put_due(due_ms);
+        while (clock_of.now_ms < due_ms) {
+            cr_assert_not(is_put_off(due_ms));
+            fire_next(api, &ctx);
+        }
+        while (!is_put_off(due_ms) && clock_of.now_ms < due_ms + 600 * 1000)
+            fire_next(api, &ctx);
+        cr_expect(is_put_off(due_ms), "a wait of %" PRIu64 " ms", waits_ms[i]);
+        cr_expect_leq(clock_of.now_ms, due_ms + 61 * 1000);
+    }
+    sl_api_class.deinit(api);
+    sl_free(api);
+    sl_limits_destroy(&idle.limits);
+    sl_store_close(&idle.store);
+    sl_tree_remove(directory);
 }
 
 TestSuite(api, .init = setup, .fini = teardown);

@@ -3,7 +3,9 @@
 #include "gateway/offboard.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +89,11 @@ steps(uint32_t max)
     while (count < max && is_more) {
         cr_assert_eq(sl_passage_any(&h.gateway, h.now_ms, &is_more), SL_OK);
         count += is_more;
+        uint64_t due_ms = h.gateway.passage_due_ms;
+        if (!is_more && count > 0 && due_ms != UINT64_MAX && due_ms <= h.now_ms + 1000) {
+            h.now_ms = due_ms; /* It waits for others. */
+            is_more = true;
+        }
         tick_ns += SL_SECOND_NS / 2;
         (void)sl_store_tick(h.gateway.store, tick_ns, true);
     }
@@ -186,6 +193,7 @@ Test(offboard, goes_on_behind_the_last_step_that_was_committed)
         uint32_t done = steps(cut);
         harness_reopen(&h);
         cr_expect_not(is_let_in(), "cut %u", cut);
+        h.now_ms += 1000; /* What waited for others is due. */
         (void)steps(100);
         expect_gone();
         teardown();
@@ -265,6 +273,22 @@ Test(offboard, is_refused_where_it_makes_no_sense)
     cr_expect(is_state("active"));
 }
 
+/* ---- others' passages ------------------------------------------------------------------------ */
+
+Test(offboard, is_not_held_up_by_a_note_that_is_about_nobody)
+{
+    static const char *const notes[] = {"{\"kind\":\"offboard\",\"step\":0}", "{", "[]"};
+    static const char *const ids[] = {"aaa", "aab", "aac"};
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    for (size_t i = 0; i < SL_COUNT_OF(ids); i++)
+        sl_txn_put(txn, SL_SCOPE_SYSTEM, SL_TABLE_PASSAGE, sl_slice_str(ids[i]),
+                   sl_slice_str(notes[i]));
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+    offboard("{\"data_retention_days\":0,\"export_data\":false}");
+    cr_expect_lt(steps(100), 100);
+    expect_gone();
+}
+
 /* ---- what others have ----------------------------------------------------------------------- */
 
 Test(offboard, leaves_a_blob_that_another_tenant_names)
@@ -341,6 +365,59 @@ Test(offboard, exports_all_of_it_with_its_digest)
     sl_free(content);
     sl_free(path);
     sl_free(id);
+}
+
+/* A blob that cannot be read: nothing is erased before all of it was exported. */
+Test(offboard, erases_nothing_of_what_it_could_not_export)
+{
+    char *aside = sl_format("%s.aside", blob_path);
+    cr_assert_eq(rename(blob_path, aside), 0);
+    cr_assert_eq(mkdir(blob_path, 0700), 0);
+    offboard("{\"data_retention_days\":1}");
+    char *id = harness_text(&h, "export_id");
+    char *path = sl_format("/v1/tenants/acme/exports/%s", id);
+    for (int i = 0; i < 5; i++) {
+        (void)steps(1000);
+        cr_assert_eq(harness_call(&h, "GET", path, NULL), 200, "%s", h.text);
+        cr_expect(harness_is(&h, "status", "failed"), "%s", h.text);
+        h.now_ms += DAY_MS;
+    }
+    cr_expect(is_state("offboarding"));
+    cr_expect_geq(rows_of(acme.scope), 5);
+    cr_assert_eq(rmdir(blob_path), 0);
+    cr_assert_eq(rename(aside, blob_path), 0);
+    (void)steps(1000);
+    cr_assert_eq(harness_call(&h, "GET", path, NULL), 200, "%s", h.text);
+    cr_expect(harness_is(&h, "status", "completed"), "%s", h.text);
+    h.now_ms += DAY_MS - 1; /* So long it is there, late as it was. */
+    cr_expect_eq(steps(1000), 0);
+    h.now_ms += 1;
+    (void)steps(1000);
+    expect_gone();
+    sl_free(aside);
+    sl_free(path);
+    sl_free(id);
+}
+
+Test(offboard, exports_two_tenants_one_behind_the_other)
+{
+    harness_tenant(&h, "other", "starter");
+    harness_namespace(&h, "another");
+    h.who = operator;
+    cr_assert_eq(harness_call(&h, "POST", "/v1/tenants/other/offboard", "{}"), 202, "%s", h.text);
+    char *other = harness_text(&h, "export_id");
+    offboard("{}");
+    char *own = harness_text(&h, "export_id");
+    char *paths[] = {sl_format("/v1/tenants/acme/exports/%s", own),
+                     sl_format("/v1/tenants/other/exports/%s", other)};
+    cr_expect_lt(steps(200), 200);
+    for (size_t i = 0; i < SL_COUNT_OF(paths); i++) {
+        cr_assert_eq(harness_call(&h, "GET", paths[i], NULL), 200, "%s", h.text);
+        cr_expect(harness_is(&h, "status", "completed"), "%s", h.text);
+        sl_free(paths[i]);
+    }
+    sl_free(own);
+    sl_free(other);
 }
 
 Test(offboard, shows_exports_to_their_tenant_alone)
