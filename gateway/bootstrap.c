@@ -13,6 +13,7 @@
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/gateway.h"
+#include "gateway/offboard.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
 
@@ -110,7 +111,8 @@ load_tenants(struct sl_gateway *g, struct sl_txn *txn)
         if (err == SL_OK)
             err = sl_identity_of_tenant(sl_json_root(doc), &who);
         if (err == SL_OK) {
-            sl_keyring_tenant_put(g->keyring, &who);
+            if (!sl_offboard_is_final(txn, sl_json_root(doc)))
+                sl_keyring_tenant_put(g->keyring, &who);
             /* A list that cannot be read lets nobody in, until the operator has set another. */
             if (sl_door_read(sl_json_root(doc), &door) != SL_OK)
                 door = (struct sl_door){.ranges_count = 1, .ranges = {{.bits = 128}}};

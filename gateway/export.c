@@ -13,6 +13,7 @@
 #include "actors/rows.h"
 #include "actors/source.h"
 #include "gateway/base64.h"
+#include "gateway/resource.h"
 #include "object-store/archive_writer.h"
 #include "runtime/alloc.h"
 #include "runtime/utf8.h"
@@ -278,6 +279,21 @@ write_known(struct sl_export *e, struct sl_jsonw *w, struct sl_slice value)
     return false;
 }
 
+/* A webhook's secret signs, and is told once, when it is made. */
+static void
+write_value(struct sl_export *e, struct sl_jsonw *w, struct sl_json value)
+{
+    static const char *const secret[] = {"secret", NULL};
+    if (e->table != SL_TABLE_WEBHOOK) {
+        sl_jsonw_member_value(w, "value", value);
+        return;
+    }
+    sl_jsonw_name(w, "value");
+    sl_jsonw_object(w);
+    sl_write_except(w, value, secret);
+    sl_jsonw_end(w);
+}
+
 static void
 write_row(struct sl_export *e, struct sl_slice key, struct sl_slice value)
 {
@@ -288,7 +304,7 @@ write_row(struct sl_export *e, struct sl_slice key, struct sl_slice value)
     write_key(&w, key);
     if (!write_known(e, &w, value)) {
         if (value.size > 0 && sl_json_parse(value, &doc, NULL) == SL_OK)
-            sl_jsonw_member_value(&w, "value", sl_json_root(doc));
+            write_value(e, &w, sl_json_root(doc));
         else
             write_base64(&w, "value_base64", value);
         sl_json_destroy(&doc);
@@ -307,7 +323,8 @@ step_rows(struct sl_export *e, struct sl_txn *txn)
     sl_buf_clear(&e->out);
     sl_txn_scan(txn, e->tenant.scope, (uint8_t)e->table, sl_slice(NULL, 0), sl_buf_slice(&e->after),
                 false, &scan);
-    while (!is_more && sl_scan_next(&scan)) {
+    /* Stored replies are another copy of what is there, but for secrets of keys. */
+    while (e->table != SL_TABLE_IDEMPOTENT && !is_more && sl_scan_next(&scan)) {
         write_row(e, scan.key, scan.value);
         if (e->table == SL_TABLE_SOURCE || e->table == SL_TABLE_UPLOAD)
             sl_blobs_named(scan.value, add_blob, e);

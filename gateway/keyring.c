@@ -305,6 +305,18 @@ sl_keyring_tenant_put(struct sl_keyring *k, const struct sl_identity *tenant)
     pthread_rwlock_unlock(&k->lock);
 }
 
+void
+sl_keyring_tenant_remove(struct sl_keyring *k, const char *tenant_id)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    sl_assert(k->magic == KEYRING_MAGIC);
+    sl_sha256(sl_slice_str(tenant_id), digest);
+    pthread_rwlock_wrlock(&k->lock);
+    table_remove(&k->tenants, digest);
+    note(k, ROW_GONE, digest);
+    pthread_rwlock_unlock(&k->lock);
+}
+
 static void
 door_digest(struct sl_scope scope, uint8_t ret_digest[static SL_SHA256_SIZE])
 {
@@ -520,9 +532,10 @@ apply_rows(struct sl_keyring *k, struct sl_slice rows)
     struct sl_door door;
     struct entry e;
     for (enum row_kind kind; !sl_reader_is_done(&r) && read_row(&r, &kind, &e, &door);) {
-        if (kind == ROW_GONE)
+        if (kind == ROW_GONE) { /* Of a secret or of a tenant's id: none is the other's. */
             table_remove(&k->keys, e.digest);
-        else if (kind == ROW_DOOR)
+            table_remove(&k->tenants, e.digest);
+        } else if (kind == ROW_DOOR)
             table_put_door(&k->doors, e.digest, &door);
         else
             (void)table_put(kind == ROW_KEY ? &k->keys : &k->tenants, e.digest, &e.who,

@@ -27,6 +27,8 @@ void sl_keyring_remove(struct sl_keyring *k, const uint8_t digest[static 32]);
 /* By tenant, for an operator's X-Tenant-Id. */
 void sl_keyring_tenant_put(struct sl_keyring *k, const struct sl_identity *tenant);
 
+void sl_keyring_tenant_remove(struct sl_keyring *k, const char *tenant_id);
+
 /* What keeps a tenant's own keys out; an open door is none. */
 void sl_keyring_door_put(struct sl_keyring *k, struct sl_scope scope, const struct sl_door *door);
 bool sl_keyring_door(struct sl_keyring *k, struct sl_scope scope, struct sl_door *ret_door);

@@ -203,33 +203,39 @@ note_purge(struct sl_passage *p)
     sl_audit_note_system(p->call, &purged, p->tenant.tenant_id);
 }
 
-static void
-remove_blob(struct sl_call *call, void *arg)
-{
-    if (call->gateway->blobs != NULL && sl_blob_remove(call->gateway->blobs, arg) != SL_OK)
-        sl_report_error("export-not-removed", "blob=%s action=\"the next start removes it\"",
-                        (const char *)arg);
-}
-
-/* No row names it any more. */
-static void
-drop_export(struct sl_call *call, struct sl_json row)
-{
-    const char *id = sl_member_str(call, sl_json_member(row, "export"), "sha256");
-    if (sl_blob_is_id(id))
-        sl_call_after_commit(call, remove_blob, (void *)(uintptr_t)id);
-}
-
 static enum sl_passage_state
 end(struct sl_passage *p)
 {
-    drop_export(p->call, p->row);
     put_tombstone(p);
     note_purge(p);
     sl_passage_end(p);
     sl_report_info("tenant-purged", "tenant=%s scope=%" PRIu64, p->tenant.tenant_id,
                    p->tenant.scope.id);
     return SL_PASSAGE_ENDED;
+}
+
+/* Nobody enters it any more. */
+static void
+after_retention(struct sl_call *call, void *arg)
+{
+    sl_keyring_tenant_remove(call->gateway->keyring, arg);
+}
+
+bool
+sl_offboard_is_final(struct sl_txn *txn, struct sl_json row)
+{
+    struct sl_json_doc *doc = NULL;
+    struct sl_slice note, id;
+    struct sl_buf scratch = {0};
+    bool is = sl_json_is(sl_json_member(row, "state"), "offboarded");
+    if (sl_json_is(sl_json_member(row, "state"), "offboarding") &&
+        sl_json_text(sl_json_member(row, "tenant_id"), &scratch, &id) == SL_OK &&
+        sl_txn_get(txn, SL_SCOPE_SYSTEM, SL_TABLE_PASSAGE, id, &note) == SL_OK &&
+        sl_json_parse(note, &doc, NULL) == SL_OK)
+        is = sl_passage_number(sl_json_root(doc), "step") > SL_OFFBOARD_RETAIN;
+    sl_json_destroy(&doc);
+    sl_buf_deinit(&scratch);
+    return is;
 }
 
 enum sl_passage_state
@@ -251,6 +257,9 @@ sl_offboard_step(struct sl_passage *p)
         return end(p);
     p->again_ms = again_ms[step];
     bool is_done = run[step] == NULL || /* Retained: it is due. */ run[step](p);
+    if (step == SL_OFFBOARD_RETAIN)
+        sl_call_after_commit(p->call, after_retention,
+                             (void *)(uintptr_t)sl_call_format(p->call, "%s", p->tenant.tenant_id));
     if (is_done && step + 1 == SL_OFFBOARD_RETAIN)
         begin_retention(p);
     else if (is_done)
@@ -459,7 +468,7 @@ sl_api_cancel_offboard(struct sl_call *call)
                                                       .state = SL_JOB_CANCELED,
                                                       .error = ""});
     sl_passage_end(&p);
-    drop_export(call, row);
+    sl_erase_export(call, row);
     if (sl_export_is_of(call->gateway->export, call->who.scope))
         sl_export_destroy(&call->gateway->export);
     sl_tenant_put(call, &value);

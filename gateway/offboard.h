@@ -33,11 +33,16 @@ enum sl_offboard_step {
 /* Stage what is next of it. */
 enum sl_passage_state sl_offboard_step(struct sl_passage *p);
 
+/* Is a tenant with this row erased, or being erased? */
+bool sl_offboard_is_final(struct sl_txn *txn, struct sl_json row);
+
 /* offboard_erase.c: each stages a part of its step; true: nothing is left of it. */
 bool sl_erase_keys(struct sl_passage *p);
 bool sl_erase_work(struct sl_passage *p);
 /* False: some are so young that a request may be about to name them. */
 bool sl_erase_blobs(struct sl_passage *p);
+/* After the commit, the export that the tenant's row named, where no other row does. */
+void sl_erase_export(struct sl_call *call, struct sl_json row);
 bool sl_erase_files(struct sl_passage *p);
 bool sl_erase_rows(struct sl_passage *p);
 bool sl_erase_disk(struct sl_passage *p);

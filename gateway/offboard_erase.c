@@ -3,10 +3,10 @@
  * What goes when a tenant does, once its time is over. Each part may be cut anywhere and done
  * again: files before the rows that name them, and rows before the note that they are to go.
  */
-#include <fcntl.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/index.h"
@@ -218,21 +218,40 @@ sort_ids(struct named *n)
     n->is_kept = sl_zalloc(count * sizeof(*n->is_kept));
 }
 
-/* A request that has stored the same bytes, and whose row is not there yet, has made the file anew
- * just now: its name was changed. */
-static bool
-is_young(struct sl_passage *p, const char *id)
+/* Exports that are there, but the tenant's own. Its row names none of its objects. */
+static void
+each_export(struct sl_txn *txn, const char *but_of, struct named *n)
 {
-    struct stat st;
-    int fd;
-    uint64_t size;
-    bool is = false;
-    if (sl_blob_open(p->call->gateway->blobs, id, &fd, &size) != SL_OK)
-        return false;
-    if (fstat(fd, &st) == 0)
-        is = (uint64_t)st.st_ctim.tv_sec * 1000 + YOUNG_MS > p->call->now_ms;
-    (void)close(fd);
-    return is;
+    struct sl_scan scan = {0};
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_slice(NULL, 0), sl_slice(NULL, 0), false,
+                &scan);
+    while (sl_scan_next(&scan))
+        if (!sl_slice_equal(scan.key, sl_slice_str(but_of)))
+            sl_blobs_named(scan.value, keep_id, n);
+    sl_scan_end(&scan);
+}
+
+/*
+ * Remove those that no row names. A request that has stored the same bytes, and whose row is not
+ * there yet, has made the file anew just now: its name was changed, and it stays. False: some do.
+ */
+static bool
+remove_named(struct sl_call *call, const char *tenant_id, struct named *n)
+{
+    bool is_done = true;
+    for (size_t i = 0; i < n->count; i++) {
+        if (n->is_kept[i])
+            continue;
+        enum sl_err err = sl_blob_remove_older(call->gateway->blobs, n->ids[i],
+                                               call->now_ms - SL_MIN(call->now_ms, YOUNG_MS));
+        is_done = is_done && err == SL_OK;
+        if (err != SL_OK && err != SL_EBUSY)
+            sl_report_error("blob-not-removed", "tenant=%s blob=%s err=%s action=retry", tenant_id,
+                            n->ids[i], sl_err_name(err));
+    }
+    sl_free(n->ids);
+    sl_free(n->is_kept);
+    return is_done;
 }
 
 /*
@@ -243,34 +262,60 @@ is_young(struct sl_passage *p, const char *id)
 bool
 sl_erase_blobs(struct sl_passage *p)
 {
+    struct sl_txn *txn = p->call->txn;
     struct named n = {0};
     struct sl_buf last = {0};
     struct sl_scope scope;
-    bool is_done = true;
+    const char *export = sl_member_str(p->call, sl_json_member(p->row, "export"), "sha256");
     if (p->call->gateway->blobs == NULL)
         return true;
-    each_named(p->call->txn, p->tenant.scope, note_id, &n);
+    each_named(txn, p->tenant.scope, note_id, &n);
+    if (sl_blob_is_id(export))
+        note_id(&n, (const uint8_t *)export);
     if (n.count > 0)
         sort_ids(&n);
-    while (n.count > 0 && sl_tenant_next(p->call->txn, &last, &scope))
+    while (n.count > 0 && sl_tenant_next(txn, &last, &scope))
         if (scope.id != 0 && scope.id != p->tenant.scope.id)
-            each_named(p->call->txn, scope, keep_id, &n);
-    for (size_t i = 0; i < n.count; i++) {
-        if (n.is_kept[i])
-            continue;
-        if (is_young(p, n.ids[i])) {
-            is_done = false;
-            continue;
-        }
-        enum sl_err err = sl_blob_remove(p->call->gateway->blobs, n.ids[i]);
-        if (err != SL_OK)
-            sl_report_error("blob-not-removed", "tenant=%s blob=%s err=%s action=retry-at-start",
-                            p->tenant.tenant_id, n.ids[i], sl_err_name(err));
-    }
+            each_named(txn, scope, keep_id, &n);
+    if (n.count > 0)
+        each_export(txn, p->tenant.tenant_id, &n);
     sl_buf_deinit(&last);
-    sl_free(n.ids);
-    sl_free(n.is_kept);
-    return is_done;
+    return remove_named(p->call, p->tenant.tenant_id, &n);
+}
+
+struct cancelled {
+    char tenant_id[64], export[SL_BLOB_ID_SIZE];
+};
+
+static void
+after_cancel(struct sl_call *call, void *arg)
+{
+    const struct cancelled *c = arg;
+    struct sl_txn *txn = sl_store_begin(call->gateway->store);
+    struct named n = {0};
+    struct sl_buf last = {0};
+    struct sl_scope scope;
+    note_id(&n, (const uint8_t *)c->export);
+    sort_ids(&n);
+    while (sl_tenant_next(txn, &last, &scope))
+        if (scope.id != 0)
+            each_named(txn, scope, keep_id, &n);
+    each_export(txn, "", &n);
+    sl_txn_abort(&txn);
+    sl_buf_deinit(&last);
+    (void)remove_named(call, c->tenant_id, &n); /* One that stays goes with the next start. */
+}
+
+void
+sl_erase_export(struct sl_call *call, struct sl_json row)
+{
+    const char *id = sl_member_str(call, sl_json_member(row, "export"), "sha256");
+    if (!sl_blob_is_id(id) || call->gateway->blobs == NULL)
+        return;
+    struct cancelled *c = sl_call_alloc(call, sizeof(*c));
+    (void)snprintf(c->tenant_id, sizeof(c->tenant_id), "%s", call->who.tenant_id);
+    (void)snprintf(c->export, sizeof(c->export), "%s", id);
+    sl_call_after_commit(call, after_cancel, c);
 }
 
 /* ---- files and rows ------------------------------------------------------------------------- */
@@ -290,8 +335,12 @@ sl_erase_files(struct sl_passage *p)
     sl_scan_end(&scan);
     char *path = sl_format("%s/models/%" PRIu64, g->data_directory, p->tenant.scope.id);
     sl_tree_remove(path);
+    bool is_gone = access(path, F_OK) != 0 && errno == ENOENT;
+    if (!is_gone)
+        sl_report_error("files-not-removed", "tenant=%s path=%s action=retry", p->tenant.tenant_id,
+                        path);
     sl_free(path);
-    return true;
+    return is_gone;
 }
 
 /* Rows of the system's scope that are about the tenant's, up to SL_PURGE_ROWS: were there so many?
@@ -347,7 +396,9 @@ bool
 sl_erase_disk(struct sl_passage *p)
 {
     struct sl_gateway *g = p->call->gateway;
-    if (g->erased.scope.id != p->tenant.scope.id) {
+    if (g->erased.scope.id != 0 && g->erased.scope.id != p->tenant.scope.id)
+        return false; /* One at a time, to its end. */
+    if (g->erased.scope.id == 0) {
         g->erased.scope = p->tenant.scope;
         g->erased.ticket = sl_store_erase(g->store);
     }

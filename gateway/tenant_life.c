@@ -10,6 +10,7 @@
 #include "gateway/account.h"
 #include "gateway/gateway.h"
 #include "gateway/isolation_level.h"
+#include "gateway/offboard.h"
 #include "gateway/own_queue.h"
 #include "gateway/plan.h"
 #include "gateway/resource.h"
@@ -119,6 +120,11 @@ sl_api_patch_tenant(struct sl_call *call)
     struct sl_jsonw w;
     if (!sl_tenant_enter(call, &row))
         return;
+    if (sl_offboard_is_final(call->txn, row)) {
+        sl_call_fail(call, SL_API_CONFLICT, "the data of tenant %s is being erased, or was",
+                     call->who.tenant_id);
+        return;
+    }
     if (plan_name.size > 0 && plan == NULL) {
         sl_call_invalid(call, "body.plan", "value_error",
                         "plan is free, starter, growth, scale, enterprise or unlimited");

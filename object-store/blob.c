@@ -251,6 +251,14 @@ writer_destroy(struct sl_blob_writer **writer)
     *writer = NULL;
 }
 
+static enum sl_err
+give_name(const struct sl_blobs *b, int from_fd, const char *name, int shard_fd, const char *id)
+{
+    if (renameat(from_fd, name, shard_fd, id) != 0)
+        return sl_err_from_errno(errno);
+    return sync_fd(b, shard_fd);
+}
+
 /* Give the finished file its name. The data is synced before, the names after: so a name that is
  * there after a power cut has its bytes. */
 static enum sl_err
@@ -265,10 +273,7 @@ publish(struct sl_blob_writer *w, const char *id)
     if (err != SL_OK)
         return err;
     /* Over a file of the same bytes: nobody can tell, and readers keep the old one. */
-    if (renameat(b->tmp_fd, w->name, shard_fd, id) != 0)
-        err = sl_err_from_errno(errno);
-    else
-        err = sync_fd(b, shard_fd);
+    err = give_name(b, b->tmp_fd, w->name, shard_fd, id);
     (void)close(shard_fd);
     return err;
 }
@@ -283,10 +288,7 @@ sl_blob_adopt(struct sl_blobs *b, int from_fd, const char *name, const char *id)
     enum sl_err err = open_directory(b, b->root_fd, shard, &shard_fd);
     if (err != SL_OK)
         return err;
-    if (renameat(from_fd, name, shard_fd, id) != 0)
-        err = sl_err_from_errno(errno);
-    else
-        err = sync_fd(b, shard_fd);
+    err = give_name(b, from_fd, name, shard_fd, id);
     (void)close(shard_fd);
     return err;
 }
@@ -470,6 +472,37 @@ sl_blob_remove(struct sl_blobs *blobs, const char *id)
     if (unlinkat(blobs->root_fd, path, 0) != 0 && errno != ENOENT)
         return sl_err_from_errno(errno);
     return SL_OK;
+}
+
+/* A writer may put another file of the same bytes in its place after the look: that one is put
+ * back, over a third, which nobody can tell either. */
+enum sl_err
+sl_blob_remove_older(struct sl_blobs *blobs, const char *id, uint64_t before_ms)
+{
+    check(blobs);
+    char path[BLOB_PATH_SIZE], aside[TMP_NAME_SIZE];
+    struct stat seen, taken;
+    if (!path_of(id, path))
+        return SL_EINVAL;
+    if (fstatat(blobs->root_fd, path, &seen, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? SL_OK : sl_err_from_errno(errno);
+    if ((uint64_t)seen.st_ctim.tv_sec * 1000 >= before_ms) /* Renaming sets it too. */
+        return SL_EBUSY;
+    sl_random_hex(aside, TMP_NAME_SIZE - 1);
+    if (renameat(blobs->root_fd, path, blobs->tmp_fd, aside) != 0)
+        return errno == ENOENT ? SL_OK : sl_err_from_errno(errno);
+    if (fstatat(blobs->tmp_fd, aside, &taken, AT_SYMLINK_NOFOLLOW) != 0 ||
+        taken.st_ino != seen.st_ino || taken.st_dev != seen.st_dev) {
+        char shard[3] = {id[0], id[1], '\0'};
+        int shard_fd = -1;
+        enum sl_err err = open_directory(blobs, blobs->root_fd, shard, &shard_fd);
+        if (err == SL_OK)
+            err = give_name(blobs, blobs->tmp_fd, aside, shard_fd, id);
+        if (shard_fd >= 0)
+            (void)close(shard_fd);
+        return err == SL_OK ? SL_EBUSY : err;
+    }
+    return unlinkat(blobs->tmp_fd, aside, 0) != 0 ? sl_err_from_errno(errno) : SL_OK;
 }
 
 /* ---- sweeping ------------------------------------------------------------------------------ */

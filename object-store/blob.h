@@ -85,6 +85,10 @@ SL_MUST_CHECK enum sl_err sl_blob_size(const struct sl_blobs *blobs, const char 
                                        uint64_t *ret_size_bytes);
 /* Readers that have it open keep it. Absent: SL_OK. */
 SL_MUST_CHECK enum sl_err sl_blob_remove(struct sl_blobs *blobs, const char *id);
+/* The same of one that got its name before `before_ms` (wall clock), or is absent. SL_EBUSY: it is
+ * younger; also one that a writer finishes meanwhile stays. */
+SL_MUST_CHECK enum sl_err sl_blob_remove_older(struct sl_blobs *blobs, const char *id,
+                                               uint64_t before_ms);
 
 /*
  * Remove each blob that `is_kept` says no to, while nobody writes: one that is being made would be

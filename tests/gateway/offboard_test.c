@@ -273,7 +273,48 @@ Test(offboard, is_refused_where_it_makes_no_sense)
     cr_expect(is_state("active"));
 }
 
+static bool
+is_entered(void)
+{
+    struct sl_identity tenant;
+    return sl_keyring_tenant(h.gateway.keyring, sl_slice_str("acme"), &tenant) == SL_OK;
+}
+
+Test(offboard, lets_no_operator_in_once_it_is_erased)
+{
+    offboard("{\"data_retention_days\":0,\"export_data\":false}");
+    cr_expect(is_entered());
+    (void)steps(4);
+    for (int i = 0; i < 2; i++) {
+        cr_expect_not(is_entered());
+        cr_expect_eq(harness_call(&h, "PATCH", "/v1/tenants/acme", "{\"name\":\"x\"}"), 409);
+        harness_reopen(&h);
+    }
+    h.now_ms += 1000;
+    (void)steps(100);
+    for (int i = 0; i < 2; i++) {
+        expect_gone();
+        cr_expect_not(is_entered());
+        cr_expect_eq(harness_call(&h, "PATCH", "/v1/tenants/acme", "{\"name\":\"x\"}"), 409);
+        harness_reopen(&h);
+    }
+}
+
 /* ---- others' passages ------------------------------------------------------------------------ */
+
+Test(offboard, erases_two_tenants_whose_turns_alternate)
+{
+    harness_tenant(&h, "other", "starter");
+    h.who = operator;
+    cr_assert_eq(harness_call(&h, "POST", "/v1/tenants/other/offboard",
+                              "{\"data_retention_days\":0,\"export_data\":false}"),
+                 202, "%s", h.text);
+    offboard("{\"data_retention_days\":0,\"export_data\":false}");
+    cr_expect_lt(steps(400), 400);
+    expect_gone();
+    cr_assert_eq(harness_call(&h, "GET", "/v1/tenants/other", NULL), 200);
+    cr_expect(harness_is(&h, "state", "offboarded"));
+}
 
 Test(offboard, is_not_held_up_by_a_note_that_is_about_nobody)
 {
@@ -397,6 +438,83 @@ Test(offboard, erases_nothing_of_what_it_could_not_export)
     sl_free(aside);
     sl_free(path);
     sl_free(id);
+}
+
+/* The blob of the export that the last reply is about; owned. */
+static char *
+export_file(const char *path)
+{
+    cr_assert_eq(harness_call(&h, "GET", path, NULL), 200, "%s", h.text);
+    char *digest = harness_text(&h, "sha256");
+    char *file = sl_format("%s/blobs/%.2s/%s", h.directory, digest, digest);
+    sl_free(digest);
+    return file;
+}
+
+/* Whoever got the export may have stored it: the same bytes are one file. */
+Test(offboard, leaves_an_export_that_another_tenant_names)
+{
+    struct sl_blob blob = {0};
+    harness_tenant(&h, "other", "starter");
+    struct sl_scope other = h.who.scope;
+    for (int is_cancelled = 1; is_cancelled >= 0; is_cancelled--) {
+        offboard("{\"data_retention_days\":1}");
+        char *id = harness_text(&h, "export_id");
+        char *path = sl_format("/v1/tenants/acme/exports/%s", id);
+        (void)steps(1000);
+        char *file = export_file(path);
+        (void)snprintf(blob.id, sizeof(blob.id), "%s", strrchr(file, '/') + 1);
+        put_source(other, &blob);
+        h.now_ms += DAY_MS;
+        if (is_cancelled)
+            cr_assert_eq(harness_call(&h, "POST", "/v1/tenants/acme/offboard/cancel", NULL), 200);
+        else
+            (void)steps(1000);
+        cr_expect(is_state(is_cancelled ? "active" : "offboarded"));
+        cr_expect_eq(access(file, F_OK), 0);
+        sl_free(file);
+        sl_free(path);
+        sl_free(id);
+    }
+}
+
+Test(offboard, takes_an_export_along_that_nobody_else_names)
+{
+    offboard("{}");
+    char *id = harness_text(&h, "export_id");
+    char *path = sl_format("/v1/tenants/acme/exports/%s", id);
+    (void)steps(1000);
+    char *file = export_file(path);
+    cr_assert_eq(access(file, F_OK), 0);
+    cr_assert_eq(harness_call(&h, "POST", "/v1/tenants/acme/offboard/cancel", NULL), 200);
+    cr_expect_neq(access(file, F_OK), 0);
+    sl_free(file);
+    sl_free(path);
+    sl_free(id);
+}
+
+Test(offboard, exports_no_secret)
+{
+    h.who = acme;
+    cr_assert_eq(harness_call(&h, "POST", "/v1/organizations/webhooks",
+                              "{\"webhook_name\":\"hook\",\"event_types\":[\"object.created\"],"
+                              "\"channels\":[{\"channel\":\"webhook\",\"configs\":"
+                              "{\"url\":\"https://example.org/\"}}]}"),
+                 201, "%s", h.text);
+    char *secret = harness_text(&h, "secret");
+    offboard("{}");
+    char *id = harness_text(&h, "export_id");
+    char *path = sl_format("/v1/tenants/acme/exports/%s", id);
+    (void)steps(1000);
+    char *file = export_file(path);
+    char *command = sl_format("grep -qa '%s' %s", secret, file);
+    cr_expect(says("rows/webhooks/000001.jsonl | grep -q example.org", file));
+    cr_expect_neq(system(command), 0);
+    sl_free(command);
+    sl_free(file);
+    sl_free(path);
+    sl_free(id);
+    sl_free(secret);
 }
 
 Test(offboard, exports_two_tenants_one_behind_the_other)
