@@ -83,6 +83,8 @@ const union MHD_ConnectionInfo *
 MHD_get_connection_info(struct MHD_Connection *connection, enum MHD_ConnectionInfoType type, ...)
 {
     static struct sockaddr_in client = {.sin_family = AF_INET};
+    if (type == MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+        return NULL; /* No guard watches over it. */
     if (type == MHD_CONNECTION_INFO_CLIENT_ADDRESS)
         connection->info.client_addr = (struct sockaddr *)&client;
     else
