@@ -27,6 +27,7 @@ enum membership { JOINING, MEMBER, LEAVING };
 struct agent {
     struct sl_agent_options options;
     enum membership membership;
+    uint64_t taint;    /* As the head says: see home.h. */
     bool is_last_sent; /* LEAVING: the head sends no more. */
     bool is_gone;      /* And we have said that we are. */
     bool is_closed;    /* Cordoned: gateways hear so, too. */
@@ -533,7 +534,8 @@ static void
 greet(const struct agent *a, struct sl_ctx *ctx, uint64_t number)
 {
     struct sl_m_node_hello m = {.node = a->options.pool.node,
-                                .is_open = a->membership != LEAVING && !a->is_closed};
+                                .is_open = a->membership != LEAVING && !a->is_closed,
+                                .taint = a->taint};
     sl_agent_gates_greet(&a->gates, ctx, number, &m);
 }
 
@@ -574,6 +576,7 @@ on_welcome(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (a->membership != JOINING)
         return;
     a->membership = MEMBER;
+    a->taint = SL_BODY(msg, node_welcome)->taint;
     a->is_closed = false;
     for (uint32_t i = 0; i < SL_POOLS_MAX; i++)
         sl_pool_shortcut_again(&a->pools[i]);

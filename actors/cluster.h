@@ -43,12 +43,7 @@ enum sl_actor_number {
 enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
 
 /* What node_list asks for. */
-enum sl_node_list {
-    SL_NODE_LIST_NODES,
-    SL_NODE_LIST_GROUPS,
-    SL_NODE_LIST_EVENTS,
-    SL_NODE_LIST_HEALTH
-};
+enum sl_node_list { SL_NODE_LIST_NODES, SL_NODE_LIST_GROUPS, SL_NODE_LIST_HEALTH };
 
 /* Kinds of children the spawner forks, in the order of its table. */
 enum sl_child_kind_number { SL_CHILD_NODE, SL_CHILD_REPLICA, SL_CHILD_PROBE };

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "actors/cluster.h"
 #include "runtime/alloc.h"
 
 void
@@ -25,6 +26,23 @@ sl_cluster_log_add(struct sl_cluster_log *log, const struct sl_cluster_event *li
     va_start(args, format);
     (void)vsnprintf(e->text, sizeof(e->text), format, args);
     va_end(args);
+}
+
+void
+sl_cluster_log_tell(struct sl_cluster_log *log, struct sl_ctx *ctx)
+{
+    if (log->count > SL_CLUSTER_LOG_MAX && log->told < log->count - SL_CLUSTER_LOG_MAX)
+        log->told = log->count - SL_CLUSTER_LOG_MAX;
+    for (; log->told < log->count; log->told++) {
+        const struct sl_cluster_event *e = &log->events[log->told % SL_CLUSTER_LOG_MAX];
+        struct sl_m_cluster_event m = {.time_ms = e->time_ms,
+                                       .is_critical = e->is_critical,
+                                       .word = sl_slice_str(e->kind),
+                                       .group = sl_slice_str(e->group == NULL ? "" : e->group),
+                                       .about = sl_slice_str(e->about),
+                                       .text = sl_slice_str(e->text)};
+        sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_cluster_event, &m);
+    }
 }
 
 void

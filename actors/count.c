@@ -4,6 +4,7 @@
 #include "actors/rows.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
+#include "runtime/store_record.h"
 
 void
 sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta)
@@ -23,6 +24,24 @@ sl_count(struct sl_txn *t, struct sl_counter counter)
                                    sl_key(&key, 2, counter.what, counter.parent));
     sl_buf_deinit(&key);
     return count;
+}
+
+int64_t
+sl_count_sum(struct sl_txn *t, struct sl_scope scope, const char *what)
+{
+    struct sl_buf prefix = {0};
+    struct sl_scan scan;
+    int64_t sum = 0;
+    sl_txn_scan(t, scope, SL_TABLE_COUNT, sl_key_prefix(&prefix, 1, what), (struct sl_slice){0},
+                false, &scan);
+    while (sl_scan_next(&scan)) {
+        int64_t count = 0;
+        if (!SL_BUG(sl_counter_decode(scan.value, &count) != SL_OK))
+            sum += count;
+    }
+    sl_scan_end(&scan);
+    sl_buf_deinit(&prefix);
+    return sum;
 }
 
 void

@@ -26,6 +26,8 @@
 #define SL_COUNT_JOBS_DONE     "jobs-done" /* With errors too. */
 #define SL_COUNT_JOBS_FAILED   "jobs-failed"
 #define SL_COUNT_JOBS_CANCELED "jobs-canceled"
+/* How many records a scope may have ("records"), for those who write them; 0: any. */
+#define SL_COUNT_MAX "max"
 
 struct sl_counter {
     struct sl_scope scope;
@@ -33,6 +35,8 @@ struct sl_counter {
 };
 void sl_count_add(struct sl_txn *t, struct sl_counter counter, int64_t delta);
 int64_t sl_count(struct sl_txn *t, struct sl_counter counter);
+/* Of all parents, as it was before the transaction. */
+int64_t sl_count_sum(struct sl_txn *t, struct sl_scope scope, const char *what);
 /* Make it `value` unless it is more already. */
 void sl_count_raise(struct sl_txn *t, struct sl_counter counter, int64_t value);
 /* Which of the three an ended job counts in. */

@@ -262,7 +262,8 @@ write_ended(struct sl_jsonw *w, struct sl_json about, const struct sl_job_row *j
 {
     static const char *const states[] = {
         "PENDING", "IN_PROGRESS", "COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED"};
-    static const char *const shown[] = {"batch_id", "bucket_id", "collection_id"};
+    static const char *const shown[] = {"batch_id", "bucket_id", "collection_id", "traceparent",
+                                        "tracestate"};
     sl_assert(job->state < SL_COUNT_OF(states));
     sl_jsonw_object(w);
     for (size_t i = 0; i < SL_COUNT_OF(shown); i++) {

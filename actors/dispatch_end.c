@@ -15,8 +15,10 @@
 static struct sl_settle
 settle_of(const struct sl_dispatch_end *e, const struct sl_ctx *ctx)
 {
-    return (struct sl_settle){
-        .store = ctx->store, .indexes = e->options->indexes, .now_ms = ctx->now_ms};
+    return (struct sl_settle){.store = ctx->store,
+                              .indexes = e->options->indexes,
+                              .now_ms = ctx->now_ms,
+                              .uses = e->options->uses};
 }
 
 /* ---- ending tasks -------------------------------------------------------------------------- */
@@ -260,7 +262,12 @@ sl_dispatch_done(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_
     struct sl_task_failure failure = {.type = err == SL_EINVAL ? "validation" : "resource",
                                       .code = sl_slice_str(sl_err_name(err)),
                                       .message = sl_slice_str(sl_err_text(err)),
-                                      .is_transient = err != SL_EINVAL && err != SL_ETOOBIG};
+                                      .is_transient =
+                                          err != SL_EINVAL && err != SL_ETOOBIG && err != SL_EFULL};
+    if (err == SL_EFULL) {
+        failure.code = sl_slice_str("quota_exceeded");
+        failure.message = sl_slice_str("max_embeddings allows no more documents: delete some");
+    }
     struct sl_retry retry = {.attempts = (uint16_t)(lease.attempts + 1), .crashes = lease.crashes};
     if (failure.is_transient)
         retry_or_fail(e, ctx, &lease, &retry, &failure);

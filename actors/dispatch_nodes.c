@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "actors/extraction.h"
+#include "actors/home.h"
 #include "actors/job_row.h"
 #include "actors/labels.h"
 #include "actors/rows.h"
@@ -33,7 +34,7 @@ is_warm(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
 }
 
 static bool
-fits(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
+has_labels(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
 {
     return !sl_json_has(s->asked) || sl_labels_fit(s->asked, sl_json_root(n->labels));
 }
@@ -49,14 +50,22 @@ candidate_of(const struct sl_dispatch_node *n, const struct sl_dispatch_spec *s)
                                  .is_closed = n->is_closed,
                                  .is_link_full = n->is_full,
                                  .is_warm = s != NULL && is_warm(n, s),
-                                 .is_unfit = s != NULL && !fits(n, s)};
+                                 .is_unfit = s != NULL && !has_labels(n, s),
+                                 .taint = n->taint,
+                                 .home = s == NULL ? n->taint : s->home};
+}
+
+static uint32_t
+ring_of(const struct sl_dispatch_node *n)
+{
+    return (uint32_t)(n->classes % SL_DISPATCH_RINGS) + (n->taint != 0 ? SL_DISPATCH_RINGS : 0);
 }
 
 /* Join or leave the ring, as there is room or not. */
 static void
 place(struct sl_dispatch_nodes *d, struct sl_dispatch_node *n, bool is_gone)
 {
-    struct sl_dispatch_node **turn = &d->turns[n->classes % SL_COUNT_OF(d->turns)];
+    struct sl_dispatch_node **turn = &d->turns[ring_of(n)];
     struct sl_candidate c = candidate_of(n, NULL);
     bool has_room = !is_gone && sl_placement_has_room(&c);
     if (has_room == (n->next != NULL))
@@ -92,7 +101,8 @@ sl_dispatch_node_add(struct sl_dispatch_nodes *d, const struct sl_m_node_up *up)
     struct sl_dispatch_node *n = sl_zalloc(sizeof(*n));
     n->room = up->room;
     n->classes = up->classes;
-    n->flights.sum = &d->under_way[n->classes % SL_COUNT_OF(d->under_way)];
+    n->taint = up->taint;
+    n->flights.sum = &d->under_way[ring_of(n)];
     n->name = up->name.size > 0 ? sl_strndup(up->name.data, up->name.size)
                                 : sl_format("%" PRIu64, up->node);
     n->labels_text = sl_strndup(up->labels.data, up->labels.size);
@@ -155,8 +165,10 @@ spec_init(const struct sl_dispatch_nodes *d, struct sl_dispatch_spec *s, struct 
           struct sl_slice collection, struct sl_slice row)
 {
     struct sl_scope scope = s->scope;
+    uint64_t home = s->home;
     spec_deinit(s);
     s->scope = scope;
+    s->home = home;
     s->row = sl_slice(sl_memdup(row.data, row.size), row.size);
     s->collection = sl_slice(sl_memdup(collection.data, collection.size), collection.size);
     if (sl_json_parse(s->row, &s->doc, NULL) != SL_OK) {
@@ -183,6 +195,7 @@ sl_dispatch_spec(struct sl_dispatch_nodes *d, struct sl_txn *txn, struct sl_scop
         if (s->doc != NULL && s->scope.id == scope.id &&
             sl_slice_equal(s->collection, collection)) {
             s->used = ++d->uses;
+            s->home = sl_home_of(txn, scope);
             if (sl_slice_equal(s->row, row) || spec_init(d, s, txn, collection, row))
                 return s;
             return NULL;
@@ -193,6 +206,7 @@ sl_dispatch_spec(struct sl_dispatch_nodes *d, struct sl_txn *txn, struct sl_scop
     oldest->scope = scope;
     if (!spec_init(d, oldest, txn, collection, row))
         return NULL;
+    oldest->home = sl_home_of(txn, scope);
     oldest->used = ++d->uses;
     return oldest;
 }
@@ -259,7 +273,8 @@ struct sl_dispatch_node *
 sl_dispatch_choose(struct sl_dispatch_nodes *d, struct sl_dispatch_node *turn,
                    const struct sl_dispatch_spec *s, uint32_t class)
 {
-    struct sl_dispatch_node *best = fits(turn, s) ? turn : NULL;
+    bool fits = has_labels(turn, s) && sl_placement_is_home(turn->taint, s->home);
+    struct sl_dispatch_node *best = fits ? turn : NULL;
     for (uint32_t i = 0; i < SL_DISPATCH_WARM_MAX; i++) {
         struct sl_dispatch_node *n = sl_dispatch_node(d, s->warm[i]);
         if (n != NULL && n != best && is_better(n, best, s, class))
@@ -278,6 +293,8 @@ write_candidates(struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, 
     for (uint32_t i = 0; i < SL_MIN(d->set.count, EXPLAINED_MAX); i++) {
         const struct sl_dispatch_node *n = (const struct sl_dispatch_node *)d->set.slots[i];
         struct sl_candidate c = candidate_of(n, s);
+        if (n->taint != 0 && (s == NULL || n->taint != s->scope.id))
+            continue; /* Another tenant's nodes are nobody's business. */
         sl_jsonw_object(w);
         sl_jsonw_member_str(w, "node", n->name);
         sl_jsonw_member_str(w, "verdict", sl_placement_name(sl_placement_judge(&c, class)));
@@ -292,25 +309,30 @@ write_candidates(struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, 
     sl_jsonw_end(w);
 }
 
-/* Why tasks that ask for labels wait; "": they need not. */
+/* Why tasks wait that are not for any node; "": they need not. */
 static void
 write_reason(const struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s, uint32_t class,
              struct sl_jsonw *w)
 {
     struct sl_buf why = {0};
-    uint32_t fit = 0, good = 0;
+    uint32_t fit = 0, good = 0, home = 0;
     for (uint32_t i = 0; i < d->set.count; i++) {
         struct sl_candidate c = candidate_of((const struct sl_dispatch_node *)d->set.slots[i], s);
-        fit += !c.is_unfit;
+        bool is_home = sl_placement_is_home(c.taint, c.home);
+        home += is_home;
+        fit += is_home && !c.is_unfit;
         good += sl_placement_judge(&c, class) == SL_PLACE_GOOD;
     }
-    if (fit == 0 && sl_json_has(s->asked)) {
+    if (home == 0 && s->home != 0) {
+        sl_buf_append_str(&why, "no node has this tenant's taint, and at isolation level physical "
+                                "its work waits for one (sluice worker --taint tenant=ID)");
+    } else if (fit == 0 && sl_json_has(s->asked)) {
         sl_buf_append_str(&why, sl_json_count(s->asked) == 1 ? "no node has the label "
                                                              : "no node has the labels ");
         sl_labels_print(s->asked, &why);
     } else if (good == 0) {
-        sl_buf_append_str(&why, d->set.count == 0 ? "there is no node"
-                                                  : "no node that may take it has room");
+        sl_buf_append_str(&why,
+                          home == 0 ? "there is no node" : "no node that may take it has room");
     }
     sl_jsonw_member_str(w, "reason", sl_buf_text(&why));
     sl_buf_deinit(&why);
@@ -322,7 +344,8 @@ count_parked(const struct sl_dispatch_nodes *d, const struct sl_dispatch_spec *s
     uint32_t count = 0;
     for (uint32_t i = 0; i < d->parking.lots_count; i++) {
         const struct sl_parking_lot *lot = &d->parking.lots[i];
-        if (lot->asked.doc == s->asked.doc && lot->asked.token == s->asked.token)
+        if (lot->need.asked.doc == s->asked.doc && lot->need.asked.token == s->asked.token &&
+            lot->need.home == s->home)
             count += lot->count;
     }
     return count;

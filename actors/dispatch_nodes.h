@@ -27,6 +27,7 @@ struct sl_dispatch_node {
     uint64_t room;                         /* Tasks. */
     struct sl_flight_list flights;         /* Under way there; SL_LIMIT_NODE_BYTES, and one more. */
     uint64_t classes;                      /* Bits of the tasks it takes. */
+    uint64_t taint;                        /* Whose work alone it takes (home.h); 0: anybody's. */
     bool is_closed;                        /* It is to get no leases. */
     bool is_full;                          /* Its link took no more; until its next beat. */
     bool is_told_owed;                     /* It has not heard yet that it is closed. */
@@ -44,6 +45,7 @@ struct sl_dispatch_spec {
     struct sl_json_doc *doc;
     uint64_t number; /* Hash of what the node is told: equal numbers, equal work. */
     uint64_t tenant; /* Whose alone its replicas are; 0: anybody's. */
+    uint64_t home;   /* Whose nodes alone it is for (home.h), as of the last look-up. */
     char *model;
     struct sl_json asked; /* Labels that its nodes must have; NONE: none. */
     uint64_t used;
@@ -51,11 +53,13 @@ struct sl_dispatch_spec {
     uint32_t warm_next;
 };
 
+/* A ring for each set of classes; behind them those of nodes with a taint. */
+#define SL_DISPATCH_RINGS (1u << SL_CLASS_COUNT)
+
 struct sl_dispatch_nodes {
     struct sl_node_set set;
-    /* A ring for each set of classes: its head is next. */
-    struct sl_dispatch_node *turns[1 << SL_CLASS_COUNT];
-    uint64_t under_way[1 << SL_CLASS_COUNT]; /* Tasks at nodes of each set of classes. */
+    struct sl_dispatch_node *turns[2 * SL_DISPATCH_RINGS]; /* The head of each is next. */
+    uint64_t under_way[2 * SL_DISPATCH_RINGS];             /* Tasks at the nodes of each. */
     struct sl_dispatch_spec specs[SL_DISPATCH_SPECS_MAX];
     uint64_t uses;
     struct sl_flights flights;

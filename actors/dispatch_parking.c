@@ -2,6 +2,7 @@
 #include "actors/dispatch_parking.h"
 
 #include "actors/labels.h"
+#include "actors/placement.h"
 #include "runtime/alloc.h"
 
 #define CAPACITY_FIRST 64
@@ -22,15 +23,16 @@ slot_of(const struct sl_parking_lot *lot, uint32_t i)
 }
 
 static struct sl_parking_lot *
-lot_of(struct sl_parking *p, struct sl_json asked, uint32_t class)
+lot_of(struct sl_parking *p, const struct sl_parking_need *need)
 {
     for (uint32_t i = 0; i < p->lots_count; i++) {
-        struct sl_parking_lot *lot = &p->lots[i];
-        if (lot->asked.doc == asked.doc && lot->asked.token == asked.token && lot->class == class)
-            return lot;
+        const struct sl_parking_need *lot = &p->lots[i].need;
+        if (lot->asked.doc == need->asked.doc && lot->asked.token == need->asked.token &&
+            lot->class == need->class && lot->home == need->home)
+            return &p->lots[i];
     }
     p->lots = sl_realloc(p->lots, (p->lots_count + 1) * sizeof(p->lots[0]));
-    p->lots[p->lots_count] = (struct sl_parking_lot){.asked = asked, .class = class};
+    p->lots[p->lots_count] = (struct sl_parking_lot){.need = *need};
     return &p->lots[p->lots_count++];
 }
 
@@ -48,11 +50,11 @@ grow(struct sl_parking_lot *lot)
 }
 
 bool
-sl_parking_add(struct sl_parking *p, struct sl_json asked, uint32_t class, struct sl_parked task)
+sl_parking_add(struct sl_parking *p, const struct sl_parking_need *need, struct sl_parked task)
 {
     if (p->count == SL_PARKED_MAX)
         return false;
-    struct sl_parking_lot *lot = lot_of(p, asked, class);
+    struct sl_parking_lot *lot = lot_of(p, need);
     if (lot->count == lot->capacity)
         grow(lot);
     *slot_of(lot, lot->count++) = task;
@@ -61,12 +63,14 @@ sl_parking_add(struct sl_parking *p, struct sl_json asked, uint32_t class, struc
 }
 
 bool
-sl_parking_take(struct sl_parking *p, struct sl_json has, uint64_t classes,
+sl_parking_take(struct sl_parking *p, const struct sl_parking_offer *offer,
                 struct sl_parked *ret_task)
 {
     for (uint32_t i = 0; i < p->lots_count; i++) {
         struct sl_parking_lot *lot = &p->lots[i];
-        if (lot->count == 0 || (classes >> lot->class & 1) == 0 || !sl_labels_fit(lot->asked, has))
+        if (lot->count == 0 || (offer->classes >> lot->need.class & 1) == 0 ||
+            !sl_placement_is_home(offer->taint, lot->need.home) ||
+            !sl_labels_fit(lot->need.asked, offer->has))
             continue;
         *ret_task = *slot_of(lot, 0);
         lot->first = (lot->first + 1) & (lot->capacity - 1);

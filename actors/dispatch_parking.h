@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dispatch_parking.h - tasks that no node may take just now because of the labels that they ask
- * for. The dispatcher holds their leases itself, so that they keep nothing else of their lane from
- * running; they wait here, first come first served, for a node that fits and has room.
+ * for, at any node or at those of one tenant alone. The dispatcher holds their leases itself, so
+ * that they keep nothing else of their lane from running; they wait here, first come first served,
+ * for a node that fits and has room.
  *
  * At most SL_PARKED_MAX in all. Threading: one owner.
  */
@@ -18,10 +19,16 @@ struct sl_parked {
     uint64_t task_id, epoch; /* Its lease, which may be over by now. */
 };
 
-/* Those of one class that ask for the same: a ring. */
-struct sl_parking_lot {
+/* What they need: equal views are equal labels; home: see home.h. */
+struct sl_parking_need {
     struct sl_json asked;
+    uint64_t home;
     uint32_t class;
+};
+
+/* Those that need the same: a ring. */
+struct sl_parking_lot {
+    struct sl_parking_need need;
     struct sl_parked *parked;
     uint32_t first, count, capacity; /* capacity: 0 or a power of two. */
 };
@@ -33,11 +40,16 @@ struct sl_parking {
 };
 
 void sl_parking_deinit(struct sl_parking *p);
-/* `asked` outlives the parking, and equal views are equal lots. False: it is full. */
-bool sl_parking_add(struct sl_parking *p, struct sl_json asked, uint32_t class,
+/* What is asked outlives the parking. False: it is full. */
+bool sl_parking_add(struct sl_parking *p, const struct sl_parking_need *need,
                     struct sl_parked task);
-/* The next task for a node with these labels that takes these classes (bits); false: none. */
-bool sl_parking_take(struct sl_parking *p, struct sl_json has, uint64_t classes,
+/* What a node has, that takes these classes (bits). */
+struct sl_parking_offer {
+    struct sl_json has;
+    uint64_t taint, classes;
+};
+/* The next task for it; false: none. */
+bool sl_parking_take(struct sl_parking *p, const struct sl_parking_offer *offer,
                      struct sl_parked *ret_task);
 /* Forget those that are not what they were. */
 void sl_parking_sweep(struct sl_parking *p, bool (*is_live)(void *arg, struct sl_parked task),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/dispatch_end.h"
+#include "actors/dispatch_homes.h"
 #include "actors/group_demand.h"
 #include "actors/labels.h"
 #include "actors/rows.h"
@@ -33,6 +34,7 @@ struct dispatcher {
     struct sl_dispatch_nodes nodes;
     struct sl_dispatch_end end;
     struct sl_group_demand demand;
+    struct sl_dispatch_homes homes;
     uint64_t tick_at_ns; /* When the pending tick is due; UINT64_MAX: none is set. */
     struct sl_buf row, inputs;
     bool is_pumping;  /* A timer of its own is set. */
@@ -53,12 +55,24 @@ park(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease,
      const struct sl_dispatch_spec *spec)
 {
     struct sl_parked task = {.task_id = lease->task_id, .epoch = lease->epoch};
-    if (sl_parking_add(&d->nodes.parking, spec->asked, lease->class, task)) {
+    struct sl_parking_need need = {.asked = spec->asked, .home = spec->home, .class = lease->class};
+    if (sl_parking_add(&d->nodes.parking, &need, task)) {
         if (SL_BUG(sl_queue_move(d->options.queue, lease->task_id, lease->epoch, PARKED) != SL_OK))
             sl_report_error("park-failed", "task=%" PRIu64, lease->task_id);
         return;
     }
     sl_dispatch_put_off(&d->end, ctx, lease, ctx->now_ms + PUT_OFF_MS);
+}
+
+/*
+ * A task of a tenant whose work is for nodes of its own, leased in a turn of others; or the other
+ * way about, after the tenant's level has changed. Its queue is told, and has it back.
+ */
+static void
+send_home(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_lease *lease)
+{
+    sl_dispatch_homes_meet(&d->homes, ctx->store, d->options.queue, lease->scope.id);
+    sl_dispatch_return(&d->end, lease);
 }
 
 /* Send a lease to the node that is best for it; false: it ended here instead. */
@@ -101,6 +115,10 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *tur
                                 "the inputs are larger than a task's may be");
         return false;
     }
+    if (!sl_placement_is_home(turn->taint, spec->home)) {
+        send_home(d, ctx, lease);
+        return false;
+    }
     struct sl_dispatch_node *n = sl_dispatch_choose(&d->nodes, turn, spec, lease->class);
     if (n == NULL) {
         park(d, ctx, lease, spec);
@@ -136,6 +154,7 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_dispatch_nod
         if ((n->classes >> class & 1) == 0)
             continue;
         struct sl_lease_want want = {.class = (enum sl_class) class,
+                                     .scope = {n->taint},
                                      .holder = n->slot.number,
                                      .now_ns = ctx->now_ns,
                                      .now_ms = ctx->now_ms,
@@ -146,14 +165,34 @@ lease_any(struct dispatcher *d, struct sl_ctx *ctx, const struct sl_dispatch_nod
     return false;
 }
 
+/*
+ * The next of a ring that a task can be leased for; NULL: there is none. Without a taint all ask
+ * for the same; others ask for their tenant's alone, and only while its level is `physical`.
+ */
+static struct sl_dispatch_node *
+next_with_task(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *first,
+               struct sl_lease *ret_lease)
+{
+    struct sl_dispatch_node *n = first;
+    if (n == NULL || n->taint == 0)
+        return n != NULL && lease_any(d, ctx, n, ret_lease) ? n : NULL;
+    do {
+        if (sl_queue_is_apart(d->options.queue, (struct sl_scope){n->taint}) &&
+            lease_any(d, ctx, n, ret_lease))
+            return n;
+        n = n->next;
+    } while (n != first);
+    return NULL;
+}
+
 /* A task for the ring's next node; false: there is none of its classes. `ended` counts those that
    ended here: they take no room, so that nothing else bounds them. */
 static bool
 pump_one(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node **turn, uint32_t *ended)
 {
     struct sl_lease lease;
-    struct sl_dispatch_node *n = *turn;
-    if (n == NULL || !lease_any(d, ctx, n, &lease))
+    struct sl_dispatch_node *n = next_with_task(d, ctx, *turn, &lease);
+    if (n == NULL)
         return false;
     d->end.counts.leased++;
     *turn = n->next;
@@ -184,8 +223,12 @@ unpark(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *n)
 {
     struct sl_parked task;
     struct sl_lease lease;
+    struct sl_parking_offer offer = {0};
+    if (n != NULL)
+        offer = (struct sl_parking_offer){
+            .has = sl_json_root(n->labels), .taint = n->taint, .classes = n->classes};
     while (n != NULL && n->next != NULL && d->nodes.parking.count > 0 && may_lease(d, ctx) &&
-           sl_parking_take(&d->nodes.parking, sl_json_root(n->labels), n->classes, &task)) {
+           sl_parking_take(&d->nodes.parking, &offer, &task)) {
         if (sl_queue_check(d->options.queue, task.task_id, task.epoch, &lease) == SL_OK)
             (void)run_lease(d, ctx, n, &lease);
     }
@@ -252,8 +295,11 @@ static void
 on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct dispatcher *d = self;
-    sl_dispatch_node_add(&d->nodes, SL_BODY(msg, node_up));
-    unpark(d, ctx, sl_dispatch_node(&d->nodes, SL_BODY(msg, node_up)->node));
+    const struct sl_m_node_up *m = SL_BODY(msg, node_up);
+    sl_dispatch_node_add(&d->nodes, m);
+    if (m->taint != 0)
+        sl_dispatch_homes_meet(&d->homes, ctx->store, d->options.queue, m->taint);
+    unpark(d, ctx, sl_dispatch_node(&d->nodes, m->node));
 }
 
 static void
@@ -401,6 +447,15 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_after(ctx, DRAIN_NS, TOKEN_DRAIN);
 }
 
+/* Tenants' levels may have changed. What is parked for nodes of a tenant's own that any node may
+ * have now goes back, with the rest: it is found again at once. */
+static void
+look_homes(struct dispatcher *d, struct sl_ctx *ctx)
+{
+    if (sl_dispatch_homes_look(&d->homes, ctx->store, d->options.queue) && !d->end.is_draining)
+        (void)sl_queue_release_holder(d->options.queue, PARKED);
+}
+
 static void
 expire_leases(struct dispatcher *d, const struct sl_ctx *ctx)
 {
@@ -432,6 +487,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     d->tick_at_ns = UINT64_MAX;
     d->is_woken = false;
+    look_homes(d, ctx);
     sweep_parking(d, ctx);
     expire_leases(d, ctx);
     sl_dispatch_end_jobs(&d->end, ctx);
@@ -510,6 +566,7 @@ deinit(void *self)
 {
     struct dispatcher *d = self;
     sl_dispatch_nodes_deinit(&d->nodes);
+    sl_dispatch_homes_deinit(&d->homes);
     sl_chain_opener_destroy(&d->end.opener);
     sl_buf_deinit(&d->row);
     sl_buf_deinit(&d->inputs);
@@ -530,4 +587,12 @@ sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_co
     const struct dispatcher *d = dispatcher;
     *ret_counts = d->end.counts;
     ret_counts->parked = d->nodes.parking.count;
+}
+
+double
+sl_dispatcher_rate_per_s(const void *dispatcher, struct sl_scope scope, enum sl_class class,
+                         uint64_t now_ns)
+{
+    const struct dispatcher *d = dispatcher;
+    return sl_lane_rates_per_s(&d->nodes.rates, scope, class, now_ns);
 }

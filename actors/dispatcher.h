@@ -19,10 +19,13 @@
 #include "runtime/json.h"
 #include "runtime/store.h"
 
+struct sl_use_counts;
+
 struct sl_dispatcher_options {
     struct sl_queue *queue;
     struct sl_index_cache *indexes;
     struct sl_retry_policy retry;
+    struct sl_use_counts *uses; /* NULL: nobody asks. */
     const char
         *extractors;    /* What they ask for, checked (labels.h); borrowed. NULL, "": nothing. */
     const char *groups; /* cluster.groups, checked (node_groups.h). NULL: none. */
@@ -35,5 +38,8 @@ struct sl_dispatcher_counts {
     uint64_t parked; /* Now: they wait for a node with their labels. */
 };
 void sl_dispatcher_counts(const void *dispatcher, struct sl_dispatcher_counts *ret_counts);
+/* Tasks of a tenant's queue that end in a second, lately; 0: not known (lane_rates.h). */
+double sl_dispatcher_rate_per_s(const void *dispatcher, struct sl_scope scope, enum sl_class class,
+                                uint64_t now_ns);
 
 #endif

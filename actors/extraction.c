@@ -336,6 +336,12 @@ sl_extraction_tenant(struct sl_scope scope, struct sl_json extraction, const cha
 }
 
 uint64_t
+sl_extraction_home(struct sl_scope scope, struct sl_json extraction)
+{
+    return sl_json_bool(sl_json_member(extraction, "physical"), false) ? scope.id : 0;
+}
+
+uint64_t
 sl_extraction_number(struct sl_slice spec, struct sl_slice model, uint64_t tenant)
 {
     return sl_hash64(spec) ^ (sl_hash64(model) << 1) ^
@@ -356,6 +362,8 @@ sl_extraction_query(struct sl_json extraction, struct sl_buf *out)
     sl_jsonw_member_str(&w, "embedding_task", "retrieval_query");
     sl_jsonw_end(&w);
     sl_jsonw_member_value(&w, "index", sl_json_member(extraction, "index"));
+    if (sl_json_has(sl_json_member(extraction, "physical")))
+        sl_jsonw_member_value(&w, "physical", sl_json_member(extraction, "physical"));
     if (sl_json_has(sl_json_member(extraction, "models"))) {
         sl_jsonw_member_value(&w, "models", sl_json_member(extraction, "models"));
         sl_jsonw_member_value(&w, "namespace", sl_json_member(extraction, "namespace"));

@@ -10,8 +10,10 @@
  *    "inputs":[{"name":"text","path":"content"} | {"name":"x","value":any}],
  *    "passthrough":[{"source_path":"sku","target_path":"sku","default":any,"required":false}],
  *    "include_all":false, "class":"cpu", "enabled":true, "apart":false,
- *    "models":false}
+ *    "models":false, "physical":false}
  *
+ * physical: and at its tenant's own nodes alone (home.h); said so that others are no replicas of
+ * it.
  * apart: its replicas work for one tenant alone, and so they do where there is a model.
  * models: and for one namespace alone, whose models they may open while they work.
  */
@@ -49,6 +51,8 @@ char *sl_extraction_model_directory(struct sl_txn *txn, struct sl_scope scope,
 
 /* Whose alone the replicas are that run it; 0: anybody's. */
 uint64_t sl_extraction_tenant(struct sl_scope scope, struct sl_json extraction, const char *model);
+/* Whose nodes alone it is for (home.h); 0: those of nobody. */
+uint64_t sl_extraction_home(struct sl_scope scope, struct sl_json extraction);
 /* What a node knows it by. */
 uint64_t sl_extraction_number(struct sl_slice spec, struct sl_slice model, uint64_t tenant);
 

@@ -71,6 +71,7 @@ forget_node(struct head *h, struct node *n)
     sl_free(n->images);
     sl_free(n->replicas);
     sl_free(n->scaling);
+    sl_served_forget(h->served, &n->served);
     sl_head_sicks_deinit(&n->sicks);
     sl_free(n->name);
     sl_node_facts_deinit(&n->facts);
@@ -102,13 +103,14 @@ static void
 lose_node(struct head *h, struct sl_ctx *ctx, struct node *n, const char *why)
 {
     bool is_child = n->name == NULL && !n->is_scaled;
+    h->lost += !n->is_leaving;
     note(h, ctx, "node-lost", n, n->is_leaving ? "left" : why);
     sl_report(n->is_leaving ? SL_REPORT_INFO : SL_REPORT_WARN, "node-lost",
               "node=%u name=%s pid=%" PRIu64 " why=%s", n->slot.number,
               n->name == NULL ? "-" : n->name, n->pid, why);
     tell_of(ctx, SL_M_node_lost, &(struct sl_m_node_lost){.node = n->slot.number});
     tell_locator(ctx, n->slot.number);
-    sl_head_scaling_gone(&h->scaling, ctx, n->facts.group, n->slot.number);
+    sl_head_scaling_gone(&h->scaling, ctx, scaled_group_of(n), n->slot.number);
     if (n->is_scaled)
         sl_head_gates_lost(&h->gates, ctx, n->slot.number);
     forget_node(h, n);
@@ -164,7 +166,7 @@ welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_no
     bool is_new = n->state != NODE_ALIVE;
     n->heard_ns = ctx->now_ns;
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_node_welcome,
-            &(struct sl_m_node_welcome){.node = n->slot.number});
+            &(struct sl_m_node_welcome){.node = n->slot.number, .taint = n->taint});
     sl_head_tell_replicas(&h->options, ctx, n->slot.number);
     if (!is_new)
         return; /* Our welcome was lost on the way. */
@@ -177,11 +179,12 @@ welcome(struct head *h, struct sl_ctx *ctx, struct node *n, const struct sl_m_no
                               .room = n->room,
                               .classes = sl_node_classes(group_of(n)),
                               .name = sl_slice_str(n->name == NULL ? "" : n->name),
-                              .labels = sl_slice_str(n->name == NULL ? "" : n->facts.labels)};
+                              .labels = sl_slice_str(n->name == NULL ? "" : n->facts.labels),
+                              .taint = n->taint};
     note(h, ctx, "node-joined", n, "");
     if (n->name == NULL) /* Before it has work. */
         sl_model_keep_tell(&h->models, ctx, n->slot.number);
-    sl_head_scaling_joined(&h->scaling, n->facts.group, n->slot.number);
+    sl_head_scaling_joined(&h->scaling, scaled_group_of(n), n->slot.number);
     tell_of(ctx, SL_M_node_up, &up);
     for (uint32_t i = 0; i < h->gates.count; i++)
         sl_head_gate_tell(ctx, n->slot.number, &h->gates.gates[i]);
@@ -260,6 +263,12 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
         sl_free(text);
         return;
     }
+    uint64_t taint = 0;
+    if (!sl_head_taint(ctx, &facts, &taint)) {
+        refuse(ctx, number, m->name, "no tenant has the id of its taint: create the tenant first");
+        sl_node_facts_deinit(&facts);
+        return;
+    }
     supersede(h, ctx, m->name);
     if (h->nodes.count - h->children + h->options.nodes >= SL_NODES_MAX) {
         sl_node_facts_deinit(&facts);
@@ -269,6 +278,7 @@ join_worker(struct head *h, struct sl_ctx *ctx, const struct sl_m_node_join *m)
     struct node *n = add_node(h, ctx, number);
     n->name = sl_strndup(m->name.data, m->name.size);
     n->facts = facts;
+    n->taint = taint;
     h->joined++;
     welcome(h, ctx, n, m);
 }
@@ -307,9 +317,11 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     h->pause_ns = PAUSE_FIRST_NS;
     n->in_flight = m->in_flight;
     n->calls = m->calls;
-    sl_head_scaling_busy(&h->scaling, n->facts.group, n->slot.number,
+    sl_head_scaling_busy(&h->scaling, scaled_group_of(n), n->slot.number,
                          (struct sl_scaler_load){.tasks = m->in_flight, .calls = m->calls});
     sl_head_keep(&n->replicas, m->replicas);
+    sl_served_take_replicas(h->served, &n->served,
+                            &(struct sl_served_word){n->slot.number, m->replicas, ctx->now_ms});
     sl_head_keep(&n->objects, m->objects);
     sl_head_keep(&n->images, m->images);
     /* Heartbeats carry the leases too. */
@@ -327,6 +339,10 @@ on_scaling(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         return;
     uint32_t before = n->sicks.count;
     sl_head_keep_scaling(&n->scaling, &n->sicks, SL_BODY(msg, node_scaling), ctx->now_ns);
+    if (n->scaling != NULL)
+        sl_served_take_pools(
+            h->served, &n->served,
+            &(struct sl_served_word){n->slot.number, sl_slice_str(n->scaling), ctx->now_ms});
     for (uint32_t i = 0; i < n->sicks.count; i++) {
         if (n->sicks.items[i].since_ns != ctx->now_ns)
             continue; /* It is told once. */
@@ -368,6 +384,8 @@ on_spawner_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         struct node *n = node_at(h, i);
         if (n->name != NULL)
             continue;
+        /* The next one may have begun it: it was asked for before this was heard. */
+        kill_node(ctx, n->slot.number);
         h->scaling.provider.ended(h->scaling.provider.self, n->slot.number);
         lose_node(h, ctx, n, "spawner-lost");
     }
@@ -561,6 +579,7 @@ on_config(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_free(h->extractors);
         h->extractors = sl_strndup(m->extractors.data, m->extractors.size);
         h->options.extractors = h->extractors;
+        sl_served_configure(h->served, m->extractors);
         for (uint32_t i = 0; i < h->nodes.count; i++) {
             if (node_at(h, i)->state == NODE_ALIVE)
                 sl_head_tell_replicas(&h->options, ctx, node_at(h, i)->slot.number);
@@ -623,9 +642,6 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     case SL_NODE_LIST_GROUPS:
         sl_head_groups(self, &text);
         break;
-    case SL_NODE_LIST_EVENTS:
-        sl_head_events(self, &text);
-        break;
     case SL_NODE_LIST_HEALTH:
         sl_head_health(self, ctx->now_ns, &text);
         break;
@@ -636,18 +652,6 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_reply(ctx, msg, SL_M_node_ordered,
              &(struct sl_m_node_ordered){.message = sl_buf_slice(&text)});
     sl_buf_deinit(&text);
-}
-
-/* What those who look after the system are to know at once. */
-static void
-on_alarm(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
-{
-    const struct sl_m_cluster_alarm *m = SL_BODY(msg, cluster_alarm);
-    struct head *h = self;
-    struct sl_cluster_event like = {
-        .time_ms = ctx->now_ms, .kind = "isolation-violation", .is_critical = true};
-    (void)snprintf(like.about, sizeof(like.about), "%.*s", SL_SLICE_FMT(m->about));
-    sl_cluster_log_add(&h->scaling.log, &like, "%.*s", SL_SLICE_FMT(m->text));
 }
 
 static const struct sl_on table[] = {
@@ -661,7 +665,7 @@ static const struct sl_on table[] = {
     {SL_M_calls_wanted, on_calls},    {SL_M_group_scale, on_scale},
     {SL_M_head_config, on_config},    {SL_M_timer, on_timer},
     {SL_M_model_kept, on_model_kept}, {SL_M_model_drop, on_model_drop},
-    {SL_M_work_done, on_work},        {SL_M_cluster_alarm, on_alarm},
+    {SL_M_work_done, on_work},
 };
 
 static void
@@ -676,6 +680,8 @@ handle(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         check_groups(h);
     sl_head_scaling_run(&h->scaling, ctx, TOKEN_SCALING);
     sl_head_health_look(h, ctx->now_ns);
+    if (h->options.has_journal)
+        sl_cluster_log_tell(&h->scaling.log, ctx);
 }
 
 static void
@@ -695,6 +701,10 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
         sl_assert(sl_node_groups_read(NULL, &h->groups, &why) == SL_OK);
     }
     h->models.pid = h->options.pid;
+    h->served = sl_served_create();
+    sl_served_know(h->served, sl_slice_str(h->options.indexes == NULL ? "{}" : h->options.indexes));
+    sl_served_configure(h->served,
+                        sl_slice_str(h->options.extractors == NULL ? "{}" : h->options.extractors));
     check_groups(h);
     h->node_text = sl_strdup(h->options.node_text);
     h->number_next = SL_NODE_HEAD + 1;
@@ -720,6 +730,7 @@ deinit(void *self)
     sl_model_keep_deinit(&h->models);
     sl_head_scaling_deinit(&h->scaling);
     sl_node_set_deinit(&h->nodes);
+    sl_served_destroy(&h->served);
     sl_free(h->node_text);
     sl_free(h->extractors);
 }

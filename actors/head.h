@@ -34,6 +34,7 @@ struct sl_head_options {
      * make vectors for, "" for none, null where each tenant has replicas of its own. NULL: {}. */
     const char *indexes;
     uint64_t idle_ns;
+    bool has_journal; /* The api actor is there, and told what happens to nodes and groups. */
     uint64_t pid; /* Of its process, where it keeps models' files (model_keep.h). 0: it does not. */
 };
 
@@ -43,8 +44,16 @@ extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_hea
 void sl_head_status(const void *head, struct sl_buf *out);
 /* Appends a JSON array of the groups: their limits, and whether they have their workers. */
 void sl_head_groups(const void *head, struct sl_buf *out);
-/* Appends a JSON array of what happened to nodes and groups lately (cluster_log.h). */
+/* The same of what happened to nodes and groups since the start (cluster_log.h), for tests. */
 void sl_head_events(const void *head, struct sl_buf *out);
+struct sl_head_sums { /* Of nodes that are there. */
+    uint64_t alive, draining, starting, cpus, gpus, memory_bytes, in_flight, room;
+    uint64_t lost; /* That were given up, since the head began. */
+};
+void sl_head_sum(const void *head, struct sl_head_sums *ret_sums);
+/* What the nodes' replicas serve (served.h): until the head's next message. */
+struct sl_served;
+const struct sl_served *sl_head_served(const void *head);
 bool sl_head_has_node(const void *head);
 /* Nodes that are there, and the replicas that they have told of. */
 void sl_head_sizes(const void *head, uint32_t *ret_nodes, uint32_t *ret_replicas);

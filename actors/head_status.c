@@ -51,6 +51,8 @@ write_node(struct sl_jsonw *w, const struct node *n)
     sl_jsonw_member_u64(w, "memory_bytes", n->facts.memory_bytes);
     sl_jsonw_member_str(w, "host", n->facts.host);
     sl_jsonw_member_raw(w, "labels", sl_slice_str(is_child ? "{}" : n->facts.labels));
+    if (n->facts.taint[0] != '\0')
+        sl_jsonw_member_str(w, "taint", n->facts.taint);
     sl_jsonw_member_time(w, "started_at", n->started_ms);
     sl_jsonw_member_raw(w, "replicas", sl_slice_str(n->replicas == NULL ? "[]" : n->replicas));
     sl_jsonw_member_raw(w, "scaling", sl_slice_str(n->scaling == NULL ? "[]" : n->scaling));
@@ -116,6 +118,31 @@ sl_head_events(const void *head, struct sl_buf *out)
     sl_jsonw_init(&w, out);
     sl_cluster_log_write(&h->scaling.log, SL_CLUSTER_LOG_MAX, &w);
     sl_jsonw_done(&w);
+}
+
+void
+sl_head_sum(const void *head, struct sl_head_sums *ret_sums)
+{
+    const struct head *h = head;
+    struct sl_head_sums sums = {.lost = h->lost};
+    for (uint32_t i = 0; i < h->nodes.count; i++) {
+        const struct node *n = node_at(h, i);
+        sums.starting += n->state == NODE_STARTING;
+        sums.draining += n->state != NODE_STARTING && n->is_leaving;
+        sums.alive += n->state != NODE_STARTING && !n->is_leaving;
+        sums.cpus += n->facts.cpus;
+        sums.gpus += n->facts.gpus;
+        sums.memory_bytes += n->facts.memory_bytes;
+        sums.in_flight += n->in_flight;
+        sums.room += n->room;
+    }
+    *ret_sums = sums;
+}
+
+const struct sl_served *
+sl_head_served(const void *head)
+{
+    return ((const struct head *)head)->served;
 }
 
 bool

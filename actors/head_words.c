@@ -38,3 +38,15 @@ sl_head_keep_scaling(char **scaling, struct sl_head_sicks *sicks, const struct s
     if (is_good) /* Else it would be no part of a page. */
         sl_head_keep(scaling, m->pools);
 }
+
+bool
+sl_head_taint(const struct sl_ctx *ctx, const struct sl_node_facts *facts, uint64_t *ret_taint)
+{
+    *ret_taint = 0;
+    if (facts->taint[0] == '\0')
+        return true;
+    struct sl_txn *txn = sl_store_begin(ctx->store);
+    enum sl_err err = sl_home_lookup(txn, sl_home_tenant(sl_slice_str(facts->taint)), ret_taint);
+    sl_txn_abort(&txn);
+    return err == SL_OK;
+}

@@ -74,6 +74,18 @@ sl_ledger_sums_get(struct sl_ledger_sums *s, struct sl_slice key)
     return &s->items[s->slots[at] - 1];
 }
 
+const struct sl_ledger_sum *
+sl_ledger_sums_lookup(const struct sl_ledger_sums *s, struct sl_slice key)
+{
+    uint64_t hash = sl_hash64(key);
+    uint32_t mask = s->slots_count - 1, at = (uint32_t)hash & mask;
+    if (s->slots_count == 0)
+        return NULL;
+    while (s->slots[at] != 0 && !is_key(s, &s->items[s->slots[at] - 1], hash, key))
+        at = (at + 1) & mask;
+    return s->slots[at] == 0 ? NULL : &s->items[s->slots[at] - 1];
+}
+
 void
 sl_ledger_sums_add(struct sl_ledger_sums *s, struct sl_slice key, uint64_t amount,
                    uint64_t cost_nano)

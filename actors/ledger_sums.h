@@ -29,6 +29,9 @@ void sl_ledger_sums_deinit(struct sl_ledger_sums *s); /* Empty again. */
 void sl_ledger_sums_clear(struct sl_ledger_sums *s);  /* Keeps the memory. */
 /* The sum of a key, which is made where there is none. Borrowed until the next. */
 struct sl_ledger_sum *sl_ledger_sums_get(struct sl_ledger_sums *s, struct sl_slice key);
+/* NULL: there is none. Borrowed until the next add. */
+const struct sl_ledger_sum *sl_ledger_sums_lookup(const struct sl_ledger_sums *s,
+                                                  struct sl_slice key);
 void sl_ledger_sums_add(struct sl_ledger_sums *s, struct sl_slice key, uint64_t amount,
                         uint64_t cost_nano);
 /* By the bytes of their keys. */

@@ -67,6 +67,19 @@ are_labels(struct sl_json labels)
     return sl_json_kind(labels) == SL_JSON_OBJECT && sl_json_count(labels) <= SL_NODE_LABELS_MAX;
 }
 
+/* Absent is as empty: none. */
+static bool
+read_taint(struct sl_json taint, struct sl_node_facts *f)
+{
+    char *text = sl_json_has(taint) ? sl_json_strdup(taint) : sl_strdup("");
+    bool is_good = text != NULL && strlen(text) <= SL_NODE_TAINT_MAX &&
+                   (text[0] == '\0' || sl_home_tenant(sl_slice_str(text)).size > 0);
+    if (is_good)
+        (void)snprintf(f->taint, sizeof(f->taint), "%s", text);
+    sl_free(text);
+    return is_good;
+}
+
 /* Why the facts are wrong; NULL: they are not, and all but the labels are read. */
 static const char *
 read_root(struct sl_json root, struct sl_node_facts *f)
@@ -83,6 +96,8 @@ read_root(struct sl_json root, struct sl_node_facts *f)
     else if (sl_json_has(sl_json_member(root, "labels")) &&
              !are_labels(sl_json_member(root, "labels")))
         why = "labels are an object of at most 32 strings";
+    else if (!read_taint(sl_json_member(root, "taint"), f))
+        why = "the taint is tenant=ID, of a tenant's id";
     (void)snprintf(f->group, sizeof(f->group), "%s", name == NULL ? "" : name);
     if (host != NULL && sl_node_name_is_good(sl_slice_str(host)))
         (void)snprintf(f->host, sizeof(f->host), "%s", host);
@@ -134,6 +149,8 @@ sl_node_facts_write(const struct sl_node_facts *facts, struct sl_buf *out)
     sl_jsonw_member_u64(&w, "memory_bytes", facts->memory_bytes);
     sl_jsonw_member_raw(&w, "labels", sl_slice_str(facts->labels == NULL ? "{}" : facts->labels));
     sl_jsonw_member_str(&w, "host", facts->host);
+    if (facts->taint[0] != '\0')
+        sl_jsonw_member_str(&w, "taint", facts->taint);
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
 }

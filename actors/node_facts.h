@@ -2,25 +2,30 @@
 /*
  * node_facts.h - what a worker says of itself when it joins, as JSON:
  *
- *   {"group":"gpu","cpus":4,"gpus":1,"memory_bytes":8589934592,"labels":{"zone":"a"},"host":"n1"}
+ *   {"group":"gpu","cpus":4,"gpus":1,"memory_bytes":8589934592,"labels":{"zone":"a"},"host":"n1",
+ *    "taint":"tenant=acme"}
  *
- * The group says which tasks it takes: "cpu", "batch", "gpu", or "any". Pure.
+ * The taint (home.h) says whose tasks it takes, "" anybody's. The group says which tasks it takes:
+ * "cpu", "batch", "gpu", or "any". Pure.
  */
 #ifndef SL_ACTORS_NODE_FACTS_H
 #define SL_ACTORS_NODE_FACTS_H
 
+#include "actors/home.h"
 #include "runtime/base.h"
 #include "runtime/buf.h"
 
 #define SL_NODE_NAME_MAX   64
 #define SL_NODE_FACTS_MAX  4096 /* Bytes of JSON. */
 #define SL_NODE_LABELS_MAX 32
+#define SL_NODE_TAINT_MAX  (SL_HOME_TENANT_MAX + 16)
 
 struct sl_node_facts {
     char group[8];
     uint64_t cpus, gpus;
     uint64_t memory_bytes; /* 0: not said. */
     char host[SL_NODE_NAME_MAX + 1];
+    char taint[SL_NODE_TAINT_MAX + 1];
     char *labels; /* JSON object of strings; owned. */
 };
 

@@ -16,6 +16,8 @@ sl_placement_judge(const struct sl_candidate *node, uint32_t class)
 {
     if ((node->classes >> class & 1) == 0)
         return SL_PLACE_OTHER_GROUP;
+    if (!sl_placement_is_home(node->taint, node->home))
+        return SL_PLACE_OTHER_TAINT;
     if (node->is_unfit)
         return SL_PLACE_OTHER_LABELS;
     if (node->is_closed)
@@ -28,8 +30,8 @@ sl_placement_judge(const struct sl_candidate *node, uint32_t class)
 const char *
 sl_placement_name(enum sl_placement placement)
 {
-    static const char *const names[] = {"good", "other_group", "closed",
-                                        "full", "link_full",   "other_labels"};
+    static const char *const names[] = {"good",      "other_group",  "closed",     "full",
+                                        "link_full", "other_labels", "other_taint"};
     sl_assert((unsigned)placement < SL_COUNT_OF(names));
     return names[placement];
 }

@@ -5,8 +5,9 @@
  *   cost = tasks under way at the node
  *        + SL_PLACEMENT_COLD, if the node has not run this work: a replica to start, a model to map
  *
- * Only nodes with all labels that the work asks for are considered (labels.h); where none of them
- * has room its tasks are parked, and whoever of them has room first gets them.
+ * Only nodes with all labels that the work asks for are considered (labels.h), and of those with a
+ * taint only those of the tenant whose work is for them alone (home.h); where none of them has room
+ * its tasks are parked, and whoever of them has room first gets them.
  *
  * So work stays where it is warm until others are idler by as much as a start costs. Considered
  * are the node whose turn it is among those with room, and the last that ran the same work: a
@@ -35,6 +36,8 @@ struct sl_candidate {
     bool is_link_full;    /* Its link takes no more. */
     bool is_warm;         /* It has run this work. */
     bool is_unfit;        /* It lacks a label that this work asks for. */
+    uint64_t taint,
+        home; /* Whose work alone the node takes, whose nodes the work is for; 0: none. */
 };
 
 enum sl_placement {
@@ -43,8 +46,16 @@ enum sl_placement {
     SL_PLACE_CLOSED,
     SL_PLACE_FULL,
     SL_PLACE_LINK_FULL,
-    SL_PLACE_OTHER_LABELS
+    SL_PLACE_OTHER_LABELS,
+    SL_PLACE_OTHER_TAINT
 };
+
+/* Whether work may be at a node at all, for all that tenants' own nodes are to keep apart. */
+static inline bool
+sl_placement_is_home(uint64_t taint, uint64_t home)
+{
+    return taint == home;
+}
 
 /* Whether a node may have any task. */
 bool sl_placement_has_room(const struct sl_candidate *node);

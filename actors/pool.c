@@ -658,6 +658,7 @@ sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r, st
     r->used_ns = ctx->now_ns;
     sl_free(p->error);
     p->error = NULL;
+    p->life.cold_ms = (ctx->now_ns - r->started_ns) / SL_MILLI_NS;
     sl_report_info("replica-ready", "extractor=%s replica=%u pid=%" PRIu64 " start_ms=%" PRIu64,
                    p->extractor, r->number, r->pid, (ctx->now_ns - r->started_ns) / SL_MILLI_NS);
     if (r->is_unwanted)
@@ -678,6 +679,8 @@ sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r
     uint64_t *item_ns = is_call(item) ? &p->call_ns : &p->item_ns;
     if (m->busy_ns == 0)
         return item; /* It was not run. */
+    p->life.answered++;
+    p->life.failed += m->kind != 0;
     *item_ns = (*item_ns * 7 + m->busy_ns) / 8;
     item->times.begun_ns = m->begun_ns;
     item->times.ended_ns = ctx->now_ns;

@@ -25,6 +25,8 @@ struct sl_pool_life {
     uint64_t ended_ms;                       /* When the last of the crashed ended; 0: none has. */
     char ended[2 * SL_REPLICA_END_TEXT_MAX]; /* And how. */
     uint64_t told;                           /* Stands for what was written last. */
+    uint64_t answered, failed;               /* Items that came by the agent, and ended; badly. */
+    uint64_t cold_ms;                        /* From the last start to its being ready. */
 };
 
 /* "starting", "warming", "ready" or "draining": of one that is there. */

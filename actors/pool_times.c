@@ -47,6 +47,7 @@ sl_pool_times_add(struct sl_pool_times *t, const struct sl_item_times *item)
     add(t, SL_TIMES_WAIT, sent_ns - item->queued_ns);
     add(t, SL_TIMES_BATCH_WAIT, begun_ns - sent_ns);
     add(t, SL_TIMES_COMPUTE, ended_ns - begun_ns);
+    add(t, SL_TIMES_TOTAL, ended_ns - item->queued_ns);
 }
 
 /* The count, the sums, and the steps that are not empty: where, and how many. */
@@ -112,7 +113,7 @@ write_ms(struct sl_jsonw *w, const char *name, uint64_t ns)
 void
 sl_pool_times_write(const struct sl_pool_times *t, struct sl_jsonw *w)
 {
-    static const char *const names[SL_TIMES_PARTS] = {"wait", "batch_wait", "compute"};
+    static const char *const names[SL_TIMES_PARTS] = {"wait", "batch_wait", "compute", "total"};
     sl_jsonw_object(w);
     sl_jsonw_member_u64(w, "count", t->count);
     for (uint32_t i = 0; i < SL_TIMES_PARTS; i++) {
@@ -120,6 +121,7 @@ sl_pool_times_write(const struct sl_pool_times *t, struct sl_jsonw *w)
         sl_jsonw_object(w);
         write_ms(w, "sum_ms", t->sum_ns[i]);
         write_ms(w, "p50_ms", sl_pool_times_quantile_ns(t, (enum sl_times_part)i, 500));
+        write_ms(w, "p95_ms", sl_pool_times_quantile_ns(t, (enum sl_times_part)i, 950));
         write_ms(w, "p99_ms", sl_pool_times_quantile_ns(t, (enum sl_times_part)i, 990));
         sl_jsonw_end(w);
     }

@@ -19,7 +19,14 @@
 
 #define SL_TIMES_STEPS 128u /* From below 1 us to above an hour, four for each doubling. */
 
-enum sl_times_part { SL_TIMES_WAIT, SL_TIMES_BATCH_WAIT, SL_TIMES_COMPUTE, SL_TIMES_PARTS };
+/* TOTAL: from queued to ended. */
+enum sl_times_part {
+    SL_TIMES_WAIT,
+    SL_TIMES_BATCH_WAIT,
+    SL_TIMES_COMPUTE,
+    SL_TIMES_TOTAL,
+    SL_TIMES_PARTS
+};
 
 struct sl_pool_times { /* Zeroed: nothing has ended. */
     uint64_t count;
@@ -39,7 +46,7 @@ bool sl_pool_times_merge(struct sl_pool_times *t, struct sl_slice packed);
 /* What `permille` of them took at most, within a quarter; 0: there was none. */
 uint64_t sl_pool_times_quantile_ns(const struct sl_pool_times *t, enum sl_times_part part,
                                    uint32_t permille);
-/* An object: count, and of each part sum_ms, p50_ms and p99_ms. */
+/* An object: count, and of each part sum_ms, p50_ms, p95_ms and p99_ms. */
 void sl_pool_times_write(const struct sl_pool_times *t, struct sl_jsonw *w);
 
 #endif

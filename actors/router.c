@@ -8,6 +8,7 @@
 #include "actors/extraction.h"
 #include "actors/head.h"
 #include "actors/node_set.h"
+#include "actors/placement.h"
 #include "actors/shortcuts.h"
 #include "actors/tally.h"
 #include "extractors/replica.h"
@@ -31,6 +32,7 @@ static_assert(SL_ROUTER_SCOPE_MAX < SL_ROUTER_EXTRACTION_MAX, "no tenant takes a
 struct node {
     struct sl_node_slot slot; /* First. */
     uint32_t ongoing;
+    uint64_t taint;            /* Whose calls alone it gets (home.h); 0: anybody's. */
     bool is_closed;            /* It gets calls only where no other node is. */
     uint64_t specs[SPECS_MAX]; /* Extractions it was told of, a ring. */
     uint32_t specs_next;
@@ -92,6 +94,13 @@ is_embed(const struct call *c)
     return c->msg->id == SL_M_embed;
 }
 
+/* Whose nodes it is for (home.h). */
+static uint64_t
+home_of(const struct call *c)
+{
+    return is_embed(c) ? SL_BODY(c->msg, embed)->home : SL_BODY(c->msg, model_load)->home;
+}
+
 static void
 leave_node(struct router *r, struct call *c)
 {
@@ -125,13 +134,19 @@ is_better(const struct node *n, const struct node *best)
     return n->ongoing < best->ongoing;
 }
 
+static bool
+is_home(const struct node *n, uint64_t home)
+{
+    return sl_placement_is_home(n->taint, home);
+}
+
 static struct node *
-least_busy(const struct router *r)
+least_busy(const struct router *r, uint64_t home)
 {
     struct node *best = NULL;
     for (uint32_t i = 0; i < r->nodes.count; i++) {
         struct node *n = (struct node *)r->nodes.slots[i];
-        if (is_better(n, best))
+        if (is_home(n, home) && is_better(n, best))
             best = n;
     }
     return best;
@@ -143,22 +158,23 @@ least_busy(const struct router *r)
  * all.
  */
 static struct node *
-better_of_two(const struct router *r, struct sl_ctx *ctx)
+better_of_two(const struct router *r, struct sl_ctx *ctx, uint64_t home)
 {
     uint32_t count = r->nodes.count;
     if (count < 2)
-        return least_busy(r);
+        return least_busy(r, home);
     uint64_t at = sl_random_below(ctx->random, count);
     uint64_t other = (at + 1 + sl_random_below(ctx->random, count - 1)) % count;
     struct node *a = (struct node *)r->nodes.slots[at], *b = (struct node *)r->nodes.slots[other];
     struct node *best = is_better(b, a) ? b : a;
-    return best->is_closed ? least_busy(r) : best;
+    bool may_both = is_home(a, home) && is_home(b, home);
+    return best->is_closed || !may_both ? least_busy(r, home) : best;
 }
 
 /* Each number has an order of its own of all nodes: one that comes or goes moves only those that
  * now go there, or went there. */
 static struct node *
-node_of_sticky(const struct router *r, uint64_t sticky)
+node_of_sticky(const struct router *r, uint64_t sticky, uint64_t home)
 {
     struct node *best = NULL;
     uint64_t best_rank = 0;
@@ -168,7 +184,7 @@ node_of_sticky(const struct router *r, uint64_t sticky)
         uint64_t rank = sl_hash64(sl_slice(words, sizeof(words)));
         bool is_next =
             best == NULL || (n->is_closed == best->is_closed ? rank > best_rank : best->is_closed);
-        if (!is_next)
+        if (!is_next || !is_home(n, home))
             continue;
         best = n;
         best_rank = rank;
@@ -179,12 +195,14 @@ node_of_sticky(const struct router *r, uint64_t sticky)
 static struct node *
 choose(const struct router *r, struct sl_ctx *ctx, const struct call *c)
 {
+    uint64_t home = home_of(c);
     if (!is_embed(c)) {
         uint64_t only = SL_BODY(c->msg, model_load)->node;
-        return only == 0 ? least_busy(r) : (struct node *)sl_node_set_lookup(&r->nodes, only);
+        struct node *n = (struct node *)sl_node_set_lookup(&r->nodes, only);
+        return only == 0 ? least_busy(r, home) : n != NULL && is_home(n, home) ? n : NULL;
     }
     uint64_t sticky = SL_BODY(c->msg, embed)->sticky;
-    return sticky == 0 ? better_of_two(r, ctx) : node_of_sticky(r, sticky);
+    return sticky == 0 ? better_of_two(r, ctx, home) : node_of_sticky(r, sticky, home);
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -280,7 +298,8 @@ static void
 route(struct router *r, struct sl_ctx *ctx, struct call *c)
 {
     struct node *n = c->deadline_ns <= ctx->now_ns ? NULL : choose(r, ctx, c);
-    if (is_embed(c) || SL_BODY(c->msg, model_load)->node == 0)
+    /* Nodes that come by demand are nobody's own. */
+    if (home_of(c) == 0 && (is_embed(c) || SL_BODY(c->msg, model_load)->node == 0))
         tell_wanted(r, ctx, n == NULL);
     if (n == NULL || (is_embed(c) && go_straight(r, ctx, c, n)))
         return;
@@ -556,6 +575,7 @@ on_node_up(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     uint64_t number = SL_BODY(msg, node_up)->node;
     if (sl_node_set_lookup(&r->nodes, number) == NULL) {
         struct node *n = sl_zalloc(sizeof(*n));
+        n->taint = SL_BODY(msg, node_up)->taint;
         sl_node_set_add(&r->nodes, &n->slot, (uint32_t)number);
     }
     for (uint32_t i = 0; i < SL_ROUTER_CALLS_MAX; i++) {
@@ -600,6 +620,16 @@ on_node_lost(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     }
 }
 
+static const char *
+why_late(const struct call *c)
+{
+    if (c->node != 0)
+        return "no replica answered in time";
+    return home_of(c) == 0 ? "no worker node was there in time"
+                           : "no worker node with this tenant's taint was there in time, and at "
+                             "isolation level physical no other is asked";
+}
+
 /* The node runs nothing after the deadline: it needs no word of it. */
 static void
 on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
@@ -631,8 +661,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         r->counts.overdue++;
         if (c->shortcut != NULL)
             c->shortcut->overdue++;
-        fail(ctx, c->msg, SL_ETIMEOUT,
-             c->node == 0 ? "no worker node was there in time" : "no replica answered in time");
+        fail(ctx, c->msg, SL_ETIMEOUT, why_late(c));
         end_call(r, c);
     }
     r->timer_ns = 0;

@@ -43,6 +43,7 @@ enum sl_table {
     SL_TABLE_PART = 29,       /* job id as UUID text, task id as 16 hex digits -> records so far
                                  (u64), where the plugin goes on (settle.h) */
     SL_TABLE_LEDGER = 30,     /* what was used: ledger.h */
+    SL_TABLE_EVENT = 31,      /* what happened, of the tenant; the system's: of all (journal.h) */
 
     /* a tenant's scope: what only gateway/ knows; values are JSON */
     SL_TABLE_USER = 64,       /* email */
@@ -63,7 +64,7 @@ enum sl_table {
     SL_TABLE_UPLOAD = 84,        /* bucket, upload */
     SL_TABLE_AUDIT = 87,         /* events and settings of the audit log (gateway/audit.h) */
     SL_TABLE_HELD = 86,          /* queue -> what the operator has set about it (own_hold.c) */
-    SL_TABLE_HEAD = 88,          /* "tenant" -> whose scope this is (onboard.c) */
+    SL_TABLE_HEAD = 88,          /* "tenant" -> whose scope this is (onboard.c); home.h */
     SL_TABLE_CONTENT = 85,       /* bucket, 64 hex digits of a content's SHA-256 -> object id */
 };
 

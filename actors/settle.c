@@ -11,10 +11,12 @@
 #include "actors/extraction.h"
 #include "actors/job_log.h"
 #include "actors/job_row.h"
+#include "actors/journal.h"
 #include "actors/ledger.h"
 #include "actors/record.h"
 #include "actors/rows.h"
 #include "actors/task_source.h"
+#include "actors/use_counts.h"
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
 
@@ -28,7 +30,7 @@ struct records {
     struct sl_task_source source;
     char *collection;         /* NUL-terminated copy for keys. */
     uint32_t first, position; /* Of this part, and of the record at hand. */
-    uint32_t count;           /* Of this part. */
+    uint32_t count, added;    /* Of this part; and of them those that were not there. */
     uint64_t vectors_count;   /* Likewise. */
     struct sl_buf key, row, fields, names;
     struct sl_buf ids; /* Of this part's records, each with its NUL. */
@@ -101,6 +103,7 @@ put_record(struct records *r, struct sl_reader *in)
         if (sl_record_decode(old, &before) == SL_OK)
             record.created_ms = before.created_ms;
     } else {
+        r->added++;
         sl_txn_add(r->txn, r->scope, SL_TABLE_COUNT, sl_key(&r->key, 2, "records", r->collection),
                    1);
         sl_txn_put(r->txn, r->scope, SL_TABLE_DOCUMENT, sl_slice_str(id), r->payload.collection);
@@ -128,6 +131,15 @@ put_records(struct records *r, struct sl_slice outputs)
             return err;
     }
     return sl_reader_is_done(&in) ? SL_OK : SL_EINVAL;
+}
+
+/* No more than the tenant may have (count.h); tasks' transactions follow each other. */
+static bool
+has_room(struct records *r)
+{
+    struct sl_counter most = {.scope = r->scope, .what = SL_COUNT_MAX, .parent = SL_COUNT_RECORDS};
+    int64_t max = r->added == 0 ? 0 : sl_count(r->txn, most);
+    return max == 0 || sl_count_sum(r->txn, r->scope, SL_COUNT_RECORDS) + r->added <= max;
 }
 
 /* After the commit: indexes that are in memory follow. */
@@ -288,6 +300,7 @@ put_used(struct records *r, const struct sl_lease *lease, const struct sl_task_p
     }
     sl_ledger_put(r->txn, r->scope, (struct sl_ledger_id){r->settle->now_ms, lease->epoch},
                   sl_buf_slice(&entries));
+    sl_use_count_record(r->settle->uses, r->scope, sl_buf_slice(&entries));
     sl_buf_deinit(&entries);
     sl_free(namespace);
     sl_free(extractor);
@@ -317,6 +330,8 @@ sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease, struct s
         err = sl_task_source_decode(&r.payload, sl_buf_slice(&source_copy), &r.source);
         if (err == SL_OK)
             err = put_records(&r, outputs);
+        if (err == SL_OK && !has_room(&r))
+            err = SL_EFULL;
     }
     if (err == SL_OK) {
         if (r.count > 0)
@@ -442,6 +457,37 @@ sl_settle_retry(const struct sl_settle *s, const struct sl_lease *lease,
     return err;
 }
 
+static void
+tell_failed(struct sl_txn *txn, const struct sl_job_info *info, const struct sl_job_row *job,
+            uint64_t now_ms)
+{
+    char id[37], text[96];
+    struct sl_buf attributes = {0};
+    struct sl_json_doc *doc = NULL;
+    struct sl_jsonw w;
+    sl_job_id_format(info->id, id);
+    (void)snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " tasks failed",
+                   (uint64_t)job->dead, (uint64_t)job->total);
+    sl_jsonw_init(&w, &attributes);
+    sl_jsonw_object(&w);
+    sl_jsonw_member_u64(&w, "total", job->total);
+    sl_jsonw_member_u64(&w, "done", job->done);
+    sl_jsonw_member_u64(&w, "failed", job->dead);
+    if (sl_json_parse(job->about, &doc, NULL) == SL_OK &&
+        sl_json_has(sl_json_member(sl_json_root(doc), "traceparent")))
+        sl_jsonw_member_value(&w, "traceparent", sl_json_member(sl_json_root(doc), "traceparent"));
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    struct sl_journal_event event = {.kind = SL_JOURNAL_job_failed,
+                                     .scope = info->scope,
+                                     .subject = id,
+                                     .message = text,
+                                     .attributes = sl_buf_slice(&attributes)};
+    (void)sl_journal_add(txn, now_ms, &event);
+    sl_json_destroy(&doc);
+    sl_buf_deinit(&attributes);
+}
+
 enum sl_err
 sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct sl_job_id *ret_next,
               bool *ret_has_next)
@@ -473,6 +519,8 @@ sl_settle_job(const struct sl_settle *s, const struct sl_job_info *info, struct 
     if (!*ret_has_next) {
         sl_count_job_end(txn, info->scope, job.about, job.state);
         sl_event_job_ended(txn, info->scope, &job, s->now_ms);
+        if (job.state == SL_JOB_FAILED || job.state == SL_JOB_PARTIAL)
+            tell_failed(txn, info, &job, s->now_ms);
     }
     sl_job_row_encode(&job, &row);
     sl_txn_put(txn, info->scope, SL_TABLE_JOB, key, sl_buf_slice(&row));

@@ -13,11 +13,14 @@
 #include "actors/index.h"
 #include "queue/look.h"
 
+struct sl_use_counts;
+
 struct sl_settle {
     struct sl_store *store;
     struct sl_index_cache *indexes;
     uint64_t now_ms;
-    uint64_t served_ns; /* Of a task that ended well: how long it alone was worked on. */
+    uint64_t served_ns;         /* Of a task that ended well: how long it alone was worked on. */
+    struct sl_use_counts *uses; /* NULL: nobody asks. */
 };
 
 /*
@@ -33,8 +36,9 @@ struct sl_task_part {
 
 /*
  * The task, or a part of it, ended well: `outputs` as extractors/replica.h lays them out. After a
- * part the caller releases the lease. SL_EINVAL, SL_ETOOBIG: the outputs are malformed or too many;
- * nothing has changed. SL_ENOSPC and the like: of the commit.
+ * part the caller releases the lease. SL_EFULL: the tenant may not have so many records. SL_EINVAL,
+ * SL_ETOOBIG: the outputs are malformed or too many; nothing has changed. SL_ENOSPC and the like:
+ * of the commit.
  */
 SL_MUST_CHECK enum sl_err sl_settle_done(const struct sl_settle *s, const struct sl_lease *lease,
                                          struct sl_json extraction, struct sl_slice outputs,

@@ -10,6 +10,7 @@
 #include "actors/head.h"
 #include "actors/router.h"
 #include "actors/rows.h"
+#include "actors/simulate_home.h"
 #include "actors/simulate_queue.h"
 #include "actors/simulate_replicas.h"
 #include "actors/simulate_world.h"
@@ -165,6 +166,7 @@ boot(struct sl_world *w)
     sl_txn_add(txn, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, key, 1);
     int64_t number = sl_txn_counter(txn, SL_SCOPE_SYSTEM, SL_TABLE_SYSTEM, key);
     put_extractions(txn);
+    sl_world_put_home(w, txn);
     if (w->options.plant == SL_PLANT_FORGET)
         forget_openings(txn);
     enum sl_err err = sl_txn_commit(&txn);
@@ -217,6 +219,7 @@ spawn_main(struct sl_world *w)
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_API, &sl_world_gateway, w);
     sl_simq_spawn(w->own);
     sl_sim_spawn(w->sim, w->main, SL_ACTOR_HEAD, &sl_head_class, &head);
+    sl_world_start_home(w);
 }
 
 /* A disk that is full or fails may keep the main process from starting; it comes again. */
@@ -372,7 +375,8 @@ set_up(struct sl_world *w)
                                      .observe = sl_world_observe,
                                      .failed = on_failed,
                                      .arg = w};
-    if (w->options.plant == SL_PLANT_STALE || w->options.plant == SL_PLANT_TWICE)
+    if (w->options.plant == SL_PLANT_STALE || w->options.plant == SL_PLANT_TWICE ||
+        w->options.plant == SL_PLANT_UNTAINTED)
         options.tamper = sl_world_tamper;
     w->sim = sl_sim_create(&options);
     sl_sim_storage_init(&w->storage);

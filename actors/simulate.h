@@ -23,6 +23,7 @@
     X(DOUBLE, "double-placement", "a node behind a partition is given up without a fence")         \
     X(EARLY, "expiry-off-by-one", "leases expire one tick of the dispatcher too early")            \
     X(FORGET, "forgotten-tier", "a start forgets which tiers are to be opened")                    \
+    X(UNTAINTED, "forgotten-taint", "the dispatcher is not told that a node is one tenant's")      \
     X(TWICE, "every-end-twice", "every end comes twice: this must be borne")
 enum sl_simulate_plant {
 #define X(NAME, name, what) SL_PLANT_##NAME,
@@ -60,6 +61,7 @@ struct sl_simulate_result {
     uint64_t second;                      /* Of those done, tasks of second tiers. */
     uint64_t stale;                       /* Ends that came after their lease was void. */
     uint64_t boots;
+    uint64_t homed; /* Tasks and calls of the tenant with a node of its own, sent there. */
     struct sl_simq_counts own; /* Of tenants' own queues. */
 };
 

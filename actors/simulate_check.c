@@ -14,6 +14,7 @@
 #include "actors/job_row.h"
 #include "actors/record.h"
 #include "actors/rows.h"
+#include "actors/simulate_home.h"
 #include "actors/simulate_queue.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
@@ -266,6 +267,8 @@ sl_world_observe(void *world, enum sl_sim_what what, uint32_t process, const str
     if (process != w->main)
         return;
     sl_simq_observe(w->own, what, msg);
+    if (what == SL_SIM_SENT)
+        sl_world_check_home(w, msg);
     if (what == SL_SIM_SENT && msg->id == SL_M_run_task)
         saw_lease(w, msg);
     if (what == SL_SIM_SENT && msg->to.node == SL_NODE_PORT && msg->to.actor == SL_WORLD_PORT_ACK)
@@ -295,6 +298,10 @@ void
 sl_world_tamper(void *world, uint32_t process, struct sl_msg **msg)
 {
     struct sl_world *w = world;
+    if (w->options.plant == SL_PLANT_UNTAINTED) {
+        sl_world_hide_home(msg);
+        return;
+    }
     if (process != w->main || (*msg)->id != SL_M_task_done || (*msg)->request == COPY_MARK)
         return;
     struct sl_m_task_done m = *SL_BODY(*msg, task_done);

@@ -445,6 +445,8 @@ gateway_call(struct gateway *g, struct sl_ctx *ctx)
                                                : 4;
     struct sl_m_embed m = {.spec = sl_slice_str(spec), .inputs = sl_slice_str(SL_WORLD_CALL)};
     uint64_t number = ++w->call_last;
+    if (sl_world_has_home(w->options.seed) && number % 4 == 0)
+        m.home = m.tenant = m.scope = SL_WORLD_HOMED;
     sl_after(ctx, sl_random_below(ctx->random, 2 * SL_SECOND_NS / rate), TOKEN_CALL);
     if (sl_sim_now_ns(w->sim) >= w->fault_until_ns)
         return;

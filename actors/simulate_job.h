@@ -39,6 +39,14 @@ sl_world_is_scaled(uint64_t seed)
     return seed % 4 == 3;
 }
 
+/* In these runs the last tenant is at isolation level physical: see simulate_home.h. */
+#define SL_WORLD_HOMED SL_WORLD_TENANTS
+static inline bool
+sl_world_has_home(uint64_t seed)
+{
+    return seed % 5 == 2 && !sl_world_is_scaled(seed);
+}
+
 enum sl_world_ack { SL_ACK_SUBMIT, SL_ACK_CANCEL, SL_ACK_ENDED }; /* reason = job << 8 | ack */
 
 enum sl_world_work {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/simulate_home.h"
 #include "actors/simulate_replicas.h"
 
 #include "actors/agent.h"
@@ -230,7 +231,7 @@ sl_world_kill_spawner(struct sl_world *w)
     w->is_spawner_down = true;
     for (uint32_t i = 0; i < w->children_count; i++) {
         struct sl_world_child *c = &w->children[i];
-        if (c->is_gone)
+        if (c->is_gone || sl_world_is_of_home(w, c))
             continue;
         c->is_gone = true;
         if (c->process != 0)

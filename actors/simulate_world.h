@@ -7,7 +7,7 @@
  *   simulate_fault.c    how they do
  *   simulate_spawner.c  the spawner: processes of nodes and replicas come and go
  *   simulate_double.c   doubles of the gateway (submits, cancels, calls) and of a replica
- *   simulate_queue.h    tenants' own queues, and who works on them
+ *   simulate_queue.h    tenants' own queues, and who works on them; simulate_home.h: own nodes
  *   simulate_check.c    what must hold: messages and the store; simulate_history.c: the history
  */
 #ifndef SL_ACTORS_SIMULATE_WORLD_H
@@ -73,15 +73,15 @@ sl_world_is_rival(const struct sl_world *w, uint32_t job)
 {
     return job < w->jobs_count && job + SL_WORLD_RIVALS >= w->jobs_count;
 }
-/* Only here may inputs be missing: those tasks are leased and end unseen by the history, so nothing
- * is said of such a lane's share. Lanes are {tenant}:{class}, six of them. */
+/* Only here may inputs be missing: those tasks end unseen by the history, so nothing is said of
+ * such a lane's share; nor of one with own nodes. Lanes are {tenant}:{class}, six of them. */
 static inline bool
 sl_world_is_veiled(const struct sl_world *w, uint32_t job)
 {
     if (sl_world_is_rival(w, job))
         return false;
     uint32_t lane = (sl_world_is_second(w, job) ? job - w->jobs_count : job) % 6;
-    return lane == 0 || lane == 3 || lane == 5;
+    return lane == 0 || lane == 3 || lane == 5 || (lane == 2 && sl_world_has_home(w->options.seed));
 }
 /* Tenant times 4, and the class. */
 static inline uint32_t

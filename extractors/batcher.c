@@ -2,13 +2,16 @@
 /*
  * Turns are start-time fair queueing: each lane has the virtual time at which its oldest entry
  * starts, the lane with the least is next, and what it takes moves its own start on by the units
- * taken. A lane that had nothing starts where the others are: waiting earns nothing.
+ * taken. A lane that had nothing starts where the others are: waiting earns nothing. But not before
+ * it has made up for what it took: or who keeps a single large entry waiting would have each second
+ * turn. So the start of a lane that empties is kept until the others are there.
  */
 #include "extractors/batcher.h"
 
 #include "runtime/alloc.h"
 
 #define BATCHER_MAGIC 0x42544348u
+#define GONE_MAX      64u /* Beyond it, that with the least to make up for is forgotten. */
 
 struct lane {
     uint64_t scope, start;
@@ -18,10 +21,13 @@ struct lane {
 struct sl_batcher {
     uint32_t magic;
     struct sl_batch_plan plan;
-    uint32_t count, lanes_count;
+    uint32_t count, lanes_count, gone_count;
     uint64_t units;                            /* Of all that waits. */
     uint64_t now;                              /* Virtual: the start of what was taken last. */
     struct lane lanes[SL_BATCHER_WAITING_MAX]; /* [0, lanes_count) hold some, in no order. */
+    struct {
+        uint64_t scope, start;
+    } gone[GONE_MAX]; /* Of lanes that emptied; no scope twice, and none that has a lane. */
 };
 
 static void
@@ -73,6 +79,43 @@ sl_batcher_is_full(const struct sl_batcher *b)
     return b->count == SL_BATCHER_WAITING_MAX;
 }
 
+static void
+forget(struct sl_batcher *b, uint32_t i)
+{
+    b->gone[i] = b->gone[--b->gone_count];
+}
+
+static void
+keep_start(struct sl_batcher *b, const struct lane *lane)
+{
+    uint32_t least = 0;
+    for (uint32_t i = b->gone_count; i-- > 0;) {
+        if (b->gone[i].start <= b->now)
+            forget(b, i);
+    }
+    for (uint32_t i = 1; i < b->gone_count; i++)
+        least = b->gone[i].start < b->gone[least].start ? i : least;
+    if (lane->start <= b->now || (b->gone_count == GONE_MAX && lane->start <= b->gone[least].start))
+        return;
+    if (b->gone_count == GONE_MAX)
+        forget(b, least);
+    b->gone[b->gone_count].scope = lane->scope;
+    b->gone[b->gone_count++].start = lane->start;
+}
+
+static uint64_t
+start_of(struct sl_batcher *b, uint64_t scope)
+{
+    for (uint32_t i = 0; i < b->gone_count; i++) {
+        uint64_t start = b->gone[i].start;
+        if (b->gone[i].scope != scope)
+            continue;
+        forget(b, i);
+        return SL_MAX(start, b->now);
+    }
+    return b->now;
+}
+
 static struct lane *
 lane_of(struct sl_batcher *b, uint64_t scope)
 {
@@ -81,7 +124,7 @@ lane_of(struct sl_batcher *b, uint64_t scope)
             return &b->lanes[i];
     }
     struct lane *lane = &b->lanes[b->lanes_count++];
-    *lane = (struct lane){.scope = scope, .start = b->now};
+    *lane = (struct lane){.scope = scope, .start = start_of(b, scope)};
     return lane;
 }
 
@@ -144,8 +187,10 @@ unlink_entry(struct sl_batcher *b, struct lane *lane, struct sl_batch_entry *bef
     entry->next = NULL;
     b->units -= entry->units;
     b->count--;
-    if (lane->oldest == NULL)
+    if (lane->oldest == NULL) {
+        keep_start(b, lane);
         *lane = b->lanes[--b->lanes_count]; /* Order means nothing, so fill the hole. */
+    }
 }
 
 uint32_t

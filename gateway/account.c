@@ -178,6 +178,7 @@ sl_identity_read(struct sl_json key, struct sl_json user, struct sl_json tenant,
     if (sl_json_has(user))
         who.permissions &= sl_role_permissions(sl_json_member(user, "role"));
     who.has_scopes = sl_json_count(sl_json_member(key, "scopes")) > 0;
+    who.is_limited = sl_json_has(sl_json_member(key, "rate_limit_override"));
     who.is_operator = sl_json_bool(sl_json_member(key, "is_operator"), false);
     if (who.is_operator)
         who.permissions |= SL_PERMIT_BIT(SL_PERMIT_OPERATOR);

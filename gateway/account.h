@@ -15,6 +15,8 @@
 #include "runtime/json.h"
 #include "runtime/store.h"
 
+#define SL_API_KEYS_MAX    10000u /* Names of an organization's keys, revoked ones too. */
+
 #define SL_ADMIN_KEY_NAME  "admin-key"
 #define SL_OPERATOR_TENANT "operator"
 

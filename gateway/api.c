@@ -6,6 +6,7 @@
 #include "actors/rows.h"
 #include "gateway/account.h"
 #include "gateway/api_state.h"
+#include "gateway/events.h"
 #include "gateway/ask.h"
 #include "gateway/limits.h"
 #include "gateway/meter.h"
@@ -13,6 +14,7 @@
 #include "gateway/purge.h"
 #include "gateway/request_counts.h"
 #include "gateway/runner.h"
+#include "gateway/use_jobs.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 
@@ -222,8 +224,9 @@ on_job_ended(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     /* What its tiers noted for each other may be garbage now. */
     struct sl_api *a = self;
+    const struct sl_m_job_ended *m = SL_BODY(msg, job_ended);
     (void)ctx;
-    (void)msg;
+    sl_use_job_ended(a->options.gateway, (struct sl_scope){m->scope}, m->job);
     a->options.gateway->has_garbage = true;
     start_purge(a, PURGE_NEXT_NS);
 }
@@ -364,6 +367,7 @@ static const struct sl_on table[] = {
     {SL_M_api_status, on_status},
     {SL_M_queue_ready, on_queue_ready},
     {SL_M_job_ended, on_job_ended},
+    {SL_M_cluster_event, sl_events_take},
     {SL_M_timer, on_timer},
 };
 
@@ -387,6 +391,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     if (a->options.gateway->store == NULL)
         return; /* A gateway's: it runs calls that need none. */
     a->ctx = ctx;
+    sl_events_watch(a);
     a->options.gateway->has_garbage = true; /* Perhaps: of a run before this one. */
     start_purge(a, SL_SECOND_NS);
     a->ctx = NULL;

@@ -62,7 +62,8 @@ sl_call_model_load(struct sl_call *call, const struct sl_model_load *what, sl_ha
     struct sl_api *a = call->internal;
     struct sl_m_model_load m = {.directory = sl_slice_str(what->directory),
                                 .size_bytes = what->size_bytes,
-                                .node = what->node};
+                                .node = what->node,
+                                .home = what->home};
     struct sl_api_wait *w = sl_api_begin_wait(call, then);
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), w->serial, SL_M_model_load, &m);
 }
@@ -226,9 +227,16 @@ sl_call_yield(struct sl_call *call, sl_handler_fn *then)
 void
 sl_call_await_queue(struct sl_call *call, uint64_t lane, uint64_t delay_ns, sl_handler_fn *then)
 {
+    sl_call_await_scope(call, call->who.scope, lane, delay_ns, then);
+}
+
+void
+sl_call_await_scope(struct sl_call *call, struct sl_scope scope, uint64_t lane, uint64_t delay_ns,
+                    sl_handler_fn *then)
+{
     struct sl_api *a = call->internal;
     struct sl_api_wait *w = sl_api_begin_wait(call, then);
-    w->queue = (struct sl_queue_wait){.serial = w->serial, .scope = call->who.scope, .lane = lane};
+    w->queue = (struct sl_queue_wait){.serial = w->serial, .scope = scope, .lane = lane};
     sl_queue_waits_add(a->queues, &w->queue);
     sl_after(a->ctx, a->is_stopping ? 0 : delay_ns, w->serial);
 }

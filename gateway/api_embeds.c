@@ -32,14 +32,15 @@ enum text_state { TO_SEND, UNDER_WAY, DONE };
 
 struct sl_embeds { /* All of it lies in the call's arena. */
     struct sl_slice spec, model;
-    uint64_t tenant;
+    uint64_t tenant, home;
     uint64_t first; /* The request of text i is first + i. */
     const struct sl_slice *texts;
     uint8_t *states; /* enum text_state */
     const float **vectors;
     uint32_t count, done, under_way, dimensions;
-    uint32_t next;   /* None before it is to be sent. */
-    uint32_t window; /* Most of them under way: fewer after one was refused. */
+    uint32_t next; /* None before it is to be sent. */
+    uint32_t
+        window; /* Most of them under way: fewer after one was refused, one more with each done. */
 };
 
 static struct sl_slice
@@ -113,7 +114,8 @@ send_text(struct sl_api *a, struct sl_api_wait *w, uint32_t text)
                            .tenant = e->tenant,
                            .scope = call->who.scope.id,
                            .timeout_ns = time_left_ns(call, e->under_way),
-                           .sticky = call->sticky};
+                           .sticky = call->sticky,
+                           .home = e->home};
     sl_request(a->ctx, sl_at(0, SL_ACTOR_ROUTER), e->first + text, SL_M_embed, &m);
     sl_buf_deinit(&inputs);
 }
@@ -145,6 +147,7 @@ sl_call_embed_all(struct sl_call *call, const struct sl_embed_texts *what, sl_ha
         (struct sl_embeds){.spec = copy_of(call, &spec),
                            .model = sl_call_copy(call, sl_slice_str(model)),
                            .tenant = sl_extraction_tenant(call->who.scope, what->extraction, model),
+                           .home = sl_extraction_home(call->who.scope, what->extraction),
                            .first = w->serial,
                            .texts = what->texts,
                            .states = sl_call_alloc(call, what->count),
@@ -226,6 +229,7 @@ sl_api_embeds_take(struct sl_api *a, struct sl_api_wait *w, const struct sl_msg 
     if (m->err == SL_OK) {
         sl_meter_use(w->call, SL_LEDGER_embeddings, 1, "");
         if (keep_vector(w->call, e, text, m->vector)) {
+            e->window = SL_MIN(e->window + 1, OF_CALL); /* Room may have come. */
             send_more(a, w);
             if (e->done < e->count)
                 return false;

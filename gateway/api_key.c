@@ -152,6 +152,32 @@ grant(struct sl_call *call, const struct sl_key_new *want)
         write_key(call, row, made.digest, made.secret);
 }
 
+/* All names that keys of the organization have had: what was replaced has a third part. */
+static bool
+has_room(struct sl_call *call)
+{
+    struct sl_scan scan = {0};
+    uint32_t count = 0;
+    sl_txn_scan(call->txn, call->who.scope, SL_TABLE_USER_KEY, sl_slice(NULL, 0), sl_slice(NULL, 0),
+                false, &scan);
+    while (sl_scan_next(&scan))
+        count += sl_key_part(scan.key, 2).size == 0;
+    sl_scan_end(&scan);
+    if (count < SL_API_KEYS_MAX)
+        return true;
+    sl_call_fail(
+        call, SL_API_QUOTA,
+        "the organization has had keys of %u names, the most there may be: use the name of "
+        "one that is revoked",
+        count);
+    sl_call_detail(call, "limit", "max_api_keys");
+    sl_call_detail_raw(call, "used", sl_slice_str(sl_call_format(call, "%u", count)));
+    sl_call_detail_raw(call, "max",
+                       sl_slice_str(sl_call_format(call, "%u", (unsigned)SL_API_KEYS_MAX)));
+    sl_call_detail_raw(call, "reset_at", sl_slice_str("null"));
+    return false;
+}
+
 void
 sl_api_create_key(struct sl_call *call)
 {
@@ -179,8 +205,10 @@ sl_api_create_key(struct sl_call *call)
     if (sl_call_has_failed(call))
         return;
     /* A revoked key's name is free again; its row stays, by its digest. */
-    if (find_key(call, user.id, name, digest, &old) &&
-        sl_json_is(sl_json_member(old, "status"), "active")) {
+    bool is_known = find_key(call, user.id, name, digest, &old);
+    if (!is_known && !has_room(call))
+        return;
+    if (is_known && sl_json_is(sl_json_member(old, "status"), "active")) {
         sl_call_fail(call, SL_API_CONFLICT, "%s has a key named %s already", user.id, name);
         return;
     }

@@ -45,7 +45,8 @@ struct sl_api {
     bool is_looking;  /* For clients that have gone: its timer is set. */
     bool is_metering; /* Its timer is set. */
     bool is_stopping;
-    struct sl_queue_waits *queues; /* Which calls wait for own queues. */
+    struct sl_queue_waits *queues; /* Which calls wait for own queues, or for events. */
+    uint64_t event_last;           /* Of the events that those who follow were woken for. */
     struct sl_scope sweep_scope;
     struct sl_buf sweep_tenant, sweep_row; /* Where the sweep of expired replies goes on. */
 };

@@ -76,7 +76,7 @@ sl_arena_destroy(struct sl_arena **arena)
 }
 
 void *
-sl_arena_alloc(struct sl_arena *arena, size_t size)
+sl_arena_alloc_raw(struct sl_arena *arena, size_t size)
 {
     sl_assert(arena != NULL && arena->magic == ARENA_MAGIC);
     sl_assert(size < SIZE_MAX / 2);
@@ -89,8 +89,13 @@ sl_arena_alloc(struct sl_arena *arena, size_t size)
         memory = block_take(block, size);
         sl_assert(memory != NULL);
     }
-    memset(memory, 0, size);
     return memory;
+}
+
+void *
+sl_arena_alloc(struct sl_arena *arena, size_t size)
+{
+    return memset(sl_arena_alloc_raw(arena, size), 0, size);
 }
 
 void

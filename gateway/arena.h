@@ -17,6 +17,7 @@ void sl_arena_destroy(struct sl_arena **arena);
 
 /* Zeroed, aligned for any type; lives until the arena is destroyed. */
 void *sl_arena_alloc(struct sl_arena *arena, size_t size);
+void *sl_arena_alloc_raw(struct sl_arena *arena, size_t size); /* The same, not zeroed. */
 
 /* Have destroy call `destroy(thing)` first, the latest thing first: what the heap holds for a call.
  */

@@ -58,6 +58,7 @@ struct sl_model_load {
     const char *directory; /* Below the data directory. */
     uint64_t size_bytes;   /* In memory; 0: nobody knows yet. */
     uint32_t node;         /* 0: any. */
+    uint64_t home;         /* Whose nodes (actors/home.h). */
 };
 void sl_call_model_load(struct sl_call *call, const struct sl_model_load *what,
                         sl_handler_fn *then);
@@ -112,6 +113,9 @@ void sl_call_wake_broker(struct sl_call *call); /* The same for a tenant's own q
  */
 void sl_call_await_queue(struct sl_call *call, uint64_t lane, uint64_t delay_ns,
                          sl_handler_fn *then);
+/* The same of any scope: as events are waited for (events.h). */
+void sl_call_await_scope(struct sl_call *call, struct sl_scope scope, uint64_t lane,
+                         uint64_t delay_ns, sl_handler_fn *then);
 /* After the commit: all who wait for a tenant's own queue look again. */
 void sl_call_touch_queue(struct sl_call *call, struct sl_scope scope, uint64_t lane);
 

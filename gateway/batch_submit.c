@@ -6,6 +6,7 @@
 #include "gateway/batch_row.h"
 #include "gateway/collection.h"
 #include "gateway/object.h"
+#include "gateway/stock.h"
 #include "runtime/alloc.h"
 #include "runtime/filter.h"
 #include "runtime/limits.h"
@@ -65,6 +66,7 @@ write_about(struct sl_call *call, const struct sl_batch_job *job, struct sl_json
     if (job->is_counted)
         sl_jsonw_member_str(w, "counted_under", b->bucket); /* See count.h. */
     sl_jsonw_member_str(w, "namespace_id", call->namespace_id);
+    sl_call_write_trace(call, w);
     sl_batch_plan_write(call, job->plan, job->tier, job->run, job->task_ids, w);
     (void)!sl_json_u64(sl_json_member(b->row, "object_count"), &count);
     sl_jsonw_member_u64(w, "object_count", count);
@@ -83,7 +85,7 @@ may_enqueue(struct sl_call *call, const struct sl_batch_job *job)
 {
     struct sl_queue_depth d;
     if (sl_queue_depth(call->gateway->queue, call->who.scope, SL_CLASS_CPU, 0, &d) != SL_OK)
-        return true;
+        return sl_stock_take(call, SL_LIMIT_max_queued_jobs, job->total);
     uint64_t depth = d.ready + d.delayed + d.leased;
     if (!sl_lane_mode_takes(d.settings.mode)) {
         sl_call_fail(call, SL_API_UNAVAILABLE,
@@ -97,7 +99,7 @@ may_enqueue(struct sl_call *call, const struct sl_batch_job *job)
                      (unsigned long long)d.settings.depth_max, (unsigned long long)job->total);
         return false;
     }
-    return true;
+    return sl_stock_take(call, SL_LIMIT_max_queued_jobs, job->total);
 }
 
 bool

@@ -31,7 +31,9 @@ static const struct suite {
     {"mixed", "online requests to an encoder, alone and beside a batch; forming batches",
      sl_bench_mixed},
     {"scale", "from zero nodes to an answer", sl_bench_scale},
-    {"gateway", "large uploads, and cursors over a million objects", sl_bench_gateway},
+    {"gateway", "the front door, large uploads, and cursors over a million objects",
+     sl_bench_gateway},
+    {"door", "the front door alone", sl_bench_door},
 };
 
 bool

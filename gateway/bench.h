@@ -56,6 +56,7 @@ bool sl_bench_actor(const struct sl_bench *bench);
 bool sl_bench_actor_remote(const struct sl_bench *bench);
 bool sl_bench_recovery(const struct sl_bench *bench);
 bool sl_bench_gateway(const struct sl_bench *bench);
+bool sl_bench_door(const struct sl_bench *bench); /* The first part of it. */
 bool sl_bench_serve(const struct sl_bench *bench);
 bool sl_bench_scale(const struct sl_bench *bench);
 bool sl_bench_mixed(const struct sl_bench *bench);

@@ -17,7 +17,7 @@
 #include "runtime/alloc.h"
 #include "runtime/iopool.h"
 
-#define CONNECTIONS_MAX 1024
+#define CONNECTIONS_MAX 2048
 #define CHILD_ENDED     1
 
 /* A request: begun, handed over, and come back. */

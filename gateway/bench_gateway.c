@@ -19,6 +19,7 @@
 
 #include "gateway/bench_door.h"
 #include "gateway/bench_load.h"
+#include "gateway/bench_scrape.h"
 #include "gateway/bench_server.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
@@ -380,12 +381,18 @@ run_wait(struct suite *s)
 
 /* ---- the suite ----------------------------------------------------------------------------- */
 
+bool
+sl_bench_door(const struct sl_bench *bench)
+{
+    return sl_bench_door_costs(bench) && sl_bench_door_http(bench) &&
+           sl_bench_door_clients(bench) && sl_bench_door_tenants(bench);
+}
+
 /* The door first, while nothing is to be written back to the disk. */
 bool
 sl_bench_gateway(const struct sl_bench *bench)
 {
-    if (!sl_bench_door_costs(bench) || !sl_bench_door_http(bench) ||
-        !sl_bench_door_clients(bench) || !sl_bench_door_tenants(bench))
+    if (!sl_bench_scrape(bench) || !sl_bench_door(bench))
         return false;
     struct suite s = {.bench = bench,
                       .upload_bytes = bench->is_quick ? 256 * SL_MIB : SL_GIB,

@@ -10,15 +10,19 @@
 #include "gateway/route.h"
 #include "runtime/alloc.h"
 
+#define REPLY_BYTES 512 /* Of most replies: they are not to grow step by step. */
+
 struct sl_call *
 sl_call_create(void)
 {
     struct sl_arena *arena = sl_arena_create();
-    struct sl_call *call = sl_arena_alloc(arena, sizeof(*call));
+    struct sl_call *call = sl_arena_alloc_raw(arena, sizeof(*call));
+    memset(call, 0, offsetof(struct sl_call, query));
     call->arena = arena;
     call->status = 200;
     call->upload.fd = -1;
     call->reply_fd = -1;
+    sl_buf_reserve(&call->reply, REPLY_BYTES);
     sl_jsonw_init(&call->out, &call->reply);
     return call;
 }

@@ -44,9 +44,7 @@ struct sl_call {
     struct sl_identity who;
     char request_id[132];
     struct sl_slice params[SL_CALL_PARAMS_MAX]; /* Path parameters in order, decoded. */
-    struct sl_pair query[SL_CALL_QUERY_MAX];
     uint32_t query_count, form_count;
-    struct sl_pair form[SL_CALL_FORM_MAX]; /* Multipart fields. */
     struct sl_upload upload;
     struct sl_slice path;   /* As sent, without the query; lives as long as the call. */
     struct sl_buf body_buf; /* Holds body_text when it was sent as it is. */
@@ -55,14 +53,13 @@ struct sl_call {
     struct sl_json body;                         /* Root; an empty body reads as {}. */
     struct sl_slice namespace_header;            /* X-Namespace as sent; empty: none. */
     struct sl_slice idempotency_key, user_agent; /* As sent; empty: none. */
-    struct sl_slice client, site;  /* Its address; "https://HOST" that it asked. Empty: unknown. */
-    struct sl_slice last_event_id; /* Of who follows; empty: none. */
-    char namespace_id[20];         /* Resolved, for routes that need one. */
-    uint64_t timeout_ns;           /* X-Timeout-Ms: the reply is waited for so long. 0: not said. */
-    uint64_t sticky;      /* X-Session-Id: those of a number go to one node. 0: not said. */
-    uint64_t deadline_ns; /* Of what embeds, by now_ns; 0: each text has the router's. */
-    uint64_t now_ms;
-    uint64_t now_ns; /* Monotonic, as leases go by. */
+    struct sl_slice client, site; /* Its address; "https://HOST" that it asked. Empty: unknown. */
+    struct sl_call_headers sent;  /* More of its headers. */
+    char namespace_id[20];        /* Resolved, for routes that need one. */
+    uint64_t timeout_ns;          /* X-Timeout-Ms: the reply is waited for so long. 0: not said. */
+    uint64_t sticky;              /* X-Session-Id: those of a number go to one node. 0: not said. */
+    uint64_t deadline_ns;         /* Of what embeds, by now_ns; 0: each text has the router's. */
+    uint64_t now_ms, now_ns;      /* now_ns: monotonic, as leases go by. */
 
     /* ---- what a handler works with ---- */
     struct sl_gateway *gateway;
@@ -76,8 +73,7 @@ struct sl_call {
     const char *reply_type; /* Content-Type of a success, static or arena; NULL: JSON. */
     int reply_fd;           /* The body of a success: a file, closed with the call. -1: none. */
     uint64_t reply_file_size;
-    char reply_blob[65];        /* Which blob reply_fd is; "": none. */
-    struct sl_pair headers[12]; /* Extra reply headers, static or arena text. */
+    char reply_blob[65]; /* Which blob reply_fd is; "": none. */
     uint32_t headers_count;
     struct sl_arena *arena;     /* Freed with the call: see sl_call_format. */
     struct sl_after *after;     /* sl_call_after_commit's list, in order. */
@@ -91,7 +87,7 @@ struct sl_call {
     void (*state_free)(void *state);
     struct sl_slice idempotent_row; /* The runner's: where the reply is to be stored. */
     struct sl_slice begun; /* What sl_idempotency_note stored when it ran before; empty: nothing. */
-    uint32_t plane;        /* The front's: which of its planes it goes to. */
+    uint32_t plane, front; /* The front's: which of its planes it goes to, and its own number. */
     struct sl_call *next;  /* Of a list of calls that the owner keeps. */
     uint64_t handle;       /* The poster's: which connection waits for the reply. */
     const atomic_bool *client_gone; /* Of a call of this process: who waits for it has gone. */
@@ -99,9 +95,13 @@ struct sl_call {
     struct sl_call_asker asker;
     struct sl_used used;
     void *internal; /* The api actor's. */
+    /* ---- not zeroed in a new call: so many are there as their counts say ---- */
+    struct sl_pair query[SL_CALL_QUERY_MAX];
+    struct sl_pair form[SL_CALL_FORM_MAX]; /* Multipart fields. */
+    struct sl_pair headers[12];            /* Extra reply headers, static or arena text. */
 };
 
-/* An empty call with its arena. Owned by the caller; destroy frees all that hangs on it. */
+/* An empty call. Owned by the caller; destroy frees all that hangs on it. */
 struct sl_call *sl_call_create(void);
 void sl_call_destroy(struct sl_call **call);
 

@@ -7,6 +7,7 @@
 
 #include "runtime/base.h"
 #include "runtime/buf.h"
+#include "runtime/trace_context.h"
 
 #define SL_CALL_PARAMS_MAX 6
 #define SL_CALL_QUERY_MAX  24
@@ -21,6 +22,12 @@ struct sl_upload { /* A file part that was streamed to disk. */
     uint64_t size_bytes;
     struct sl_slice filename;
     bool is_query; /* Of a presigned PUT: it asks what is there, and brought nothing. */
+};
+
+struct sl_call_headers {
+    struct sl_slice last_event_id; /* Of who follows; empty: none. */
+    struct sl_slice trace_state;   /* tracestate, where the trace is the caller's; empty: none. */
+    struct sl_trace_context trace; /* The call's span; not set: of a call that is no request. */
 };
 
 struct sl_wait { /* What an ask brought back. */
@@ -48,8 +55,10 @@ struct sl_limit_state;
 struct sl_used {       /* What it has used: meter.h's, then limits.h's. */
     uint64_t begun_ns; /* When the api actor took it. */
     struct sl_buf entries;
-    bool is_staged; /* And the call itself, in its last transaction. */
+    uint64_t taken[32]; /* By limit: of stock.h, in this transaction. */
+    bool is_staged;     /* And the call itself, in its last transaction. */
     uint32_t retry_after_s;
+    struct sl_limit_state *tenant;      /* Whose limits were looked at. */
     struct sl_limit_state *running;     /* Where it counts as under way. */
     const struct sl_limit_state *shown; /* What its reply tells of. */
 };
@@ -61,6 +70,7 @@ struct sl_used {       /* What it has used: meter.h's, then limits.h's. */
 struct sl_resolved {
     struct sl_slice extraction; /* A row: extraction.h. */
     struct sl_slice model;      /* Directory, as for sl_call_model_load; "": none. */
+    uint8_t rule;               /* Whether without the head: enum sl_loan_rule. */
 };
 
 #endif

@@ -5,7 +5,8 @@
 #include "object-store/blob.h"
 #include "runtime/limits.h"
 
-#define WIRE_VERSION    4
+#define WIRE_VERSION    5
+#define REPLY_VERSION   5
 #define WHO_OPERATOR    1u
 #define WHO_SCOPES      2u
 #define UPLOAD_IS_QUERY 1u
@@ -79,7 +80,11 @@ sl_call_request_write(const struct sl_call *call, struct sl_buf *out)
     sl_buf_append_block(out, call->user_agent);
     sl_buf_append_block(out, call->client);
     sl_buf_append_block(out, call->site);
-    sl_buf_append_block(out, call->last_event_id);
+    sl_buf_append_block(out, call->sent.last_event_id);
+    sl_buf_append_block(out, call->sent.trace_state);
+    sl_buf_append(out, call->sent.trace.trace, sizeof(call->sent.trace.trace));
+    sl_buf_append(out, call->sent.trace.span, sizeof(call->sent.trace.span));
+    sl_buf_append_u8(out, call->sent.trace.flags);
     sl_buf_append_u64(out, call->timeout_ns);
     sl_buf_append_u64(out, call->sticky);
     /* A form's body follows from its fields. */
@@ -207,6 +212,22 @@ read_body(struct sl_reader *r, struct sl_call *call)
 }
 
 static bool
+read_trace(struct sl_reader *r, struct sl_call *call)
+{
+    struct sl_trace_context *trace = &call->sent.trace;
+    call->sent.trace_state = read_text(r, call);
+    struct sl_slice id = sl_read_bytes(r, sizeof(trace->trace));
+    struct sl_slice span = sl_read_bytes(r, sizeof(trace->span));
+    trace->flags = sl_read_u8(r);
+    if (r->is_bad || (trace->flags & ~SL_TRACE_SAMPLED) != 0 ||
+        (call->sent.trace_state.size > 0 && !sl_trace_state_is_good(call->sent.trace_state)))
+        return false;
+    memcpy(trace->trace, id.data, sizeof(trace->trace));
+    memcpy(trace->span, span.data, sizeof(trace->span));
+    return true;
+}
+
+static bool
 read_request(struct sl_reader *r, struct sl_call *call)
 {
     if (!read_who(r, &call->who) || !read_str(r, call->request_id, sizeof(call->request_id)))
@@ -222,7 +243,9 @@ read_request(struct sl_reader *r, struct sl_call *call)
     call->user_agent = read_text(r, call);
     call->client = read_text(r, call);
     call->site = read_text(r, call);
-    call->last_event_id = read_text(r, call);
+    call->sent.last_event_id = read_text(r, call);
+    if (!read_trace(r, call))
+        return false;
     call->timeout_ns = sl_read_u64(r);
     call->sticky = sl_read_u64(r);
     return !r->is_bad && read_body(r, call);
@@ -268,7 +291,7 @@ sl_call_reply_write(const struct sl_call *call, struct sl_buf *out)
 {
     bool has_file = call->reply_fd >= 0 && call->status < 400;
     struct sl_slice type = sl_slice_str(call->reply_type == NULL ? "" : call->reply_type);
-    sl_buf_append_u8(out, WIRE_VERSION);
+    sl_buf_append_u8(out, REPLY_VERSION);
     sl_buf_append_u32(out, call->status);
     if (!is_header_text(type, TYPE_BYTES_MAX)) /* A type that some client made up. */
         type = sl_slice_str("application/octet-stream");
@@ -279,6 +302,7 @@ sl_call_reply_write(const struct sl_call *call, struct sl_buf *out)
     bool is_good = call->status < 400;
     sl_buf_append_block(out, is_good ? call->resolved.extraction : sl_slice_str(""));
     sl_buf_append_block(out, is_good ? call->resolved.model : sl_slice_str(""));
+    sl_buf_append_u8(out, call->resolved.rule);
     sl_buf_append_block(out, sl_buf_slice(&call->reply));
 }
 
@@ -310,17 +334,19 @@ sl_call_reply_read(struct sl_slice text, struct sl_call *call)
     uint8_t version = sl_read_u8(&r);
     uint32_t status = sl_read_u32(&r);
     struct sl_slice type = sl_read_block(&r);
-    if (r.is_bad || version != WIRE_VERSION || status < 200 || status > 599 ||
+    if (r.is_bad || version != REPLY_VERSION || status < 200 || status > 599 ||
         !is_header_text(type, TYPE_BYTES_MAX) || !read_header_pairs(&r, headers, &count) ||
         !read_str(&r, blob, sizeof(blob)) || (blob[0] != '\0' && !sl_blob_is_id(blob)))
         return SL_ECORRUPT;
     uint64_t size = sl_read_u64(&r);
     struct sl_slice extraction = sl_read_block(&r), model = sl_read_block(&r);
+    uint8_t rule = sl_read_u8(&r);
     struct sl_slice body = sl_read_block(&r);
     if (!sl_reader_is_done(&r))
         return SL_ECORRUPT;
     call->resolved = (struct sl_resolved){.extraction = sl_call_copy(call, extraction),
-                                          .model = sl_call_copy(call, model)};
+                                          .model = sl_call_copy(call, model),
+                                          .rule = rule};
     call->status = (uint16_t)status;
     call->reply_type = type.size == 0 ? NULL : (const char *)sl_call_copy(call, type).data;
     call->headers_count = count;

@@ -18,6 +18,7 @@
 #include "gateway/version.h"
 #include "gateway/worker.h"
 #include "runtime/alloc.h"
+#include "runtime/report.h"
 
 #define URL_DEFAULT  "http://127.0.0.1:8080"
 #define KEY_SIZE_MAX 256
@@ -48,6 +49,10 @@ static const struct sl_cli_option tenant_options[] = {
     {"isolation", "LEVEL", "create: logical, process, physical"},
     {"name", "NAME", "create: shown name (the id)"},
     {"reason", "WHY", "suspend: payment_overdue, security, abuse, requested (default)"},
+    {"retention-days", "N", "offboard: keep the data so long (30); 0: erase it at once"},
+    {"no-export", NULL, "offboard: make no archive of it; 0 days want this"},
+    {"cancel", NULL, "offboard: have it stay, while its data is kept"},
+    {"wait", NULL, "offboard: until its data is exported and kept, or erased"},
     {0},
 };
 static const struct sl_cli_option job_options[] = {
@@ -123,9 +128,33 @@ static const struct sl_cli_option usage_options[] = {
     {"csv", NULL, "as comma-separated values"},
     {0},
 };
+static const struct sl_cli_option events_options[] = {
+    {"follow", NULL, "print them as they happen, until stopped"},
+    {"kind", "KINDS", "of these kinds, as node_lost,job_failed"},
+    {"severity", "LIST", "info, warning, critical"},
+    {"since", "WHEN", "from this time, as 2030-01-01T00:00:00Z, or after this event's id"},
+    {"tenant", "ID", "of this tenant, with the operator's key"},
+    {"limit", "N", "at most (20)"},
+    {0},
+};
 static const struct sl_cli_option nodes_options[] = {
     {"replicas", "N", "scale: so many nodes; without it: by demand again"},
     {"limit", "N", "events: at most (20)"},
+    {0},
+};
+
+static const struct sl_cli_option cluster_options[] = {
+    {"limit", "N", "results at most"},
+    {"cursor", "CURSOR", "the next page, as the one before names it"},
+    {"extractor", "NAME", "extractors, replicas: of this one"},
+    {"state", "STATE", "jobs: in this state"},
+    {"queue", "TENANT:NAME", "jobs: of this queue"},
+    {"batch", "ID", "jobs: of this batch"},
+    {"tenant", "ID", "as this tenant sees it, with the operator's key"},
+    {0},
+};
+static const struct sl_cli_option top_options[] = {
+    {"once", NULL, "print once and end, as without a terminal"},
     {0},
 };
 
@@ -134,9 +163,10 @@ static const struct verb verbs[] = {
     {"submit", "PATH...", "Send files, folders or .jsonl lines and process them", sl_cli_submit,
      submit_options},
     {"search", "QUERY", "Find documents", sl_cli_search, search_options},
-    {"tenant", "create ID | list | verify ID | suspend ID | resume ID",
+    {"tenant", "create ID | list | verify ID | suspend ID | resume ID | offboard ID",
      "Tenants, with the operator's key\n"
-     "suspend refuses a tenant's keys and pauses its queues; its data stays",
+     "suspend refuses a tenant's keys and pauses its queues; its data stays\n"
+     "offboard exports its data, keeps it, and erases it",
      sl_cli_tenant, tenant_options},
     {"jobs",
      "list | get ID | logs ID | cancel ID |\n"
@@ -158,6 +188,8 @@ static const struct verb verbs[] = {
      "digest\n"
      "of the newest event: kept elsewhere, it shows later that all up to there is as it was",
      sl_cli_audit, audit_options},
+    {"events", "", "What happened, the latest last: to the cluster, or to the tenant of the key",
+     sl_cli_events, events_options},
     {"usage", "", "What was used, and what it costs", sl_cli_usage, usage_options},
     {"nodes",
      "list | groups | events | top | cordon NAME | uncordon NAME | drain NAME |\n"
@@ -166,6 +198,14 @@ static const struct verb verbs[] = {
      "scale sets how many nodes a group with a provider has, until the next apply or restart;\n"
      "events prints what happened lately, top what each replica does",
      sl_cli_nodes, nodes_options},
+    {"node", "list | drain NAME | cordon NAME | uncordon NAME", "The same as nodes", sl_cli_nodes,
+     nodes_options},
+    {"cluster", "show | groups | extractors | decisions EXTRACTOR | replicas | jobs",
+     "What the cluster is doing: of a tenant its own part", sl_cli_cluster, cluster_options},
+    {"top", "", "The cluster at a glance, again every second; q quits", sl_cli_top, top_options},
+    {"scale", "GROUP N",
+     "Set the nodes of a worker group, until the next apply or restart; operator's key",
+     sl_cli_scale, no_options},
     {"serve", "status", "Which extractors run, and why one waits; operator's key", sl_cli_serve,
      no_options},
     {"queue",
@@ -257,10 +297,12 @@ print_help(FILE *to)
     for (size_t i = 0; i < SL_COUNT_OF(verbs); i++)
         (void)fprintf(to, "  %-10s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].summary, "\n"),
                       verbs[i].summary);
-    (void)fputs("  version    Print the version\n  help       Print this\n\n"
-                "'sluice VERB --help' tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 no\n"
-                "connection, 4 the server refused.\n",
-                to);
+    (void)fputs(
+        "  version    Print the version\n  help       Print this\n\n"
+        "'sluice VERB --help' tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 no\n"
+        "connection, 4 the server refused. --log-format json, of any verb: diagnostics are\n"
+        "JSON, a line each, of all processes that it starts.\n",
+        to);
 }
 
 static void
@@ -425,9 +467,41 @@ out:
     return code;
 }
 
+/*
+ * `--log-format text|json` of any verb, which leaves the arguments: it is for all processes that
+ * this one starts as well, and these have the environment. False: it is neither.
+ */
+static bool
+take_log_format(int *argc, char **argv)
+{
+    static const char name[] = "--log-format";
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        const char *value = NULL;
+        if (strncmp(argv[i], name, strlen(name)) == 0 && argv[i][strlen(name)] == '=')
+            value = argv[i] + strlen(name) + 1;
+        else if (strcmp(argv[i], name) == 0)
+            value = i + 1 < *argc ? argv[++i] : "";
+        if (value == NULL) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0) {
+            sl_cli_error("--log-format is text or json, not \"%s\"", value);
+            return false;
+        }
+        (void)setenv(SL_REPORT_FORMAT_ENV, value, 1);
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return true;
+}
+
 int
 sl_cli_main(int argc, char **argv)
 {
+    if (argc > 0 && !take_log_format(&argc, argv))
+        return SL_EXIT_USAGE;
     const char *name = argc < 2 ? "help" : argv[1];
     for (size_t i = 0; i < SL_COUNT_OF(programs); i++) {
         if (strcmp(name, programs[i].name) == 0)

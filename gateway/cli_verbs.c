@@ -156,9 +156,12 @@ resume_tenant(struct sl_cli *cli)
 int
 sl_cli_tenant(struct sl_cli *cli)
 {
-    static const struct sl_cli_action actions[] = {
-        {"create", 1, create_tenant},        {"list", 0, list_tenants},
-        {"verify", 1, sl_cli_verify_tenant}, {"suspend", 1, suspend_tenant},
-        {"resume", 1, resume_tenant},        {0}};
+    static const struct sl_cli_action actions[] = {{"create", 1, create_tenant},
+                                                   {"list", 0, list_tenants},
+                                                   {"verify", 1, sl_cli_verify_tenant},
+                                                   {"suspend", 1, suspend_tenant},
+                                                   {"resume", 1, resume_tenant},
+                                                   {"offboard", 1, sl_cli_offboard_tenant},
+                                                   {0}};
     return sl_cli_act(cli, actions);
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes, for the operator: the head answers. */
 #include "actors/cluster.h"
+#include "actors/head.h"
 #include "actors/job_row.h"
+#include "actors/served.h"
+#include "gateway/gateway.h"
 #include "gateway/list.h"
 #include "gateway/resource.h"
+#include "gateway/version.h"
+#include "queue/look.h"
 #include "runtime/alloc.h"
-
-#define EVENTS_MAX   256
-#define EVENTS_USUAL 20
+#include "runtime/live.h"
 
 static void
 on_nodes(struct sl_call *call)
@@ -25,6 +28,85 @@ on_nodes(struct sl_call *call)
 }
 
 static void
+write_nodes(const struct sl_head_sums *sums, const struct sl_served_sums *served,
+            struct sl_jsonw *w)
+{
+    sl_jsonw_name(w, "nodes");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "alive", sums->alive);
+    sl_jsonw_member_u64(w, "starting", sums->starting);
+    sl_jsonw_member_u64(w, "draining", sums->draining);
+    sl_jsonw_member_u64(w, "dead", sums->lost);
+    sl_jsonw_end(w);
+    sl_jsonw_name(w, "actors");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "alive", served->ready + served->draining);
+    sl_jsonw_member_u64(w, "pending", served->starting);
+    sl_jsonw_member_u64(w, "restarting", served->crashed);
+    sl_jsonw_member_u64(w, "dead", served->ended);
+    sl_jsonw_end(w);
+}
+
+static void
+write_resource(struct sl_jsonw *w, const char *name, uint64_t total, uint64_t used)
+{
+    sl_jsonw_name(w, name);
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "total", total);
+    sl_jsonw_member_u64(w, "used", used);
+    sl_jsonw_end(w);
+}
+
+/* A queue's depth costs the same whatever waits in it. */
+static void
+write_queues(struct sl_call *call)
+{
+    struct sl_queue_depth depth;
+    uint64_t ready = 0, delayed = 0, leased = 0, oldest_ms = 0;
+    uint32_t at = 0;
+    while (sl_queue_depth_next(call->gateway->queue, (struct sl_scope){0}, &at, &depth)) {
+        ready += depth.ready;
+        delayed += depth.delayed;
+        leased += depth.leased;
+        if (depth.oldest_ms != 0 && (oldest_ms == 0 || depth.oldest_ms < oldest_ms))
+            oldest_ms = depth.oldest_ms;
+    }
+    uint64_t age_ms = oldest_ms == 0 || oldest_ms > call->now_ms ? 0 : call->now_ms - oldest_ms;
+    sl_jsonw_name(&call->out, "queues");
+    sl_jsonw_object(&call->out);
+    sl_jsonw_member_u64(&call->out, "depth", ready);
+    sl_jsonw_member_u64(&call->out, "delayed", delayed);
+    sl_jsonw_member_u64(&call->out, "in_flight", leased);
+    sl_jsonw_member_u64(&call->out, "oldest_age_ms", age_ms);
+    sl_jsonw_end(&call->out);
+}
+
+/* Used: slots for tasks that have one, and what replicas have resident. */
+static void
+write_sums(struct sl_call *call, const void *head)
+{
+    struct sl_head_sums sums;
+    struct sl_served_sums served;
+    struct sl_jsonw *w = &call->out;
+    sl_head_sum(head, &sums);
+    sl_served_sum(sl_head_served(head), &served);
+    write_nodes(&sums, &served, w);
+    sl_jsonw_name(w, "resources");
+    sl_jsonw_object(w);
+    write_resource(w, "tasks", sums.room, sums.in_flight);
+    write_resource(w, "memory", sums.memory_bytes, served.resident_bytes);
+    sl_jsonw_name(w, "num_cpus");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "total", sums.cpus);
+    sl_jsonw_end(w);
+    sl_jsonw_name(w, "num_gpus");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "total", sums.gpus);
+    sl_jsonw_end(w);
+    sl_jsonw_end(w);
+}
+
+static void
 on_groups(struct sl_call *call)
 {
     struct sl_slice text;
@@ -32,13 +114,21 @@ on_groups(struct sl_call *call)
         sl_call_fail_wait(call);
         return;
     }
+    struct sl_live *live = call->gateway->live;
+    const void *head = live == NULL ? NULL : sl_live_state(live, SL_ACTOR_HEAD);
     sl_jsonw_object(&call->out);
+    sl_jsonw_member_str(&call->out, "version", SL_VERSION);
+    sl_jsonw_member_str(&call->out, "leader", "head"); /* There is the one. */
+    sl_jsonw_member_time(&call->out, "started_at", call->gateway->started_ms);
+    if (head != NULL)
+        write_sums(call, head);
+    write_queues(call);
     sl_jsonw_member_value(&call->out, "groups", sl_call_parse(call, text));
     sl_jsonw_end(&call->out);
 }
 
 sl_handler_fn sl_api_get_cluster, sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node,
-    sl_api_drain_node, sl_api_explain_placement, sl_api_scale_group, sl_api_list_events;
+    sl_api_drain_node, sl_api_explain_placement, sl_api_scale_group;
 
 void
 sl_api_get_cluster(struct sl_call *call)
@@ -50,36 +140,6 @@ void
 sl_api_list_nodes(struct sl_call *call)
 {
     sl_call_nodes(call, SL_NODE_LIST_NODES, on_nodes);
-}
-
-/* The last ones that were asked for, the latest last. */
-static void
-on_events(struct sl_call *call)
-{
-    struct sl_slice text;
-    if (sl_call_wait_error(call, &text) != SL_OK) {
-        sl_call_fail_wait(call);
-        return;
-    }
-    struct sl_json events = sl_call_parse(call, text);
-    uint32_t limit = sl_list_number(call, "limit", NULL, 1, EVENTS_MAX, EVENTS_USUAL);
-    uint32_t count = sl_json_count(events), at = 0;
-    sl_jsonw_object(&call->out);
-    sl_jsonw_name(&call->out, "results");
-    sl_jsonw_array(&call->out);
-    for (struct sl_json_iter i = sl_json_iter(events); sl_json_next(&i); at++) {
-        if (at + limit >= count)
-            sl_jsonw_value(&call->out, i.value);
-    }
-    sl_jsonw_end(&call->out);
-    sl_jsonw_member_u64(&call->out, "total", count);
-    sl_jsonw_end(&call->out);
-}
-
-void
-sl_api_list_events(struct sl_call *call)
-{
-    sl_call_nodes(call, SL_NODE_LIST_EVENTS, on_events);
 }
 
 /* The group whose nodes are started for a class: its own, or any; NONE: nobody starts some. */

@@ -4,6 +4,7 @@
  * operator. An apply is: read and merge, write the file (which is when it has happened: a start
  * finds it), change what can be changed in a process that runs, answer.
  */
+#include "actors/journal.h"
 #include "gateway/gateway.h"
 #include "gateway/overrides_store.h"
 #include "gateway/resource.h"
@@ -89,13 +90,26 @@ write_reply(struct sl_call *call, const struct sl_config *config)
 }
 
 static void
+note_applied(struct sl_call *call, const struct job *job)
+{
+    uint32_t count = job->changes.count;
+    struct sl_journal_event event = {
+        .kind = SL_JOURNAL_overrides_applied,
+        .message = sl_call_format(call, "%u keys of the configuration have changed", count),
+        .attributes = sl_slice_str(sl_call_format(call, "{\"changes\":%u}", count))};
+    (void)sl_journal_add(call->txn, call->now_ms, &event);
+}
+
+static void
 on_told(struct sl_call *call)
 {
     struct job *job = call->state;
-    if (sl_call_wait_error(call, NULL) == SL_OK)
-        write_reply(call, job->settings->config);
-    else
+    if (sl_call_wait_error(call, NULL) != SL_OK) {
         sl_call_fail_wait(call); /* It is applied all the same: a start finds it. */
+        return;
+    }
+    note_applied(call, job);
+    write_reply(call, job->settings->config);
 }
 
 static void

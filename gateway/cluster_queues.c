@@ -5,6 +5,7 @@
  * only those that have tasks or settings.
  */
 #include "actors/rows.h"
+#include "gateway/cluster.h"
 #include "gateway/list.h"
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
@@ -66,6 +67,16 @@ find(struct sl_call *call, struct found *ret_found)
     return false;
 }
 
+bool
+sl_cluster_queue(struct sl_call *call, struct sl_queue_depth *ret_depth)
+{
+    struct found f;
+    bool is_there = find(call, &f);
+    if (is_there)
+        *ret_depth = f.depth;
+    return is_there;
+}
+
 static struct sl_slice
 name_of(const struct sl_queue_depth *d)
 {
@@ -94,9 +105,8 @@ write_queue(struct sl_call *call, const struct found *f, struct sl_jsonw *w)
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-/* Whose queues are wanted; scope 0: everyone's. */
-static bool
-wanted_scope(struct sl_call *call, struct sl_scope *ret_scope)
+bool
+sl_cluster_scope(struct sl_call *call, struct sl_scope *ret_scope)
 {
     struct sl_slice wanted = sl_call_query(call, "tenant_id");
     struct sl_identity tenant = call->who;
@@ -142,7 +152,7 @@ sl_api_list_queues(struct sl_call *call)
 {
     struct sl_list list;
     struct sl_scope scope;
-    if (!wanted_scope(call, &scope) || !sl_list_begin(call, PAGE_MAX / 2, &list))
+    if (!sl_cluster_scope(call, &scope) || !sl_list_begin(call, PAGE_MAX / 2, &list))
         return;
     list.include_total = false;
     list.limit = list.limit > PAGE_MAX ? PAGE_MAX : list.limit;

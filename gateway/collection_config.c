@@ -449,8 +449,7 @@ sl_collection_config_extraction(struct sl_call *call, const struct sl_collection
     sl_jsonw_member_bool(w, "include_all", c->include_all);
     sl_jsonw_member_str(w, "class", "cpu");
     sl_jsonw_member_bool(w, "enabled", is_enabled);
-    if (c->info->is_apart || sl_isolation_is_apart(call->txn, call->who.scope))
-        sl_jsonw_member_bool(w, "apart", true);
+    sl_isolation_note(call->txn, call->who.scope, c->info->is_apart, w);
     if (c->info->has_models)
         sl_jsonw_member_bool(w, "models", true);
     sl_jsonw_end(w);

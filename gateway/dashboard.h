@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dashboard.h - one page that shows the node as it is now. The page is a file of its own
- * (dashboard.html), part of the executable; it polls /status.json once a second, loads nothing from
- * elsewhere, and shows whatever of the members below is there:
+ * dashboard.h - the pages that show the cluster as it is now, their files (dashboard/, part of the
+ * executable), and the figures that need no key on this machine: /status.json, /metrics and
+ * /history/1h.json, 12h and 72h. Everything else that the pages show or do goes through the routes
+ * of the API, by the session of who logged in.
  *
- *   {"version","uptime_s","node":{"id","state"},"memory":{"anonymous_bytes","shared_bytes"},
- *    "replicas":[{"id","extractor","state","ongoing","pid"}],
- *    "queues":[{"queue","ready","delayed","leased","oldest_ms"}],
- *    "jobs":[{"id","tenant","state","done","failed","total"}],
- *    "models":[{"id","namespace","state","bytes"}],
- *    "objects":{"count","bytes","documents"},"requests":{"in_flight","total"}}
- *
- * and draws /history/1h.json, 12h and 72h, as sl_timeline_write has it.
+ * Threading: the thread of the dashboard's front.
  */
 #ifndef SL_GATEWAY_DASHBOARD_H
 #define SL_GATEWAY_DASHBOARD_H
@@ -19,7 +13,7 @@
 #include "gateway/front.h"
 
 struct sl_dashboard {
-    /* Append the status as JSON. Called on a front's thread, about once a second a viewer. */
+    /* Append the status as JSON. Called on a front's thread. */
     void (*status)(void *arg, struct sl_buf *out);
     /* Append metrics; false: there are none now. */
     bool (*metrics)(void *arg, struct sl_buf *out);
@@ -32,10 +26,19 @@ struct sl_dashboard {
 bool sl_dashboard_page(void *dashboard, const char *path, struct sl_page *page);
 
 /*
- * Whether a request addressed this machine by number or as localhost, and, if a page asked, a page
- * from such an address. A name that some other DNS server answers for is not trusted: that is how
- * web pages elsewhere read what listens on a loopback address.
+ * What sl_front_options.feed wants: of the status what fits on a screen, so that pages are told
+ * only of what they show. Appends nothing when there is no status now.
  */
-bool sl_page_is_trusted(struct sl_slice host, struct sl_slice origin);
+void sl_dashboard_feed(void *dashboard, struct sl_buf *out);
+
+/* The file of a path; empty: there is none. Static. */
+struct sl_slice sl_dashboard_asset(const char *path);
+
+/*
+ * Whether a request addressed this machine by number, as localhost or by one of `names` (NULL:
+ * none), and, if a page asked, a page from that very address. A name that some other DNS server
+ * answers for is not trusted: that is how web pages elsewhere read what listens here.
+ */
+bool sl_page_is_trusted(struct sl_slice host, struct sl_slice origin, const char *names);
 
 #endif

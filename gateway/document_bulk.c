@@ -8,6 +8,7 @@
 #include "gateway/bucket.h"
 #include "gateway/document_id.h"
 #include "gateway/document_row.h"
+#include "gateway/stock.h"
 #include "runtime/alloc.h"
 #include "runtime/filter.h"
 
@@ -139,7 +140,8 @@ sl_api_create_document(struct sl_call *call)
     struct sl_document_view s;
     struct sl_buf fields = {0};
     struct sl_jsonw w;
-    if (!sl_document_collection(call, call->params[0], &s))
+    if (!sl_document_collection(call, call->params[0], &s) ||
+        !sl_stock_take(call, SL_LIMIT_max_embeddings, 1))
         return;
     struct made *m = sl_call_alloc(call, sizeof(*m));
     m->collection = s.collection;

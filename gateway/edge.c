@@ -5,11 +5,15 @@
 
 #include "actors/node_set.h"
 #include "gateway/api.h"
+#include "gateway/borrower.h"
 #include "gateway/call_wire.h"
+#include "gateway/meter.h"
 #include "gateway/resolved_cache.h"
 #include "object-store/blob.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
+
+#define AGAIN_NS (2 * SL_SECOND_NS) /* A report that was not noted in that time is sent again. */
 
 struct pending {
     uint64_t serial; /* 0: free. */
@@ -39,6 +43,13 @@ struct edge {
     struct sl_edge_counts counts;
     struct sl_node_set nodes;
     struct sl_resolved_cache *cache;
+    struct sl_borrower *borrower;
+    struct {
+        uint64_t number; /* Of the last report. */
+        struct sl_buf text;
+        bool is_out;
+        uint64_t sent_ns, sent_term;
+    } used; /* What the head has to note before the next. */
     struct pending pending[SL_EDGE_CALLS_MAX];
 };
 
@@ -88,13 +99,40 @@ end_pending(struct edge *e, struct pending *p)
     return call;
 }
 
+/* Whether the limits of its tenant let us answer it: none, or within what the head lent us. */
+static bool
+is_admitted(struct edge *e, struct sl_ctx *ctx, const struct sl_call *call, uint8_t rule)
+{
+    struct sl_m_edge_loan_ask m = {.term = e->term, .scope = call->who.scope.id};
+    bool is_asked = false;
+    if (rule == SL_LOAN_FREE || call->who.is_operator)
+        return true;
+    bool is_admitted =
+        rule == SL_LOAN_NEEDED &&
+        sl_borrower_admit(e->borrower, call->who.scope, ctx->now_ns, &is_asked, &m.number);
+    if (is_asked && e->is_member)
+        sl_send(ctx, at_head(), SL_M_edge_loan_ask, &m);
+    return is_admitted;
+}
+
+static void
+on_loan(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    const struct sl_m_edge_loan *m = SL_BODY(msg, edge_loan);
+    struct sl_loan loan = {.rate = m->rate, .burst = m->burst, .credits = m->credits};
+    if (m->term == e->term)
+        sl_borrower_take(e->borrower, (struct sl_scope){m->scope}, &loan, m->number, ctx->now_ns);
+}
+
 /* Run it here, if it is known what it runs on; without the head also by what was known before. */
 static bool
 run_directly(struct edge *e, struct sl_ctx *ctx, struct sl_call *call, const uint8_t *key)
 {
     struct sl_resolved what;
     if ((e->is_member && e->counts.nodes == 0) ||
-        !sl_resolved_get(e->cache, key, !e->is_member, &what))
+        !sl_resolved_get(e->cache, key, !e->is_member, &what) ||
+        !is_admitted(e, ctx, call, what.rule))
         return false;
     call->resolved = (struct sl_resolved){.extraction = sl_call_copy(call, what.extraction),
                                           .model = sl_call_copy(call, what.model)};
@@ -231,7 +269,8 @@ on_hello(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         e->counts.nodes++;
         sl_report_info("node-linked", "node=%u nodes=%u", n->slot.number, e->counts.nodes);
         sl_send(ctx, sl_at(0, SL_ACTOR_ROUTER), SL_M_node_up,
-                &(struct sl_m_node_up){.node = n->slot.number});
+                &(struct sl_m_node_up){.node = n->slot.number,
+                                       .taint = SL_BODY(msg, node_hello)->taint});
     }
     tell_router_open(ctx, n);
 }
@@ -363,6 +402,7 @@ on_stale(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     check_changes(e, m->number - 1);
     e->changes = m->number;
     sl_resolved_doubt(e->cache, (struct sl_scope){m->scope});
+    sl_borrower_drop(e->borrower, (struct sl_scope){m->scope});
 }
 
 static void
@@ -371,7 +411,7 @@ on_call(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct edge *e = self;
     struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_call)->call;
     uint8_t key[SL_SHA256_SIZE];
-    bool has_key = sl_resolved_key(call, key);
+    bool has_key = !call->who.is_limited && sl_resolved_key(call, key);
     if (has_key && run_directly(e, ctx, call, key))
         return;
     if (!e->is_member || e->counts.pending == SL_EDGE_CALLS_MAX) {
@@ -433,7 +473,8 @@ on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     struct sl_call *call = end_pending(e, p);
     if (err == SL_OK)
         err = sl_call_reply_read(sl_buf_slice(&e->parts.text), call);
-    if (err == SL_OK && ended.has_key && call->status >= 400 && call->status < 500)
+    bool is_refused = call->status >= 400 && call->status < 500 && call->status != 429;
+    if (err == SL_OK && ended.has_key && (is_refused || call->resolved.rule == SL_LOAN_NEVER))
         sl_resolved_forget(e->cache, ended.key);
     else if (err == SL_OK && ended.has_key)
         sl_resolved_put(e->cache, ended.key, call->who.scope, &call->resolved);
@@ -443,6 +484,40 @@ on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_call_fail(call, SL_API_INTERNAL, "the head's reply cannot be read");
     e->counts.answered++;
     answer(e, ctx, call);
+}
+
+/* ---- what was used ------------------------------------------------------------------------- */
+
+/* One report at a time, the same until the head has it: it knows their numbers. */
+static void
+report_used(struct edge *e, struct sl_ctx *ctx)
+{
+    struct sl_meter *meter = e->options.gateway->meter;
+    bool is_waited_for =
+        e->used.is_out && e->used.sent_term == e->term && ctx->now_ns - e->used.sent_ns < AGAIN_NS;
+    if (meter == NULL || !e->is_member || is_waited_for)
+        return;
+    if (!e->used.is_out) {
+        sl_buf_clear(&e->used.text);
+        if (!sl_meter_take(meter, &e->used.text))
+            return;
+        e->used.number++;
+        e->used.is_out = true;
+    }
+    e->used.sent_ns = ctx->now_ns;
+    e->used.sent_term = e->term;
+    sl_send(ctx, at_head(), SL_M_edge_used,
+            &(struct sl_m_edge_used){
+                .term = e->term, .number = e->used.number, .report = sl_buf_slice(&e->used.text)});
+}
+
+static void
+on_noted(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edge *e = self;
+    (void)ctx;
+    if (SL_BODY(msg, edge_noted)->number == e->used.number)
+        e->used.is_out = false;
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */
@@ -472,6 +547,7 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
                 &(struct sl_m_edge_beat){.term = e->term, .in_flight = e->counts.pending});
     else if (e->is_linked || !e->has_joined)
         join(e, ctx);
+    report_used(e, ctx);
     sl_after(ctx, SL_EDGE_BEAT_NS, 0);
 }
 
@@ -479,7 +555,8 @@ on_timer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
-    const struct edge *e = self;
+    struct edge *e = self;
+    report_used(e, ctx);
     sl_send(ctx, at_head(), SL_M_edge_leave, &(struct sl_m_edge_leave){.term = e->term});
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_DRAIN), msg->id, msg->body);
 }
@@ -513,7 +590,8 @@ static const struct sl_on table[] = {
     {SL_M_node_open, on_node_open},     {SL_M_peer_up, on_peer_up},
     {SL_M_peer_down, on_peer_down},     {SL_M_timer, on_timer},
     {SL_M_undelivered, on_undelivered}, {SL_M_drain, on_drain},
-    {SL_M_node_lost, on_node_lost},
+    {SL_M_node_lost, on_node_lost},     {SL_M_edge_loan, on_loan},
+    {SL_M_edge_noted, on_noted},
 };
 
 static void
@@ -535,6 +613,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
         e->options.head = "";
     e->boot = sl_random_u64(ctx->random);
     e->cache = sl_resolved_cache_create();
+    e->borrower = sl_borrower_create();
     join(e, ctx);
     sl_after(ctx, SL_EDGE_BEAT_NS, 0);
 }
@@ -554,6 +633,8 @@ deinit(void *self)
     }
     sl_node_set_deinit(&e->nodes);
     sl_resolved_cache_destroy(&e->cache);
+    sl_borrower_destroy(&e->borrower);
+    sl_buf_deinit(&e->used.text);
 }
 
 const struct sl_actor_class sl_edge_class = {

@@ -3,9 +3,13 @@
 
 #include <inttypes.h>
 
+#include "actors/count.h"
 #include "actors/node_facts.h"
+#include "actors/rows.h"
 #include "gateway/api.h"
 #include "gateway/call_wire.h"
+#include "gateway/limits.h"
+#include "gateway/meter.h"
 #include "gateway/route.h"
 #include "gateway/tenant.h"
 #include "object-store/blob.h"
@@ -413,8 +417,9 @@ deliver(struct edges *e, struct sl_ctx *ctx, struct sl_call *call)
     }
     if (edge != NULL && edge->term == call->origin.term) {
         edge->calls--;
-        if (call->origin.touches != e->touches) /* It may have changed since it was looked up. */
-            call->resolved = (struct sl_resolved){0};
+        if (call->resolved.rule == SL_LOAN_NEVER || call->who.is_limited ||
+            call->origin.touches != e->touches) /* It may have changed since it was looked up. */
+            call->resolved = (struct sl_resolved){.rule = call->resolved.rule};
         send_reply(ctx, edge, call->handle, call);
     }
     sl_call_destroy(&call);
@@ -450,6 +455,86 @@ on_mark(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 }
 
 static void
+on_loan_ask(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edges *e = self;
+    const struct sl_m_edge_loan_ask *m = SL_BODY(msg, edge_loan_ask);
+    struct sl_gateway *g = e->options.gateway;
+    struct edge *edge = sender(e, ctx, msg, m->term);
+    struct sl_loan loan;
+    if (edge == NULL || !sl_limits_remember(g->limits, g->store) ||
+        sl_limits_lend(g->limits, (struct sl_scope){m->scope}, ctx->now_ns, &loan) != SL_OK)
+        return; /* It goes on sending us the calls. */
+    sl_send(ctx, at_edge(edge), SL_M_edge_loan,
+            &(struct sl_m_edge_loan){.term = edge->term,
+                                     .scope = m->scope,
+                                     .number = m->number,
+                                     .rate = loan.rate,
+                                     .burst = loan.burst,
+                                     .credits = loan.credits});
+}
+
+/* ---- what their calls used ----------------------------------------------------------------- */
+
+/* Of the lives that a gateway of this name had before, nothing comes any more. */
+static void
+forget_lives(struct sl_txn *txn, const char *what)
+{
+    struct sl_buf prefix = {0}, keys = {0};
+    struct sl_scan scan;
+    sl_txn_scan(txn, SL_SCOPE_SYSTEM, SL_TABLE_COUNT, sl_key_prefix(&prefix, 1, what),
+                (struct sl_slice){0}, false, &scan);
+    while (sl_scan_next(&scan))
+        sl_buf_append_block(&keys, scan.key);
+    sl_scan_end(&scan);
+    struct sl_reader r = sl_reader(sl_buf_slice(&keys));
+    while (!sl_reader_is_done(&r))
+        sl_txn_del(txn, SL_SCOPE_SYSTEM, SL_TABLE_COUNT, sl_read_block(&r));
+    sl_buf_deinit(&prefix);
+    sl_buf_deinit(&keys);
+}
+
+/* Once: its number is in the transaction of its records. False: it is to be said again. */
+static bool
+record(struct sl_gateway *g, const struct edge *edge, const struct sl_m_edge_used *m,
+       uint64_t now_ms)
+{
+    char *what = sl_format("used-%s", edge->name), *life = sl_format("%016" PRIx64, edge->boot);
+    struct sl_counter last = {.scope = SL_SCOPE_SYSTEM, .what = what, .parent = life};
+    struct sl_txn *txn = sl_store_begin(g->store);
+    uint64_t noted = (uint64_t)sl_count(txn, last);
+    enum sl_err err = SL_OK;
+    if (m->number > noted) {
+        if (noted == 0)
+            forget_lives(txn, what);
+        err = sl_meter_put(g, txn, m->report, now_ms);
+        if (err == SL_ECORRUPT)
+            sl_report_warn("usage-refused", "node=%u number=%" PRIu64, edge->node, m->number);
+        sl_count_add(txn, last, (int64_t)(m->number - noted));
+        err = sl_txn_commit(&txn);
+    } else {
+        sl_txn_abort(&txn);
+    }
+    sl_free(what);
+    sl_free(life);
+    return err == SL_OK;
+}
+
+static void
+on_used(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct edges *e = self;
+    const struct sl_m_edge_used *m = SL_BODY(msg, edge_used);
+    struct sl_gateway *g = e->options.gateway;
+    const struct edge *edge = sender(e, ctx, msg, m->term);
+    if (edge == NULL || g->store == NULL || g->meter == NULL || m->number > INT64_MAX ||
+        !record(g, edge, m, ctx->now_ms))
+        return;
+    sl_send(ctx, at_edge(edge), SL_M_edge_noted,
+            &(struct sl_m_edge_noted){.term = edge->term, .number = m->number});
+}
+
+static void
 on_reply(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     struct edges *e = self;
@@ -478,10 +563,18 @@ on_drain(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 /* ---- the actor ----------------------------------------------------------------------------- */
 
 static const struct sl_on table[] = {
-    {SL_M_edge_mark, on_mark},          {SL_M_edge_call, on_call}, {SL_M_api_reply, on_reply},
-    {SL_M_edge_beat, on_beat},          {SL_M_edge_join, on_join}, {SL_M_edge_leave, on_leave},
-    {SL_M_api_changed, on_changed},     {SL_M_drain, on_drain},    {SL_M_timer, on_timer},
+    {SL_M_edge_mark, on_mark},
+    {SL_M_edge_call, on_call},
+    {SL_M_api_reply, on_reply},
+    {SL_M_edge_beat, on_beat},
+    {SL_M_edge_join, on_join},
+    {SL_M_edge_leave, on_leave},
+    {SL_M_api_changed, on_changed},
+    {SL_M_drain, on_drain},
+    {SL_M_timer, on_timer},
     {SL_M_undelivered, on_undelivered},
+    {SL_M_edge_loan_ask, on_loan_ask},
+    {SL_M_edge_used, on_used},
 };
 
 static void

@@ -35,5 +35,11 @@ void sl_exposition_family(struct sl_buf *out, const char *family, enum sl_metric
 void sl_sample_label(struct sl_sample *sample, const char *name, struct sl_slice value);
 /* Whole numbers up to 2^53 are written exactly, others with twelve digits. */
 void sl_sample_write(const struct sl_sample *sample, double value, struct sl_buf *out);
+/*
+ * A sample for each of `count` values, with a last label `le` of these texts, which need no escape:
+ * a histogram's. Its other labels are written once and copied.
+ */
+void sl_sample_write_steps(const struct sl_sample *sample, const char *const ends[],
+                           const double values[], uint32_t count, struct sl_buf *out);
 
 #endif

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/front_page.h"
 #include "gateway/front_state.h"
 #include "gateway/transport.h"
 #include "runtime/alloc.h"
@@ -68,6 +69,7 @@ request_create(struct sl_front *front, struct MHD_Connection *connection)
                                    .started_ns = front->round_ns};
     request->call = sl_call_create();
     request->call->handle = handle;
+    request->call->front = front->options.number;
     return request;
 }
 
@@ -114,7 +116,9 @@ response_of(struct sl_request *request, struct sl_call *call)
     else if (call->reply.size == 0 && call->reply_type == NULL)
         sl_buf_append_str(&call->reply, "{}"); /* Clients parse what says it is JSON. */
     struct MHD_Response *response;
-    if (call->reply_fd >= 0 && call->status < 400) {
+    if (request->reply_type == sl_stream_type) {
+        response = sl_stream_create(request, call);
+    } else if (call->reply_fd >= 0 && call->status < 400) {
         response = MHD_create_response_from_fd64(call->reply_file_size, call->reply_fd);
         call->reply_fd = -1; /* The response closes it. */
     } else {
@@ -135,6 +139,7 @@ response_of(struct sl_request *request, struct sl_call *call)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     for (uint32_t i = 0; i < call->headers_count; i++)
         add_header(response, call->headers[i]);
+    sl_page_guard(request, response);
     return response;
 }
 
@@ -494,12 +499,14 @@ serve(void *arg)
         drain_replies(front);
         drain_settled(front);
         sl_guard_tick(front);
+        sl_stream_tick(front);
         MHD_run(front->daemon);
         sl_guard_round(front);
         wait_for_work(front);
     }
     drain_replies(front);
     sl_guard_release(front);
+    sl_stream_release(front);
     release_all(front);
     return NULL;
 }
@@ -559,7 +566,7 @@ daemon_start(struct sl_front *front, int listen_fd)
 {
     const struct sl_transport *transport = front->options.transport;
     bool is_tls = transport != NULL && transport->is_tls;
-    /* All who come through a proxy have its address. */
+    /* All who come through a proxy have its address; of others sl_guard_accepts takes half. */
     uint32_t share = transport != NULL && transport->proxies_count > 0
                          ? front->slots_count
                          : (front->slots_count + 1) / 2;
@@ -584,8 +591,8 @@ daemon_start(struct sl_front *front, int listen_fd)
         {MHD_OPTION_END, 0, NULL},
     };
     unsigned how = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_tls ? MHD_USE_TLS : 0);
-    return MHD_start_daemon(how, 0, NULL, NULL, on_request, front, MHD_OPTION_ARRAY, options,
-                            MHD_OPTION_END);
+    return MHD_start_daemon(how, 0, sl_guard_accepts, front, on_request, front, MHD_OPTION_ARRAY,
+                            options, MHD_OPTION_END);
 }
 
 static void
@@ -709,5 +716,6 @@ sl_front_stop(struct sl_front **front)
     pthread_join(f->thread, NULL);
     MHD_stop_daemon(f->daemon); /* Closes every connection, each of which frees its request. */
     drain_replies(f);
+    sl_stream_destroy(f);
     front_free(f);
 }

@@ -18,9 +18,11 @@
 struct sl_transport;
 struct sl_blobs;
 struct sl_incoming;
+struct sl_sessions;
 struct sl_front;
 
 #define SL_FRONT_PLANES_MAX 16u
+#define SL_PAGE_TAG_SIZE    35 /* 128 bits in hex, quotes and the NUL. */
 
 /*
  * A store, in this process or a head's elsewhere. A call goes to the first plane that knows its key
@@ -38,6 +40,9 @@ struct sl_page {
     struct sl_buf body;
     const char *type; /* Static. */
     uint16_t status;
+    char tag[SL_PAGE_TAG_SIZE]; /* ETag of what changes with the executable alone; "": none. */
+    bool is_open;   /* No figures: also for who comes from elsewhere and has not logged in. */
+    bool is_wanted; /* In: make the figures. Else it is only told whether there are any. */
 };
 
 struct sl_front_options {
@@ -51,10 +56,11 @@ struct sl_front_options {
     const struct sl_transport *transport; /* Lives as long as the front. NULL: plain, no proxy. */
     bool is_relayed;          /* Calls go to a head elsewhere: files of forms go by name. */
     uint32_t connections_max; /* 0: 4096 */
-    uint32_t per_address_max; /* Connections of one address. 0: half of all. */
-    uint32_t idle_s;          /* A connection that sends nothing is closed. 0: 30 */
-    uint32_t head_s;          /* A head must be complete in that time, however it trickles. 0: 15 */
-    uint32_t body_s;          /* After that a body must have come with 1 KiB/s. 0: 60 */
+    uint32_t
+        per_address_max; /* Connections of one address. 0: half of all; all of a trusted proxy. */
+    uint32_t idle_s;     /* A connection that sends nothing is closed. 0: 30 */
+    uint32_t head_s;     /* A head must be complete in that time, however it trickles. 0: 15 */
+    uint32_t body_s;     /* After that a body must have come with 1 KiB/s. 0: 60 */
     uint32_t reply_s;    /* A reply must be read in that time and its size over the rate. 0: 60 */
     uint32_t reply_rate; /* Bytes per second. 0: 64 KiB */
     /*
@@ -64,6 +70,17 @@ struct sl_front_options {
      * read them. NULL: no pages.
      */
     bool (*page)(void *arg, const char *path, struct sl_page *page);
+    /* More names that browsers may address it by, with spaces or commas between; NULL: none. */
+    const char *names;
+    /*
+     * Where browsers log in: POST /session with a key sets a cookie, which then stands for the key
+     * in calls of our own pages. Belongs to the front's thread from now on. NULL: keys only.
+     */
+    struct sl_sessions *sessions;
+    /* With sessions: append what /live tells operators' pages, on the front's thread, whenever
+     * somebody listens. NULL: there is no /live. */
+    void (*feed)(void *arg, struct sl_buf *out);
+    uint32_t number; /* Of the fronts of a process: call->front. */
 };
 
 /* SL_EBUSY: the port is taken. SL_EINVAL: the address. SL_EDENIED. Serves when it returns. */

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "gateway/front_state.h"
+#include "gateway/transport.h"
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
 #include "runtime/time.h"
@@ -109,20 +110,48 @@ sl_guard_completed(struct MHD_Connection *connection)
     enter(connection, PHASE_HEAD, false, 0);
 }
 
+static void
+write_address(const struct sockaddr *address, char ret_text[static INET6_ADDRSTRLEN])
+{
+    const void *bytes = NULL;
+    ret_text[0] = '\0';
+    if (address != NULL && address->sa_family == AF_INET)
+        bytes = &((const struct sockaddr_in *)address)->sin_addr;
+    else if (address != NULL && address->sa_family == AF_INET6)
+        bytes = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    if (bytes != NULL)
+        (void)inet_ntop(address->sa_family, bytes, ret_text, INET6_ADDRSTRLEN);
+}
+
 /* Once a connection: as text it takes longer than all the rest of who asks. */
 static void
 note_address(struct sl_link *link)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(link->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
-    const void *bytes = NULL;
-    if (address != NULL && address->sa_family == AF_INET)
-        bytes = &((const struct sockaddr_in *)address)->sin_addr;
-    else if (address != NULL && address->sa_family == AF_INET6)
-        bytes = &((const struct sockaddr_in6 *)address)->sin6_addr;
-    if (bytes != NULL)
-        (void)inet_ntop(address->sa_family, bytes, link->address, sizeof(link->address));
+    write_address(info == NULL ? NULL : info->client_addr, link->address);
+}
+
+/*
+ * Libmicrohttpd has one limit per address for everybody. All who come through a proxy have its
+ * address, so where there is one that limit is all slots, and who is none has half of them by this.
+ */
+enum MHD_Result
+sl_guard_accepts(void *arg, const struct sockaddr *address, socklen_t size)
+{
+    const struct sl_front *front = arg;
+    const struct sl_transport *transport = front->options.transport;
+    char text[INET6_ADDRSTRLEN];
+    uint32_t count = 0;
+    (void)size;
+    if (transport == NULL || transport->proxies_count == 0)
+        return MHD_YES;
+    write_address(address, text);
+    if (sl_transport_trusts(transport, sl_slice_str(text)))
+        return MHD_YES;
+    for (const struct sl_link *link = front->links; link != NULL; link = link->next)
+        count += strcmp(link->address, text) == 0;
+    return count < (front->slots_count + 1) / 2 ? MHD_YES : MHD_NO;
 }
 
 const char *

@@ -13,36 +13,17 @@
 #define URL_BYTES_MAX  (8 * SL_KIB)
 #define HEADERS_MAX    100
 
-/* Headers that say one thing: two of a kind say nothing. */
-enum single {
-    SINGLE_LENGTH,
-    SINGLE_ENCODING,
-    SINGLE_HOST,
-    SINGLE_KEY,
-    SINGLE_TYPE,
-    SINGLE_RANGE,
-    SINGLE_NAMESPACE,
-    SINGLE_TENANT,
-    SINGLE_IDEMPOTENCY,
-    SINGLE_COUNT
-};
-static const char *const singles[SINGLE_COUNT] = {
-    [SINGLE_LENGTH] = "Content-Length",
-    [SINGLE_ENCODING] = "Transfer-Encoding",
-    [SINGLE_HOST] = "Host",
-    [SINGLE_KEY] = "Authorization",
-    [SINGLE_TYPE] = "Content-Type",
-    [SINGLE_RANGE] = "Content-Range",
-    [SINGLE_NAMESPACE] = "X-Namespace",
-    [SINGLE_TENANT] = "X-Tenant-Id",
-    [SINGLE_IDEMPOTENCY] = "Idempotency-Key",
-};
-
-struct head {
-    uint32_t count;
-    struct sl_slice values[SINGLE_COUNT];
-    const char *twice; /* A header of `singles` that was sent twice. */
-    bool is_malformed;
+static const struct header {
+    const char *text;
+    size_t size;
+    bool is_once;
+} headers[] = {
+#define FIRST                     false
+#define ONCE                      true
+#define HEADER(name, text, often) {text, sizeof(text) - 1, often},
+#include "gateway/header.def"
+#undef FIRST
+#undef ONCE
 };
 
 /* A token of RFC 9110: "Content-Length " is another header to us, and may be none to a proxy. */
@@ -51,8 +32,8 @@ is_token(const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         bool is_word = (text[i] >= '0' && text[i] <= '9') ||
-                       ((text[i] | 0x20) >= 'a' && (text[i] | 0x20) <= 'z');
-        if (!is_word && (text[i] == '\0' || strchr("!#$%&'*+-.^_`|~", text[i]) == NULL))
+                       ((text[i] | 0x20) >= 'a' && (text[i] | 0x20) <= 'z') || text[i] == '-';
+        if (!is_word && (text[i] == '\0' || strchr("!#$%&'*+.^_`|~", text[i]) == NULL))
             return false;
     }
     return size > 0;
@@ -73,18 +54,34 @@ collect(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size, 
         size_t value_size)
 {
     (void)kind;
-    struct head *head = arg;
+    struct sl_head *head = arg;
     head->count++;
     if (!is_token(name, name_size) || has_control(value, value_size))
         head->is_malformed = true;
-    for (int i = 0; i < SINGLE_COUNT; i++) {
-        if (strcasecmp(name, singles[i]) != 0)
+    for (size_t i = 0; i < SL_HEADER_COUNT; i++) {
+        const struct header *h = &headers[i];
+        if (h->size != name_size || strncasecmp(name, h->text, name_size) != 0)
             continue;
-        if (head->values[i].data != NULL)
-            head->twice = singles[i];
-        head->values[i] = sl_slice(value == NULL ? "" : value, value_size);
+        bool is_there = head->values[i].data != NULL;
+        if (is_there && h->is_once)
+            head->twice = h->text;
+        if (!is_there)
+            head->values[i] = sl_slice(value == NULL ? "" : value, value_size);
+        break;
     }
     return MHD_YES;
+}
+
+void
+sl_head_read(struct sl_request *request)
+{
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, collect, &request->head);
+}
+
+struct sl_slice
+sl_request_header(const struct sl_request *request, enum sl_header header)
+{
+    return request->head.values[header];
 }
 
 static bool
@@ -105,9 +102,10 @@ read_length(struct sl_slice text, uint64_t *ret_length)
  * whatever proxy stands before us.
  */
 static bool
-read_framing(struct sl_request *request, const struct head *head)
+read_framing(struct sl_request *request)
 {
-    struct sl_slice length = head->values[SINGLE_LENGTH], encoding = head->values[SINGLE_ENCODING];
+    struct sl_slice length = sl_request_header(request, SL_HEADER_content_length);
+    struct sl_slice encoding = sl_request_header(request, SL_HEADER_transfer_encoding);
     request->is_chunked = encoding.data != NULL;
     request->has_body = request->is_chunked;
     if (request->is_chunked)
@@ -129,8 +127,9 @@ head_size(const struct sl_request *request)
 }
 
 static void
-check(struct sl_request *request, const struct sl_request_line *line, const struct head *head)
+check(struct sl_request *request, const struct sl_request_line *line)
 {
+    const struct sl_head *head = &request->head;
     struct sl_call *call = request->call;
     bool is_old = strcmp(line->version, "HTTP/1.0") == 0;
     if (head_size(request) > HEAD_BYTES_MAX || head->count > HEADERS_MAX)
@@ -141,22 +140,20 @@ check(struct sl_request *request, const struct sl_request_line *line, const stru
         sl_call_fail(call, SL_API_URL_TOO_LONG, "a path is at most %d bytes", (int)URL_BYTES_MAX);
     else if (head->twice != NULL)
         sl_call_fail(call, SL_API_BAD_REQUEST, "the header %s was sent twice", head->twice);
-    else if (!read_framing(request, head))
+    else if (!read_framing(request))
         sl_call_fail(call, SL_API_BAD_REQUEST, "the length of the body is ambiguous");
     else if (head->is_malformed)
         sl_call_fail(call, SL_API_BAD_REQUEST, "a header is malformed");
     else if (strpbrk(line->url, " \t\v\f\r\n") != NULL || has_control(line->url, call->path.size))
         sl_call_fail(call, SL_API_BAD_REQUEST, "a space in the path is written %%20");
-    else if (!is_old && head->values[SINGLE_HOST].data == NULL)
+    else if (!is_old && head->values[SL_HEADER_host].data == NULL)
         sl_call_fail(call, SL_API_BAD_REQUEST, "the header Host is missing");
 }
 
 void
 sl_head_check(struct sl_request *request, const struct sl_request_line *line)
 {
-    struct head head = {0};
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, collect, &head);
-    check(request, line, &head);
+    check(request, line);
     if (sl_call_has_failed(request->call)) {
         request->has_body = true; /* So that the connection is closed. */
         request->must_close = true;

@@ -7,7 +7,7 @@
 
 #include <strings.h>
 
-#include "gateway/front_state.h"
+#include "gateway/front_page.h"
 #include "gateway/presign.h"
 #include "object-store/incoming.h"
 #include "runtime/hash.h"
@@ -44,10 +44,23 @@ report_twin(struct sl_front *front, const struct sl_call *call, struct sl_slice 
 static struct sl_slice
 secret_of(const struct sl_request *request)
 {
-    struct sl_slice sent = sl_request_header(request, "Authorization");
+    struct sl_slice sent = sl_request_header(request, SL_HEADER_authorization);
     if (sent.size <= 7 || strncasecmp((const char *)sent.data, "Bearer ", 7) != 0)
         return sl_slice(NULL, 0);
     return sl_slice(sent.data + 7, sent.size - 7);
+}
+
+/* Of the key that was sent; where none was, of the session that stands for one. */
+static enum sl_err
+digest_of(struct sl_request *request, uint64_t now_ms, uint8_t ret_digest[static SL_SHA256_SIZE])
+{
+    struct sl_slice secret = secret_of(request);
+    if (sl_request_header(request, SL_HEADER_authorization).data == NULL)
+        return sl_page_session(request, now_ms, ret_digest);
+    if (!sl_secret_is_well_formed(secret))
+        return SL_EDENIED; /* Whatever the heads know. */
+    sl_sha256(secret, ret_digest);
+    return SL_OK;
 }
 
 enum sl_err
@@ -55,18 +68,16 @@ sl_plane_of_key(struct sl_request *request, uint64_t now_ms)
 {
     struct sl_front *front = request->front;
     struct sl_call *call = request->call;
-    struct sl_slice secret = secret_of(request);
     uint8_t digest[SL_SHA256_SIZE];
     struct sl_identity who;
     enum sl_err err = SL_EDENIED;
-    if (!sl_secret_is_well_formed(secret))
-        return SL_EDENIED; /* Whatever the heads know. */
-    sl_sha256(secret, digest);
+    if (digest_of(request, now_ms, digest) != SL_OK)
+        return SL_EDENIED;
     for (uint32_t i = 0; i < front->options.planes_count; i++) {
         struct sl_keyring *keyring = front->options.planes[i].keyring;
         bool is_known = sl_keyring_find(keyring, digest, now_ms, &who) == SL_OK;
         if (is_known && err == SL_OK) {
-            report_twin(front, call, secret, i);
+            report_twin(front, call, secret_of(request), i);
         } else if (is_known) {
             call->who = who;
             call->plane = i;

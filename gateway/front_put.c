@@ -50,7 +50,7 @@ fail_put(struct sl_call *call, const struct sl_put *put, enum sl_err err)
 static bool
 read_range(struct sl_request *request, struct sl_put *put)
 {
-    struct sl_slice text = sl_request_header(request, "Content-Range");
+    struct sl_slice text = sl_request_header(request, SL_HEADER_content_range);
     put->is_piece = text.data != NULL;
     if (!put->is_piece)
         return true;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "gateway/dashboard.h"
+#include "gateway/front_page.h"
 #include "gateway/front_state.h"
 #include "gateway/percent.h"
 #include "gateway/tenant.h"
@@ -19,18 +19,6 @@
 #define PARAM_BYTES_MAX  256
 #define FORM_EXTRA_BYTES (2 * SL_MIB) /* Fields and part headers beside the archive. */
 #define IGNORED_BYTES    (1 * SL_MIB) /* A body that nobody wants. */
-
-struct sl_slice
-sl_request_header(const struct sl_request *request, const char *name)
-{
-    const char *value = NULL;
-    size_t size = 0;
-    if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name),
-                                      &value, &size) != MHD_YES ||
-        value == NULL)
-        return sl_slice(NULL, 0);
-    return sl_slice(value, size);
-}
 
 static bool
 is_same_word(struct sl_slice a, const char *word)
@@ -44,7 +32,7 @@ static void
 set_request_id(struct sl_request *request)
 {
     struct sl_call *call = request->call;
-    struct sl_slice sent = sl_request_header(request, "X-Request-Id");
+    struct sl_slice sent = sl_request_header(request, SL_HEADER_request_id);
     if (sl_is_printable(sent, 128)) {
         memcpy(call->request_id, sent.data, sent.size);
         return; /* The call is zeroed: the NUL is there. */
@@ -110,31 +98,6 @@ find_route(struct sl_request *request, const char *method_text)
     }
 }
 
-static void
-find_page(struct sl_request *request, const char *url, const char *method)
-{
-    const struct sl_front_options *options = &request->front->options;
-    if (options->page == NULL || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
-        return;
-    struct sl_page page = {.type = "application/json", .status = 200};
-    if (!options->page(options->arg, url, &page)) {
-        sl_buf_deinit(&page.body);
-        return;
-    }
-    if (sl_page_is_trusted(sl_request_header(request, "Host"),
-                           sl_request_header(request, "Origin"))) {
-        sl_buf_deinit(&request->call->reply);
-        request->call->reply = page.body;
-        request->call->status = page.status;
-        request->reply_type = page.type;
-    } else {
-        sl_buf_deinit(&page.body);
-        sl_call_fail(request->call, SL_API_FORBIDDEN,
-                     "this page is served under a loopback name or an address only");
-        request->reply_type = "application/json";
-    }
-}
-
 /* ---- key, permission, tenant --------------------------------------------------------------- */
 
 static void
@@ -156,7 +119,7 @@ authenticate(struct sl_request *request, uint64_t now_ms)
         sl_call_detail(call, "reason", "head_unknown");
         return;
     }
-    refuse_key(call, sl_request_header(request, "Authorization").size == 0
+    refuse_key(call, sl_request_header(request, SL_HEADER_authorization).size == 0
                          ? "an API key is needed: Authorization: Bearer sk_..."
                          : "the API key is not valid");
 }
@@ -176,6 +139,14 @@ check_door(struct sl_request *request)
         sl_tenant_fail_suspended(call);
 }
 
+void
+sl_request_authenticate(struct sl_request *request)
+{
+    authenticate(request, request->call->now_ms);
+    if (!sl_call_has_failed(request->call))
+        check_door(request);
+}
+
 static void
 check_permission(struct sl_call *call)
 {
@@ -193,7 +164,7 @@ enter_tenant(struct sl_request *request)
 {
     struct sl_call *call = request->call;
     struct sl_identity tenant;
-    struct sl_slice wanted = sl_request_header(request, "X-Tenant-Id");
+    struct sl_slice wanted = sl_request_header(request, SL_HEADER_tenant);
     if (wanted.data == NULL)
         return;
     if (!call->who.is_operator) {
@@ -223,7 +194,7 @@ static void
 check_type(struct sl_request *request)
 {
     static const char form[] = "multipart/form-data";
-    struct sl_slice type = sl_request_header(request, "Content-Type");
+    struct sl_slice type = sl_request_header(request, SL_HEADER_content_type);
     enum sl_body_kind kind = request->call->route->body;
     if (kind == SL_BODY_NONE || kind == SL_BODY_UPLOAD ||
         (!request->has_body && kind != SL_BODY_MULTIPART))
@@ -311,8 +282,8 @@ static void
 read_wishes(struct sl_request *request)
 {
     struct sl_call *call = request->call;
-    struct sl_slice timeout = sl_request_header(request, "X-Timeout-Ms");
-    struct sl_slice session = sl_request_header(request, "X-Session-Id");
+    struct sl_slice timeout = sl_request_header(request, SL_HEADER_timeout_ms);
+    struct sl_slice session = sl_request_header(request, SL_HEADER_session_id);
     uint64_t ms = 0;
     bool is_number = timeout.size > 0 && timeout.size <= 6;
     if (!(call->route->flags & (SL_ROUTE_RESOLVES | SL_ROUTE_EVENTS)))
@@ -329,18 +300,32 @@ read_wishes(struct sl_request *request)
         call->sticky = SL_MAX(sl_hash64(session) ^ call->who.scope.id, UINT64_C(1));
 }
 
+/* What is malformed is ignored: the trace is one of ours then, and the state is of nothing. */
+static void
+read_trace(struct sl_request *request)
+{
+    struct sl_call *call = request->call;
+    struct sl_slice state = sl_request_header(request, SL_HEADER_tracestate);
+    bool is_theirs = sl_trace_context_enter(sl_request_header(request, SL_HEADER_traceparent),
+                                            &request->front->random, &call->sent.trace);
+    if (is_theirs && sl_trace_state_is_good(state))
+        call->sent.trace_state = sl_call_copy(call, state);
+}
+
 static void
 copy_headers(struct sl_request *request)
 {
     struct sl_call *call = request->call;
-    struct sl_slice namespace = sl_request_header(request, "X-Namespace");
-    struct sl_slice key = sl_request_header(request, "Idempotency-Key");
+    struct sl_slice namespace = sl_request_header(request, SL_HEADER_namespace);
+    struct sl_slice key = sl_request_header(request, SL_HEADER_idempotency_key);
     if (namespace.data != NULL)
         call->namespace_header = sl_call_copy(call, namespace);
     call->site = sl_request_site(request);
-    call->user_agent = sl_call_copy(call, sl_request_header(request, "User-Agent"));
-    call->last_event_id = sl_call_copy(call, sl_request_header(request, "Last-Event-ID"));
+    call->user_agent = sl_call_copy(call, sl_request_header(request, SL_HEADER_user_agent));
+    call->sent.last_event_id =
+        sl_call_copy(call, sl_request_header(request, SL_HEADER_last_event_id));
     call->client = sl_request_client(request);
+    read_trace(request);
     read_wishes(request);
     if (key.data != NULL && !sl_is_printable(key, 255))
         sl_call_fail(call, SL_API_BAD_REQUEST,
@@ -355,9 +340,7 @@ admit(struct sl_request *request, const char *method)
     struct sl_call *call = request->call;
     find_route(request, method);
     if (!sl_call_has_failed(call) && call->route->permission != SL_PERMIT_NONE) {
-        authenticate(request, call->now_ms);
-        if (!sl_call_has_failed(call))
-            check_door(request);
+        sl_request_authenticate(request);
         if (!sl_call_has_failed(call))
             check_permission(call);
         if (!sl_call_has_failed(call))
@@ -388,12 +371,12 @@ sl_request_begin(struct sl_request *request, const struct sl_request_line *line)
     struct sl_call *call = request->call;
     call->now_ms = sl_time_wall_ms();
     call->path = sl_call_copy(call, sl_slice_str(line->url));
+    sl_head_read(request);
     set_request_id(request);
     sl_head_check(request, line);
     if (sl_call_has_failed(call))
         return;
-    find_page(request, line->url, line->method);
-    if (request->reply_type != NULL)
+    if (sl_page_begin(request, line))
         return;
     if (request->front->options.post == NULL)
         sl_call_fail(call, SL_API_NOT_FOUND, "no page has this path");

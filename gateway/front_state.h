@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "gateway/front_head.h"
 #include "gateway/front_plane.h"
 #include "gateway/route.h"
 #include "runtime/spin.h"
@@ -36,6 +37,7 @@ struct sl_request {
     struct sl_front *front;
     struct MHD_Connection *connection;
     struct sl_call *call; /* NULL while posted and once answered. */
+    struct sl_head head;  /* Lives as long as the connection. */
     struct sl_form *form;
     struct sl_put *put;
     struct sl_request *next; /* Of the free slots, or of the settler's lists. */
@@ -60,18 +62,19 @@ struct sl_front {
     uint32_t slots_count;
     uint64_t body_bytes; /* Of all bodies in memory. */
     struct sl_link *links;
-    uint64_t round_ns;   /* When this round of the loop began. */
-    uint64_t guarded_ns; /* When the links' deadlines were looked at. */
+    struct sl_followers *followers; /* front_stream.c; NULL: there was none yet. */
+    uint64_t round_ns;              /* When this round of the loop began. */
+    uint64_t guarded_ns;            /* When the links' deadlines were looked at. */
     uint32_t idle_s;
     uint32_t vain_rounds; /* Of libmicrohttpd since it last called us. */
-    bool has_leftovers;   /* It wants to be run again at once. */
-    bool has_woken;       /* Links that were asleep are looked at in this round. */
+    /* leftovers: it wants to be run again at once; woken: links that were asleep are looked at. */
+    bool has_leftovers, has_woken;
     struct sl_random random;
     struct sl_spin spin; /* For replies. */
     struct sl_front_twins twins;
     uint32_t waiting[SL_FRONT_PLANES_MAX]; /* Calls of each plane that are posted. */
     pthread_t thread, settler;
-    bool has_settler;
+    bool has_settler, settler_must_end; /* must_end: under settle_lock. */
     int wake_fd, epoll_fd;
     uint16_t port;
     atomic_bool is_stopping, is_draining, is_shutting;
@@ -82,10 +85,9 @@ struct sl_front {
     atomic_ullong posted;
     _Atomic(struct sl_call *) replied; /* Any thread pushes; the front's takes all. */
 
-    pthread_mutex_t settle_lock; /* Guards the three below. */
+    pthread_mutex_t settle_lock; /* Guards the two below. */
     pthread_cond_t settle_wake;
     struct sl_request *to_settle, *settled;
-    bool settler_must_end;
 };
 
 /* front.c */
@@ -96,14 +98,14 @@ enum MHD_Result sl_front_answer(struct sl_request *request);
  * front_guard.c: the phases of a connection, and the end of those that are late in one. Who writes
  * a reply piece by piece says so for each piece.
  */
+enum MHD_Result sl_guard_accepts(void *arg, const struct sockaddr *address, socklen_t size);
 void sl_guard_notify(void *arg, struct MHD_Connection *connection, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
 const char *sl_guard_address(struct MHD_Connection *connection); /* Of the peer; "": none. */
 void sl_guard_begun(struct MHD_Connection *connection);
 /* It is posted: `gone`, of its request, is set within two seconds after the client has closed. */
 void sl_guard_posted(struct MHD_Connection *connection, atomic_bool *gone);
-/* A body begins or goes on. */
-void sl_guard_body(struct MHD_Connection *connection, bool is_chunked);
+void sl_guard_body(struct MHD_Connection *connection, bool is_chunked); /* Begins or goes on. */
 void sl_guard_answered(struct MHD_Connection *connection, uint64_t reply_bytes);
 void sl_guard_completed(struct MHD_Connection *connection);
 void sl_guard_tick(struct sl_front *front);  /* Before each round of libmicrohttpd. */
@@ -118,9 +120,6 @@ struct sl_request_line { /* As sent; the URL without its query. */
 
 /* front_request.c: everything up to the body. Failures are on request->call. */
 void sl_request_begin(struct sl_request *request, const struct sl_request_line *line);
-
-/* front_head.c: is the head one that everybody reads alike? Knows where the body ends, then. */
-void sl_head_check(struct sl_request *request, const struct sl_request_line *line);
 
 /* front_body.c */
 void sl_body_too_large(struct sl_request *request);
@@ -143,8 +142,5 @@ void sl_put_receive(struct sl_request *request, const char *data, size_t size);
 void sl_put_end(struct sl_request *request);
 void sl_put_settle(struct sl_request *request); /* Blocks on the disk: the settler's thread. */
 void sl_put_publish(struct sl_request *request);
-
-/* A value as sent; empty with data NULL when absent. Lives as long as the connection. */
-struct sl_slice sl_request_header(const struct sl_request *request, const char *name);
 
 #endif

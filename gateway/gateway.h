@@ -7,6 +7,7 @@
 
 #include "gateway/call.h"
 #include "gateway/keyring.h"
+#include "gateway/object_id.h"
 #include "gateway/source_fetch.h"
 
 struct sl_blobs;
@@ -19,6 +20,7 @@ struct sl_live;
 struct sl_meter;
 struct sl_request_counts;
 struct sl_settings;
+struct sl_use_counts;
 
 struct sl_gateway {
     struct sl_store *store;
@@ -32,11 +34,13 @@ struct sl_gateway {
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
     struct sl_settings *settings; /* The configuration, to look at and to change; NULL: none. */
+    struct sl_object_ids object_ids;    /* Of the next ones. */
     struct sl_source_rules sources;     /* What addresses in objects may name. */
     struct sl_job_events *job_events;   /* What followed jobs went through. */
     struct sl_meter *meter;             /* What calls use; NULL: nobody asks. */
     struct sl_limits *limits;           /* What they may; NULL: anything. */
     struct sl_request_counts *requests; /* How calls ended; NULL: nobody asks. */
+    struct sl_use_counts *uses;         /* What tenants used since the start; NULL likewise. */
     struct sl_timeline *timeline;       /* Of the last three days; NULL: none is kept. */
     struct sl_live *live;               /* The actors of this process; NULL: not known. */
     struct sl_export *export;           /* Of a tenant that leaves; NULL: none is under way. */

@@ -23,6 +23,7 @@ struct sl_identity {
     struct sl_scope scope; /* The tenant's rows; X-Tenant-Id of an operator changes it. */
     uint32_t permissions;  /* SL_PERMIT_BIT of each. */
     bool is_operator;
+    bool is_limited;    /* The key has a limit of its own, which the head alone knows. */
     bool has_scopes;    /* The key's row says what else it is bound to: key_scope.h. */
     uint8_t digest[32]; /* Of the secret: the key's row. Filled by the keyring. */
     char tenant_id[64];

@@ -5,8 +5,10 @@
  *   handler: which model, which texts --> embed them all --> reply
  */
 #include "actors/extraction.h"
+#include "actors/use_counts.h"
 #include "gateway/base64.h"
 #include "gateway/extractor_info.h"
+#include "gateway/gateway.h"
 #include "gateway/isolation_level.h"
 #include "gateway/meter.h"
 #include "gateway/model_builtin.h"
@@ -52,8 +54,7 @@ make_extraction(struct sl_call *call, struct sl_json model)
     sl_jsonw_member_raw(&w, "passthrough", sl_slice_str("[]"));
     sl_jsonw_member_str(&w, "class", "cpu");
     sl_jsonw_member_bool(&w, "enabled", true);
-    if (sl_isolation_is_apart(call->txn, call->who.scope))
-        sl_jsonw_member_bool(&w, "apart", true);
+    sl_isolation_note(call->txn, call->who.scope, false, &w);
     sl_jsonw_end(&w);
     struct sl_json extraction = sl_call_parse(call, sl_buf_slice(&text));
     sl_buf_deinit(&text);
@@ -189,6 +190,15 @@ write_vector(const struct inference *f, uint32_t index, struct sl_jsonw *w)
     sl_jsonw_end(w);
 }
 
+static void
+use_tokens(struct sl_call *call, const struct inference *f)
+{
+    struct sl_use use = {.kind = SL_USE_TOKENS, .scope = call->who.scope, .labels = {f->model}};
+    sl_meter_use(call, SL_LEDGER_tokens, f->words, "");
+    if (call->gateway != NULL)
+        sl_use_count(call->gateway->uses, &use, f->words, 0);
+}
+
 /* ---- /v1/inference ------------------------------------------------------------------------- */
 
 static void
@@ -196,7 +206,7 @@ reply_inference(struct sl_call *call)
 {
     const struct inference *f = call->state;
     struct sl_jsonw *w = &call->out;
-    sl_meter_use(call, SL_LEDGER_tokens, f->words, "");
+    use_tokens(call, f);
     sl_jsonw_object(w);
     sl_jsonw_name(w, "data");
     sl_jsonw_object(w);
@@ -278,7 +288,7 @@ reply_embeddings(struct sl_call *call)
     const struct inference *f = call->state;
     bool is_base64 = sl_json_is(sl_json_member(call->body, "encoding_format"), "base64");
     struct sl_jsonw *w = &call->out;
-    sl_meter_use(call, SL_LEDGER_tokens, f->words, "");
+    use_tokens(call, f);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "object", "list");
     sl_jsonw_name(w, "data");

@@ -37,6 +37,8 @@ enum sl_attack {
     SL_ATTACK_COUNT
 };
 
+/* In `holds`. MAY: what is not tried is no failure, as when the API's port was picked by the
+ * kernel, or its address is a name. */
 #define SL_ATTACK_WIDE  (1u << 29)
 #define SL_ATTACK_MAY   (1u << 30)
 #define SL_ATTACK_APART (1u << 31)

@@ -218,11 +218,27 @@ attack_server_socket(const struct sl_attack_target *t, struct sl_attack_result *
 static void
 attack_server_port(const struct sl_attack_target *t, struct sl_attack_result *r)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(t->port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (t->port != 0)
-        connect_to(r, (const struct sockaddr *)&to, sizeof(to), "the API's port on 127.0.0.1");
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    char host[INET6_ADDRSTRLEN], *address = host;
+    const char *colon = t->api == NULL ? NULL : strrchr(t->api, ':');
+    size_t size = colon == NULL ? 0 : (size_t)(colon - t->api);
+    unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, NULL, 10);
+    if (port == 0 || port > UINT16_MAX || size >= sizeof(host))
+        return;
+    (void)snprintf(host, sizeof(host), "%.*s", (int)size, t->api);
+    if (size > 1 && host[0] == '[' && host[size - 1] == ']') {
+        host[size - 1] = '\0';
+        address++;
+    }
+    if (*address == '\0' || strcmp(address, "localhost") == 0)
+        address = (char[]){"127.0.0.1"};
+    v4.sin_port = v6.sin6_port = htons((uint16_t)port);
+    if (inet_pton(AF_INET, address, &v4.sin_addr) == 1) { /* 0.0.0.0 is this machine. */
+        connect_to(r, (const struct sockaddr *)&v4, sizeof(v4), t->api);
+    } else if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) { /* So is "::". */
+        connect_to(r, (const struct sockaddr *)&v6, sizeof(v6), t->api);
+    }
 }
 
 /* Its own is the one that it was told over. */

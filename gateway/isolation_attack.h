@@ -19,7 +19,7 @@ struct sl_attack_target { /* Strings and the document are borrowed. */
     uint32_t uid;
     int server_pid;
     const char *socket;                /* Of the head; NULL: none. */
-    uint16_t port;                     /* Of the API on this machine; 0: not known. */
+    const char *api;                   /* Where it listens: "127.0.0.1:8080"; NULL: unknown. */
     const char *data;                  /* The data directory. */
     struct sl_json paths;              /* What lies there: an array of absolute paths. */
     uint64_t memory_bytes, file_bytes; /* What a replica may have; 0 of memory: any. */

@@ -17,6 +17,7 @@
 #include "extractors/replica_end.h"
 
 #define THREADS_TRIED 64
+#define THREADS_OTHER 8 /* Of that user: itself, and one that ends just now. */
 
 /* How far it came. */
 SL_PRINTF(2, 3)
@@ -71,6 +72,11 @@ sl_glutton_threads(const struct sl_attack_target *t, struct sl_attack_result *r)
     if (setrlimit(RLIMIT_NPROC, &limit) != 0)
         return;
     int error = sl_sandbox_fill_threads(THREADS_TRIED + 1, &count);
+    if (error != 0 && (error != EAGAIN || count + THREADS_OTHER < limit.rlim_cur)) {
+        say(r, "something else than the limit (%u) refused thread %" PRIu32 " (%s)",
+            (unsigned)limit.rlim_cur, count + 1, strerrorname_np(error));
+        return;
+    }
     sl_attack_note(r, error == 0 ? -1 : error, "");
     say(r, "of %u it may have, %" PRIu32 " were started where %u were allowed", (unsigned)most,
         count, (unsigned)limit.rlim_cur);
@@ -126,14 +132,27 @@ sl_glutton_memory_files(const struct sl_attack_target *t, struct sl_attack_resul
     (void)close(fd);
 }
 
+/* What is not limited cannot be raised: a replica has a most of descriptors and of threads whatever
+ * is configured, of the others it may have any. */
+void
+sl_glutton_limit(struct sl_attack_result *r, int resource, struct rlimit limit, const char *name)
+{
+    bool is_needed = resource == RLIMIT_NOFILE || resource == RLIMIT_NPROC;
+    if (limit.rlim_max == RLIM_INFINITY) {
+        if (is_needed)
+            sl_attack_note(r, -1, name);
+        return;
+    }
+    limit.rlim_max++;
+    sl_attack_note(r, setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? -1 : errno, name);
+}
+
 static void
 note_limit(struct sl_attack_result *r, int resource, const char *name)
 {
     struct rlimit limit;
-    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_max == RLIM_INFINITY)
-        return;
-    limit.rlim_max++;
-    sl_attack_note(r, setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? -1 : errno, name);
+    if (getrlimit((__rlimit_resource_t)resource, &limit) == 0)
+        sl_glutton_limit(r, resource, limit, name);
 }
 
 void

@@ -8,6 +8,8 @@
 #ifndef SL_GATEWAY_ISOLATION_GLUTTON_H
 #define SL_GATEWAY_ISOLATION_GLUTTON_H
 
+#include <sys/resource.h>
+
 #include "gateway/isolation_attack.h"
 
 void sl_glutton_fork_bomb(const struct sl_attack_target *t, struct sl_attack_result *r);
@@ -16,6 +18,9 @@ void sl_glutton_threads(const struct sl_attack_target *t, struct sl_attack_resul
 void sl_glutton_memory(const struct sl_attack_target *t, struct sl_attack_result *r);
 void sl_glutton_descriptors(const struct sl_attack_target *t, struct sl_attack_result *r);
 void sl_glutton_memory_files(const struct sl_attack_target *t, struct sl_attack_result *r);
+/* Try to raise one, of which the process has so much. */
+void sl_glutton_limit(struct sl_attack_result *r, int resource, struct rlimit limit,
+                      const char *name);
 void sl_glutton_limits(const struct sl_attack_target *t, struct sl_attack_result *r);
 
 #endif

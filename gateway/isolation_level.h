@@ -5,7 +5,8 @@
  *
  *   logical   replicas of plugins that share nothing work for several tenants
  *   process   all replicas are the tenant's own, with its uid
- *   physical  asked for only: what is in force of it is what `process` has
+ *   physical  and all of them at nodes with the tenant's taint alone (actors/home.h), where there
+ *             are no others' replicas
  *
  * Each extraction of a tenant at `process` says that its replicas are its own, and so do those that
  * are made for a call. Where a level changes, all are written anew, in the transaction of the
@@ -23,6 +24,10 @@ const char *sl_isolation_enforced(const char *level);
 /* Stage that the level holds in a scope, for what is made there from then on. */
 void sl_isolation_begin(struct sl_txn *txn, struct sl_scope scope, const char *level);
 bool sl_isolation_is_apart(struct sl_txn *txn, struct sl_scope scope);
+/* Write what the level says of an extraction, into its object: its replicas are the tenant's own if
+ * the plugin asks for that, or the level does. */
+void sl_isolation_note(struct sl_txn *txn, struct sl_scope scope, bool is_of_plugin,
+                       struct sl_jsonw *w);
 /* The same for what is there already, of the tenant in whose place the call is. */
 void sl_isolation_change(struct sl_call *call, const char *level);
 /* What can be said to hold of what the row says: replicas that nothing confines are not apart. */

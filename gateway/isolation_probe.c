@@ -81,7 +81,7 @@ read_target(const struct probe *p, struct sl_json said, struct sl_attack_target 
                                   .uid = (uint32_t)number(said, "uid"),
                                   .server_pid = (int)number(said, "server_pid"),
                                   .socket = sl_json_strdup(sl_json_member(said, "socket")),
-                                  .port = (uint16_t)number(said, "port"),
+                                  .api = sl_json_strdup(sl_json_member(said, "api")),
                                   .data = sl_json_strdup(sl_json_member(said, "data")),
                                   .paths = sl_json_member(said, "paths"),
                                   .memory_bytes = number(said, "memory_bytes"),

@@ -36,6 +36,7 @@ static const char *const roles[SL_SIEGE_ROLES] = {"victim", "attacker", "glutton
 
 /* ---- begin ---------------------------------------------------------------------------------- */
 
+/* The descriptor is the port's: it may be handled when this siege is long over. */
 static void
 spawn(struct sl_live *live, const char *text, int fd)
 {
@@ -85,7 +86,8 @@ close_all(int fds[static SL_SIEGE_ROLES])
 enum sl_err
 sl_siege_begin(const struct sl_siege_options *options, struct sl_siege *ret_siege)
 {
-    struct sl_siege s = {.ours = {-1, -1, -1}, .theirs = {-1, -1, -1}};
+    struct sl_siege s = {.ours = {-1, -1, -1}};
+    int theirs[SL_SIEGE_ROLES] = {-1, -1, -1};
     char *texts[SL_SIEGE_ROLES] = {0};
     enum sl_err err = SL_OK;
     for (unsigned i = 0; i < SL_SIEGE_ROLES; i++) {
@@ -97,22 +99,22 @@ sl_siege_begin(const struct sl_siege_options *options, struct sl_siege *ret_sieg
             err = SL_EFULL;
         else {
             s.ours[i] = pair[0];
-            s.theirs[i] = pair[1];
+            theirs[i] = pair[1];
         }
     }
     for (unsigned i = 0; i < SL_SIEGE_ROLES; i++) {
         if (err == SL_OK)
-            spawn(options->live, texts[i], s.theirs[i]);
+            spawn(options->live, texts[i], theirs[i]);
         sl_free(texts[i]);
     }
     if (err != SL_OK) {
         close_all(s.ours);
-        close_all(s.theirs);
+        close_all(theirs);
         return err;
     }
     s.data = sl_strdup(options->data);
     s.socket = options->socket == NULL ? NULL : sl_strdup(options->socket);
-    s.port = options->port;
+    s.api = sl_strdup(options->api);
     s.memory_bytes = options->memory_bytes;
     s.until_ns = sl_time_mono_ns() + SIEGE_NS;
     *ret_siege = s;
@@ -160,7 +162,7 @@ write_target(const struct sl_siege *s, const struct sl_probe_said *victim, struc
     sl_jsonw_member_u64(&w, "server_pid", (uint64_t)getpid());
     if (s->socket != NULL)
         sl_jsonw_member_str(&w, "socket", s->socket);
-    sl_jsonw_member_u64(&w, "port", s->port);
+    sl_jsonw_member_str(&w, "api", s->api);
     sl_jsonw_member_str(&w, "data", s->data);
     sl_jsonw_member_u64(&w, "memory_bytes", s->memory_bytes);
     sl_jsonw_member_u64(&w, "file_bytes", 0);
@@ -239,15 +241,10 @@ hear(struct sl_siege *s, enum sl_siege_role role, struct sl_probe_said *ret_said
            ret_said->magic == SL_PROBE_MAGIC;
 }
 
-/* It has its end of the socket now; by closing ours its own end will be seen. */
 static bool
 hear_hello(struct sl_siege *s, enum sl_siege_role role, struct sl_probe_said *ret_said)
 {
-    if (!hear(s, role, ret_said) || ret_said->what != SL_PROBE_HELLO)
-        return false;
-    (void)close(s->theirs[role]);
-    s->theirs[role] = -1;
-    return true;
+    return hear(s, role, ret_said) && ret_said->what == SL_PROBE_HELLO;
 }
 
 /* With a descriptor beside it; -1: without. */
@@ -315,8 +312,8 @@ void
 sl_siege_end(struct sl_siege *siege)
 {
     close_all(siege->ours);
-    close_all(siege->theirs);
     sl_free(siege->data);
     sl_free(siege->socket);
-    siege->data = siege->socket = NULL;
+    sl_free(siege->api);
+    siege->data = siege->socket = siege->api = NULL;
 }

@@ -19,19 +19,18 @@ enum sl_siege_role { SL_SIEGE_VICTIM, SL_SIEGE_ATTACKER, SL_SIEGE_GLUTTON, SL_SI
 #define SL_SIEGE_GREEDY    (SL_SANDBOX_UID_COUNT - 2)
 
 struct sl_siege_options {     /* Borrowed for begin, strings are copied. */
-    struct sl_live *live;     /* Whose spawner forks. */
+    struct sl_live *live;     /* Whose spawner forks, and takes a probe's fd. */
     uint64_t tenant;          /* 0: replicas are shared, of tenants at level logical. */
     struct sl_slice settings; /* sl_replica_settings as JSON. */
     uint64_t memory_bytes;    /* Of them. */
     const char *data;         /* The data directory, absolute. */
     const char *socket;       /* The head's; NULL: none. */
-    uint16_t port;            /* Of the API; 0: not known. */
+    const char *api;          /* Where the API listens, "ADDRESS:PORT". */
 };
 
 struct sl_siege {
-    int ours[SL_SIEGE_ROLES], theirs[SL_SIEGE_ROLES]; /* -1: closed. */
-    char *data, *socket;
-    uint16_t port;
+    int ours[SL_SIEGE_ROLES]; /* -1: closed. */
+    char *data, *socket, *api;
     uint64_t memory_bytes, until_ns;
 };
 

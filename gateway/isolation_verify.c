@@ -5,11 +5,11 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "actors/cluster.h"
+#include "actors/use_counts.h"
 #include "extractors/replica_settings.h"
 #include "gateway/account.h"
+#include "gateway/isolation_alarm.h"
 #include "gateway/isolation_level.h"
 #include "gateway/isolation_rows.h"
 #include "gateway/isolation_siege.h"
@@ -18,17 +18,18 @@
 #include "gateway/gateway.h"
 #include "gateway/resource.h"
 #include "runtime/alloc.h"
-#include "runtime/live.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
 
-#define AGAIN_S "1"
+#define AGAIN_S  "1"
+#define PAUSE_MS UINT64_C(5000)
+#define PAUSES   256u
 
 struct verification {
     struct sl_identity tenant;
     const char *level, *enforced; /* Asked for, and what is in force. */
     struct sl_siege siege;
-    bool has_siege, is_under_way;
+    bool has_siege, is_under_way, is_for_operator;
     struct sl_isolation found;
     bool is_wanted[SL_CHECK_COUNT];
     struct sl_gateway *gateway; /* To be told that it is over. */
@@ -66,6 +67,35 @@ enter(struct sl_call *call, struct verification *v)
     return true;
 }
 
+/*
+ * One is under way at a time, for all tenants: by a pause behind each of its own a tenant leaves
+ * the others a turn. Who has the same place as another has none: it is for fairness, not a limit.
+ */
+static struct pause {
+    uint64_t scope, ended_ms;
+} pauses[PAUSES]; /* The store's thread's. */
+
+static struct pause *
+pause_of(const struct verification *v)
+{
+    return &pauses[v->tenant.scope.id % PAUSES];
+}
+
+static bool
+must_pause(struct sl_call *call, const struct verification *v)
+{
+    const struct pause *p = pause_of(v);
+    uint64_t since_ms = call->now_ms - p->ended_ms; /* A clock that went back ends it. */
+    if (call->who.is_operator || p->scope != v->tenant.scope.id || call->now_ms < p->ended_ms ||
+        since_ms >= PAUSE_MS)
+        return false;
+    sl_call_fail(call, SL_API_RATE_LIMIT,
+                 "this tenant was verified a moment ago: try again in some seconds");
+    sl_call_header(call, "Retry-After",
+                   sl_call_format(call, "%" PRIu64, (PAUSE_MS - since_ms + 999) / 1000));
+    return true;
+}
+
 static bool
 read_wanted(struct sl_call *call, struct verification *v)
 {
@@ -82,16 +112,6 @@ read_wanted(struct sl_call *call, struct verification *v)
                             "process_isolation and resource_isolation");
     }
     return !sl_call_has_failed(call);
-}
-
-/* Of "ADDRESS:PORT"; 0: none, or not on every address of this machine. */
-static uint16_t
-port_of(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, NULL, 10);
-    bool is_here = strncmp(address, "127.0.0.1:", 10) == 0 || strncmp(address, "0.0.0.0:", 8) == 0;
-    return is_here && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
 /* False: there is no spawner to ask, or no descriptors; what needs it stays untried. */
@@ -116,7 +136,7 @@ begin_siege(struct sl_call *call, struct verification *v)
                                        .memory_bytes = sl_replica_memory(&settings),
                                        .data = g->data_directory,
                                        .socket = socket,
-                                       .port = port_of(sl_config_string(config, SL_UP_http))};
+                                       .api = sl_config_string(config, SL_UP_http)};
     enum sl_err err = sl_siege_begin(&options, &v->siege);
     sl_buf_deinit(&text);
     if (err != SL_OK)
@@ -132,19 +152,19 @@ listen_to(struct sl_call *call)
     sl_siege_run(&v->siege, &v->found);
 }
 
-/* To the head's events and the log: it is for the operator as well as for who asked. */
 static void
-raise_alarm(struct sl_call *call, const char *tenant, const char *check, const char *why)
+count_check(const struct sl_call *call, const struct verification *v, enum sl_isolation_check check,
+            enum sl_isolation_status status)
 {
-    sl_report_error("isolation-violation", "tenant=%s check=%s why=\"%s\"", tenant, check, why);
-    if (call->gateway->live == NULL)
-        return;
-    struct sl_m_cluster_alarm m = {.about = sl_slice_str(tenant),
-                                   .text =
-                                       sl_slice_str(sl_call_format(call, "%s: %s", check, why))};
-    struct sl_msg *msg = sl_msg_create(SL_M_cluster_alarm, &m);
-    msg->to.actor = SL_ACTOR_HEAD;
-    sl_live_post(call->gateway->live, msg);
+    static const char *const results[] = {[SL_ISOLATION_ENFORCED] = "enforced",
+                                          [SL_ISOLATION_NOT_ENFORCED] = "not_enforced",
+                                          [SL_ISOLATION_UNKNOWN] = "unknown",
+                                          [SL_ISOLATION_VIOLATED] = "violated"};
+    struct sl_use use = {
+        .kind = SL_USE_CHECKS,
+        .scope = v->tenant.scope,
+        .labels = {sl_slice_str(sl_isolation_check_name(check)), sl_slice_str(results[status])}};
+    sl_use_count(call->gateway->uses, &use, 1, 0);
 }
 
 static void
@@ -165,12 +185,13 @@ write_checks(struct sl_call *call, const struct verification *v, struct sl_buf *
             continue;
         sl_isolation_judge(&v->found, check, &verdict);
         sl_isolation_write(&v->found, check, w);
+        count_check(call, v, check, verdict.status);
         if (verdict.status != SL_ISOLATION_ENFORCED)
             sl_jsonw_str(&failed, sl_isolation_check_name(check));
         if (verdict.status != SL_ISOLATION_VIOLATED)
             continue;
         sl_jsonw_str(&violated, sl_isolation_check_name(check));
-        raise_alarm(call, v->tenant.tenant_id, sl_isolation_check_name(check), verdict.text);
+        sl_isolation_alarm(call, &v->tenant, sl_isolation_check_name(check), verdict.text);
     }
     sl_jsonw_end(w);
     sl_jsonw_end(&failed);
@@ -186,6 +207,8 @@ on_found(struct sl_call *call)
     struct sl_jsonw *w = &call->out;
     struct sl_buf failures = {0}, violations = {0};
     end(v);
+    if (!v->is_for_operator)
+        *pause_of(v) = (struct pause){v->tenant.scope.id, call->now_ms};
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "tenant_id", v->tenant.tenant_id);
     sl_jsonw_member_str(w, "isolation_level", v->level);
@@ -208,7 +231,8 @@ sl_api_verify_isolation(struct sl_call *call)
     struct verification *v = sl_call_alloc(call, sizeof(*v));
     struct sl_identity neighbour = sl_isolation_neighbour();
     *v = (struct verification){.gateway = call->gateway, .found.states = SL_SANDBOX_NONE};
-    if (!enter(call, v) || !read_wanted(call, v))
+    v->is_for_operator = call->who.is_operator;
+    if (!enter(call, v) || !read_wanted(call, v) || must_pause(call, v))
         return;
     /* Three processes and a thread of the pool, each time. */
     if (atomic_exchange(&call->gateway->is_verifying, true)) {

@@ -18,12 +18,11 @@
 #define SLOTS_MIN     64
 
 struct entry {
-    uint8_t digest[SL_SHA256_SIZE];
-    struct sl_identity who;
-    uint64_t expires_ms;  /* 0: never */
-    struct sl_door *door; /* Of a door; owned. */
-    uint64_t used_ms;     /* 0: not since the start. */
-    bool is_use_noted;    /* It is among `used`. */
+    struct sl_identity who; /* With the digest that it is found by, whatever it is of. */
+    uint64_t expires_ms;    /* 0: never */
+    struct sl_door *door;   /* Of a door; owned. */
+    uint64_t used_ms;       /* 0: not since the start. */
+    bool is_use_noted;      /* It is among `used`. */
 };
 
 /* Open addressing, linear probing, at most half full. */
@@ -57,7 +56,7 @@ static void
 write_row(struct sl_buf *out, enum row_kind kind, const struct entry *e)
 {
     sl_buf_append_u8(out, (uint8_t)kind);
-    sl_buf_append(out, e->digest, sizeof(e->digest));
+    sl_buf_append(out, e->who.digest, sizeof(e->who.digest));
     if (kind == ROW_DOOR)
         sl_door_write(e->door, out);
     if (kind == ROW_GONE || kind == ROW_DOOR)
@@ -65,7 +64,8 @@ write_row(struct sl_buf *out, enum row_kind kind, const struct entry *e)
     sl_buf_append_u64(out, e->expires_ms);
     sl_buf_append_u64(out, e->who.scope.id);
     sl_buf_append_u32(out, e->who.permissions);
-    sl_buf_append_u8(out, (uint8_t)(e->who.is_operator + 2 * e->who.has_scopes));
+    sl_buf_append_u8(out,
+                     (uint8_t)(e->who.is_operator + 2 * e->who.has_scopes + 4 * e->who.is_limited));
     write_text(out, e->who.tenant_id);
     write_text(out, e->who.organization_id);
     write_text(out, e->who.key_id);
@@ -94,10 +94,10 @@ read_row(struct sl_reader *r, enum row_kind *ret_kind, struct entry *ret_entry,
     struct entry *e = ret_entry;
     *e = (struct entry){.door = door};
     *ret_kind = (enum row_kind)sl_read_u8(r);
-    struct sl_slice digest = sl_read_bytes(r, sizeof(e->digest));
+    struct sl_slice digest = sl_read_bytes(r, sizeof(e->who.digest));
     if (r->is_bad || *ret_kind < ROW_KEY || *ret_kind > ROW_DOOR)
         return false;
-    memcpy(e->digest, digest.data, sizeof(e->digest));
+    memcpy(e->who.digest, digest.data, sizeof(e->who.digest));
     if (*ret_kind == ROW_GONE)
         return true;
     if (*ret_kind == ROW_DOOR)
@@ -108,6 +108,7 @@ read_row(struct sl_reader *r, enum row_kind *ret_kind, struct entry *ret_entry,
     uint8_t flags = sl_read_u8(r);
     e->who.is_operator = (flags & 1u) != 0;
     e->who.has_scopes = (flags & 2u) != 0;
+    e->who.is_limited = (flags & 4u) != 0;
     read_text(r, e->who.tenant_id, sizeof(e->who.tenant_id));
     read_text(r, e->who.organization_id, sizeof(e->who.organization_id));
     read_text(r, e->who.key_id, sizeof(e->who.key_id));
@@ -155,7 +156,7 @@ static uint32_t
 slot_of(const struct table *t, const uint8_t *digest)
 {
     uint32_t at = home_of(t, digest);
-    while (t->slots[at] != NULL && memcmp(t->slots[at]->digest, digest, SL_SHA256_SIZE) != 0)
+    while (t->slots[at] != NULL && memcmp(t->slots[at]->who.digest, digest, SL_SHA256_SIZE) != 0)
         at = (at + 1) & (t->slots_count - 1);
     return at;
 }
@@ -167,7 +168,7 @@ table_grow(struct table *t)
     table_init(t, old.slots_count * 2);
     for (uint32_t i = 0; i < old.slots_count; i++) {
         if (old.slots[i] != NULL) {
-            t->slots[slot_of(t, old.slots[i]->digest)] = old.slots[i];
+            t->slots[slot_of(t, old.slots[i]->who.digest)] = old.slots[i];
             t->count++;
         }
     }
@@ -184,7 +185,6 @@ table_put(struct table *t, const uint8_t *digest, const struct sl_identity *who,
     uint32_t at = slot_of(t, digest);
     if (t->slots[at] == NULL) {
         t->slots[at] = sl_zalloc(sizeof(struct entry));
-        memcpy(t->slots[at]->digest, digest, SL_SHA256_SIZE);
         t->count++;
     }
     t->slots[at]->who = *who;
@@ -204,7 +204,7 @@ table_remove(struct table *t, const uint8_t *digest)
     t->slots[hole] = NULL;
     t->count--;
     for (uint32_t at = (hole + 1) & mask; t->slots[at] != NULL; at = (at + 1) & mask) {
-        uint32_t home = home_of(t, t->slots[at]->digest);
+        uint32_t home = home_of(t, t->slots[at]->who.digest);
         if (((at - home) & mask) >= ((at - hole) & mask)) {
             t->slots[hole] = t->slots[at];
             t->slots[at] = NULL;
@@ -268,7 +268,7 @@ note(struct sl_keyring *k, enum row_kind kind, const uint8_t *digest)
     struct entry gone;
     if (!k->is_noting)
         return;
-    memcpy(gone.digest, digest, sizeof(gone.digest));
+    memcpy(gone.who.digest, digest, sizeof(gone.who.digest));
     write_row(&k->changes, kind, kind == ROW_GONE ? &gone : entry);
 }
 
@@ -333,7 +333,7 @@ sl_keyring_door_put(struct sl_keyring *k, struct sl_scope scope, const struct sl
     table_put_door(&k->doors, digest, door);
     if (k->is_noting) {
         struct entry e = {.door = (struct sl_door *)(uintptr_t)door};
-        memcpy(e.digest, digest, sizeof(digest));
+        memcpy(e.who.digest, digest, sizeof(digest));
         write_row(&k->changes, ROW_DOOR, &e);
     }
     pthread_rwlock_unlock(&k->lock);
@@ -533,12 +533,12 @@ apply_rows(struct sl_keyring *k, struct sl_slice rows)
     struct entry e;
     for (enum row_kind kind; !sl_reader_is_done(&r) && read_row(&r, &kind, &e, &door);) {
         if (kind == ROW_GONE) { /* Of a secret or of a tenant's id: none is the other's. */
-            table_remove(&k->keys, e.digest);
-            table_remove(&k->tenants, e.digest);
+            table_remove(&k->keys, e.who.digest);
+            table_remove(&k->tenants, e.who.digest);
         } else if (kind == ROW_DOOR)
-            table_put_door(&k->doors, e.digest, &door);
+            table_put_door(&k->doors, e.who.digest, &door);
         else
-            (void)table_put(kind == ROW_KEY ? &k->keys : &k->tenants, e.digest, &e.who,
+            (void)table_put(kind == ROW_KEY ? &k->keys : &k->tenants, e.who.digest, &e.who,
                             e.expires_ms);
     }
 }

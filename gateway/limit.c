@@ -7,17 +7,26 @@
 #include "runtime/alloc.h"
 
 #define NANO           1e9
-#define COST_MAX       1e9  /* In the currency. */
+#define SCALED_MAX     1e9  /* As clients name it. */
 #define WHOLE_MAX      1e15 /* Exact in what JSON has. */
 #define DAY_MS         UINT64_C(86400000)
-#define MONTH_MS       (32 * DAY_MS)       /* From a month's first into the next. */
-#define FRESH_NS       (10 * SL_SECOND_NS) /* What tasks use is seen so late at most. */
+#define MONTH_MS       (32 * DAY_MS) /* From a month's first into the next. */
+#define FRESH_NS       SL_SECOND_NS  /* What tasks use is seen so late at most. */
 #define RETRY_S_MAX    30u
 #define RATE_MAX       UINT64_C(1000000)
 #define NEAR_PERCENT   80u
 #define RUNNING_WAIT_S 1u
 
-enum kind { KIND_RATE, KIND_RUNNING, KIND_SIZE, KIND_REQUESTS, KIND_TOKENS, KIND_COST };
+enum kind {
+    KIND_RATE,
+    KIND_RUNNING,
+    KIND_SIZE,
+    KIND_STOCK,
+    KIND_BYTES,
+    KIND_REQUESTS, /* This one and the next are counted by the ledger. */
+    KIND_TOKENS,
+    KIND_COST
+};
 
 static const struct {
     const char *name;
@@ -45,9 +54,25 @@ sl_limit_of(struct sl_slice name)
 }
 
 bool
-sl_limit_is_cost(enum sl_limit limit)
+sl_limit_is_scaled(enum sl_limit limit)
 {
-    return (unsigned)limit < SL_LIMIT_COUNT && limits[limit].kind == KIND_COST;
+    return (unsigned)limit < SL_LIMIT_COUNT &&
+           (limits[limit].kind == KIND_COST || limits[limit].kind == KIND_BYTES);
+}
+
+bool
+sl_limit_is_heads(enum sl_limit limit)
+{
+    return (unsigned)limit < SL_LIMIT_COUNT &&
+           (limits[limit].kind == KIND_RUNNING || limits[limit].kind == KIND_SIZE ||
+            limits[limit].kind >= KIND_REQUESTS);
+}
+
+bool
+sl_limit_is_stock(enum sl_limit limit)
+{
+    return (unsigned)limit < SL_LIMIT_COUNT &&
+           (limits[limit].kind == KIND_STOCK || limits[limit].kind == KIND_BYTES);
 }
 
 enum sl_err
@@ -61,11 +86,13 @@ sl_limit_read(enum sl_limit limit, struct sl_json v, uint64_t *ret_max)
         is_number = end != text && *end == '\0';
         sl_free(text);
     }
-    double max = sl_limit_is_cost(limit) ? COST_MAX : WHOLE_MAX;
+    double max = sl_limit_is_scaled(limit) ? SCALED_MAX : WHOLE_MAX;
     if (!is_number || !(number > 0) || number > max)
         return SL_EINVAL;
-    uint64_t whole = (uint64_t)(sl_limit_is_cost(limit) ? number * NANO : number);
-    if (!sl_limit_is_cost(limit) && (double)whole != number)
+    uint64_t whole = (uint64_t)(sl_limit_is_scaled(limit) ? number * NANO + 0.5 : number);
+    if (whole == 0)
+        return SL_EINVAL;
+    if (!sl_limit_is_scaled(limit) && (double)whole != number)
         return SL_EINVAL;
     *ret_max = whole;
     return SL_OK;
@@ -94,11 +121,16 @@ has_counted(const struct sl_limit_state *s)
 }
 
 bool
-sl_limit_is_stale(const struct sl_limit_state *s, struct sl_limit_clock now)
+sl_limit_is_old(const struct sl_limit_state *s, struct sl_limit_clock now)
 {
     return has_counted(s) &&
-           (!s->is_counted || s->day_ms != sl_ledger_begin(SL_LEDGER_DAY, now.wall_ms) ||
-            now.mono_ns - s->counted_ns > FRESH_NS);
+           (!s->is_counted || s->day_ms != sl_ledger_begin(SL_LEDGER_DAY, now.wall_ms));
+}
+
+bool
+sl_limit_is_stale(const struct sl_limit_state *s, struct sl_limit_clock now)
+{
+    return sl_limit_is_old(s, now) || (has_counted(s) && now.mono_ns - s->counted_ns > FRESH_NS);
 }
 
 void
@@ -117,18 +149,38 @@ sl_limit_count(struct sl_limit_state *s, struct sl_limit_clock now,
 
 /* ---- the rate ------------------------------------------------------------------------------ */
 
-static uint64_t
-interval_ns(const struct sl_limit_state *s)
+uint64_t
+sl_limit_rate(const struct sl_limit_state *s)
 {
-    uint64_t rate = SL_MIN(s->max[SL_LIMIT_max_requests_per_second], RATE_MAX);
-    return (s->period_ns == 0 ? SL_SECOND_NS : s->period_ns) / rate;
+    return SL_MIN(s->max[SL_LIMIT_max_requests_per_second], RATE_MAX);
 }
 
-static uint64_t
-burst(const struct sl_limit_state *s)
+uint64_t
+sl_limit_burst(const struct sl_limit_state *s)
 {
     uint64_t credits = s->max[SL_LIMIT_burst_credits];
     return SL_MIN(credits == 0 ? s->max[SL_LIMIT_max_requests_per_second] : credits, RATE_MAX);
+}
+
+static uint64_t
+less(uint64_t whole, uint64_t lent)
+{
+    return whole > lent ? whole - lent : 0;
+}
+
+/* Without what is lent. Where all is (the limit was lowered meanwhile), there is nothing. */
+static uint64_t
+burst(const struct sl_limit_state *s)
+{
+    return s->lent.rate >= sl_limit_rate(s) ? 0 : less(sl_limit_burst(s), s->lent.burst);
+}
+
+/* Rounded up: a rate that does not divide a second is never above what it says. */
+static uint64_t
+interval_ns(const struct sl_limit_state *s)
+{
+    uint64_t rate = SL_MAX(less(sl_limit_rate(s), s->lent.rate), UINT64_C(1));
+    return ((s->period_ns == 0 ? SL_SECOND_NS : s->period_ns) + rate - 1) / rate;
 }
 
 /* Credits that are there now. */
@@ -140,11 +192,52 @@ credits(const struct sl_limit_state *s, uint64_t now_ns)
     return owed >= burst(s) ? 0 : burst(s) - owed;
 }
 
+void
+sl_limit_owe(struct sl_limit_state *s, uint64_t count, uint64_t now_ns)
+{
+    s->full_ns = now_ns + count * interval_ns(s);
+}
+
+uint64_t
+sl_limit_lend(struct sl_limit_state *s, const struct sl_limit_lent *part, uint64_t now_ns)
+{
+    uint64_t there = credits(s, now_ns), room = burst(s);
+    uint64_t given = room == 0 ? 0 : there * SL_MIN(part->burst, room) / room;
+    s->lent.rate += part->rate;
+    s->lent.burst += part->burst;
+    sl_limit_owe(s, less(burst(s), there - given), now_ns);
+    return given;
+}
+
+void
+sl_limit_unlend(struct sl_limit_state *s, const struct sl_limit_lent *part, uint64_t now_ns)
+{
+    uint64_t owed_ns = s->full_ns > now_ns ? s->full_ns - now_ns : 0, before_ns = interval_ns(s);
+    s->lent.rate = less(s->lent.rate, part->rate);
+    s->lent.burst = less(s->lent.burst, part->burst);
+    /* What was missing still is, and so is the part; rounded so that there are never more. */
+    __uint128_t missing_ns = ((__uint128_t)owed_ns * interval_ns(s) + before_ns - 1) / before_ns;
+    s->full_ns = now_ns + (uint64_t)missing_ns + part->burst * interval_ns(s);
+}
+
 static uint32_t
 seconds_up(uint64_t ns)
 {
     uint64_t s = (ns + SL_SECOND_NS - 1) / SL_SECOND_NS;
     return (uint32_t)SL_MIN(SL_MAX(s, UINT64_C(1)), (uint64_t)RETRY_S_MAX);
+}
+
+uint64_t
+sl_limit_hard(const struct sl_limit_state *s, enum sl_limit limit)
+{
+    bool is_soft = (s->soft & 1u << limit) != 0;
+    return is_soft ? s->max[limit] + s->max[limit] / 2 : s->max[limit];
+}
+
+bool
+sl_limit_is_of_ledger(enum sl_limit limit)
+{
+    return (unsigned)limit < SL_LIMIT_COUNT && limits[limit].kind >= KIND_REQUESTS;
 }
 
 /* ---- verdicts ------------------------------------------------------------------------------ */
@@ -164,6 +257,8 @@ used_of(const struct sl_limit_state *s, enum sl_limit limit)
                                               : s->used.cost_this_month_nano;
     case KIND_RATE:
     case KIND_SIZE:
+    case KIND_STOCK:
+    case KIND_BYTES:
         break;
     }
     return 0;
@@ -191,7 +286,7 @@ sl_limit_look(const struct sl_limit_state *s, enum sl_limit limit, struct sl_lim
     v.reset_ms = reset_of(limit, now.wall_ms);
     v.used = used_of(s, limit);
     if (limits[limit].kind == KIND_RATE && s->max[SL_LIMIT_max_requests_per_second] != 0)
-        v.used = SL_MIN(burst(s) - credits(s, now.mono_ns), v.max);
+        v.used = SL_MIN(less(sl_limit_burst(s), credits(s, now.mono_ns)), v.max);
     return v;
 }
 
@@ -219,23 +314,31 @@ sl_limit_admit(struct sl_limit_state *s, struct sl_limit_clock now)
 {
     uint64_t rate = s->max[SL_LIMIT_max_requests_per_second];
     struct sl_limit_verdict v = {.limit = SL_LIMIT_NONE};
+    bool is_slow = false;
     for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
-        if (s->max[i] == 0 || limits[i].kind == KIND_RATE || limits[i].kind == KIND_SIZE ||
-            used_of(s, (enum sl_limit)i) < s->max[i])
+        bool is_seen = limits[i].kind == KIND_RUNNING || limits[i].kind >= KIND_REQUESTS;
+        uint64_t used = used_of(s, (enum sl_limit)i);
+        if (s->max[i] == 0 || !is_seen || used < s->max[i])
+            continue;
+        is_slow = true;
+        if (used < sl_limit_hard(s, (enum sl_limit)i))
             continue;
         v = sl_limit_look(s, (enum sl_limit)i, now);
+        v.max = sl_limit_hard(s, (enum sl_limit)i);
         v.retry_after_s = limits[i].kind == KIND_RUNNING ? RUNNING_WAIT_S : 0;
         return v;
     }
     if (rate != 0 && credits(s, now.mono_ns) == 0) {
-        uint64_t there_ns = s->full_ns - (burst(s) - 1) * interval_ns(s);
+        uint64_t there_ns = burst(s) == 0 || s->full_ns < now.mono_ns
+                                ? now.mono_ns
+                                : s->full_ns - (burst(s) - 1) * interval_ns(s);
         return (struct sl_limit_verdict){.limit = SL_LIMIT_max_requests_per_second,
                                          .used = rate,
                                          .max = rate,
                                          .retry_after_s = seconds_up(there_ns - now.mono_ns)};
     }
     if (rate != 0)
-        s->full_ns = SL_MAX(s->full_ns, now.mono_ns) + interval_ns(s);
+        s->full_ns = SL_MAX(s->full_ns, now.mono_ns) + (is_slow ? 2 : 1) * interval_ns(s);
     s->running++;
     s->used.requests_today++;
     return v;

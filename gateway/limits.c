@@ -3,24 +3,30 @@
 
 #include <inttypes.h>
 
+#include "actors/count.h"
+#include "actors/journal.h"
 #include "actors/rows.h"
 #include "gateway/gateway.h"
 #include "gateway/meter.h"
 #include "gateway/plan.h"
 #include "gateway/resource.h"
 #include "gateway/route.h"
+#include "gateway/spend.h"
+#include "gateway/stock.h"
 #include "gateway/user.h"
 #include "runtime/alloc.h"
+#include "runtime/report.h"
 #include "runtime/time.h"
 
-#define SLOTS_MIN  64u
-#define NANO       1e9
-#define STATUS_429 "429"
+#define SLOTS_MIN 64u
+#define NANO      1e9
 
 struct entry {
     uint64_t id;    /* Of a tenant its scope, of a key the first bytes of its digest. */
     uint64_t epoch; /* Of the rows that its limits are from. */
     struct sl_limit_state state;
+    struct sl_spend spend;
+    struct sl_loans loans; /* To gateways, of its rate. */
 };
 
 /* Open addressing, at most half full. Who was ever active has an entry, which stays where it is. */
@@ -28,6 +34,8 @@ struct sl_limits {
     struct entry **slots;
     uint32_t slots_count, count;
     uint64_t epoch;
+    uint64_t since_ns;         /* When it was used first; 0: not yet. */
+    bool has_looked, has_lent; /* Into the store; and whether a loan was ever given. */
 };
 
 struct sl_limits *
@@ -47,8 +55,11 @@ sl_limits_destroy(struct sl_limits **limits)
     *limits = NULL;
     if (l == NULL)
         return;
-    for (uint32_t i = 0; i < l->slots_count; i++)
+    for (uint32_t i = 0; i < l->slots_count; i++) {
+        if (l->slots[i] != NULL)
+            sl_loans_deinit(&l->slots[i]->loans);
         sl_free(l->slots[i]);
+    }
     sl_free(l->slots);
     sl_free(l);
 }
@@ -130,10 +141,17 @@ read_tenant(struct sl_call *call, const struct sl_identity *tenant, struct sl_li
         plan = sl_member_text(call, row, "plan");
     }
     struct sl_json defaults = sl_plan_defaults(call->gateway->plans, plan, &doc);
+    const struct sl_plan *kind = sl_plan_lookup(plan);
+    s->soft = 0;
     for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
         s->max[i] = read_limit(stored, (enum sl_limit)i);
         if (s->max[i] == 0)
             s->max[i] = read_limit(defaults, (enum sl_limit)i);
+        else
+            continue; /* What the operator sets is hard. */
+        if (s->max[i] != 0 && kind != NULL && kind->is_soft &&
+            sl_limit_is_of_ledger((enum sl_limit)i))
+            s->soft |= 1u << i;
     }
     sl_json_destroy(&doc);
     note_rate(s, &had);
@@ -157,44 +175,14 @@ read_key(struct sl_call *call, struct sl_limit_state *s)
 
 /* ---- what was used ------------------------------------------------------------------------- */
 
-struct counting {
-    struct sl_limit_used used;
-    uint64_t day_ms;
-};
-
 static void
-see(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e)
-{
-    struct counting *c = arg;
-    struct sl_limit_used *u = &c->used;
-    bool is_refused = sl_slice_is(e->dimensions[SL_LEDGER_BY_status], STATUS_429);
-    u->cost_this_month_nano = sl_ledger_plus(u->cost_this_month_nano, e->cost_nano);
-    if (e->resource == SL_LEDGER_tokens)
-        u->tokens_this_month = sl_ledger_plus(u->tokens_this_month, e->amount);
-    if (at_ms < c->day_ms)
-        return;
-    u->cost_today_nano = sl_ledger_plus(u->cost_today_nano, e->cost_nano);
-    if (e->resource == SL_LEDGER_requests && !is_refused)
-        u->requests_today = sl_ledger_plus(u->requests_today, e->amount);
-}
-
-static void
-count(struct sl_call *call, struct sl_scope scope, struct sl_limit_state *s)
+count(struct sl_call *call, struct sl_scope scope, struct entry *e)
 {
     struct sl_limit_clock now = sl_limits_clock(call);
-    struct counting c = {.day_ms = sl_ledger_begin(SL_LEDGER_DAY, now.wall_ms)};
-    struct sl_ledger_place place = {0};
-    struct sl_ledger_walk walk = {.scope = scope,
-                                  .from_ms = sl_ledger_begin(SL_LEDGER_MONTH, now.wall_ms),
-                                  .to_ms = c.day_ms + UINT64_C(86400000),
-                                  .rows_max = UINT32_MAX,
-                                  .seen = see,
-                                  .arg = &c};
-    (void)sl_ledger_walk(call->txn, &walk, &place);
-    if (call->gateway->meter != NULL)
-        sl_meter_walk(call->gateway->meter, scope, now.wall_ms, see, &c);
-    sl_buf_deinit(&place.after);
-    sl_limit_count(s, now, &c.used);
+    struct sl_spend_source source = {
+        .txn = call->txn, .meter = call->gateway->meter, .scope = scope};
+    struct sl_limit_used used = sl_spend_count(&e->spend, &source, now.wall_ms);
+    sl_limit_count(&e->state, now, &used);
 }
 
 struct sl_limit_clock
@@ -203,17 +191,88 @@ sl_limits_clock(const struct sl_call *call)
     return (struct sl_limit_clock){.mono_ns = call->now_ns, .wall_ms = call->now_ms};
 }
 
+/* ---- loans to gateways --------------------------------------------------------------------- */
+
+static const struct sl_counter given = {.scope = SL_SCOPE_SYSTEM, .what = "loans", .parent = ""};
+
+/* A head before this one may have lent some that have not ended. */
+static void
+assume_lent(struct sl_call *call, struct entry *e)
+{
+    struct sl_limits *l = call->gateway->limits;
+    if (!l->has_looked) {
+        l->since_ns = call->now_ns;
+        l->has_lent = sl_count(call->txn, given) > 0;
+    }
+    l->has_looked = true;
+    uint64_t end_ns = l->since_ns + SL_LOAN_LIFE_NS;
+    if (e->epoch == 0 && l->has_lent && call->now_ns < end_ns)
+        sl_loans_assume(&e->loans, &e->state, end_ns);
+}
+
+bool
+sl_limits_remember(struct sl_limits *l, struct sl_store *store)
+{
+    if (l == NULL || store == NULL || !l->has_looked)
+        return false;
+    if (l->has_lent)
+        return true;
+    struct sl_txn *txn = sl_store_begin(store);
+    sl_count_raise(txn, given, 1);
+    l->has_lent = sl_txn_commit(&txn) == SL_OK;
+    return l->has_lent;
+}
+
+enum sl_err
+sl_limits_lend(struct sl_limits *l, struct sl_scope scope, uint64_t now_ns,
+               struct sl_loan *ret_loan)
+{
+    const struct entry *there = l == NULL ? NULL : *slot_of(l, scope.id);
+    if (there == NULL || there->epoch != l->epoch)
+        return SL_ESTALE;
+    struct entry *e = entry_of(l, scope.id);
+    return sl_loans_grant(&e->loans, &e->state, now_ns, ret_loan);
+}
+
 struct sl_limit_state *
 sl_limits_of(struct sl_call *call, const struct sl_identity *tenant)
 {
     struct sl_limits *l = call->gateway->limits;
     struct entry *e = entry_of(l, tenant->scope.id);
-    if (e->epoch != l->epoch)
+    if (e->epoch != l->epoch) {
         read_tenant(call, tenant, &e->state);
+        assume_lent(call, e);
+    }
     e->epoch = l->epoch;
+    sl_loans_settle(&e->loans, &e->state, call->now_ns);
     if (sl_limit_is_stale(&e->state, sl_limits_clock(call)))
-        count(call, tenant->scope, &e->state);
+        count(call, tenant->scope, e);
     return &e->state;
+}
+
+struct sl_limit_verdict
+sl_limits_look(struct sl_call *call, const struct sl_identity *tenant, enum sl_limit limit)
+{
+    struct sl_limit_verdict v =
+        sl_limit_look(sl_limits_of(call, tenant), limit, sl_limits_clock(call));
+    if (sl_limit_is_stock(limit) && v.max != 0)
+        v.used = sl_stock_count(call, tenant->scope, limit);
+    return v;
+}
+
+#define KEY_BIT (UINT64_C(1) << 63) /* No scope has so high a number. */
+
+const struct sl_limit_state *
+sl_limits_next(const struct sl_limits *limits, uint32_t *at, struct sl_scope *ret_scope)
+{
+    while (*at < limits->slots_count) {
+        const struct entry *e = limits->slots[(*at)++];
+        if (e == NULL || (e->id & KEY_BIT) != 0)
+            continue;
+        *ret_scope = (struct sl_scope){e->id};
+        return &e->state;
+    }
+    return NULL;
 }
 
 /* NULL: the key has no limit of its own. */
@@ -223,7 +282,7 @@ key_of(struct sl_call *call)
     struct sl_limits *l = call->gateway->limits;
     uint64_t id;
     memcpy(&id, call->who.digest, sizeof(id));
-    struct entry *e = entry_of(l, id | UINT64_C(1) << 63); /* No scope has so high a number. */
+    struct entry *e = entry_of(l, id | KEY_BIT);
     if (e->epoch != l->epoch)
         read_key(call, &e->state);
     e->epoch = l->epoch;
@@ -232,8 +291,8 @@ key_of(struct sl_call *call)
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
-static bool
-is_limited(const struct sl_call *call)
+bool
+sl_limits_concern(const struct sl_call *call)
 {
     return call->gateway->limits != NULL && call->route->permission != SL_PERMIT_NONE &&
            !(call->route->flags & SL_ROUTE_UNLIMITED) && call->asker.node == 0 &&
@@ -243,17 +302,21 @@ is_limited(const struct sl_call *call)
 static const char *
 number(struct sl_call *call, enum sl_limit limit, uint64_t n)
 {
-    return sl_limit_is_cost(limit) ? sl_call_format(call, "%.9g", (double)n / NANO)
-                                   : sl_call_format(call, "%" PRIu64, n);
+    return sl_limit_is_scaled(limit) ? sl_call_format(call, "%.9g", (double)n / NANO)
+                                     : sl_call_format(call, "%" PRIu64, n);
 }
 
-static void
-refuse(struct sl_call *call, const struct sl_limit_verdict *v, const char *name)
+void
+sl_limits_refuse(struct sl_call *call, const struct sl_limit_verdict *v, const char *name)
 {
     const char *used = number(call, v->limit, v->used), *max = number(call, v->limit, v->max);
     if (v->retry_after_s > 0)
         sl_call_fail(call, SL_API_RATE_LIMIT, "%s is %s: try again in %u s", name, max,
                      v->retry_after_s);
+    else if (sl_limit_is_stock(v->limit))
+        sl_call_fail(call, SL_API_QUOTA,
+                     "%s is %s, and %s are used: delete some, or wait for what is queued", name,
+                     max, used);
     else
         sl_call_fail(call, SL_API_QUOTA, "%s is %s, and %s are used", name, max, used);
     sl_call_detail(call, "limit", name);
@@ -263,6 +326,8 @@ refuse(struct sl_call *call, const struct sl_limit_verdict *v, const char *name)
         char at[SL_TIME_TEXT_SIZE];
         sl_time_format(v->reset_ms, at);
         sl_call_detail(call, "reset_at", at);
+    } else {
+        sl_call_detail_raw(call, "reset_at", sl_slice_str("null"));
     }
     call->used.retry_after_s = v->retry_after_s;
 }
@@ -294,13 +359,17 @@ check_sizes(struct sl_call *call, const struct sl_limit_state *s)
 bool
 sl_limits_admit(struct sl_call *call)
 {
-    if (!is_limited(call))
+    bool is_tenants = call->gateway->limits != NULL && call->who.scope.id != 0;
+    if (is_tenants && (call->route->flags & SL_ROUTE_RESOLVES))
+        call->resolved.rule = (uint8_t)sl_loan_rule(sl_limits_of(call, &call->who));
+    if (!sl_limits_concern(call))
         return true;
     struct sl_limit_state *tenant = sl_limits_of(call, &call->who), *key = key_of(call), had = {0};
     struct sl_limit_clock now = sl_limits_clock(call);
     struct sl_limit_verdict v = {.limit = SL_LIMIT_NONE};
     const char *name = "rate_limit_override";
     call->used.shown = key != NULL ? key : tenant;
+    call->used.tenant = tenant;
     if (!check_sizes(call, tenant))
         return false;
     if (key != NULL) {
@@ -316,7 +385,7 @@ sl_limits_admit(struct sl_call *call)
             *key = had; /* What the tenant is refused costs the key nothing. */
     }
     if (v.limit != SL_LIMIT_NONE) {
-        refuse(call, &v, name);
+        sl_limits_refuse(call, &v, name);
         return false;
     }
     call->used.running = tenant;
@@ -376,9 +445,68 @@ write_headers(struct sl_call *call, const struct sl_limit_state *s)
                        sl_call_format(call, "%s=%u%%", sl_limit_name(near), percent));
 }
 
+/* ---- warnings ------------------------------------------------------------------------------ */
+
+/* 1 from 80 % on, 2 from 100 % on; beside the end of the day or month, which is a multiple of 4. */
+static uint64_t
+warning_of(const struct sl_limit_verdict *v)
+{
+    return v->max == 0 || v->used < v->max - v->max / 5 ? 0 : v->reset_ms + 1 + (v->used >= v->max);
+}
+
+static bool
+is_warned(uint64_t warned, uint64_t warning)
+{
+    return warning == 0 || (warned / 4 == warning / 4 && warned >= warning);
+}
+
+/* Once for each limit, level and day or month, also over restarts: an event of the tenant. */
+static void
+tell(struct sl_call *call, const struct sl_limit_verdict *v, uint64_t warning)
+{
+    const char *name = sl_limit_name(v->limit);
+    struct sl_counter told = {.scope = call->who.scope, .what = "warned", .parent = name};
+    struct sl_txn *txn = sl_store_begin(call->gateway->store);
+    uint64_t warned = (uint64_t)sl_count(txn, told);
+    if (!is_warned(warned, warning)) {
+        const char *message = sl_call_format(
+            call, "%s: %s of %s are used%s", name, number(call, v->limit, v->used),
+            number(call, v->limit, v->max), warning % 4 == 2 ? "" : ", 80 % or more");
+        sl_count_add(txn, told, (int64_t)(warning - warned));
+        (void)sl_journal_add(txn, call->now_ms,
+                             &(struct sl_journal_event){.kind = SL_JOURNAL_quota_exceeded,
+                                                        .scope = call->who.scope,
+                                                        .tenant_id = call->who.tenant_id,
+                                                        .subject = name,
+                                                        .message = message});
+    }
+    if (sl_txn_is_empty(txn))
+        sl_txn_abort(&txn);
+    else if (sl_txn_commit(&txn) != SL_OK)
+        sl_report_warn("warning-lost", "tenant=%s limit=%s", call->who.tenant_id, name);
+}
+
+static void
+warn(struct sl_call *call, struct sl_limit_state *s)
+{
+    for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
+        if (s->max[i] == 0 || !sl_limit_is_of_ledger((enum sl_limit)i))
+            continue;
+        struct sl_limit_verdict v = sl_limit_look(s, (enum sl_limit)i, sl_limits_clock(call));
+        uint64_t warning = warning_of(&v);
+        if (is_warned(s->warned[i], warning))
+            continue;
+        s->warned[i] = warning;
+        tell(call, &v, warning);
+    }
+}
+
 void
 sl_limits_answered(struct sl_call *call)
 {
+    if (call->used.tenant != NULL && call->txn == NULL && call->gateway->store != NULL &&
+        !sl_store_is_low(call->gateway->store))
+        warn(call, call->used.tenant);
     if (call->used.shown != NULL)
         write_headers(call, call->used.shown);
     if (call->used.retry_after_s > 0)

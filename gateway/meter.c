@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/meter.h"
 
+#include "actors/use_counts.h"
 #include "gateway/gateway.h"
 #include "gateway/route.h"
 #include "runtime/alloc.h"
 #include "runtime/limits.h"
 #include "runtime/random.h"
 
-#define TICK_NS     SL_SECOND_NS
-#define CELLS_MAX   4096u /* More are recorded at once. */
-#define ENTRIES_MAX 256u  /* Of one record. */
-#define FOLD_ROWS   256u  /* At a time: a millisecond or so. */
-#define FOLD_NS     (2 * SL_MILLI_NS)
-#define OPEN_BYTES  512u /* Of a record that is written anew: a few keys. */
+#define TICK_NS        SL_SECOND_NS
+#define CELLS_MAX      4096u  /* More are recorded at once. */
+#define CELLS_AWAY_MAX 65536u /* At a gateway without its head. */
+#define ENTRIES_MAX    256u   /* Of one record. */
+#define FOLD_ROWS      256u   /* At a time: a millisecond or so. */
+#define FOLD_NS        (2 * SL_MILLI_NS)
+#define OPEN_BYTES     512u /* Of a record that is written anew: a few keys. */
 
 struct sl_meter *
 sl_meter_create(void)
@@ -149,6 +151,8 @@ sl_meter_stage(struct sl_call *call, bool is_last)
     if (call->used.entries.size == 0 && !is_last)
         return;
     struct sl_meter_open *o = open_record(call->gateway->meter, call->who.scope, call->now_ms);
+    struct sl_use_counts *uses = call->gateway->uses;
+    sl_use_count_record(uses, call->who.scope, sl_buf_slice(&call->used.entries));
     if (call->used.entries.size > 0) {
         enum sl_err err = sl_ledger_merge(&o->entries, sl_buf_slice(&call->used.entries));
         sl_assert(err == SL_OK); /* They are our own. */
@@ -157,6 +161,7 @@ sl_meter_stage(struct sl_call *call, bool is_last)
     }
     if (is_last) {
         describe_request(call, status, &e);
+        sl_use_count_entry(uses, call->who.scope, &e);
         sl_ledger_add(&o->entries, &e);
     }
     sl_ledger_put(call->txn, o->scope, o->id, sl_buf_slice(&o->entries));
@@ -177,6 +182,7 @@ add_used(struct sl_call *call)
     struct sl_ledger_sums sums = {0};
     if (call->used.entries.size == 0 || call->status >= 400)
         return;
+    sl_use_count_record(call->gateway->uses, call->who.scope, sl_buf_slice(&call->used.entries));
     if (!SL_BUG(sl_ledger_sum_record(sl_buf_slice(&call->used.entries), &sums) != SL_OK)) {
         for (uint32_t i = 0; i < sums.count; i++)
             add(call->gateway->meter, call->who.scope, sl_ledger_sums_key(&sums, i),
@@ -193,9 +199,12 @@ sl_meter_answered(struct sl_call *call)
     struct sl_ledger_entry e;
     if (!is_metered(call) || call->used.is_staged)
         return;
+    if (call->gateway->store == NULL && call->gateway->meter->cells.count >= CELLS_AWAY_MAX)
+        return; /* The head is away for long, and this is of the tenant's favour. */
     describe_request(call, status, &e);
     struct sl_ledger_sum sum = {.amount = e.amount, .cost_nano = e.cost_nano};
     add(call->gateway->meter, call->who.scope, sl_slice(key, sl_ledger_key(&e, key)), &sum);
+    sl_use_count_entry(call->gateway->uses, call->who.scope, &e);
     add_used(call);
 }
 
@@ -222,6 +231,8 @@ uint64_t
 sl_meter_due_ns(const struct sl_gateway *g)
 {
     const struct sl_meter *m = g->meter;
+    if (g->store == NULL) /* A gateway: it reports to its head. */
+        return UINT64_MAX;
     if (m != NULL && m->folds > 0 && m->readers == 0)
         return FOLD_NS;
     if (m == NULL || m->cells.count + m->opened == 0)
@@ -306,7 +317,7 @@ sl_meter_tick(struct sl_gateway *g, uint64_t now_ms)
     struct sl_meter *m = g->meter;
     enum sl_err err = SL_OK;
     bool is_more = false;
-    if (m == NULL)
+    if (m == NULL || g->store == NULL)
         return SL_OK;
     if (m->cells.count > 0)
         err = record(g, now_ms);
@@ -319,4 +330,76 @@ sl_meter_tick(struct sl_gateway *g, uint64_t now_ms)
     err = sl_ledger_fold(&what, &is_more);
     m->folds -= err != SL_OK || !is_more;
     return err;
+}
+
+/* ---- reports of gateways ------------------------------------------------------------------- */
+
+#define REPORT_SCOPES 64u
+
+/* Of one tenant, sorted: scope (8 bytes), block of entries. Returns the first that is not in it. */
+static uint32_t
+write_scope(struct sl_meter *m, uint32_t first, struct sl_buf *report)
+{
+    struct sl_scope scope = scope_of(m, first);
+    uint32_t i = first;
+    sl_buf_clear(&m->entries);
+    for (; i < m->cells.count && scope_of(m, i).id == scope.id && i - first < ENTRIES_MAX; i++) {
+        struct sl_slice key = sl_ledger_sums_key(&m->cells, i);
+        sl_ledger_write_sum(&m->entries, sl_slice(key.data + 8, key.size - 8),
+                            m->cells.items[i].amount, m->cells.items[i].cost_nano);
+    }
+    sl_buf_append_u64(report, scope.id);
+    sl_buf_append_block(report, sl_buf_slice(&m->entries));
+    return i;
+}
+
+bool
+sl_meter_take(struct sl_meter *m, struct sl_buf *report)
+{
+    struct sl_ledger_sums rest = {0};
+    uint32_t i = 0;
+    sl_ledger_sums_sort(&m->cells);
+    for (uint32_t parts = 0; parts < REPORT_SCOPES && i < m->cells.count; parts++)
+        i = write_scope(m, i, report);
+    bool is_some = i > 0;
+    for (; i < m->cells.count; i++)
+        sl_ledger_sums_add(&rest, sl_ledger_sums_key(&m->cells, i), m->cells.items[i].amount,
+                           m->cells.items[i].cost_nano);
+    sl_ledger_sums_deinit(&m->cells);
+    m->cells = rest;
+    return is_some;
+}
+
+static bool
+is_report(struct sl_slice report)
+{
+    struct sl_reader r = sl_reader(report);
+    bool is_good = true;
+    while (is_good && !sl_reader_is_done(&r) && !r.is_bad) {
+        struct sl_ledger_sums sums = {0};
+        uint64_t scope = sl_read_u64(&r);
+        struct sl_slice entries = sl_read_block(&r);
+        is_good = !r.is_bad && scope != 0 && sl_ledger_sum_record(entries, &sums) == SL_OK;
+        sl_ledger_sums_deinit(&sums);
+    }
+    return is_good && !r.is_bad;
+}
+
+enum sl_err
+sl_meter_put(struct sl_gateway *g, struct sl_txn *txn, struct sl_slice report, uint64_t now_ms)
+{
+    struct sl_meter *m = g->meter;
+    struct sl_reader r = sl_reader(report);
+    if (!is_report(report))
+        return SL_ECORRUPT;
+    while (!sl_reader_is_done(&r)) {
+        struct sl_scope scope = {sl_read_u64(&r)};
+        struct sl_slice entries = sl_read_block(&r);
+        struct sl_identity tenant;
+        if (sl_keyring_tenant_of(g->keyring, scope, &tenant) != SL_OK)
+            continue; /* It has left: its ledger is gone. */
+        sl_ledger_put(txn, scope, (struct sl_ledger_id){now_ms, ++m->number}, entries);
+        note_fold(m, scope);
+    }
+    return SL_OK;
 }

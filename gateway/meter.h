@@ -61,6 +61,16 @@ void sl_meter_walk(const struct sl_meter *meter, struct sl_scope scope, uint64_t
                    void (*seen)(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e),
                    void *arg);
 
+/*
+ * What a gateway's calls have used goes to its head in reports, each taken once: `take` moves what
+ * was added up, of some tenants, into one (false: nothing was), and `put` stages it as records at
+ * the head. SL_ECORRUPT: it is none, and nothing is staged; what is of no tenant (any more) is left
+ * out.
+ */
+bool sl_meter_take(struct sl_meter *meter, struct sl_buf *report);
+SL_MUST_CHECK enum sl_err sl_meter_put(struct sl_gateway *g, struct sl_txn *txn,
+                                       struct sl_slice report, uint64_t now_ms);
+
 /* When sl_meter_tick is due, in ns from now; UINT64_MAX: not before the next call is answered. */
 uint64_t sl_meter_due_ns(const struct sl_gateway *g);
 /* Record what was added up, and fold some rows of a tenant that was active. An error: nothing is

@@ -31,7 +31,8 @@ struct sl_metrics_source {
     struct sl_slice nodes;                    /* As sl_head_status writes them; empty: not known. */
     const struct sl_dispatcher_counts *tasks; /* NULL: not known; likewise below. */
     const struct sl_links_counts *links;
-    uint64_t now_ms;
+    const void *dispatcher; /* Its state. */
+    uint64_t now_ns, now_ms;
 };
 
 void sl_metrics_write(const struct sl_metrics_source *source, struct sl_buf *out);

@@ -9,6 +9,7 @@
  * A failure is the reply and stays in the row: who looks later finds out why, too.
  */
 #include "actors/cluster.h"
+#include "actors/home.h"
 #include "gateway/gateway.h"
 #include "gateway/model_status.h"
 #include "gateway/models.h"
@@ -71,7 +72,8 @@ static void
 load(struct sl_call *call, const struct sl_resource *model, uint32_t node)
 {
     const struct deploying *d = call->state;
-    struct sl_model_load what = {.directory = d->directory, .node = node};
+    struct sl_model_load what = {
+        .directory = d->directory, .node = node, .home = sl_home_of(call->txn, call->who.scope)};
     if (sl_json_u64(sl_json_member(model->row, "size_bytes"), &what.size_bytes) != SL_OK)
         what.size_bytes = 0;
     if (d->before != SL_MODEL_DEPLOYED)
@@ -88,10 +90,21 @@ gpus_of(struct sl_json row)
     return sl_json_u64(v, &gpus) == SL_OK ? gpus : 0;
 }
 
+/* Whether a node of the list takes work of this tenant (actors/home.h). */
+static bool
+is_home(struct sl_call *call, struct sl_json node)
+{
+    struct sl_slice tenant = sl_home_tenant(sl_member_text(call, node, "taint"));
+    if (sl_home_of(call->txn, call->who.scope) == 0)
+        return tenant.size == 0;
+    return sl_slice_is(tenant, call->who.tenant_id);
+}
+
 /* The node with the fewest GPUs that are enough; 0: there is none. Only: which it may be; 0: any.
  */
 static uint32_t
-node_with_gpus(struct sl_json nodes, uint64_t wanted, uint32_t only, uint64_t *ret_most)
+node_with_gpus(struct sl_call *call, struct sl_json nodes, uint64_t wanted, uint32_t only,
+               uint64_t *ret_most)
 {
     uint64_t found = 0, least = UINT64_MAX;
     *ret_most = 0;
@@ -100,7 +113,7 @@ node_with_gpus(struct sl_json nodes, uint64_t wanted, uint32_t only, uint64_t *r
         if (!sl_json_is(sl_json_member(i.value, "state"), "alive") ||
             sl_json_u64(sl_json_member(i.value, "gpus"), &gpus) != SL_OK ||
             sl_json_u64(sl_json_member(i.value, "node"), &node) != SL_OK ||
-            (only != 0 && node != only))
+            (only != 0 && node != only) || !is_home(call, i.value))
             continue;
         *ret_most = SL_MAX(*ret_most, gpus);
         if (gpus >= wanted && gpus < least) {
@@ -129,7 +142,7 @@ on_nodes(struct sl_call *call)
     }
     if (!is_the_same(call, &model))
         return;
-    uint32_t node = node_with_gpus(sl_call_parse(call, text), d->gpus, d->node, &most);
+    uint32_t node = node_with_gpus(call, sl_call_parse(call, text), d->gpus, d->node, &most);
     if (node != 0)
         load(call, &model, node);
     else

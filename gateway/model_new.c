@@ -3,6 +3,7 @@
 #include "gateway/gateway.h"
 #include "gateway/model_status.h"
 #include "gateway/models.h"
+#include "gateway/stock.h"
 
 #define PLACE_DIGITS 8
 
@@ -96,8 +97,12 @@ sl_model_obstacle(struct sl_call *call, const struct sl_model_new *m, enum sl_ap
     sl_buf_deinit(&prefix);
     *ret_error = SL_API_FORBIDDEN;
     most = models_max(call, m->namespace_id);
-    if (count < most)
+    if (count < most && sl_stock_take(call, SL_LIMIT_max_models, 1))
         return NULL;
+    if (count < most) { /* The call has failed already, and says more. */
+        *ret_error = SL_API_QUOTA;
+        return sl_call_failure(call);
+    }
     return sl_call_format(call, "there are %u models here and the plan allows %u: delete one first",
                           count, most);
 }

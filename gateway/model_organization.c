@@ -5,6 +5,7 @@
  */
 #include "gateway/model_status.h"
 #include "gateway/models.h"
+#include "gateway/stock.h"
 
 static void
 write_available(struct sl_call *call, const char *namespace_id, struct sl_slice id,
@@ -125,6 +126,8 @@ enable(struct sl_call *call, struct sl_resource *ret_namespace, struct sl_resour
                                  "body.resource_overrides", &resources))
         return false;
     if (!sl_model_find(call, ret_namespace->id, call->params[1], &there)) {
+        if (!sl_stock_take(call, SL_LIMIT_max_models, 1))
+            return false;
         put_enabled(call, ret_namespace->id, ret_model, &resources);
     } else if (!sl_json_bool(sl_json_member(there.row, "is_of_organization"), false)) {
         sl_call_fail(call, SL_API_CONFLICT, "the namespace has a model %s of its own", there.id);

@@ -55,7 +55,7 @@ has_obstacle(struct sl_call *call, const struct sl_model_new *m)
 {
     enum sl_api_error error;
     const char *obstacle = sl_model_obstacle(call, m, &error);
-    if (obstacle != NULL)
+    if (obstacle != NULL && !sl_call_has_failed(call))
         sl_call_fail(call, error, "%s", obstacle);
     return obstacle != NULL;
 }

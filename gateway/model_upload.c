@@ -118,6 +118,8 @@ work(struct sl_call *call)
 static void
 fail_refused(struct sl_call *call, const struct upload *u)
 {
+    if (u->error == SL_API_QUOTA && sl_call_has_failed(call))
+        return; /* With more details than are known here. */
     if (u->error == SL_API_INVALID)
         sl_call_invalid(call, u->loc, "value_error", "%s", u->message);
     else if (u->error == SL_API_NOT_FOUND)

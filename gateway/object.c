@@ -8,6 +8,7 @@
 #include "gateway/gateway.h"
 #include "gateway/list.h"
 #include "gateway/meter.h"
+#include "gateway/stock.h"
 #include "runtime/limits.h"
 
 sl_handler_fn sl_api_create_object, sl_api_create_objects, sl_api_put_object;
@@ -45,9 +46,12 @@ sl_object_raise(struct sl_call *call, const struct sl_fault *f)
         sl_call_fail(call, f->error, "%s", f->message);
 }
 
-void
+bool
 sl_object_count(struct sl_call *call, const struct sl_object_target *t)
 {
+    if (t->bytes_added > 0 &&
+        !sl_stock_take(call, SL_LIMIT_max_storage_gb, (uint64_t)t->bytes_added))
+        return false;
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, t->bucket), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_SOURCES, call->namespace_id), t->count_added);
     sl_count_add(call->txn, sl_counter(call, SL_COUNT_BYTES, t->bucket), t->bytes_added);
@@ -56,6 +60,7 @@ sl_object_count(struct sl_call *call, const struct sl_object_target *t)
     if (t->count_added > 0)
         sl_count_raise(call->txn, sl_counter(call, SL_COUNT_UPLOADED, t->bucket),
                        (int64_t)call->now_ms);
+    return true;
 }
 
 /* ---- create -------------------------------------------------------------------------------- */
@@ -95,7 +100,8 @@ sl_api_create_object(struct sl_call *call)
         sl_object_raise(call, &object.fault);
         return;
     }
-    sl_object_count(call, &target);
+    if (!sl_object_count(call, &target))
+        return;
     if (!object.is_duplicate)
         tell(call, "object.created", target.bucket, object.id);
     struct sl_buf shown = {0};
@@ -180,7 +186,8 @@ sl_api_create_objects(struct sl_call *call)
         goto out;
     }
     sl_jsonw_end(&call->out);
-    sl_object_count(call, &target);
+    if (!sl_object_count(call, &target))
+        goto out;
     if (ids.size > 0)
         sl_call_tell_objects(call, target.bucket, sl_buf_slice(&ids));
     sl_jsonw_member_raw(&call->out, "failed", sl_buf_slice(&failed));
@@ -307,7 +314,8 @@ change(struct sl_call *call, bool has_new_blobs)
         sl_object_raise(call, &object.fault);
         return;
     }
-    sl_object_count(call, &target);
+    if (!sl_object_count(call, &target))
+        return;
     tell(call, "object.updated", target.bucket, object.id);
     sl_object_write(call, target.bucket, &object, &call->out);
 }
@@ -340,7 +348,7 @@ sl_api_delete_object(struct sl_call *call)
                    sl_object_unique_key(call, target.bucket, object.source.unique));
     target.count_added = -1;
     target.bytes_added = -(int64_t)object.source.size_bytes;
-    sl_object_count(call, &target);
+    (void)sl_object_count(call, &target);
     tell(call, "object.deleted", target.bucket, object.id);
 }
 

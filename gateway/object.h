@@ -66,8 +66,8 @@ bool sl_object_place(struct sl_call *call, struct sl_object_target *target,
                      struct sl_object *object);
 /* Fail the call with an object's fault. */
 void sl_object_raise(struct sl_call *call, const struct sl_fault *fault);
-/* Stage what the target has counted. */
-void sl_object_count(struct sl_call *call, const struct sl_object_target *target);
+/* Stage what the target has counted. False: the call has failed, it is too much for its tenant. */
+bool sl_object_count(struct sl_call *call, const struct sl_object_target *target);
 /* Stage a changed object at its id; `old` is how it was. */
 bool sl_object_replace(struct sl_call *call, struct sl_object_target *target,
                        struct sl_object *object, const struct sl_source *old);

@@ -592,7 +592,9 @@ place_unique(struct sl_call *call, struct sl_object_target *target, struct sl_ob
 bool
 sl_object_place(struct sl_call *call, struct sl_object_target *target, struct sl_object *o)
 {
-    o->id = sl_call_id(call, "obj_", 12);
+    char *id = sl_call_alloc(call, SL_OBJECT_ID_SIZE);
+    sl_object_id_next(&call->gateway->object_ids, call->who.scope, id);
+    o->id = id;
     if (o->skips_duplicates && sl_object_is_duplicate(call, target->bucket, o)) {
         o->is_duplicate = true;
         return true;

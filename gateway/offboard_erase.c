@@ -14,6 +14,7 @@
 #include "gateway/account.h"
 #include "gateway/export.h"
 #include "gateway/offboard.h"
+#include "gateway/meter.h"
 #include "gateway/purge.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
@@ -391,6 +392,27 @@ sl_erase_rows(struct sl_passage *p)
 
 /* ---- the disk ------------------------------------------------------------------------------- */
 
+static void
+note_cell(void *arg, uint64_t at_ms, const struct sl_ledger_entry *e)
+{
+    (void)at_ms, (void)e;
+    *(bool *)arg = true;
+}
+
+/*
+ * Its rows are gone, but what its last calls have used may be on its way: the meter records it
+ * within a second. Nobody calls any more, so that what comes so is the last.
+ */
+static bool
+may_rows_come(struct sl_passage *p)
+{
+    const struct sl_meter *meter = p->call->gateway->meter;
+    bool is_used = false;
+    if (meter != NULL)
+        sl_meter_walk(meter, p->tenant.scope, p->call->now_ms, note_cell, &is_used);
+    return is_used || sl_rows_delete_any(p->call->txn, p->tenant.scope, SL_PURGE_ROWS) > 0;
+}
+
 /* What no row has any more, out of the log and the catalogue's file too. A start begins it anew. */
 bool
 sl_erase_disk(struct sl_passage *p)
@@ -398,6 +420,8 @@ sl_erase_disk(struct sl_passage *p)
     struct sl_gateway *g = p->call->gateway;
     if (g->erased.scope.id != 0 && g->erased.scope.id != p->tenant.scope.id)
         return false; /* One at a time, to its end. */
+    if (g->erased.scope.id == 0 && may_rows_come(p))
+        return false;
     if (g->erased.scope.id == 0) {
         g->erased.scope = p->tenant.scope;
         g->erased.ticket = sl_store_erase(g->store);

@@ -57,7 +57,7 @@ write_content(struct sl_jsonw *w, const char *type, const struct sl_field *schem
 
 /* The schema is that of each event's data. */
 static void
-write_events(struct sl_jsonw *w)
+write_events(struct sl_jsonw *w, const char *schema)
 {
     uint32_t count;
     const struct sl_schema *schemas = sl_reply_schemas(&count);
@@ -65,7 +65,7 @@ write_events(struct sl_jsonw *w)
     sl_jsonw_object(w);
     sl_jsonw_name(w, "schema");
     for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(schemas[i].name, "execution_event_reply") == 0)
+        if (strcmp(schemas[i].name, schema) == 0)
             sl_schema_write_reply(w, &(struct sl_reply){.fields = schemas[i].fields});
     }
     sl_jsonw_end(w);
@@ -91,7 +91,9 @@ write_success(struct sl_jsonw *w, const struct sl_route *route, uint32_t status)
         sl_schema_write_reply(w, reply);
         sl_jsonw_end(w);
         if (route->flags & SL_ROUTE_EVENTS)
-            write_events(w);
+            write_events(w, "execution_event_reply");
+        if (route->flags & SL_ROUTE_FOLLOW)
+            write_events(w, "cluster_event_reply");
         if (route->flags & SL_ROUTE_CSV)
             sl_jsonw_member_raw(w, "text/csv", sl_slice_str("{\"schema\":{\"type\":\"string\"}}"));
         sl_jsonw_end(w);

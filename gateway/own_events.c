@@ -111,7 +111,7 @@ on_event(struct sl_call *call)
 static uint64_t
 last_event(const struct sl_call *call)
 {
-    struct sl_slice text = call->last_event_id;
+    struct sl_slice text = call->sent.last_event_id;
     uint64_t number = 0;
     if (text.size == 0)
         text = sl_call_query(call, "last_event_id");

@@ -10,6 +10,7 @@
 #include "gateway/meter.h"
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
+#include "gateway/stock.h"
 #include "queue/events.h"
 #include "queue/submit.h"
 #include "runtime/alloc.h"
@@ -328,7 +329,10 @@ sl_api_put_own_jobs(struct sl_call *call)
 {
     struct sl_queue_depth depth;
     struct batch b = {0};
-    if (!sl_own_find(call, &depth))
+    if (!sl_own_find(call, &depth) ||
+        (call->begun.size == 0 && /* Else some of them are there. */
+         !sl_stock_take(call, SL_LIMIT_max_queued_jobs,
+                        sl_json_count(sl_json_member(call->body, "jobs")))))
         return;
     put(call, &depth, &b);
     sl_events_stage(&b.events, call->txn, SL_PROJECTION_QUEUE);

@@ -215,8 +215,8 @@ begin(struct sl_call *call, bool is_stream, uint32_t wait_ms)
     if (sl_call_has_failed(call))
         return;
     struct sl_slice after = sl_call_query(call, "after");
-    if (is_stream && call->last_event_id.size > 0)
-        after = call->last_event_id;
+    if (is_stream && call->sent.last_event_id.size > 0)
+        after = call->sent.last_event_id;
     if (!parse_id(after, &f->after)) {
         sl_call_invalid(call, "query.after", "value_error", "the id of an event, as 12 or 12.3");
         return;

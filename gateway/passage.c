@@ -6,6 +6,7 @@
 #include "actors/job_row.h"
 #include "actors/rows.h"
 #include "gateway/account.h"
+#include "gateway/events.h"
 #include "gateway/limits.h"
 #include "gateway/offboard.h"
 #include "gateway/onboard.h"
@@ -33,6 +34,7 @@ sl_passage_put(struct sl_call *call, const char *tenant_id, struct sl_slice note
 void
 sl_passage_put_row(struct sl_passage *p, const struct sl_buf *row)
 {
+    sl_events_tenant_state(p->call, &p->tenant, sl_buf_slice(row));
     sl_txn_put(p->call->txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_slice_str(p->tenant.tenant_id),
                sl_buf_slice(row));
 }

@@ -16,6 +16,7 @@ struct sl_plan {
     uint32_t per_minute[5]; /* metadata data search upload compute; 0: no limit */
     uint32_t models_max;    /* Of one namespace. */
     uint64_t archive_bytes_max;
+    bool is_soft; /* Its limits of a day or month slow before they refuse: limit.h. */
 };
 /* By name or alias; NULL: there is none. */
 const struct sl_plan *sl_plan_lookup(struct sl_slice name);

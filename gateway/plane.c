@@ -15,6 +15,7 @@
 #include "actors/node_facts.h"
 #include "actors/router.h"
 #include "gateway/api.h"
+#include "gateway/meter.h"
 #include "object-store/blob.h"
 #include "object-store/incoming.h"
 #include "runtime/alloc.h"
@@ -58,6 +59,7 @@ open_data(struct sl_plane *p)
     p->gateway.data_directory = p->data;
     p->gateway.keyring = sl_keyring_create();
     sl_keyring_await(p->gateway.keyring);
+    p->gateway.meter = sl_meter_create();
     return true;
 }
 
@@ -263,6 +265,7 @@ sl_plane_destroy(struct sl_plane *p)
     sl_assert(!p->is_running);
     sl_live_destroy(&p->live);
     sl_keyring_destroy(&p->gateway.keyring);
+    sl_meter_destroy(&p->gateway.meter);
     sl_blobs_close(&p->gateway.blobs);
     sl_incoming_close(&p->gateway.incoming);
     if (p->endpoint != NULL && p->lock_fd >= 0) {

@@ -2,15 +2,14 @@
 /* What a tenant may use: shown, set by the operator, and asked about. */
 #include <inttypes.h>
 
+#include "actors/count.h"
 #include "actors/rows.h"
 #include "gateway/gateway.h"
 #include "gateway/limits.h"
 #include "gateway/resource.h"
 #include "gateway/user.h"
 
-#define NANO      1e9
-#define WHOLE_MAX 1e15
-#define COST_MAX  1e9
+#define NANO 1e9
 
 static bool
 find_tenant(struct sl_call *call, struct sl_identity *ret_tenant)
@@ -31,7 +30,7 @@ find_tenant(struct sl_call *call, struct sl_identity *ret_tenant)
 static void
 write_number(struct sl_jsonw *w, const char *name, enum sl_limit limit, uint64_t n)
 {
-    if (sl_limit_is_cost(limit))
+    if (sl_limit_is_scaled(limit))
         sl_jsonw_member_f64(w, name, (double)n / NANO);
     else
         sl_jsonw_member_u64(w, name, n);
@@ -41,7 +40,6 @@ static void
 write_state(struct sl_call *call, const struct sl_identity *tenant)
 {
     struct sl_jsonw *w = &call->out;
-    struct sl_limit_clock now = sl_limits_clock(call);
     const struct sl_limit_state *s = sl_limits_of(call, tenant);
     sl_jsonw_object(w);
     sl_jsonw_member_str(w, "tenant_id", tenant->tenant_id);
@@ -55,13 +53,15 @@ write_state(struct sl_call *call, const struct sl_identity *tenant)
     sl_jsonw_name(w, "usage");
     sl_jsonw_object(w);
     for (unsigned i = 0; i < SL_LIMIT_COUNT; i++) {
-        struct sl_limit_verdict v = sl_limit_look(s, (enum sl_limit)i, now);
+        struct sl_limit_verdict v = sl_limits_look(call, tenant, (enum sl_limit)i);
         if (v.max == 0)
             continue;
         sl_jsonw_name(w, sl_limit_name(v.limit));
         sl_jsonw_object(w);
         write_number(w, "used", v.limit, v.used);
         write_number(w, "remaining", v.limit, v.used > v.max ? 0 : v.max - v.used);
+        if (sl_limit_hard(s, v.limit) != v.max)
+            write_number(w, "hard_max", v.limit, sl_limit_hard(s, v.limit));
         if (v.reset_ms > 0)
             sl_jsonw_member_time(w, "reset_at", v.reset_ms);
         else
@@ -88,19 +88,17 @@ check_limits(struct sl_call *call, struct sl_json sent)
     for (struct sl_json_iter i = sl_json_iter(sent); sl_json_next(&i);) {
         struct sl_slice name = sl_call_text(call, i.name);
         enum sl_limit limit = sl_limit_of(name);
-        double v = 0;
-        uint64_t whole = 0;
+        uint64_t max = 0;
         const char *loc =
             sl_call_format(call, "body.limits.%.*s", (int)SL_MIN(name.size, (size_t)64), name.data);
         if (limit == SL_LIMIT_NONE)
             sl_call_invalid(call, loc, "value_error", "there is no such limit");
         else if (!sl_json_has(i.value))
             continue;
-        else if (sl_json_f64(i.value, &v) != SL_OK || !(v > 0) ||
-                 v > (sl_limit_is_cost(limit) ? COST_MAX : WHOLE_MAX) ||
-                 (!sl_limit_is_cost(limit) && sl_json_u64(i.value, &whole) != SL_OK))
+        else if (sl_json_kind(i.value) != SL_JSON_NUMBER ||
+                 sl_limit_read(limit, i.value, &max) != SL_OK)
             sl_call_invalid(call, loc, "value_error", "must be a number above 0, or null: none%s",
-                            sl_limit_is_cost(limit) ? "" : "; a whole one");
+                            sl_limit_is_scaled(limit) ? "" : "; a whole one");
     }
 }
 
@@ -127,6 +125,24 @@ merge(struct sl_call *call, struct sl_json stored, struct sl_json sent)
     struct sl_json merged = sl_call_parse(call, sl_buf_slice(&text));
     sl_buf_deinit(&text);
     return merged;
+}
+
+/* Tasks write documents without a call: they find the limit beside the counts. */
+static void
+tell_tasks(struct sl_call *call, const struct sl_identity *tenant)
+{
+    struct sl_counter most = {
+        .scope = tenant->scope, .what = SL_COUNT_MAX, .parent = SL_COUNT_RECORDS};
+    uint64_t max = sl_limits_of(call, tenant)->max[SL_LIMIT_max_embeddings];
+    sl_count_add(call->txn, most, (int64_t)max - sl_count(call->txn, most));
+}
+
+/* What they may answer without us has changed. */
+static void
+tell_gateways(struct sl_gateway *g, struct sl_scope scope)
+{
+    g->touched.id = g->is_touched && g->touched.id != scope.id ? 0 : scope.id;
+    g->is_touched = true;
 }
 
 static void
@@ -159,6 +175,8 @@ sl_api_put_quotas(struct sl_call *call)
     sl_buf_deinit(&out);
     forget(call, NULL); /* What is shown is read from what is staged. */
     sl_call_after_abort(call, forget, NULL);
+    tell_tasks(call, &tenant);
+    tell_gateways(call->gateway, tenant.scope);
     write_state(call, &tenant);
 }
 
@@ -178,10 +196,10 @@ sl_api_check_quota(struct sl_call *call)
     }
     if (sl_json_f64(sl_json_member(call->body, "amount"), &amount) != SL_OK)
         amount = 1;
-    struct sl_limit_verdict v =
-        sl_limit_look(sl_limits_of(call, &tenant), limit, sl_limits_clock(call));
-    double unit = sl_limit_is_cost(limit) ? NANO : 1;
-    bool is_allowed = v.max == 0 || (double)v.used + amount * unit <= (double)v.max;
+    struct sl_limit_verdict v = sl_limits_look(call, &tenant, limit);
+    double unit = sl_limit_is_scaled(limit) ? NANO : 1;
+    uint64_t hard = sl_limit_hard(sl_limits_of(call, &tenant), limit);
+    bool is_allowed = v.max == 0 || (double)v.used + amount * unit <= (double)hard;
     struct sl_jsonw *w = &call->out;
     sl_jsonw_object(w);
     sl_jsonw_member_bool(w, "allowed", is_allowed);

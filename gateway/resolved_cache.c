@@ -13,6 +13,7 @@ struct entry {
     struct sl_buf extraction, model;
     uint32_t next; /* In its bucket: an index plus 1. 0: none. */
     bool is_doubted;
+    uint8_t rule;
 };
 
 struct sl_resolved_cache {
@@ -145,6 +146,7 @@ sl_resolved_put(struct sl_resolved_cache *cache, const uint8_t key[static SL_SHA
     cache->used[index] = ++cache->uses;
     sl_buf_append_slice(&e->extraction, what->extraction);
     sl_buf_append_slice(&e->model, what->model);
+    e->rule = what->rule;
 }
 
 bool
@@ -159,7 +161,8 @@ sl_resolved_get(struct sl_resolved_cache *cache, const uint8_t key[static SL_SHA
         return false;
     cache->used[link - 1] = ++cache->uses;
     *ret_what = (struct sl_resolved){.extraction = sl_buf_slice(&e->extraction),
-                                     .model = sl_buf_slice(&e->model)};
+                                     .model = sl_buf_slice(&e->model),
+                                     .rule = e->rule};
     return true;
 }
 

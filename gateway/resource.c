@@ -342,3 +342,15 @@ sl_resource_copied(struct sl_call *call)
     bool is_new = is_generated && agent.data[at] >= '1' && agent.data[at] <= '9';
     call->status = is_new ? 200 : 201;
 }
+
+void
+sl_call_write_trace(const struct sl_call *call, struct sl_jsonw *w)
+{
+    char text[SL_TRACE_PARENT_SIZE];
+    if (!sl_trace_context_is_set(&call->sent.trace))
+        return;
+    sl_trace_context_format(&call->sent.trace, text);
+    sl_jsonw_member_str(w, "traceparent", text);
+    if (call->sent.trace_state.size > 0)
+        sl_jsonw_member_slice(w, "tracestate", call->sent.trace_state);
+}

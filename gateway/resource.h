@@ -76,6 +76,10 @@ void sl_row_patched(struct sl_call *call, struct sl_json row, const char *const 
 struct sl_slice sl_member_text(struct sl_call *call, struct sl_json object, const char *name);
 const char *sl_member_str(struct sl_call *call, struct sl_json object, const char *name);
 
+/* Members traceparent and, where the caller sent one, tracestate: of the call's span. Nothing of a
+ * call that is no request. */
+void sl_call_write_trace(const struct sl_call *call, struct sl_jsonw *w);
+
 static inline struct sl_counter
 sl_counter(const struct sl_call *call, const char *what, const char *parent)
 {

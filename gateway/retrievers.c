@@ -4,6 +4,7 @@
 #include "gateway/list.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
+#include "gateway/stock.h"
 
 /* A member of the body, else of the retriever that is cloned. */
 static struct sl_json
@@ -156,6 +157,8 @@ create(struct sl_call *call, struct sl_json source, const char **ret_id)
     sl_jsonw_init(&w, &row);
     write_retriever(call, id, source, about, &w);
     sl_jsonw_done(&w);
+    if (!sl_stock_take(call, SL_LIMIT_max_routes, 1))
+        goto out;
     sl_resource_put(call, &sl_kind_retriever, call->namespace_id, id, &row);
     parsed = sl_call_parse(call, sl_buf_slice(&row));
     *ret_id = id;

@@ -4,6 +4,7 @@
  * constant table and never changed, so that any thread may walk it. A node has literal children,
  * one for a parameter and one for "the rest"; matching tries them in this order and backs up when
  * the path does not go on, so /v1/retrievers/execute and /v1/retrievers/{id}/execute live together.
+ * Literal children of all nodes are in one hash table: below /v1 there are dozens.
  */
 #include "gateway/route.h"
 
@@ -29,18 +30,21 @@ static const struct sl_route routes[] = {
 #include "gateway/routes.def"
 };
 
-#define NODES_MAX 2048
-#define NO_NODE   0 /* The root is nobody's child. */
+#define NODES_MAX     2048
+#define LITERAL_SLOTS 8192u /* At most a quarter full. */
+#define NO_NODE       0     /* The root is nobody's child. */
 
 struct node {
     const char *text; /* The literal segment. */
     uint16_t text_size;
-    uint16_t next; /* Sibling. */
-    uint16_t literals, parameter, rest;
+    uint16_t parent, parameter, rest;
     uint16_t routes[SL_METHOD_COUNT]; /* Index + 1; 0: none. */
 };
 
+static_assert(NODES_MAX * 4 <= LITERAL_SLOTS, "probing ends soon");
+
 static struct node nodes[NODES_MAX];
+static uint16_t literals[LITERAL_SLOTS]; /* Open addressing. */
 static uint16_t nodes_count = 1;
 
 const struct sl_route *
@@ -81,13 +85,22 @@ node_add(void)
     return nodes_count++;
 }
 
-static uint16_t
-literal_of(const struct node *node, struct sl_slice segment)
+/* Where the literal child lies, or the empty slot where it would. */
+static uint16_t *
+literal_slot(uint16_t parent, struct sl_slice segment)
 {
-    uint16_t at = node->literals;
-    while (at != NO_NODE && !sl_slice_equal(sl_slice(nodes[at].text, nodes[at].text_size), segment))
-        at = nodes[at].next;
-    return at;
+    const uint8_t *text = segment.data;
+    uint32_t shape = (uint32_t)segment.size | (uint32_t)text[0] << 8 |
+                     (uint32_t)text[segment.size / 2] << 16 |
+                     (uint32_t)text[segment.size - 1] << 24;
+    uint32_t hash = (shape ^ parent * 0x9e3779b1u) * 0x85ebca6bu;
+    for (uint32_t i = hash >> 16;; i++) {
+        uint16_t *slot = &literals[i % LITERAL_SLOTS];
+        const struct node *node = &nodes[*slot];
+        if (*slot == NO_NODE || (node->parent == parent &&
+                                 sl_slice_equal(sl_slice(node->text, node->text_size), segment)))
+            return slot;
+    }
 }
 
 static uint16_t
@@ -98,14 +111,13 @@ child_make(uint16_t parent, struct sl_slice segment)
         return node->parameter != NO_NODE ? node->parameter : (node->parameter = node_add());
     if (sl_slice_is(segment, "*"))
         return node->rest != NO_NODE ? node->rest : (node->rest = node_add());
-    uint16_t at = literal_of(node, segment);
+    uint16_t *slot = literal_slot(parent, segment), at = *slot;
     if (at != NO_NODE)
         return at;
-    at = node_add();
+    *slot = at = node_add();
     nodes[at].text = (const char *)segment.data;
     nodes[at].text_size = (uint16_t)segment.size;
-    nodes[at].next = node->literals;
-    node->literals = at;
+    nodes[at].parent = parent;
     return at;
 }
 
@@ -149,7 +161,7 @@ find(uint16_t at, struct sl_slice path, struct sl_slice *ret_params, uint32_t pa
             return at;
         return node->rest;
     }
-    uint16_t child = literal_of(node, segment), found = NO_NODE;
+    uint16_t child = *literal_slot(at, segment), found = NO_NODE;
     if (child != NO_NODE)
         found = find(child, path, ret_params, params_count);
     if (found == NO_NODE && node->parameter != NO_NODE && params_count < SL_CALL_PARAMS_MAX) {

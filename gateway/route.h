@@ -28,8 +28,10 @@ enum sl_body_kind {
 };
 
 enum sl_route_flag {
-    SL_ROUTE_NAMESPACE = 1,    /* Needs X-Namespace (or the only namespace there is). */
-    SL_ROUTE_ENTERPRISE = 2,   /* account_type enterprise, else 403. */
+    SL_ROUTE_NAMESPACE = 1,  /* Needs X-Namespace (or the only namespace there is). */
+    SL_ROUTE_ENTERPRISE = 2, /* account_type enterprise, else 403. */
+    SL_ROUTE_ANYWAY = 4096,  /* Also on a disk that is nearly full: it keeps somebody out. */
+    SL_ROUTE_FOLLOW = 2048,  /* With ?follow=true it answers the events of its list as they come. */
     SL_ROUTE_UNLIMITED = 1024, /* A tenant's limits do not hold for it. */
     SL_ROUTE_CSV = 512,        /* It answers a table of text as well, where that is asked for. */
     SL_ROUTE_LOADS = 256,      /* It loads a model: 500 where the weights cannot be. */

@@ -102,10 +102,13 @@ static void
 note_touched(struct sl_call *call)
 {
     static const uint8_t tables[] = {SL_TABLE_KEY,  SL_TABLE_EXTRACTION, SL_TABLE_MODEL,
-                                     SL_TABLE_NAME, SL_TABLE_NAMESPACE,  SL_TABLE_COLLECTION};
+                                     SL_TABLE_NAME, SL_TABLE_NAMESPACE,  SL_TABLE_COLLECTION,
+                                     SL_TABLE_HEAD};
     struct sl_gateway *g = call->gateway;
     if (sl_txn_touches(call->txn, SL_TABLE_KEY) || sl_txn_touches(call->txn, SL_TABLE_TENANT))
         sl_limits_forget(g->limits);
+    if (sl_txn_touches(call->txn, SL_TABLE_TENANT) && call->route->method == SL_PATCH)
+        g->is_touched = true, g->touched.id = 0; /* Its plan may have other limits. */
     for (size_t i = 0; i < SL_COUNT_OF(tables); i++) {
         if (!sl_txn_touches(call->txn, tables[i]))
             continue;
@@ -121,15 +124,16 @@ note_touched(struct sl_call *call)
 static void
 commit(struct sl_call *call, bool is_last)
 {
-    /* Deletes go on: they are how room is made. */
-    bool is_refused = call->route->method != SL_DELETE && !sl_txn_is_empty(call->txn) &&
-                      sl_store_is_low(call->gateway->store);
+    /* Deletes go on: they are how room is made, and keys are revoked. */
+    bool is_refused = call->route->method != SL_DELETE && !(call->route->flags & SL_ROUTE_ANYWAY) &&
+                      !sl_txn_is_empty(call->txn) && sl_store_is_low(call->gateway->store);
     enum sl_err err = SL_ENOSPC;
     if (is_refused)
         sl_txn_abort(&call->txn);
     else {
         note_touched(call);
         sl_meter_stage(call, is_last);
+        memset(call->used.taken, 0, sizeof(call->used.taken)); /* Now they are there. */
         err = sl_txn_commit(&call->txn);
     }
     if (err != SL_OK) {

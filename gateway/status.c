@@ -211,6 +211,7 @@ write_jobs(struct sl_jsonw *w, const struct sl_queue *queue, const struct tenant
         sl_jsonw_member_u64(w, "done", jobs[i].done);
         sl_jsonw_member_u64(w, "failed", jobs[i].dead);
         sl_jsonw_member_u64(w, "total", jobs[i].total);
+        sl_jsonw_member_u64(w, "created_ms", jobs[i].created_ms);
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);
@@ -408,6 +409,7 @@ sl_status_fill(void *status, struct sl_ctx *ctx, const struct sl_m_api_status *a
     else if (ask->what == SL_STATUS_METRICS)
         sl_metrics_gather((struct sl_metrics_source){.gateway = s->sources.gateway,
                                                      .view = SL_METRICS_UNLABELED,
+                                                     .now_ns = ctx->now_ns,
                                                      .now_ms = ctx->now_ms},
                           &text);
     else

@@ -84,6 +84,21 @@ sl_tenant_fail_door(struct sl_call *call)
                     SL_DOOR_RANGES_MAX);
 }
 
+bool
+sl_tenant_takes_security(struct sl_call *call)
+{
+    struct sl_json security = sl_json_member(call->body, "security");
+    struct sl_json mfa = sl_json_member(security, "mfa_required");
+    if (sl_json_has(mfa) && sl_json_bool(mfa, true))
+        sl_call_invalid(call, "body.security.mfa_required", "not_available",
+                        "nobody signs in here, so there is no second factor to ask for: bind keys "
+                        "to addresses (ip_allowlist) instead");
+    if (sl_json_has(sl_json_member(security, "session_timeout")))
+        sl_call_invalid(call, "body.security.session_timeout", "not_available",
+                        "there are no sessions that could end: give keys an end (expires_at)");
+    return !sl_call_has_failed(call);
+}
+
 struct created {
     struct sl_tenant_made made;
     struct sl_door door;
@@ -130,7 +145,7 @@ read_tenant(struct sl_call *call, struct sl_tenant_new *n)
     n->cloud = sl_json_member(call->body, "cloud");
     n->region = sl_json_member(call->body, "region");
     n->now_ms = call->now_ms;
-    return !sl_call_has_failed(call);
+    return sl_tenant_takes_security(call);
 }
 
 /* The steps, one transaction each. Where one cannot be committed, or this process dies, they go on

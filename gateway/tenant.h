@@ -23,5 +23,7 @@ void sl_tenant_freeze(struct sl_call *call, struct sl_jsonw *w);
 void sl_tenant_thaw(struct sl_call *call, struct sl_json frozen);
 /* 422 for a list of addresses that is none. */
 void sl_tenant_fail_door(struct sl_call *call);
+/* Of the body: what could not be kept is refused, not stored. False: the call has failed. */
+bool sl_tenant_takes_security(struct sl_call *call);
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include "actors/rows.h"
 #include "gateway/account.h"
+#include "gateway/events.h"
 #include "gateway/gateway.h"
 #include "gateway/isolation_level.h"
 #include "gateway/offboard.h"
@@ -73,6 +74,7 @@ sl_tenant_put(struct sl_call *call, const struct sl_buf *value)
         sl_call_fail(call, SL_API_INTERNAL, "the tenant was not stored");
         return;
     }
+    sl_events_tenant_state(call, &a->tenant, sl_buf_slice(value));
     sl_txn_put(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, sl_slice_str(call->who.tenant_id),
                sl_buf_slice(value));
     sl_call_after_commit(call, after_put, a);
@@ -118,7 +120,7 @@ sl_api_patch_tenant(struct sl_call *call)
     const struct sl_plan *plan = plan_name.size == 0 ? NULL : sl_plan_lookup(plan_name);
     const char *level = sl_member_str(call, call->body, "isolation_level");
     struct sl_jsonw w;
-    if (!sl_tenant_enter(call, &row))
+    if (!sl_tenant_takes_security(call) || !sl_tenant_enter(call, &row))
         return;
     if (sl_offboard_is_final(call->txn, row)) {
         sl_call_fail(call, SL_API_CONFLICT, "the data of tenant %s is being erased, or was",

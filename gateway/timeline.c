@@ -81,7 +81,11 @@ sl_timeline_add(struct sl_timeline *timeline, uint64_t now_ms,
     for (uint32_t i = 0; i < SL_TIMELINE_SPANS; i++) {
         struct ring *r = &timeline->rings[i];
         uint64_t step = now_ms / 1000 / spans[i].step_s;
-        if (step < r->last || step < spans[i].steps)
+        if (step < spans[i].steps)
+            continue;
+        if (step + spans[i].steps < r->last)
+            r->last = 0; /* All of it is cleared below. */
+        if (step < r->last)
             continue;
         if (step > r->last)
             advance(r, spans[i].steps, step);

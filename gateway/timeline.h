@@ -5,7 +5,8 @@
  * steps of 10 minutes. 80 KiB in all; nothing is allocated later, and nothing is stored.
  *
  * Steps are those of the clock that the samples tell; one that goes back is not believed, until it
- * has caught up. A step without a sample is a gap.
+ * has caught up. Where it goes back by more than a whole ring, that ring begins anew: the clock was
+ * ahead before, and what was noted then is of no time at all. A step without a sample is a gap.
  *
  * Threading: the owner's.
  */

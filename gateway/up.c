@@ -29,6 +29,7 @@
 #include "actors/node.h"
 #include "actors/router.h"
 #include "actors/rows.h"
+#include "actors/use_counts.h"
 #include "extractors/replica.h"
 #include "gateway/api.h"
 #include "gateway/dashboard.h"
@@ -48,6 +49,7 @@
 #include "gateway/owner.h"
 #include "gateway/recorder.h"
 #include "gateway/request_counts.h"
+#include "gateway/sessions.h"
 #include "gateway/settings.h"
 #include "gateway/status.h"
 #include "gateway/sweep.h"
@@ -56,6 +58,7 @@
 #include "gateway/up_options.h"
 #include "gateway/transport.h"
 #include "gateway/up_process.h"
+#include "gateway/use_jobs.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
 #include "object-store/incoming.h"
@@ -76,6 +79,8 @@
 #define IO_THREADS      (2 + SL_HOOKS_AT_ONCE + SL_SOURCES_AT_ONCE + SL_LONG_WORK_AT_ONCE)
 #define SOCKET_PATH_MAX 90 /* Of sun_path's 108, the rest is for the names below it. */
 
+enum front_number { FRONT_API, FRONT_DASHBOARD };
+
 struct up {
     struct sl_up_options options;
     struct sl_queue *queue;
@@ -93,6 +98,7 @@ struct up {
     struct sl_status *status;
     char *indexes; /* Of extractors, for the head. */
     struct sl_dashboard page;
+    struct sl_sessions *sessions;
     char *run_directory; /* For sockets. */
     char *cluster;       /* Where workers of other machines join; NULL: nowhere. */
     bool is_run_temporary;
@@ -240,6 +246,7 @@ open_gateway(struct up *u)
                                      .job_events = sl_job_events_create(),
                                      .meter = sl_meter_create(),
                                      .requests = sl_request_counts_create(),
+                                     .uses = sl_use_counts_create(),
                                      .timeline = sl_timeline_create(),
                                      .limits = sl_limits_create(),
                                      .data_directory = u->options.data,
@@ -288,6 +295,7 @@ on_queue_changed(void *arg, const struct sl_queue_change *change)
     struct up *u = arg;
     if (change->class != SL_CLASS_OWN)
         return;
+    sl_use_own_changed(&u->gateway, change);
     void *api = sl_live_state(u->live, SL_ACTOR_API);
     bool is_room = change->change != SL_CHANGE_LEASE && change->epoch != 0;
     bool is_due = (change->state == SL_STATE_QUEUED || is_room) &&
@@ -339,6 +347,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .indexes = u->gateway.indexes,
         .extractors = sl_config_string(u->options.config, SL_UP_extractors),
         .groups = sl_config_string(u->options.config, SL_UP_groups),
+        .uses = u->gateway.uses,
         .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
                   .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
                                         SL_MILLI_NS),
@@ -383,6 +392,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .idle_ns = sl_config_duration_ns(u->options.config, SL_UP_idle),
         .gpus = sl_up_gpus(),
         .pid = (uint64_t)getpid(),
+        .has_journal = true,
         .silence_ns = sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
     sl_free(text);
@@ -393,7 +403,7 @@ take_reply(void *arg, struct sl_msg *msg)
 {
     struct up *u = arg;
     struct sl_call *call = (struct sl_call *)(uintptr_t)SL_BODY(msg, api_reply)->call;
-    sl_front_reply(u->front, &call);
+    sl_front_reply(call->front == FRONT_DASHBOARD ? u->dashboard : u->front, &call);
     sl_msg_destroy(&msg);
 }
 
@@ -425,6 +435,7 @@ start_actors(struct up *u)
                                             .actor = SL_ACTOR_HEAD,
                                             .fd = -1,
                                             .program = "/proc/self/exe",
+                                            .taken_kinds = 1u << SL_CHILD_PROBE,
                                             .keep_fd = u->children_lock};
     if (err == SL_OK)
         err = sl_spawn_port_open(&spawner, &u->spawner);
@@ -463,6 +474,49 @@ open_transport(struct up *u)
 }
 
 static bool
+dashboard_page(void *arg, const char *path, struct sl_page *page)
+{
+    struct up *u = arg;
+    return sl_dashboard_page(&u->page, path, page);
+}
+
+static void
+dashboard_feed(void *arg, struct sl_buf *out)
+{
+    struct up *u = arg;
+    sl_dashboard_feed(&u->page, out);
+}
+
+/* Its API is that of the other front; archives and files go there alone. */
+static bool
+start_dashboard(struct up *u)
+{
+    const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
+    u->page = (struct sl_dashboard){.status = sl_status_text,
+                                    .metrics = sl_status_metrics,
+                                    .history = sl_status_history,
+                                    .arg = u->status};
+    char *path = sl_format("%s/sessions", u->options.data);
+    u->sessions = sl_sessions_create(path);
+    sl_free(path);
+    struct sl_front_options options = {
+        .address = address,
+        .planes = {{.keyring = u->gateway.keyring}},
+        .planes_count = 1,
+        .post = post_call,
+        .arg = u,
+        .page = dashboard_page,
+        .feed = dashboard_feed,
+        .sessions = u->sessions,
+        .names = sl_config_string(u->options.config, SL_UP_dashboard_names),
+        .number = FRONT_DASHBOARD,
+        .connections_max = 256,
+        .transport = &u->transport};
+    enum sl_err err = sl_front_start(&options, &u->dashboard);
+    return err == SL_OK || fail_address(u, address, err);
+}
+
+static bool
 start_fronts(struct up *u)
 {
     const char *http = sl_config_string(u->options.config, SL_UP_http);
@@ -479,17 +533,15 @@ start_fronts(struct up *u)
     enum sl_err err = u->options.is_head ? SL_OK : sl_front_start(&api, &u->front);
     if (err != SL_OK)
         return fail_address(u, http, err);
+    return start_dashboard(u);
+}
 
-    const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
-    u->page = (struct sl_dashboard){.status = sl_status_text,
-                                    .metrics = sl_status_metrics,
-                                    .history = sl_status_history,
-                                    .arg = u->status};
-    struct sl_front_options page = {
-        .address = address, .arg = &u->page, .connections_max = 64, .transport = &u->transport};
-    page.page = sl_dashboard_page;
-    err = sl_front_start(&page, &u->dashboard);
-    return err == SL_OK || fail_address(u, address, err);
+/* Twice, because what is being read may have been posted before the front was shut. */
+static bool
+is_idle(struct sl_front *front)
+{
+    return front == NULL || (sl_front_in_flight(front) == 0 && sl_front_shut(front) &&
+                             sl_front_in_flight(front) == 0);
 }
 
 /* Leases of own queues are not waited for: their workers are not ours, and may hold them for days.
@@ -500,9 +552,7 @@ is_drained(const struct up *u)
     if (sl_queue_leased_count(u->queue) != sl_queue_leased_own_count(u->queue) ||
         sl_api_waiting(sl_live_state(u->live, SL_ACTOR_API)) != 0)
         return false;
-    /* Twice, because what is being read may have been posted before the front was shut. */
-    return u->front == NULL || (sl_front_in_flight(u->front) == 0 && sl_front_shut(u->front) &&
-                                sl_front_in_flight(u->front) == 0);
+    return is_idle(u->front) && is_idle(u->dashboard);
 }
 
 static void
@@ -531,6 +581,8 @@ on_signal(void *arg)
         sl_report_info("stopping", "how=drain signal=%u", info.ssi_signo);
         if (u->front != NULL)
             sl_front_drain(u->front);
+        if (u->dashboard != NULL)
+            sl_front_drain(u->dashboard);
         u->drain_until_ns =
             sl_time_mono_ns() + sl_config_duration_ns(u->options.config, SL_UP_drain);
         struct sl_ctx ctx = sl_live_context(u->live, SL_ACTOR_DISPATCHER);
@@ -631,11 +683,14 @@ stop(struct up *u)
         sl_front_stop(&u->front);
     if (u->dashboard != NULL)
         sl_front_stop(&u->dashboard);
+    sl_sessions_destroy(&u->sessions);
     sl_transport_close(&u->transport);
     sl_spawn_port_close(&u->spawner);
     atomic_store(&u->is_stopping, true);
-    if (u->store != NULL)
-        sl_store_watch(u->store, 0, NULL, NULL);
+    if (u->store != NULL) {
+        sl_store_watch(u->store, SL_TABLE_DUE, NULL, NULL);
+        sl_store_watch(u->store, SL_TABLE_EVENT, NULL, NULL);
+    }
     if (u->queue != NULL)
         sl_queue_watch_set(u->queue, (struct sl_queue_watch){0});
     sl_channel_port_close(&u->channels);
@@ -644,6 +699,7 @@ stop(struct up *u)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
     sl_meter_destroy(&u->gateway.meter);
     sl_request_counts_destroy(&u->gateway.requests);
+    sl_use_counts_destroy(&u->gateway.uses);
     sl_timeline_destroy(&u->gateway.timeline);
     sl_export_destroy(&u->gateway.export);
     sl_limits_destroy(&u->gateway.limits);

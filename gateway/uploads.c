@@ -345,7 +345,8 @@ create_object(struct sl_call *call, const struct sl_resource *bucket, struct sl_
         sl_object_raise(call, &object.fault);
         return false;
     }
-    sl_object_count(call, &target);
+    if (!sl_object_count(call, &target))
+        return false;
     *ret_id = object.id;
     return true;
 }

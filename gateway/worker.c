@@ -109,6 +109,9 @@ read_line(struct worker *w, int argc, char **argv)
                                 .cert = sl_config_string(w->config, KEY_cert),
                                 .head_cert = sl_config_string(w->config, KEY_head_cert)};
     said = sl_verb_check_head("worker", &head);
+    struct sl_slice taint = sl_slice_str(sl_config_string(w->config, KEY_taint));
+    if (said == 0 && taint.size > 0 && sl_home_tenant(taint).size == 0)
+        said = sl_verb_complain("worker", "--taint is tenant=ID, with the tenant's id");
     if (said == 0 && group_of(w) == NULL)
         said =
             sl_verb_complain("worker", "--group is cpu-workers, batch-workers, gpu-workers or any");
@@ -130,6 +133,7 @@ make_facts(struct worker *w)
     (void)snprintf(facts.group, sizeof(facts.group), "%s", group_of(w));
     if (facts.cpus == 0)
         facts.cpus = (uint64_t)SL_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+    (void)snprintf(facts.taint, sizeof(facts.taint), "%s", sl_config_string(w->config, KEY_taint));
     facts.labels = sl_format("{%s}", sl_buf_text(&w->labels));
     sl_node_facts_write(&facts, &text);
     w->facts = sl_strdup(sl_buf_text(&text));

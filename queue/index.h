@@ -103,8 +103,10 @@ struct sl_queue {
     uint32_t *lane_numbers_free; /* A stack, of lanes_free. */
     uint32_t lanes_free;
     struct sl_share *shares[SL_CLASS_COUNT]; /* Of lanes by number: whose turn it is. */
-    struct sl_heap throttled;                /* Lanes, by when they may go on. */
-    uint64_t now_ns;                         /* The latest that anybody has told. */
+    uint64_t *apart;                         /* Scopes, in order: see apart.h. */
+    uint32_t apart_count;
+    struct sl_heap throttled; /* Lanes, by when they may go on. */
+    uint64_t now_ns;          /* The latest that anybody has told. */
     uint64_t ready[SL_CLASS_COUNT + 1];
 
     struct sl_table jobs_by_id;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue/lane.h"
 
+#include "queue/apart.h"
 #include "queue/lease.h"
 #include "queue/options.h"
 #include "queue/task.h"
@@ -64,6 +65,7 @@ make(struct sl_queue *q, struct sl_lane_key key, struct sl_slice name)
     lane->hash = key.hash;
     lane->name = name.size == 0 ? NULL : sl_strndup(name.data, name.size);
     lane->number = free_number(q);
+    lane->is_apart = key.class < SL_CLASS_COUNT && sl_queue_is_apart(q, key.scope);
     for (int i = 0; i < SL_PRIORITIES; i++) {
         sl_list_init(&lane->ready[i]);
         lane->returned[i] = SL_NONE;
@@ -382,7 +384,7 @@ void
 sl_lane_settle(struct sl_queue *q, struct sl_lane *lane)
 {
     struct sl_share *share = share_of(q, lane);
-    if (share != NULL && hands_out(lane))
+    if (share != NULL && hands_out(lane) && !lane->is_apart)
         sl_share_join(share, lane->number);
     else if (share != NULL)
         sl_share_leave(share, lane->number);

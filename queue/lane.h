@@ -27,6 +27,7 @@ struct sl_lane {
     struct sl_bucket bucket;          /* Of its rate, if that is limited. */
     uint32_t throttled;               /* Place in q->throttled, until the bucket has a token. */
     bool is_throttled;
+    bool is_apart;         /* See apart.h. */
     struct sl_list failed; /* Dead and the like, that are kept; in the order of their ends. */
     uint32_t dying;        /* Place in q->dying, while it forgets some of those in time. */
     bool is_dying;
@@ -63,7 +64,7 @@ void sl_lane_ready_remove(struct sl_queue *q, struct sl_lane *lane, uint32_t slo
 /* After its counts have changed: take part in turns, or not; gone once nothing is left of it. */
 void sl_lane_settle(struct sl_queue *q, struct sl_lane *lane);
 
-/* Whose turn it is; NULL: no lane of the class hands out anything. */
+/* Whose turn it is; NULL: no lane of the class hands out anything to whoever asks. */
 struct sl_lane *sl_lane_turn(const struct sl_queue *q, enum sl_class class);
 /* The task that it hands out next: SL_NONE only where it is not its turn. */
 uint32_t sl_lane_next(const struct sl_queue *q, const struct sl_lane *lane, uint64_t now_ms);

@@ -163,7 +163,7 @@ static uint32_t
 next_ready(struct sl_queue *q, const struct sl_lease_want *want)
 {
     const struct sl_lane *lane =
-        want->class < SL_CLASS_COUNT
+        want->class < SL_CLASS_COUNT && want->scope.id == 0
             ? sl_lane_turn(q, want->class)
             : sl_lane_lookup(q, (struct sl_lane_key){want->scope, want->class, want->lane});
     return lane == NULL ? SL_NONE : sl_lane_next(q, lane, want->now_ms);

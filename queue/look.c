@@ -72,6 +72,58 @@ sl_queue_jobs(const struct sl_queue *q, struct sl_job_info *ret_infos, uint32_t 
     return count;
 }
 
+/* Where a walk goes on in the live ones: they are in the order of their first tasks. */
+static const struct sl_job *
+live_after(const struct sl_queue *q, const struct sl_job_walk *walk)
+{
+    const struct sl_job *job = walk->after == 0 ? q->live.last : sl_job_lookup(q, walk->id);
+    if (walk->after != 0 && job != NULL && !job->has_ended && job->first_id == walk->after)
+        return job->prev;
+    /* It has ended, and a walk from the newest finds the place: pointers, no more. */
+    for (job = q->live.last; walk->after != 0 && job != NULL && job->first_id >= walk->after;)
+        job = job->prev;
+    return job;
+}
+
+/* The first to end is the first to be forgotten: behind one that is gone there is none left. */
+static const struct sl_job *
+ended_after(const struct sl_queue *q, const struct sl_job_walk *walk)
+{
+    const struct sl_job *job = walk->after == 0 ? NULL : sl_job_lookup(q, walk->id);
+    if (walk->after == 0)
+        return q->ended.last;
+    return job == NULL || !job->has_ended ? NULL : job->prev;
+}
+
+bool
+sl_queue_job_next(const struct sl_queue *q, struct sl_job_walk *walk, uint32_t looks_max,
+                  struct sl_job_info *ret_info, bool *ret_is_end)
+{
+    sl_queue_assert(q);
+    const struct sl_job *job = walk->is_ended ? ended_after(q, walk) : live_after(q, walk);
+    *ret_is_end = false;
+    for (walk->looked = 0; walk->looked < looks_max; walk->looked++) {
+        if (job == NULL && walk->is_ended) {
+            *ret_is_end = true;
+            return false;
+        }
+        if (job == NULL) {
+            walk->is_ended = true;
+            walk->after = 0;
+            job = q->ended.last;
+            continue;
+        }
+        walk->after = job->first_id;
+        walk->id = job->id;
+        if (walk->scope.id == 0 || job->scope.id == walk->scope.id) {
+            *ret_info = job_info(job);
+            return true;
+        }
+        job = job->prev;
+    }
+    return false;
+}
+
 /* ---- tasks --------------------------------------------------------------------------------- */
 
 static struct sl_task_info
@@ -172,7 +224,8 @@ is_wanted(const struct sl_queue *q, const struct sl_task *task, const struct sl_
     if (task->id == 0 || task->job != SL_NONE)
         return false;
     const struct sl_lane *lane = q->lanes[task->lane];
-    return lane->scope.id == scan->scope.id && lane->class == scan->class && !lane->is_dropped &&
+    return (scan->scope.id == 0 || lane->scope.id == scan->scope.id) &&
+           lane->class == scan->class && !lane->is_dropped &&
            (scan->lane == 0 || lane->hash == scan->lane) &&
            (scan->states == 0 || (scan->states >> task->state & 1) != 0);
 }

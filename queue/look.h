@@ -35,6 +35,19 @@ bool sl_queue_ended(const struct sl_queue *q, struct sl_job_info *ret_info);
  * many. */
 uint32_t sl_queue_jobs(const struct sl_queue *q, struct sl_job_info *ret_infos, uint32_t max);
 
+/* A walk in that order; it goes on where it stopped also if jobs came and went. Zeroed: begins. */
+struct sl_job_walk {
+    struct sl_scope scope; /* 0: of all. */
+    uint64_t after;        /* The last one's first task: unique, and lower for those before it. */
+    struct sl_job_id id;   /* The last one. */
+    bool is_ended;         /* It had ended. */
+    uint32_t looked;       /* How many the last call looked at. */
+};
+/* The next one after looking at `looks_max` at most; false: not among those. *ret_is_end: there are
+ * no more. One that ends in between may be told twice: as live and as ended. */
+bool sl_queue_job_next(const struct sl_queue *q, struct sl_job_walk *walk, uint32_t looks_max,
+                       struct sl_job_info *ret_info, bool *ret_is_end);
+
 struct sl_task_info {
     uint64_t id;
     enum sl_state state;
@@ -75,7 +88,7 @@ enum sl_err sl_queue_ahead(const struct sl_queue *q, struct sl_job_id job, uint6
 
 /* Tasks that are jobs by themselves, by slot: so that one can go on where one stopped. */
 struct sl_task_scan {
-    struct sl_scope scope;
+    struct sl_scope scope; /* 0: of all. */
     enum sl_class class;
     uint64_t lane;   /* Of class OWN; 0: all of the scope's own queues. */
     uint32_t states; /* SL_IN(...) | ...; 0: all. */

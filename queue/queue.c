@@ -61,6 +61,7 @@ sl_queue_destroy(struct sl_queue **queue)
     sl_heap_deinit(&q->dying);
     sl_dedup_destroy(&q->dedup);
     sl_keys_destroy(&q->keys);
+    sl_free(q->apart);
     sl_free(q->woken.entries);
     sl_table_deinit(&q->lanes_by_key);
     sl_table_deinit(&q->jobs_by_id);

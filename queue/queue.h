@@ -104,8 +104,8 @@ uint64_t sl_queue_digest(const struct sl_queue *q);
 /* ---- leases (volatile) --------------------------------------------------------------------- */
 struct sl_lease_want {
     enum sl_class class;
-    struct sl_scope scope; /* Of class OWN: whose queue... */
-    uint64_t lane;         /* ...and which. */
+    struct sl_scope scope; /* Whose alone, such as are apart.h; 0: whose turn it is. Of class... */
+    uint64_t lane;         /* ...OWN which queue of theirs. */
     uint64_t holder;
     uint64_t now_ns, now_ms;
     uint64_t duration_ns;

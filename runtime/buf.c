@@ -54,12 +54,6 @@ sl_buf_append_str(struct sl_buf *b, const char *text)
 }
 
 void
-sl_buf_append_u8(struct sl_buf *b, uint8_t v)
-{
-    sl_buf_append(b, &v, 1);
-}
-
-void
 sl_buf_append_u32(struct sl_buf *b, uint32_t v)
 {
     v = htole32(v);

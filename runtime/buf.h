@@ -26,7 +26,12 @@ sl_buf_reserve(struct sl_buf *b, size_t more)
 void sl_buf_append(struct sl_buf *b, const void *data, size_t size);
 void sl_buf_append_slice(struct sl_buf *b, struct sl_slice s);
 void sl_buf_append_str(struct sl_buf *b, const char *text);
-void sl_buf_append_u8(struct sl_buf *b, uint8_t v);
+static inline void
+sl_buf_append_u8(struct sl_buf *b, uint8_t v)
+{
+    sl_buf_reserve(b, 1);
+    b->data[b->size++] = v;
+}
 void sl_buf_append_u32(struct sl_buf *b, uint32_t v); /* Little endian, as u64 below. */
 void sl_buf_append_u64(struct sl_buf *b, uint64_t v);
 void sl_buf_append_u64be(struct sl_buf *b, uint64_t v);        /* Sorts as bytes: for keys. */

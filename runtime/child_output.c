@@ -76,6 +76,18 @@ drop(struct sl_child_output *o, uint64_t size)
     o->dropped += size;
 }
 
+/* What a terminal would obey, or a log take for something else, becomes '?'. */
+static void
+tame(char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)data[i];
+        bool is_c1 = c == 0xc2 && i + 1 < size && (unsigned char)data[i + 1] < 0xa0;
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f || is_c1)
+            data[i] = '?';
+    }
+}
+
 bool
 sl_child_output_take(struct sl_child_output *o, uint64_t now_ns)
 {
@@ -86,6 +98,7 @@ sl_child_output_take(struct sl_child_output *o, uint64_t now_ns)
     if (size == 0)
         return false;
     refill(o, now_ns);
+    tame(data, (size_t)size);
     size_t passed = pass(o, data, SL_MIN((size_t)size, (size_t)o->budget));
     o->budget -= passed;
     o->passed += passed;

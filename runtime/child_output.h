@@ -2,7 +2,8 @@
 /*
  * child_output.h - what a child prints, read by its parent and passed on to standard error within a
  * budget: one that prints without end fills no disk and blocks nobody. What is over the budget is
- * counted and dropped; the first drop and the sum are reported.
+ * counted and dropped; the first drop and the sum are reported. Control characters other than ends
+ * of lines and tabs become '?'.
  *
  * Threading: one owner. It never blocks: what standard error does not take is dropped, too.
  */

@@ -114,12 +114,22 @@ append_control(struct sl_buf *out, uint8_t byte)
     }
 }
 
+static bool
+is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
 static void
 append_string(struct sl_buf *out, struct sl_slice text)
 {
     sl_buf_reserve(out, text.size + 2);
-    sl_buf_append_u8(out, '"');
     const uint8_t *at = text.data, *end = text.size == 0 ? at : at + text.size;
+    uint8_t *to = out->data + out->size;
+    *to++ = '"';
+    while (at < end && is_plain(*at)) /* All of most names and texts. */
+        *to++ = *at++;
+    out->size = (size_t)(to - out->data);
     while (at < end) {
         const uint8_t *run = at;
         size_t size = 0;

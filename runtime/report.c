@@ -8,10 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/report_line.h"
 #include "runtime/time.h"
+
+#define DETAILS_MAX 1024
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static _Atomic int level_min = -1;
+static _Atomic int format_now = -1;
 static const char *role_name = "sluice";
 
 static int
@@ -23,6 +27,13 @@ level_from_environment(void)
             return i;
     }
     return SL_REPORT_INFO;
+}
+
+static int
+format_from_environment(void)
+{
+    const char *text = getenv(SL_REPORT_FORMAT_ENV);
+    return text != NULL && strcmp(text, "json") == 0 ? SL_REPORT_JSON : SL_REPORT_TEXT;
 }
 
 void
@@ -42,20 +53,24 @@ sl_report(enum sl_report_level level, const char *event, const char *format, ...
 {
     if (atomic_load(&level_min) < 0)
         atomic_store(&level_min, level_from_environment());
+    if (atomic_load(&format_now) < 0)
+        atomic_store(&format_now, format_from_environment());
     if ((int)level < atomic_load(&level_min))
         return;
 
-    char when[SL_TIME_TEXT_SIZE];
-    sl_time_format(sl_time_wall_ms(), when);
-    char line[1024];
-    int used = snprintf(line, sizeof(line), "%s %s %s[%d] %s ", when, level_names[level], role_name,
-                        (int)getpid(), event);
+    char details[DETAILS_MAX], line[SL_REPORT_LINE_MAX];
     va_list args;
     va_start(args, format);
-    int more = vsnprintf(line + used, sizeof(line) - (size_t)used - 1, format, args);
+    (void)vsnprintf(details, sizeof(details), format, args);
     va_end(args);
-    size_t size = SL_MIN((size_t)used + (size_t)SL_MAX(more, 0), sizeof(line) - 2);
-    line[size++] = '\n';
+    const struct sl_report_line what = {.at_ms = sl_time_wall_ms(),
+                                        .level = level_names[level],
+                                        .role = role_name,
+                                        .pid = (int)getpid(),
+                                        .event = event,
+                                        .details = details};
+    size_t size = atomic_load(&format_now) == SL_REPORT_JSON ? sl_report_line_json(&what, line)
+                                                             : sl_report_line_text(&what, line);
     ssize_t ignored = write(STDERR_FILENO, line, size);
     (void)ignored;
 }

@@ -3,6 +3,8 @@
  * report.h - diagnostic lines on standard error: a stable event name, then key=value.
  * (The durable log is log.h; this is what operators read.) Modules return errors, actors report:
  * each failure is reported once, by whoever decides what to do about it.
+ * Text, or JSON where the environment says SLUICE_LOG_FORMAT=json (report_line.h), which all
+ * processes of a sluice have from the first.
  * Threading: any thread; a line is one write.
  */
 #ifndef SL_RUNTIME_REPORT_H
@@ -11,6 +13,9 @@
 #include "runtime/base.h"
 
 enum sl_report_level { SL_REPORT_DEBUG, SL_REPORT_INFO, SL_REPORT_WARN, SL_REPORT_ERROR };
+
+#define SL_REPORT_FORMAT_ENV "SLUICE_LOG_FORMAT"
+enum sl_report_format { SL_REPORT_TEXT, SL_REPORT_JSON };
 
 /* Lines below `level` are dropped. Default INFO, or SLUICE_REPORT=debug|info|warn|error. */
 void sl_report_level_set(enum sl_report_level level);

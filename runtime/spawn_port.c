@@ -140,6 +140,8 @@ ask(struct sl_spawn_port *p, const struct sl_m_spawn *m)
         post_exited(p, &(struct sl_spawn_event){.tag = m->tag, .exit_code = 126});
     }
     close_all(want.fds + want.fds_count - want.shown_count, want.shown_count);
+    if (m->fd >= 0 && m->kind < 32 && (p->options.taken_kinds >> m->kind & 1) != 0)
+        (void)close((int)m->fd);
     if (objects >= 0) /* The child's alone: its end is to be seen by this. */
         (void)close(objects);
     sl_free(text);

@@ -24,7 +24,8 @@ struct sl_spawn_port_options {
     /* A socket to a tenant's objects, for the child of that tag; taken. -1: there is none. NULL:
        the same. */
     int (*objects)(void *arg, uint64_t tenant, uint64_t tag);
-    bool has_channels; /* Each child gets one (channel.h), whose other end is shown to main. */
+    uint32_t taken_kinds; /* Bits by kind: of which the `fd` of a spawn is taken, not borrowed. */
+    bool has_channels;    /* Each child gets one (channel.h), whose other end is shown to main. */
     /* Descriptors that a child's own child shares with us; taken. NULL: they are closed. */
     void (*shown)(void *arg, const struct sl_spawn_event *event);
     void (*lost)(void *arg); /* The spawner is gone and there is no program: this node is to end. */

@@ -206,9 +206,20 @@ void
 sl_store_watch(struct sl_store *store, uint8_t table, void (*touched)(void *arg), void *arg)
 {
     sl_store_check(store);
-    store->touched_table = table;
-    store->touched = touched;
-    store->touched_arg = arg;
+    uint32_t at = SL_WATCHES_MAX;
+    for (uint32_t i = 0; i < SL_WATCHES_MAX; i++) {
+        bool is_free = store->touched[i] == NULL;
+        if (!is_free && store->touched_table[i] == table) {
+            at = i;
+            break;
+        }
+        if (is_free && at == SL_WATCHES_MAX)
+            at = i;
+    }
+    sl_assert(at < SL_WATCHES_MAX);
+    store->touched[at] = touched;
+    store->touched_arg[at] = arg;
+    store->touched_table[at] = table;
 }
 
 bool

@@ -83,8 +83,8 @@ void sl_store_close(struct sl_store **store); /* Syncs, commits. NULL inside is 
 /* Close without either, as a crash does: only what was synced before is sure to be there. */
 void sl_store_abandon(struct sl_store **store);
 
-/* Have `touched` called behind each commit that staged something in `table`. One watch; NULL ends
-   it. It runs within whoever commits: it may post a message, and no more. */
+/* Have `touched` called behind each commit that staged something in `table`. One watch of a table;
+   NULL ends it. It runs within whoever commits: it may read and post a message, and no more. */
 void sl_store_watch(struct sl_store *store, uint8_t table, void (*touched)(void *arg), void *arg);
 
 /* One transaction at a time. Borrowed until commit or abort. */

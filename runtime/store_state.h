@@ -24,6 +24,7 @@
 #include "runtime/store.h"
 
 #define SL_STORE_MAGIC 0x73746f72u
+#define SL_WATCHES_MAX 4
 
 struct sl_txn {
     struct sl_store *store;
@@ -76,10 +77,10 @@ struct sl_store {
     bool is_log_disk_owned;
     struct sl_catalogue *catalogue;
     struct sl_log *log;
-    enum sl_err failed;         /* Memory and disk may differ: nothing is written any more. */
-    void (*touched)(void *arg); /* Of sl_store_watch; NULL: nobody watches. */
-    void *touched_arg;
-    uint8_t touched_table;
+    enum sl_err failed; /* Memory and disk may differ: nothing is written any more. */
+    void (*touched[SL_WATCHES_MAX])(void *arg); /* Of sl_store_watch; NULL: it is free. */
+    void *touched_arg[SL_WATCHES_MAX];
+    uint8_t touched_table[SL_WATCHES_MAX];
     uint64_t dirty_since_ns, noted_since_ns; /* 0: clean. */
     uint64_t checkpoint_at_bytes;            /* Of sl_log_bytes. */
     struct sl_txn txn;

@@ -206,9 +206,15 @@ sl_txn_commit(struct sl_txn **txn)
             sl_log_append(store->log, record, &at);
         if (err == SL_OK)
             store->failed = err = sl_store_apply_events(store, record, 0, at);
-        if (err == SL_OK && store->touched != NULL && t->ops.touches[store->touched_table])
-            store->touched(store->touched_arg);
     }
+    bool is_touched[SL_WATCHES_MAX];
+    for (uint32_t i = 0; i < SL_WATCHES_MAX; i++)
+        is_touched[i] = err == SL_OK && store->touched[i] != NULL && t->ops.count > 0 &&
+                        t->ops.touches[store->touched_table[i]];
     end_txn(txn);
+    for (uint32_t i = 0; i < SL_WATCHES_MAX; i++) {
+        if (is_touched[i])
+            store->touched[i](store->touched_arg[i]);
+    }
     return err;
 }

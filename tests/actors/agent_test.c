@@ -602,6 +602,17 @@ Test(agent, a_gateway_that_joins_later_hears_that_it_is_cordoned)
     cr_assert_eq(hello_open(), 1);
 }
 
+Test(agent, tells_gateways_whose_work_alone_it_takes)
+{
+    from_head(SL_M_node_welcome, &(struct sl_m_node_welcome){.node = NODE, .taint = 7});
+    gate_up(GATE);
+    peer(SL_M_peer_up, GATE);
+    struct sl_msg *hello = recorder_take(&r, SL_M_node_hello);
+    cr_assert_not_null(hello);
+    cr_expect_eq(SL_BODY(hello, node_hello)->taint, 7);
+    sl_msg_destroy(&hello);
+}
+
 Test(agent, forgets_gateways_that_the_head_lists_no_more_when_their_link_ends)
 {
     welcome();

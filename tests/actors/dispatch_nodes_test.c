@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Of the dispatcher: what links do not take, how much a node gets, and labels. */
+/* Of the dispatcher: what links do not take, how much a node gets, labels and taints. */
 #include "tests/actors/dispatcher_say.h"
+
+#include "actors/home.h"
 
 TestSuite(dispatch_nodes, .init = setup, .fini = finish, .timeout = 60);
 
@@ -239,4 +241,161 @@ Test(dispatch_nodes, more_than_can_be_parked_comes_again_uncounted)
     labelled_up(3, 300, "{\"zone\":\"b\"}");
     cr_assert_eq(counts().parked, SL_PARKED_MAX - 300);
     cr_assert_eq(counts().retried, 0);
+}
+
+/* ---- nodes of one tenant alone ------------------------------------------------------------- */
+
+static void
+tainted_up(uint32_t node, uint64_t room, uint64_t taint)
+{
+    struct sl_m_node_up up = {.node = node, .room = room, .classes = 7, .taint = taint};
+    recorder_deliver(&r, head(), SL_M_node_up, &up);
+}
+
+static void
+set_level(const char *level)
+{
+    put(SL_TABLE_HEAD, sl_slice_str(SL_HOME_LEVEL_KEY), sl_slice_str(level));
+}
+
+Test(dispatch_nodes, work_of_a_tenant_at_level_physical_waits_for_its_own_nodes)
+{
+    set_level("physical");
+    submit(4);
+    node_up(2, 8);
+    tainted_up(3, 8, scope.id + 1);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0);
+    cr_expect_eq(counts().parked, 0, "it waits in its queue, by its priority");
+    cr_expect_eq(sl_queue_leased_count(queue), 0);
+    tainted_up(4, 2, scope.id);
+    struct run a = expect_run(), b = expect_run();
+    cr_assert(a.node == 4 && b.node == 4);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0, "it has no more room, and others are not");
+    done(a);
+    cr_assert_eq(expect_run().node, 4);
+    recorder_deliver(&r, head(), SL_M_node_lost, &(struct sl_m_node_lost){4});
+    beat_for(3, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0, "what it had waits for another");
+    tainted_up(5, 8, scope.id);
+    for (int i = 0; i < 3; i++) {
+        struct run run = expect_run();
+        cr_expect_eq(run.node, 5);
+        done(run);
+    }
+    expect_job_ended(SL_JOB_SUCCEEDED, 4, 0);
+    cr_assert_eq(counts().retried, 0);
+}
+
+Test(dispatch_nodes, a_node_of_one_tenant_takes_no_others_work)
+{
+    tainted_up(2, 8, scope.id + 1);
+    tainted_up(3, 8, scope.id);
+    submit(2);
+    wake();
+    beat_for(3, 0);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0, "nor its tenant's, at another level");
+    node_up(4, 8);
+    for (int i = 0; i < 2; i++)
+        cr_expect_eq(expect_run().node, 4);
+}
+
+Test(dispatch_nodes, a_level_that_changes_moves_what_waits)
+{
+    node_up(2, 2);
+    tainted_up(3, 2, scope.id);
+    submit(6);
+    wake();
+    struct run at[6];
+    at[0] = expect_run();
+    at[1] = expect_run();
+    cr_assert(at[0].node == 2 && at[1].node == 2);
+    set_level("physical");
+    beat_for(1, 2); /* A tick looks. */
+    at[2] = expect_run();
+    at[3] = expect_run();
+    cr_assert(at[2].node == 3 && at[3].node == 3);
+    done(at[0]);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0, "what it had it ends, and gets no more");
+    set_level("process");
+    beat_for(1, 1);
+    cr_assert_eq(expect_run().node, 2);
+    done(at[2]);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0, "now the other way about");
+}
+
+Test(dispatch_nodes, says_that_a_tenants_own_nodes_are_missing)
+{
+    set_level("physical");
+    submit(3);
+    put_job(job, "col");
+    node_up(2, 8);
+    tainted_up(4, 8, scope.id + 1);
+    expect_explained(job, "\"reason\":\"no node has this tenant's taint");
+    expect_explained(job, "\"verdict\":\"other_taint\"");
+    expect_explained(job, "\"nodes_total\":2");
+    tainted_up(3, 1, scope.id);
+    expect_explained(job, "\"reason\":\"no node that may take it has room\"");
+}
+
+static void
+own_labelled_up(uint32_t node, uint64_t room)
+{
+    struct sl_m_node_up up = {.node = node, .room = room, .classes = 7, .taint = scope.id};
+    up.labels = sl_slice_str("{\"zone\":\"b\"}");
+    recorder_deliver(&r, head(), SL_M_node_up, &up);
+}
+
+Test(dispatch_nodes, labels_and_taints_are_asked_for_together)
+{
+    set_level("physical");
+    submit_as(job, 2, "picky");
+    labelled_up(2, 8, "{\"zone\":\"b\"}");
+    tainted_up(3, 8, scope.id);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0, "each lacks one of both");
+    cr_assert_eq(counts().parked, 2);
+    own_labelled_up(4, 8);
+    cr_expect_eq(expect_run().node, 4);
+    cr_expect_eq(expect_run().node, 4);
+}
+
+Test(dispatch_nodes, what_is_parked_for_any_node_goes_to_own_ones_once_the_level_is_physical)
+{
+    submit_as(job, 2, "picky");
+    node_up(2, 8);
+    cr_assert_eq(counts().parked, 2);
+    set_level("physical");
+    own_labelled_up(3, 8);
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0);
+    beat_for(2, 0);
+    cr_expect_eq(expect_run().node, 3);
+    cr_expect_eq(expect_run().node, 3);
+}
+
+/* The level is seen by a task that comes before the next look at all of them. */
+Test(dispatch_nodes, what_is_parked_for_own_nodes_is_freed_too_if_a_task_tells_of_the_level)
+{
+    set_level("physical");
+    submit_as(job, 2, "picky");
+    tainted_up(3, 8, scope.id);
+    cr_assert_eq(counts().parked, 2);
+    set_level("process");
+    submit_as((struct sl_job_id){{7}}, 1, "echo");
+    labelled_up(2, 8, "{\"zone\":\"b\"}");
+    beat_for(2, 0);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(expect_run().node, 2);
+}
+
+Test(dispatch_nodes, what_is_parked_for_own_nodes_goes_elsewhere_once_the_level_is_another)
+{
+    set_level("physical");
+    submit_as(job, 2, "picky");
+    tainted_up(3, 8, scope.id);
+    cr_assert_eq(counts().parked, 2);
+    labelled_up(2, 8, "{\"zone\":\"b\"}");
+    cr_assert_eq(recorder_count(&r, SL_M_run_task), 0);
+    set_level("process");
+    beat_for(2, 0);
+    cr_expect_eq(expect_run().node, 2);
+    cr_expect_eq(expect_run().node, 2);
 }

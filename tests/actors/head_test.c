@@ -113,8 +113,10 @@ Test(head, gives_up_a_silent_node_and_kills_it)
 
 Test(head, kills_a_node_that_joins_after_it_was_given_up)
 {
-    uint32_t a = spawned();
+    uint32_t a = spawned(), b = spawned();
     recorder_deliver(&r, r.self, SL_M_spawner_lost, &(struct sl_m_spawner_lost){1});
+    cr_assert_eq(killed(), b, "the next spawner may have begun it");
+    cr_assert_eq(killed(), a);
     join(a);
     cr_assert_eq(killed(), a);
     cr_assert_not(sl_head_has_node(r.actor));
@@ -227,7 +229,10 @@ Test(head, refuses_workers_that_make_no_sense)
                {"w1", "{}"},
                {"w1", "nonsense"},
                {"w1", "{\"group\":\"cpu\",\"cpus\":-1}"},
-               {"w1", "{\"group\":\"cpu\",\"labels\":{\"a\":1}}"}};
+               {"w1", "{\"group\":\"cpu\",\"labels\":{\"a\":1}}"},
+               {"w1", "{\"group\":\"cpu\",\"taint\":\"tenant=\"}"},
+               {"w1", "{\"group\":\"cpu\",\"taint\":\"colour=red\"}"},
+               {"w1", "{\"group\":\"cpu\",\"taint\":1}"}};
     for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
         join_as(WORKER, bad[i].name, bad[i].facts);
         cr_expect(told(SL_M_node_refused, WORKER), "%s %s", bad[i].name, bad[i].facts);

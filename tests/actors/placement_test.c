@@ -50,3 +50,20 @@ Test(placement, stays_where_it_is_warm_until_a_start_costs_less)
     warm.is_closed = true;
     cr_expect_not(sl_placement_prefers(&cold, &warm, SL_CLASS_CPU));
 }
+
+Test(placement, a_node_of_one_tenant_takes_its_work_alone_and_that_goes_nowhere_else)
+{
+    for (uint64_t taint = 0; taint < 3; taint++) {
+        for (uint64_t home = 0; home < 3; home++) {
+            struct sl_candidate n = node(0, true), other = node(1, true);
+            n.taint = taint;
+            n.home = other.home = home;
+            other.taint = home;
+            enum sl_placement judged = sl_placement_judge(&n, SL_CLASS_CPU);
+            cr_expect_eq(judged, taint == home ? SL_PLACE_GOOD : SL_PLACE_OTHER_TAINT);
+            cr_expect_eq(sl_placement_prefers(&other, &n, SL_CLASS_CPU), taint == home,
+                         "idler, and not its place");
+        }
+    }
+    cr_expect_str_eq(sl_placement_name(SL_PLACE_OTHER_TAINT), "other_taint");
+}

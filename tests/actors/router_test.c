@@ -57,7 +57,7 @@ node_open(uint32_t node, bool is_open)
 }
 
 struct ask {
-    uint64_t request, timeout_ns, sticky, scope;
+    uint64_t request, timeout_ns, sticky, scope, home;
     const char *spec; /* NULL: SPEC. */
 };
 
@@ -68,7 +68,8 @@ embed(struct ask a)
                            .inputs = sl_slice_str("in"),
                            .scope = a.scope,
                            .timeout_ns = a.timeout_ns,
-                           .sticky = a.sticky};
+                           .sticky = a.sticky,
+                           .home = a.home};
     say(api(), a.request, SL_M_embed, &m);
 }
 
@@ -133,6 +134,62 @@ Test(router, of_two_nodes_the_one_with_fewer_calls_gets_the_next)
         ongoing[run.node]++;
         cr_assert_leq(ongoing[2] > ongoing[3] ? ongoing[2] - ongoing[3] : ongoing[3] - ongoing[2],
                       1);
+    }
+}
+
+static void
+tainted_up(uint32_t node, uint64_t taint)
+{
+    say(sl_at(SL_NODE_HEAD, SL_ACTOR_HEAD), 0, SL_M_node_up,
+        &(struct sl_m_node_up){.node = node, .taint = taint});
+}
+
+Test(router, a_tenants_own_nodes_get_its_calls_and_it_gets_no_others)
+{
+    for (uint32_t node = 2; node <= 4; node++)
+        node_up(node);
+    for (uint32_t node = 5; node <= 7; node++)
+        tainted_up(node, node < 7 ? 1 : 2);
+    for (uint64_t i = 1; i <= 300; i++) {
+        uint64_t home = i % 3;
+        embed((struct ask){.request = i, .home = home, .sticky = i % 2 == 0 ? i : 0});
+        uint32_t node = taken().node, first = home == 0 ? 2 : home == 1 ? 5 : 7;
+        uint32_t last = home == 0 ? 4 : home == 1 ? 6 : 7;
+        cr_expect(node >= first && node <= last, "node %u, home %zu", node, (size_t)home);
+    }
+}
+
+Test(router, a_call_for_a_tenants_own_nodes_waits_and_wants_no_other)
+{
+    node_up(2);
+    recorder_forget(&r);
+    embed((struct ask){.request = 1, .home = 5, .timeout_ns = SL_SECOND_NS});
+    cr_expect_eq(taken().node, 0);
+    cr_expect_eq(counts().parked, 1);
+    cr_expect_eq(recorder_count(&r, SL_M_calls_wanted), 0, "none that comes by demand is its");
+    tainted_up(3, 6);
+    cr_expect_eq(taken().node, 0);
+    embed((struct ask){.request = 2, .home = 5, .timeout_ns = 10 * SL_SECOND_NS});
+    recorder_wait(&r, 2 * SL_SECOND_NS);
+    cr_expect_eq(answered(1), SL_ETIMEOUT);
+    tainted_up(4, 5);
+    cr_expect_eq(taken().node, 4);
+}
+
+Test(router, a_model_is_loaded_where_its_tenant_is_at_home)
+{
+    node_up(2);
+    tainted_up(3, 5);
+    for (uint64_t home = 0; home <= 5; home += 5) {
+        struct sl_m_model_load m = {.directory = sl_slice_str("models/5/a"), .home = home};
+        say(api(), 10 + home, SL_M_model_load, &m);
+        struct sl_msg *msg = recorder_take(&r, SL_M_model_load);
+        cr_assert_not_null(msg);
+        cr_expect_eq(msg->to.node, home == 0 ? 2 : 3);
+        sl_msg_destroy(&msg);
+        m.node = home == 0 ? 3 : 2;
+        say(api(), 20 + home, SL_M_model_load, &m);
+        cr_expect_eq(recorder_count(&r, SL_M_model_load), 0, "not there, whoever says so");
     }
 }
 

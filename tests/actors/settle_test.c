@@ -8,6 +8,7 @@
 
 #include "actors/count.h"
 #include "actors/job_row.h"
+#include "actors/journal.h"
 #include "actors/rows.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
@@ -124,4 +125,41 @@ Test(settle, an_ended_job_is_counted_under_what_its_row_names)
     before.about = sl_slice_str("not json");
     settle(&before, SL_JOB_SUCCEEDED);
     cr_assert_eq(counted(SL_COUNT_JOBS_DONE, "bkt_1"), 2);
+}
+
+/* The text of the tenant's events, in their order. Owned. */
+static char *
+events_of_tenant(void)
+{
+    struct sl_buf text = {0};
+    struct sl_scan scan;
+    struct sl_journal_row row;
+    struct sl_txn *txn = sl_store_begin(store);
+    sl_txn_scan(txn, scope, SL_TABLE_EVENT, sl_journal_prefix(), sl_slice(NULL, 0), false, &scan);
+    while (sl_scan_next(&scan)) {
+        cr_assert(sl_journal_read(scan.key, scan.value, &row));
+        sl_buf_append_slice(&text, row.json);
+    }
+    sl_scan_end(&scan);
+    sl_txn_abort(&txn);
+    char *owned = sl_strdup(sl_buf_text(&text));
+    sl_buf_deinit(&text);
+    return owned;
+}
+
+Test(settle, a_job_with_tasks_that_failed_for_good_is_an_event_with_the_trace_of_its_request)
+{
+    struct sl_job_row before = {.state = SL_JOB_PENDING,
+                                .about = sl_slice_str("{\"traceparent\":\"00-a-b-01\"}")};
+    settle(&before, SL_JOB_SUCCEEDED);
+    settle(&before, SL_JOB_CANCELED);
+    char *text = events_of_tenant();
+    cr_expect_str_eq(text, "");
+    sl_free(text);
+    settle(&before, SL_JOB_FAILED);
+    text = events_of_tenant();
+    cr_expect_not_null(strstr(text, "\"kind\":\"job_failed\""), "%s", text);
+    cr_expect_not_null(strstr(text, "\"total\":10,\"done\":4"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"traceparent\":\"00-a-b-01\""), "%s", text);
+    sl_free(text);
 }

@@ -184,6 +184,24 @@ Test(simulate, catches_a_chain_that_a_crash_loses)
                        result.failure);
 }
 
+Test(simulate, a_tenant_with_nodes_of_its_own_has_all_its_work_there)
+{
+    uint64_t homed = 0;
+    for (uint64_t seed = 2; seed < 20; seed += 5) {
+        struct sl_simulate_result result = run(seed, SL_FAULT_ALL, SL_PLANT_NONE);
+        cr_assert(result.is_ok, "seed %zu: %s", (size_t)seed, result.failure);
+        homed += result.homed;
+    }
+    cr_assert_gt(homed, 100);
+}
+
+Test(simulate, catches_work_at_a_node_that_is_anothers)
+{
+    struct sl_simulate_result result = hunt(SL_PLANT_UNTAINTED);
+    cr_assert_not(result.is_ok);
+    cr_assert_not_null(strstr(result.failure, "home: work of tenant"), "%s", result.failure);
+}
+
 Test(simulate, every_end_may_come_twice)
 {
     uint64_t stale = 0;

@@ -283,3 +283,34 @@ Test(batcher, gives_tenants_that_always_ask_equal_shares)
     }
     plan(0, 0, 0);
 }
+
+/* Its lane empties with each turn: it has made up for it before it has the next. */
+Test(batcher, gives_who_keeps_one_large_entry_waiting_no_more_than_its_share)
+{
+    uint64_t served[3] = {0};
+    plan(8, 1, 0);
+    add(1, 8, 0);
+    for (uint32_t i = 0; i < 100; i++)
+        add(2, 1, 1 + i);
+    for (uint32_t round = 0; round < 1000; round++) {
+        cr_assert_eq(sl_batcher_take(batcher, taken), 1);
+        served[taken[0]->scope] += taken[0]->units;
+        cr_assert_leq(SL_MAX(served[1], served[2]) - SL_MIN(served[1], served[2]), 8);
+        sl_batcher_add(batcher, taken[0]);
+    }
+    cr_assert_gt(served[1], 400);
+}
+
+Test(batcher, forgets_of_many_that_left_those_with_the_least_to_make_up_for)
+{
+    plan(0, 1, 0);
+    add(1000, 1, 0);
+    for (uint32_t i = 0; i < 300; i++)
+        add(i, 1000 + i, 1 + i);
+    for (uint32_t i = 0; i < 301; i++)
+        cr_assert_eq(sl_batcher_take(batcher, taken), 1);
+    add(299, 1, 400);
+    add(5000, 1, 401);
+    cr_assert_str_eq(take(), "302", "the newcomer: the other has had much");
+    cr_assert_str_eq(take(), "301");
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is let in, and what for: roles of users, addresses, suspended tenants. */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "actors/rows.h"
 #include "gateway/account.h"
@@ -117,6 +118,21 @@ Test(access, is_from_listed_addresses_alone)
     }
     as_operator("PATCH", "/v1/tenants/acme", "{\"security\":{}}", 200);
     cr_expect(is_at_door(acme.scope, "8.8.8.8", &is_suspended));
+}
+
+/* A tenant that believes in a second factor which nobody asks for is worse off than one without. */
+Test(access, takes_no_promise_that_is_not_kept)
+{
+    as_operator("PATCH", "/v1/tenants/acme", "{\"security\":{\"mfa_required\":true}}", 422);
+    cr_expect_not_null(strstr(h.text, "ip_allowlist"), "%s", h.text);
+    as_operator("PATCH", "/v1/tenants/acme", "{\"security\":{\"mfa_required\":1}}", 422);
+    as_operator("PATCH", "/v1/tenants/acme", "{\"security\":{\"session_timeout\":3600}}", 422);
+    cr_expect_not_null(strstr(h.text, "expires_at"), "%s", h.text);
+    as_operator("POST", "/v1/tenants",
+                "{\"tenant_id\":\"b1\",\"name\":\"b\",\"security\":{\"session_timeout\":1}}", 422);
+    as_operator("GET", "/v1/tenants/b1", NULL, 404);
+    as_operator("PATCH", "/v1/tenants/acme",
+                "{\"security\":{\"mfa_required\":false,\"session_timeout\":null}}", 200);
 }
 
 Test(access, takes_no_list_that_cannot_be_read)

@@ -255,11 +255,26 @@ Test(api_embeds, sends_what_was_refused_again_when_others_of_the_call_are_done)
     cr_assert_eq(s.asked_count, 3, "there was room for so many");
     cr_assert_eq(s.replies, 0);
     for (uint32_t i = 0; i < 10; i++) {
-        cr_assert_leq(s.asked_count, 3);
+        cr_assert_leq(s.asked_count, 3 + i, "one more with each that is done");
         answer(0);
     }
     cr_assert_eq(s.vectors_good, 10);
     cr_assert_eq(s.failures, 0);
+}
+
+Test(api_embeds, has_as_many_under_way_as_ever_when_there_is_room_again)
+{
+    call_of(1, SL_EMBED_TEXTS_MAX, 0);
+    while (s.asked_count > 1)
+        refuse(1, SL_EFULL);
+    for (uint32_t i = 0; i < 2 * OF_CALL; i++) {
+        cr_assert_leq(s.asked_count, OF_CALL);
+        answer(0);
+    }
+    cr_assert_eq(s.asked_count, OF_CALL);
+    while (s.asked_count > 0)
+        answer(0);
+    cr_assert_eq(s.vectors_good, SL_EMBED_TEXTS_MAX);
 }
 
 Test(api_embeds, fails_a_call_whose_only_text_under_way_is_refused)

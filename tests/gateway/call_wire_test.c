@@ -62,6 +62,8 @@ json_call(void)
     call->namespace_header = sl_slice_str("shop");
     call->idempotency_key = sl_slice_str("put-17");
     call->site = sl_slice_str("localhost:1");
+    call->sent.trace_state = sl_slice_str("a=1");
+    call->sent.trace = (struct sl_trace_context){.trace = {1}, .span = {2}, .flags = 1};
 }
 
 Test(call_wire, a_request_comes_back_as_it_was)
@@ -78,6 +80,8 @@ Test(call_wire, a_request_comes_back_as_it_was)
     cr_assert(sl_slice_is(copy->namespace_header, "shop"));
     cr_assert(sl_slice_is(copy->idempotency_key, "put-17"));
     cr_assert(sl_slice_is(copy->site, "localhost:1"));
+    cr_assert(sl_slice_is(copy->sent.trace_state, "a=1"));
+    cr_assert_eq(memcmp(&copy->sent.trace, &call->sent.trace, sizeof(copy->sent.trace)), 0);
     cr_assert_eq(copy->user_agent.size, 0);
     cr_assert(sl_slice_is(copy->body_text, "{\"a\": [1, 2]}"));
     cr_assert_eq(sl_json_count(sl_json_member(copy->body, "a")), 2);

@@ -55,3 +55,19 @@ Test(exposition, bytes_that_are_no_text_are_replaced)
     sl_sample_write(&s, 1, &out);
     expect(&out, "a{x=\"\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"} 1\n");
 }
+
+Test(exposition, steps_repeat_the_labels_and_differ_in_the_last)
+{
+    static const char *const ends[] = {"0.5", "+Inf"};
+    static const double values[] = {1, 3};
+    struct sl_buf buf = {0};
+    struct sl_sample sample = {.family = "f", .suffix = "_bucket"};
+    sl_sample_write_steps(&sample, ends, values, 2, &buf);
+    sl_sample_label(&sample, "a", sl_slice_str("x\"y"));
+    sl_sample_write_steps(&sample, ends, values, 2, &buf);
+    cr_assert_str_eq(sl_buf_text(&buf), "f_bucket{le=\"0.5\"} 1\n"
+                                        "f_bucket{le=\"+Inf\"} 3\n"
+                                        "f_bucket{a=\"x\\\"y\",le=\"0.5\"} 1\n"
+                                        "f_bucket{a=\"x\\\"y\",le=\"+Inf\"} 3\n");
+    sl_buf_deinit(&buf);
+}

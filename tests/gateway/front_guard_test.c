@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "gateway/front.h"
+#include "gateway/transport.h"
 #include "runtime/hash.h"
 #include "runtime/time.h"
 
@@ -79,15 +80,24 @@ teardown(void)
 TestSuite(front_guard, .init = setup, .fini = teardown, .timeout = 60);
 
 static int
-dial(void)
+dial_from(const char *address)
 {
+    struct sockaddr_in here = {.sin_family = AF_INET};
     struct sockaddr_in where = {.sin_family = AF_INET,
                                 .sin_port = htons(sl_front_port(front)),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    cr_assert_eq(inet_pton(AF_INET, address, &here.sin_addr), 1);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&where, sizeof(where)), 0);
     return fd;
+}
+
+static int
+dial(void)
+{
+    return dial_from("127.0.0.1");
 }
 
 static void
@@ -264,5 +274,41 @@ Test(front_guard, one_address_has_its_share_of_the_connections)
     say(fds[0], "GET /v1/health/liveness HTTP/1.1\r\nHost: x\r\n\r\n");
     cr_assert_gt(recv(fds[0], reply, sizeof(reply), 0), 0, "the others stay");
     for (int i = 0; i <= PER_ADDRESS_MAX; i++)
+        close(fds[i]);
+}
+
+static bool
+is_answered(int fd)
+{
+    char reply[4096];
+    (void)send(fd, "GET /v1/health/liveness HTTP/1.1\r\nHost: x\r\n\r\n", 45, MSG_NOSIGNAL);
+    return has_news(fd, 20000) && recv(fd, reply, sizeof(reply), 0) > 0;
+}
+
+/* All of a proxy's clients have its address. */
+Test(front_guard, a_proxy_has_all_connections_and_anybody_else_half)
+{
+    struct sl_transport transport = {0};
+    struct sl_front_options options = {.address = "127.0.0.1:0",
+                                       .planes = {{.keyring = keyring}},
+                                       .planes_count = 1,
+                                       .post = post,
+                                       .transport = &transport,
+                                       .connections_max = 8};
+    int fds[8];
+    cr_assert_eq(sl_proxies_parse("127.0.0.2/32", &transport), SL_OK);
+    sl_front_stop(&front);
+    cr_assert_eq(sl_front_start(&options, &front), SL_OK);
+    for (int i = 0; i < 4; i++)
+        cr_assert(is_answered(fds[i] = dial_from("127.0.0.3")), "%d", i);
+    cr_assert_not(is_answered(fds[4] = dial_from("127.0.0.3")), "half are its");
+    close(fds[4]);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    sl_front_stop(&front);
+    cr_assert_eq(sl_front_start(&options, &front), SL_OK);
+    for (int i = 0; i < 8; i++)
+        cr_assert(is_answered(fds[i] = dial_from("127.0.0.2")), "%d", i);
+    for (int i = 0; i < 8; i++)
         close(fds[i]);
 }

@@ -71,12 +71,19 @@ MHD_get_connection_values_n(struct MHD_Connection *connection, enum MHD_ValueKin
     bool is_query = kind == MHD_GET_ARGUMENT_KIND;
     const struct sl_pair *pairs = is_query ? request->query : request->headers;
     uint32_t count = is_query ? request->query_count : request->headers_count;
+    bool has_key = is_query;
     for (uint32_t i = 0; i < count; i++) {
+        has_key = has_key || (pairs[i].name.size == sizeof("Authorization") - 1 &&
+                              strncasecmp((const char *)pairs[i].name.data, "Authorization",
+                                          pairs[i].name.size) == 0);
         if (iterator(arg, kind, (const char *)pairs[i].name.data, pairs[i].name.size,
                      (const char *)pairs[i].value.data, pairs[i].value.size) != MHD_YES)
             break;
     }
-    return (int)count;
+    if (!has_key)
+        iterator(arg, kind, "Authorization", sizeof("Authorization") - 1, connection->authorization,
+                 strlen(connection->authorization));
+    return (int)count + !has_key;
 }
 
 const union MHD_ConnectionInfo *

@@ -5,6 +5,7 @@
  */
 #include "gateway/isolation.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "actors/rows.h"
 #include "gateway/isolation_attack.h"
+#include "gateway/isolation_glutton.h"
 #include "gateway/isolation_rows.h"
 #include "object-store/object_client.h"
 #include "object-store/object_node.h"
@@ -144,9 +148,11 @@ start_victim(void)
     target.user = sl_attack_user();
     target.uid = getuid();
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* Of a test that does not come to its end. */
         for (;;)
             (void)pause();
+    }
     (void)close(target.memory_fd);
     return pid;
 }
@@ -333,6 +339,55 @@ Test(attack, finds_what_a_part_that_is_missing_would_have_held)
     cr_expect_eq(judge(SL_CHECK_NETWORK), SL_ISOLATION_NOT_ENFORCED, "%s", verdict.text);
 }
 
+/* One that is where nothing listens on 127.0.0.1 alone. */
+Test(attack, finds_the_port_of_the_api_on_the_address_it_listens_on)
+{
+    static const enum sl_attack port[] = {SL_ATTACK_server_port};
+    struct sockaddr_in where = {.sin_family = AF_INET};
+    socklen_t size = sizeof(where);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(inet_pton(AF_INET, "127.0.0.2", &where.sin_addr), 1);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&where, size), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&where, &size), 0);
+    char *api = sl_format("127.0.0.2:%u", ntohs(where.sin_port));
+    target.api = api;
+    attack(NULL, port, 1);
+    cr_expect_eq(found.of[SL_ATTACK_server_port].through, 1);
+    cr_expect_str_eq(found.of[SL_ATTACK_server_port].text, api);
+    target.api = "[127.0.0.2"; /* What is none is not tried. */
+    attack(NULL, port, 1);
+    cr_expect_eq(found.of[SL_ATTACK_server_port].tried, 0);
+    (void)close(fd);
+    sl_free(api);
+}
+
+Test(isolation, takes_a_limit_that_is_not_set_for_one_that_does_not_hold)
+{
+    struct sl_attack_result r = {0};
+    struct rlimit any = {RLIM_INFINITY, RLIM_INFINITY};
+    sl_glutton_limit(&r, RLIMIT_DATA, any, "RLIMIT_DATA");
+    sl_glutton_limit(&r, RLIMIT_FSIZE, any, "RLIMIT_FSIZE");
+    cr_expect_eq(r.tried, 0, "of these it may have any");
+    sl_glutton_limit(&r, RLIMIT_NPROC, any, "RLIMIT_NPROC");
+    sl_glutton_limit(&r, RLIMIT_NOFILE, any, "RLIMIT_NOFILE");
+    cr_expect_eq(r.tried, 2);
+    cr_expect_eq(r.through, 2);
+    cr_expect_str_eq(r.text, "RLIMIT_NPROC");
+}
+
+/* Threads can be refused for their memory; that says nothing of their number. */
+Test(attack, takes_no_other_refusal_for_the_limit_of_threads)
+{
+    static const enum sl_attack threads[] = {SL_ATTACK_threads};
+    if (sl_sandbox_is_sanitized())
+        cr_skip("a sanitizer has no limit of memory");
+    attack(&(struct sl_sandbox_options){.uid = sl_sandbox_uid(SL_SANDBOX_UID_COUNT - 9),
+                                        .data_bytes = 64 * SL_KIB},
+           threads, 1);
+    cr_expect_eq(found.of[SL_ATTACK_threads].tried, 0, "%s", found.of[SL_ATTACK_threads].text);
+}
+
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 static struct harness h;
@@ -401,6 +456,19 @@ Test(isolation_rows, a_store_that_mistakes_one_for_the_other_is_found)
     cr_expect_eq(judge(SL_CHECK_DATABASE), SL_ISOLATION_VIOLATED, "%s", verdict.text);
 }
 
+Test(isolation_rows, leaves_a_pause_behind_those_that_a_tenant_asks_for_itself)
+{
+    static const char path[] = "/v1/tenants/acme/isolation/verify";
+    struct sl_identity acme = h.who;
+    cr_expect_eq(harness_call(&h, "POST", path, NULL), 200, "%s", h.text);
+    cr_expect_eq(harness_call(&h, "POST", path, NULL), 429, "%s", h.text);
+    h.who = of_operator;
+    cr_expect_eq(harness_call(&h, "POST", path, NULL), 200, "an operator does not wait");
+    h.who = acme;
+    h.now_ms += 5000;
+    cr_expect_eq(harness_call(&h, "POST", path, NULL), 200, "%s", h.text);
+}
+
 Test(isolation_rows, is_a_call_of_the_tenants_admin_or_the_operators)
 {
     struct sl_identity acme = h.who;
@@ -427,7 +495,7 @@ TestSuite(isolation_level, .init = setup, .fini = teardown);
 
 /* Whether the replicas of the only collection are acme's own. */
 static bool
-is_apart(void)
+has_rows_with(const char *member)
 {
     struct sl_txn *txn = sl_store_begin(h.gateway.store);
     struct sl_scan scan;
@@ -437,7 +505,7 @@ is_apart(void)
     sl_txn_scan(txn, h.who.scope, SL_TABLE_EXTRACTION, none, none, false, &scan);
     for (; sl_scan_next(&scan); count++) {
         char *text = sl_strndup(scan.value.data, scan.value.size);
-        is_found = strstr(text, "\"apart\":true") != NULL;
+        is_found = strstr(text, member) != NULL;
         cr_expect(strstr(text, "\"extractor\":\"text_extractor\"") != NULL, "%s", text);
         sl_free(text);
     }
@@ -445,6 +513,18 @@ is_apart(void)
     sl_txn_abort(&txn);
     cr_expect_eq(count, 1);
     return is_found;
+}
+
+static bool
+is_apart(void)
+{
+    return has_rows_with("\"apart\":true");
+}
+
+static bool
+is_physical(void)
+{
+    return has_rows_with("\"physical\":true");
 }
 
 static void
@@ -471,10 +551,14 @@ Test(isolation_level, above_logical_gives_a_tenant_replicas_of_its_own)
     set_level("process");
     cr_expect(harness_is(&h, "isolation_enforced", "process"), "%s", h.text);
     cr_expect(is_apart());
+    cr_expect_not(is_physical());
     set_level("physical");
-    cr_expect(harness_is(&h, "isolation_enforced", "process"), "not more than there is: %s",
-              h.text);
+    cr_expect(harness_is(&h, "isolation_enforced", "physical"), "%s", h.text);
     cr_expect(is_apart());
+    cr_expect(is_physical());
+    set_level("process");
+    cr_expect(is_apart());
+    cr_expect_not(is_physical());
     set_level("logical");
     cr_expect(harness_is(&h, "isolation_enforced", "logical"), "%s", h.text);
     cr_expect_not(is_apart());
@@ -482,7 +566,9 @@ Test(isolation_level, above_logical_gives_a_tenant_replicas_of_its_own)
 
 Test(isolation_level, holds_for_what_is_made_later)
 {
+    h.gateway.is_touched = false;
     set_level("process");
+    cr_expect(h.gateway.is_touched, "gateways ask anew what calls run on");
     cr_assert_eq(harness_call(&h, "POST", "/v1/collections",
                               "{\"collection_name\":\"texts\",\"source\":{\"type\":\"bucket\","
                               "\"bucket_ids\":[\"items\"]},\"feature_extractor\":{"

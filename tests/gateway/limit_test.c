@@ -2,7 +2,9 @@
 /* Limits as plain state, with time as an argument; then around calls. */
 #include <criterion/criterion.h>
 
-#include "gateway/limit.h"
+#include "actors/journal.h"
+#include "actors/rows.h"
+#include "gateway/limits.h"
 #include "gateway/meter.h"
 #include "runtime/alloc.h"
 #include "runtime/random.h"
@@ -153,6 +155,23 @@ Test(limit, budgets_and_tokens_are_those_of_the_ledger)
     }
 }
 
+Test(limit, a_soft_limit_slows_to_half_the_rate_and_refuses_at_half_as_much_again)
+{
+    struct sl_limit_state s = rate_of(10, 1);
+    s.max[SL_LIMIT_max_requests_per_day] = 4;
+    s.soft = 1u << SL_LIMIT_max_requests_per_day;
+    sl_limit_count(&s, at_ms(0), &(struct sl_limit_used){0});
+    for (uint64_t ms = 0; ms < 500; ms += 100)
+        cr_expect(admit(&s, ms), "%lu ms", (unsigned long)ms);
+    cr_expect_not(admit(&s, 500), "the fifth, at 400 ms, was above it");
+    cr_expect(admit(&s, 600));
+    struct sl_limit_verdict v = sl_limit_admit(&s, at_ms(1000));
+    cr_expect_eq(v.limit, SL_LIMIT_max_requests_per_day);
+    cr_expect(v.used == 6 && v.max == 6);
+    s.soft = 0;
+    cr_expect_eq(sl_limit_admit(&s, at_ms(1000)).max, 4);
+}
+
 /* ---- around calls -------------------------------------------------------------------------- */
 
 static struct harness h;
@@ -269,6 +288,64 @@ Test(limits, other_tenants_and_the_operator_go_on)
     cr_expect_eq(harness_call(&h, "GET", "/v1/namespaces", NULL), 200, "%s", h.text);
 }
 
+static unsigned
+events(const char *subject)
+{
+    unsigned count = 0;
+    struct sl_scan scan;
+    struct sl_journal_row row;
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    sl_txn_scan(txn, acme.scope, SL_TABLE_EVENT, sl_journal_prefix(), (struct sl_slice){0}, false,
+                &scan);
+    while (sl_scan_next(&scan))
+        count += sl_journal_read(scan.key, scan.value, &row) &&
+                 sl_slice_is(row.kind, "quota_exceeded") && sl_slice_is(row.subject, subject);
+    sl_scan_end(&scan);
+    sl_txn_abort(&txn);
+    return count;
+}
+
+Test(limits, a_tenant_is_told_at_80_and_at_100_percent_once_a_day_also_over_restarts)
+{
+    limit("{\"max_requests_per_day\":5}");
+    for (unsigned i = 1; i <= 8; i++) {
+        harness_call(&h, "GET", "/v1/namespaces", NULL);
+        cr_expect_eq(events("max_requests_per_day"), (i >= 4) + (i >= 5), "after call %u", i);
+    }
+    cr_assert_eq(sl_meter_tick(&h.gateway, h.now_ms), SL_OK);
+    harness_reopen(&h);
+    h.who = acme;
+    cr_expect_eq(harness_call(&h, "GET", "/v1/namespaces", NULL), 429);
+    cr_expect_eq(events("max_requests_per_day"), 2);
+    h.now_ms += DAY_MS;
+    for (unsigned i = 1; i <= 4; i++)
+        cr_expect_eq(harness_call(&h, "GET", "/v1/namespaces", NULL), 200);
+    cr_expect_eq(events("max_requests_per_day"), 3, "the next day");
+}
+
+Test(limits, of_a_soft_plan_are_soft_and_what_the_operator_sets_is_hard)
+{
+    h.gateway.plans = "{\"starter\":{\"limits\":{\"max_requests_per_day\":\"4\"}},"
+                      "\"growth\":{\"limits\":{\"max_requests_per_day\":\"4\"}}}";
+    limit("{}");
+    unsigned count = 0;
+    while (count < 20 && harness_call(&h, "GET", "/v1/namespaces", NULL) == 200)
+        count++;
+    cr_expect_eq(count, 6, "%s", h.text);
+    h.who = operator;
+    cr_expect_eq(harness_call(&h, "GET", "/v1/tenants/acme/quotas", NULL), 200);
+    cr_expect_eq(harness_number(&h, "limits.max_requests_per_day"), 4);
+    cr_expect_eq(harness_number(&h, "usage.max_requests_per_day.hard_max"), 6, "%s", h.text);
+    harness_tenant(&h, "firm", "growth");
+    for (count = 0; count < 20 && harness_call(&h, "GET", "/v1/namespaces", NULL) == 200;)
+        count++;
+    cr_expect_eq(count, 4, "%s", h.text);
+    limit("{\"max_requests_per_day\":7}");
+    for (count = 0; count < 20 && harness_call(&h, "GET", "/v1/namespaces", NULL) == 200;)
+        count++;
+    cr_expect_eq(count, 1, "six of seven are used: %s", h.text);
+}
+
 Test(limits, asking_uses_nothing)
 {
     limit("{\"max_requests_per_day\":100,\"monthly_budget\":0.5}");
@@ -286,6 +363,34 @@ Test(limits, asking_uses_nothing)
     cr_expect_eq(
         harness_call(&h, "POST", "/v1/tenants/acme/quotas/check", "{\"limit\":\"max_shoes\"}"),
         422);
+}
+
+Test(limits, a_gateway_is_lent_a_part_and_a_head_that_starts_again_keeps_it_back)
+{
+    struct sl_loan loan;
+    struct sl_limits *l = h.gateway.limits;
+    cr_expect_eq(sl_limits_lend(l, acme.scope, 1, &loan), SL_ESTALE);
+    limit("{\"max_requests_per_second\":10}");
+    cr_expect_eq(harness_call(&h, "GET", "/v1/namespaces", NULL), 200);
+    uint64_t now_ns = h.now_ms * SL_MILLI_NS;
+    cr_assert(sl_limits_remember(l, h.gateway.store));
+    cr_assert_eq(sl_limits_lend(l, acme.scope, now_ns, &loan), SL_OK);
+    cr_expect(loan.rate > 0 && loan.rate <= 5 && loan.credits <= loan.burst);
+    int own = 1;
+    while (harness_call(&h, "GET", "/v1/namespaces", NULL) == 200)
+        own++;
+    cr_expect_eq((uint64_t)own + loan.credits, 10, "%d and %lu", own, (unsigned long)loan.credits);
+    harness_reopen(&h);
+    h.who = acme;
+    for (own = 0; harness_call(&h, "GET", "/v1/namespaces", NULL) == 200;)
+        own++;
+    cr_expect_eq(own, 5, "half may be with gateways");
+    cr_expect_eq(sl_limits_lend(h.gateway.limits, acme.scope, now_ns, &loan), SL_EFULL);
+    limit("{\"max_requests_per_day\":1000}");
+    cr_expect_eq(sl_limits_lend(h.gateway.limits, acme.scope, now_ns, &loan), SL_ESTALE);
+    h.now_ms += 60000;
+    cr_expect_eq(harness_call(&h, "GET", "/v1/namespaces", NULL), 200, "%s", h.text);
+    cr_expect_eq(sl_limits_lend(h.gateway.limits, acme.scope, now_ns, &loan), SL_EDENIED);
 }
 
 Test(limits, bad_ones_are_refused_by_name)

@@ -2,10 +2,16 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "actors/job_row.h"
+#include "actors/rows.h"
+#include "actors/use_counts.h"
+#include "gateway/limits.h"
 #include "gateway/metrics.h"
 #include "gateway/request_counts.h"
 #include "gateway/route.h"
+#include "gateway/use_jobs.h"
 #include "runtime/alloc.h"
+#include "runtime/store.h"
 #include "tests/gateway/harness.h"
 
 static struct sl_buf out;
@@ -183,4 +189,148 @@ Test(metrics, a_key_sees_its_tenant_and_an_operator_any)
     cr_assert_eq(harness_call(&h, "GET", "/metrics", NULL), 200);
     cr_assert_not_null(strstr(h.text, "sluice_workers"));
     harness_deinit(&h);
+}
+
+static void
+count(struct sl_gateway *g, enum sl_use_kind kind, uint64_t scope, const char *one, const char *two)
+{
+    struct sl_use use = {
+        .kind = kind, .scope = {scope}, .labels = {sl_slice_str(one), sl_slice_str(two)}};
+    sl_use_count(g->uses, &use, 2, 1500000000);
+}
+
+Test(metrics, what_was_used_is_by_tenant_where_the_view_has_tenants)
+{
+    struct sl_gateway g = {.requests = sl_request_counts_create(), .uses = sl_use_counts_create()};
+    struct sl_metrics_source s = {.gateway = &g};
+    end(g.requests, 1, "red", 1);
+    count(&g, SL_USE_LEDGER, 1, "tokens", "");
+    count(&g, SL_USE_LEDGER, 1, "tasks", "");
+    count(&g, SL_USE_LEDGER, 1, "compute_ms", "");
+    count(&g, SL_USE_TOKENS, 1, "secret-model", "");
+    count(&g, SL_USE_JOBS, 1, "own", "succeeded");
+    count(&g, SL_USE_JOBS, 2, "own", "succeeded");
+    const char *text = write(&s);
+    has(text, "sluice_jobs_total{tenant=\"red\",type=\"own\",outcome=\"succeeded\"} 2");
+    has(text, "sluice_jobs_total{tenant=\"other\",type=\"own\",outcome=\"succeeded\"} 2");
+    has(text, "sluice_tokens_in_total{tenant=\"red\",model=\"secret-model\"} 2");
+    has(text, "sluice_used_total{tenant=\"red\",resource=\"tasks\"} 2");
+    has(text, "sluice_cost_total{tenant=\"red\"} 4.5");
+    has(text, "sluice_decode_time_ms_sum{tenant=\"red\"} 2");
+    has(text, "sluice_decode_time_ms_count{tenant=\"red\"} 2");
+    has(text, "sluice_tenant_request_duration_seconds_count{tenant=\"red\"} 1");
+    s.view = SL_METRICS_UNLABELED;
+    count(&g, SL_USE_CHECKS, 1, "storage", "violated");
+    text = write(&s);
+    has(text, "sluice_isolation_checks_total{check=\"storage\",result=\"violated\"} 2");
+    has(text, "sluice_jobs_total{type=\"own\",outcome=\"succeeded\"} 4");
+    has(text, "sluice_tokens_in_total 2");
+    has_not(text, "secret-model");
+    has_not(text, "sluice_decode_time_ms");
+    s.view = SL_METRICS_TENANT;
+    s.tenant = (struct sl_identity){.scope = {2}, .tenant_id = "blue"};
+    text = write(&s);
+    has(text, "sluice_jobs_total{tenant=\"blue\",type=\"own\",outcome=\"succeeded\"} 2");
+    has_not(text, "tenant=\"red");
+    has_not(text, "secret-model");
+    has_not(text, "process_");
+    sl_use_counts_destroy(&g.uses);
+    sl_request_counts_destroy(&g.requests);
+    sl_buf_deinit(&out);
+}
+
+/* Scrapes are read by programs that take a family twice, or a sample without one, for an error. */
+Test(metrics, each_family_is_there_once_and_each_sample_below_its_own)
+{
+    struct harness h;
+    harness_init(&h);
+    cr_assert_eq(harness_call(&h, "GET", "/metrics", NULL), 200);
+    char family[128] = "", seen[128][128];
+    uint32_t families = 0;
+    for (char *rest = h.text, *line; (line = strtok_r(rest, "\n", &rest)) != NULL;) {
+        if (sscanf(line, "# HELP %127s", family) == 1) {
+            for (uint32_t i = 0; i < families; i++)
+                cr_assert_str_neq(seen[i], family);
+            cr_assert_lt(families, SL_COUNT_OF(seen));
+            (void)snprintf(seen[families++], sizeof(seen[0]), "%s", family);
+        } else if (line[0] != '#') {
+            cr_assert_eq(strncmp(line, family, strlen(family)), 0, "%s", line);
+        }
+    }
+    cr_assert_gt(families, 30);
+    harness_deinit(&h);
+}
+
+Test(metrics, a_call_is_charged_and_a_limit_shows_how_much_is_used)
+{
+    struct harness h;
+    harness_init(&h);
+    struct sl_identity operator= h.who;
+    harness_tenant(&h, "red", "scale");
+    struct sl_identity red = h.who;
+    h.who = operator;
+    cr_assert_eq(harness_call(&h, "PUT", "/v1/tenants/red/quotas",
+                              "{\"limits\":{\"max_requests_per_day\":4}}"),
+                 200);
+    h.who = red;
+    cr_assert_eq(harness_call(&h, "GET", "/v1/tenants/red/quotas", NULL), 200);
+    cr_assert_eq(harness_call(&h, "GET", "/metrics", NULL), 200);
+    cr_assert_not_null(strstr(h.text, "sluice_quota_used_ratio{tenant=\"red\","
+                                      "limit=\"max_requests_per_day\"} "),
+                       "%s", h.text);
+    struct sl_metrics_source s = {.gateway = &h.gateway,
+                                  .view = SL_METRICS_TENANT,
+                                  .tenant = red,
+                                  .now_ms = h.now_ms + UINT64_C(86400000)};
+    has_not(write(&s), "limit=\"max_requests_per_day\"}"); /* Of another day. */
+    sl_buf_deinit(&out);
+    harness_deinit(&h);
+}
+
+Test(metrics, a_job_that_ended_is_counted_by_how_it_did)
+{
+    struct harness h;
+    struct sl_buf row = {0};
+    struct sl_job_id id = {.bytes = {1, 2, 3}};
+    harness_init(&h);
+    struct sl_slice key = sl_slice(id.bytes, sizeof(id.bytes));
+    sl_job_row_encode(&(struct sl_job_row){.state = SL_JOB_PARTIAL, .kind = sl_slice_str("k")},
+                      &row);
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    sl_txn_put(txn, h.who.scope, SL_TABLE_JOB, key, sl_buf_slice(&row));
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+    sl_use_job_ended(&h.gateway, h.who.scope, key);
+    sl_use_job_ended(&h.gateway, h.who.scope, sl_slice_str("none"));
+    sl_use_job_ended(&h.gateway, (struct sl_scope){99}, key);
+    struct sl_queue_change change = {
+        .change = SL_CHANGE_DONE, .state = SL_STATE_SUCCEEDED, .class = SL_CLASS_OWN};
+    sl_use_own_changed(&h.gateway, &change);
+    change.change = SL_CHANGE_FORGET;
+    change.state = SL_STATE_NONE;
+    sl_use_own_changed(&h.gateway, &change);
+    struct sl_metrics_source s = {.gateway = &h.gateway, .view = SL_METRICS_UNLABELED};
+    const char *text = write(&s);
+    has(text, "sluice_jobs_total{type=\"k\",outcome=\"partial\"} 1");
+    has(text, "sluice_jobs_total{type=\"own\",outcome=\"succeeded\"} 1");
+    sl_buf_deinit(&row);
+    sl_buf_deinit(&out);
+    harness_deinit(&h);
+}
+
+Test(metrics, the_ends_of_steps_are_those_that_are_counted_by)
+{
+    struct sl_gateway g = {.requests = sl_request_counts_create()};
+    struct sl_metrics_source s = {.gateway = &g, .view = SL_METRICS_UNLABELED};
+    end(g.requests, 1, "red", 1);
+    const char *at = write(&s);
+    for (uint32_t i = 0; i < SL_REQUEST_STEPS - 1; i++) {
+        double end_s = 0;
+        at = strstr(at, ",le=\"");
+        cr_assert_not_null(at);
+        cr_assert_eq(sscanf(at, ",le=\"%lf\"", &end_s), 1);
+        cr_assert_float_eq(end_s * SL_SECOND_NS, (double)sl_request_step_ns(i), 1);
+        at++;
+    }
+    sl_request_counts_destroy(&g.requests);
+    sl_buf_deinit(&out);
 }

@@ -11,7 +11,9 @@
 
 #include "actors/rows.h"
 #include "gateway/account.h"
+#include "gateway/meter.h"
 #include "gateway/purge.h"
+#include "gateway/route.h"
 #include "object-store/blob.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
@@ -202,6 +204,38 @@ Test(offboard, goes_on_behind_the_last_step_that_was_committed)
             return; /* That was all of it. */
     }
     cr_assert_fail("it does not end");
+}
+
+/* As a read of acme's, that was answered and is in no record yet. */
+static void
+use_some(void)
+{
+    static const struct sl_route read = {.name = "list_buckets", .permission = SL_PERMIT_READ};
+    struct sl_call *call = sl_call_create();
+    call->who = acme;
+    call->gateway = &h.gateway;
+    call->now_ms = h.now_ms;
+    call->route = &read;
+    call->status = 200;
+    sl_meter_use(call, SL_LEDGER_tokens, 5, "");
+    sl_meter_answered(call);
+    sl_call_destroy(&call);
+}
+
+Test(offboard, erases_what_was_used_last_as_well)
+{
+    offboard("{\"data_retention_days\":0,\"export_data\":false}");
+    use_some();
+    cr_expect_neq(sl_meter_due_ns(&h.gateway), UINT64_MAX, "something is on its way");
+    steps(100);
+    cr_expect(is_state("offboarding"), "it waits for that: %s", h.text);
+    cr_assert_eq(sl_meter_tick(&h.gateway, h.now_ms), SL_OK);
+    cr_expect_gt(rows_of(acme.scope), 0, "behind the step that erases rows");
+    h.now_ms += 1000;
+    steps(100);
+    expect_gone();
+    cr_assert_eq(sl_meter_tick(&h.gateway, h.now_ms), SL_OK);
+    cr_expect_eq(rows_of(acme.scope), 0);
 }
 
 Test(offboard, is_cancelled_while_the_data_is_kept)

@@ -4,9 +4,11 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "actors/rows.h"
+#include "gateway/isolation_rows.h"
 #include "gateway/purge.h"
 #include "gateway/route.h"
 #include "gateway/runner.h"
@@ -159,7 +161,54 @@ Test(onboard, goes_on_behind_the_last_step_that_was_committed)
         harness_deinit(&h);
         setup();
     }
-    cr_expect_eq(rows, 3, "head, owner, key's name");
+    cr_expect_eq(rows, 5, "head, owner, key's name; the event that it is active, and their number");
+}
+
+/* What nothing here goes by is there for who asks: the limits are quotas, not these. */
+Test(onboard, keeps_what_it_is_made_with)
+{
+    static const char body[] =
+        "{\"tenant_id\":\"acme\",\"name\":\"A\",\"plan\":\"scale\",\"isolation_level\":\"process\","
+        "\"config\":{\"max_routes\":1000,\"max_requests_per_day\":1000000,\"budget_limit\":10000."
+        "00,"
+        "\"data_residency\":\"us-east-1\",\"retention_days\":90},\"region\":\"us-east-1\","
+        "\"routing\":{\"dimension\":384,\"threshold\":0.5,\"cache_enabled\":true},"
+        "\"security\":{\"ip_allowlist\":[\"203.0.113.0/24\"]}}";
+    cr_assert_eq(harness_call(&h, "POST", "/v1/tenants", body), 201, "%s", h.text);
+    for (int i = 0; i < 2; i++) {
+        cr_expect(is_state("active"));
+        cr_expect(harness_is(&h, "plan", "scale"));
+        cr_expect(harness_is(&h, "isolation_level", "process"));
+        cr_expect_eq(harness_number(&h, "config.max_routes"), 1000);
+        cr_expect_eq(harness_number(&h, "config.retention_days"), 90);
+        cr_expect(harness_is(&h, "config.data_residency", "us-east-1"));
+        cr_expect_eq(harness_number(&h, "routing.dimension"), 384);
+        cr_expect(harness_is(&h, "security.ip_allowlist.0", "203.0.113.0/24"));
+        harness_reopen(&h);
+    }
+    cr_assert_eq(harness_call(&h, "PATCH", "/v1/tenants/acme", "{\"routing\":{\"dimension\":768}}"),
+                 200, "%s", h.text);
+    cr_expect_eq(harness_number(&h, "routing.dimension"), 768);
+    cr_expect_eq(harness_number(&h, "config.max_routes"), 1000);
+}
+
+/* Neither of the first key nor of any other. */
+Test(onboard, leaves_no_secret_on_the_disk)
+{
+    cr_assert_eq(harness_call(&h, "POST", "/v1/tenants", "{\"tenant_id\":\"acme\",\"name\":\"A\"}"),
+                 201, "%s", h.text);
+    char *key = harness_text(&h, "api_key");
+    cr_assert_eq(sl_store_sync(h.gateway.store), SL_OK);
+    char *tenant = sl_format("grep -rqaF acme %s", h.directory);
+    char *secret = sl_format("grep -rqaF -e %s %s", key + 3, h.directory); /* Behind "sk_". */
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(system(tenant), 0, "the tenant is there");
+        cr_expect_neq(system(secret), 0, "and so is its secret");
+        harness_reopen(&h);
+    }
+    sl_free(key);
+    sl_free(tenant);
+    sl_free(secret);
 }
 
 /* The directory is there, and its transaction is not. */
@@ -216,4 +265,21 @@ Test(onboard, never_takes_a_scope_that_holds_rows)
     go_on();
     cr_expect(is_state("failed"), "%s", h.text);
     cr_expect(harness_is(&h, "onboarding.0.status", "failed"));
+}
+
+/* As if the store gave a neighbour what is another's. */
+Test(onboard, is_failed_where_a_neighbour_gets_something_of_it)
+{
+    struct sl_tenant_made made;
+    ask_and_die("acme", &made);
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    sl_txn_put(txn, sl_isolation_neighbour().scope, SL_TABLE_HEAD, sl_slice_str("tenant"),
+               sl_slice_str("{}"));
+    cr_assert_eq(sl_txn_commit(&txn), SL_OK);
+    go_on();
+    cr_expect(is_state("failed"), "%s", h.text);
+    cr_expect(harness_is(&h, "onboarding.4.status", "skipped"), "%s", h.text);
+    cr_expect(harness_is(&h, "onboarding.5.status", "failed"), "%s", h.text);
+    cr_expect_not_null(strstr(h.text, "database_isolation is violated: rows: "), "%s", h.text);
+    cr_expect_not(is_let_in(&made));
 }

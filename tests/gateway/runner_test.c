@@ -186,11 +186,32 @@ Test(runner, a_disk_that_is_nearly_full_refuses_new_rows_takes_deletes_and_recov
     struct sl_route deleting = plain;
     deleting.method = SL_DELETE;
     cr_assert_eq(run(&deleting, "{\"n\":\"b\"}", NULL), 202, "that is how room is made");
+    struct sl_route suspending = plain;
+    suspending.flags |= SL_ROUTE_ANYWAY;
+    cr_assert_eq(run(&suspending, "{\"n\":\"c\"}", NULL), 202, "that is how somebody is kept out");
     room = UINT64_MAX;
     cr_assert_eq(run(&plain, "{\"n\":\"a\"}", "k"), 202);
     cr_assert(is_stored("a"));
     sl_store_close(&g.store);
     sl_sim_disk_destroy(&sim);
+}
+
+Test(runner, who_is_to_be_kept_out_is_so_on_a_disk_that_is_nearly_full)
+{
+    static const struct {
+        enum sl_method method;
+        const char *path;
+    } ways[] = {{SL_POST, "/v1/tenants/acme/suspend"},
+                {SL_DELETE, "/v1/organizations/users/a@b/api-keys/one"},
+                {SL_DELETE, "/v1/organizations/users/a@b"}};
+    struct sl_slice params[SL_CALL_PARAMS_MAX];
+    for (size_t i = 0; i < SL_COUNT_OF(ways); i++) {
+        const struct sl_route *route;
+        cr_assert_eq(sl_route_match(ways[i].method, sl_slice_str(ways[i].path), &route, params),
+                     SL_OK, "%s", ways[i].path);
+        cr_expect(route->method == SL_DELETE || (route->flags & SL_ROUTE_ANYWAY), "%s",
+                  ways[i].path);
+    }
 }
 
 Test(runner, a_body_that_does_not_fit_never_reaches_the_handler)

@@ -7,6 +7,7 @@
 #include "actors/index.h"
 #include "actors/queue_projection.h"
 #include "actors/rows.h"
+#include "actors/use_counts.h"
 #include "gateway/job_events.h"
 #include "gateway/export.h"
 #include "gateway/limits.h"
@@ -59,6 +60,14 @@ void
 sl_call_await_queue(struct sl_call *call, uint64_t lane, uint64_t delay_ns, sl_handler_fn *then)
 {
     (void)lane, (void)delay_ns;
+    sl_call_work(call, pass_time, then);
+}
+
+void
+sl_call_await_scope(struct sl_call *call, struct sl_scope scope, uint64_t lane, uint64_t delay_ns,
+                    sl_handler_fn *then)
+{
+    (void)scope, (void)lane, (void)delay_ns;
     sl_call_work(call, pass_time, then);
 }
 
@@ -243,6 +252,7 @@ scene_open(struct sl_gateway *g, const char *directory, uint64_t now_ms)
     g->job_events = sl_job_events_create();
     g->meter = sl_meter_create();
     g->requests = sl_request_counts_create();
+    g->uses = sl_use_counts_create();
     g->limits = sl_limits_create();
     g->data_directory = directory;
     g->sources = (struct sl_source_rules){.size_bytes_max = SL_MIB, .timeout_ns = SL_SECOND_NS};
@@ -273,6 +283,7 @@ scene_close(struct sl_gateway *g)
     sl_job_events_destroy(&g->job_events);
     sl_meter_destroy(&g->meter);
     sl_request_counts_destroy(&g->requests);
+    sl_use_counts_destroy(&g->uses);
     sl_limits_destroy(&g->limits);
 }
 

@@ -120,6 +120,20 @@ Test(timeline, a_clock_that_goes_back_is_not_believed_until_it_has_caught_up)
     cr_assert_float_eq(value_of(SL_TIMELINE_1H, "nodes", 0), 2, 1e-6);
 }
 
+Test(timeline, begins_anew_where_the_clock_was_ahead_by_more_than_all_of_it)
+{
+    add(START_MS + 4 * UINT64_C(3600000), 9);
+    add(START_MS, 1);
+    cr_assert_float_eq(value_of(SL_TIMELINE_1H, "nodes", 0), 1, 1e-6);
+    for (uint32_t back = 1; back < 360; back += 7)
+        cr_assert(isnan(value_of(SL_TIMELINE_1H, "nodes", back)), "%u", back);
+    cr_assert_eq(number(SL_TIMELINE_1H, "end"), START_MS / 1000 + 10);
+    cr_assert_float_eq(value_of(SL_TIMELINE_12H, "nodes", 0), 9, 1e-6, "it waits for the time");
+    add(START_MS + SL_TIMELINE_STEP_MS, 2);
+    cr_assert_float_eq(value_of(SL_TIMELINE_1H, "nodes", 0), 2, 1e-6);
+    cr_assert_float_eq(value_of(SL_TIMELINE_1H, "nodes", 1), 1, 1e-6);
+}
+
 Test(timeline, values_that_are_none_are_gaps)
 {
     add(START_MS, NAN);

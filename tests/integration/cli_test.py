@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs jobs, models, keys and audit of a server: what they print, and their exit codes."""
 import json
+import os
+import pty
 import subprocess
 import tempfile
 
@@ -110,6 +112,49 @@ def audit(server, client):
     run(server, client, "audit", "verify", "--head", "0" * 64, code=FAILED)
 
 
+def cluster(server, client):
+    with open(f"{server.data}/admin.key", encoding="ascii") as file:
+        operator = lib.Client(server.port, file.read().strip())
+    for arguments in (("cluster", "show"), ("cluster", "groups"), ("cluster", "replicas"),
+                      ("cluster", "jobs", "--limit", "3"), ("cluster", "extractors"),
+                      ("cluster", "decisions", "text_extractor"), ("node", "list")):
+        run(server, operator, *arguments)
+    run(server, client, "cluster", "show", code=REFUSED)
+    run(server, client, "cluster", "replicas", "--state", "ready", code=USAGE)
+    page = read(server, client, "cluster", "extractors", "--limit", "1")
+    told = run(server, client, "cluster", "extractors", "--limit", "1")
+    assert page["pagination"]["next_cursor"] in told, told
+    assert {e["tenant_id"] for e in page["results"]} == {None}
+    run(server, operator, "scale", "cpu-workers", "1", code=REFUSED)  # Nobody starts its nodes.
+    run(server, operator, "scale", "cpu-workers", "some", code=USAGE)
+    lib.equal(sorted(read(server, operator, "top")), ["cluster", "extractors", "groups", "jobs"])
+    lib.equal(sorted(read(server, client, "top")), ["extractors", "jobs"])
+    assert "text_extractor" in run(server, client, "top", "--once")
+    follow(server, operator)
+
+
+def follow(server, operator):
+    """top on a terminal draws until q, and leaves the terminal as it was."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(lib.BINARY, [lib.BINARY, "top", "--url", f"http://127.0.0.1:{server.port}"],
+                  {**os.environ, "SLUICE_API_KEY": operator.key})
+    shown = b""
+    try:
+        while shown.count(b"q quits") < 2:
+            shown += os.read(terminal, 65536)
+        os.write(terminal, b"q")
+        while True:
+            shown += os.read(terminal, 65536)
+    except OSError:  # It has gone.
+        pass
+    finally:
+        if os.waitpid(pid, os.WNOHANG) == (0, 0):
+            lib.wait_until("it has ended", lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 30)
+    assert b"version" in shown and b"extractor" in shown, shown
+    assert shown.endswith(b"\033[?25h\033[?1049l"), shown[-40:]
+
+
 def shared(server, client):
     for verb in ("jobs", "models", "keys"):
         assert f"usage: sluice {verb}" in run(server, client, verb, "--help")
@@ -125,6 +170,7 @@ def main():
     client = server.tenant("cli")
     client.namespace = client.make("namespace", "cli", feature_extractors=lib.BOTH)
     for name, check in (("jobs", jobs), ("models", models), ("keys", keys), ("audit", audit),
+                        ("cluster, top and scale", cluster),
                         ("help, refusals and lost connections", shared)):
         with lib.check(f"the command line: {name}"):
             check(server, client)

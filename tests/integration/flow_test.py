@@ -145,14 +145,15 @@ def check_command_line(server, client):
         json.loads(done.stdout)
         lib.equal(server.run("version").returncode, 0, "exit status of version")
         lib.equal(server.run("no-such-verb").returncode != 0, True)
-    with lib.check("the dashboard is one page that carries no key"):
+    with lib.check("the dashboard's page carries no key, and its port answers as the API does"):
         page = lib.Client(server.dashboard_port).get("/")
         lib.equal(page.status, 200)
         assert b"<html" in page.text.lower() and client.key.encode() not in page.text
-        for path in ("/v1/health", "/openapi.json", "/v1/tenants"):
-            connection = http.client.HTTPConnection("127.0.0.1", server.dashboard_port, timeout=5)
+        for path, status in (("/v1/whoami", 200), ("/v1/cluster/queues", 200),
+                             ("/v1/tenants", 403), ("/nothing", 404)):
+            connection = http.client.HTTPConnection("127.0.0.1", server.dashboard_port, timeout=60)
             connection.request("GET", path, headers={"Authorization": f"Bearer {client.key}"})
-            lib.equal(connection.getresponse().status, 404, f"{path} of the dashboard's port")
+            lib.equal(connection.getresponse().status, status, f"{path} of the dashboard's port")
             connection.close()
 
 

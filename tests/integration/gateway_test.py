@@ -129,9 +129,11 @@ def check_keys(server, clients):
         theirs = [lib.Client(client.port, made["key"], client.namespace) for client in clients]
         for client in theirs:
             client.get("/v1/buckets/things").expect(200)
+        asked = time.monotonic()
         second.call("DELETE", f"{path}/short").expect(200)
         for client in theirs:
             client.get("/v1/buckets/things").expect(401)
+        print(f"# refused at both {(time.monotonic() - asked) * 1e3:.1f} ms after it was asked for")
     with lib.check("a tenant that is made is known at both"):
         key = server.operator().post("/v1/tenants", {
             "tenant_id": "later", "name": "later", "plan": "scale",
@@ -299,6 +301,41 @@ def check_online(clients):
         lib.equal(infer(first, "x", "no_such_model").status, 404)
 
 
+def count_inferences(client, key_id):
+    """That the ledger has: gateways tell the head twice a second."""
+    groups = client.get("/v1/organizations/usage?period=last_30_days&resource_type=requests"
+                        f"&route=create_inference&key={key_id}").expect(200)["groups"]
+    return sum(group["amount"] for group in groups)
+
+
+def check_loans(server, clients):
+    """What the head answers tells of the rate; what a gateway answers within its loan does not."""
+    rate = 50
+    made = clients[0].post("/v1/organizations/users/owner%40gateways.local/api-keys",
+                           {"name": "stream", "permissions": ["read", "write"]}).expect(200)
+    own = [lib.Client(client.port, made["key"], client.namespace) for client in clients]
+    with lib.check("two gateways and their head let no more through than the rate, all together"):
+        set_rate = partial(server.operator().call, "PUT", "/v1/tenants/gateways/quotas")
+        started = time.monotonic()
+        set_rate({"limits": {"max_requests_per_second": rate}}).expect(200)
+        streams = [Stream(partial(infer, client, "a text to embed")) for client in own]
+        for stream in streams:
+            lib.wait_until("an answer within a loan", lambda s=stream: s.error or any(
+                reply.status == 200 and "RateLimit-Limit" not in reply.headers
+                for _, _, reply in list(s.replies)), 60)
+        for stream in streams:
+            stream.stop()
+        statuses = Counter(reply.status for s in streams for _, _, reply in s.replies)
+        took = time.monotonic() - started
+        assert set(statuses) <= {200, 429}, statuses
+        assert statuses[200] <= rate * (1 + took), (statuses, took)
+        set_rate({"limits": {"max_requests_per_second": None}}).expect(200)
+    with lib.check("what gateways answered by themselves is in the ledger, each once"):
+        lib.wait_until("all of it", lambda: count_inferences(clients[0], made["key_id"])
+                       >= statuses.total(), 60)
+        lib.equal(count_inferences(clients[1], made["key_id"]), statuses.total())
+
+
 def check_stream(streams, killed, restarted):
     with lib.check("no inference that had been served before failed, head or not"):
         for stream in streams:
@@ -407,6 +444,7 @@ def run(server):
         check_uploads(clients)
         check_keys(server, clients)
         check_online(clients)
+        check_loans(server, clients)
         check_names(server)
         check_tcp(server, client)
         check_gateway_death(server, clients, gateways)

@@ -80,6 +80,11 @@ def check_limit(server, client, operator, bucket):
     """Nodes that stand still hold what they have: the rest waits, and is told why."""
     server.run("nodes", "scale", "cpu", "--replicas", "2", key=operator.key)
     wait_count(operator, 2)
+    told = operator.post("/v1/cluster/worker-groups/cpu-workers/scale", {"replicas": 2}).expect(202)
+    lib.equal((told["from_replicas"], told["to_replicas"], told["temporary"]), (2, 2, True))
+    groups = operator.get("/v1/cluster/worker-groups").expect(200)["results"]
+    cpu = next(group for group in groups if group["name"] == "cpu-workers")
+    lib.equal((cpu["replicas"], cpu["desired_replicas"], cpu["manual"]), (2, 2, {"replicas": 2}))
     pids = [node["pid"] for node in nodes(operator)]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -94,6 +99,10 @@ def check_limit(server, client, operator, bucket):
         with contextlib.suppress(ProcessLookupError):  # It was silent for too long.
             os.kill(pid, which)
     lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
+    lib.wait_until("a decision is told", lambda: "from_zero" in [d["reason"] for d in operator.get(
+        "/v1/cluster/extractors/text_extractor/decisions").expect(200)["results"]], 60)
+    counts = operator.get("/v1/cluster").expect(200)
+    lib.equal(counts["nodes"]["dead"] >= 1, True, counts["nodes"])
 
 
 def check_told(server, operator):

@@ -5,6 +5,7 @@ import os
 import re
 
 import sluice_testlib as lib
+from worker_test import Worker
 
 CHECKS = ["database_isolation", "cache_isolation", "network_isolation", "process_isolation",
           "resource_isolation"]
@@ -90,8 +91,7 @@ def moves(server, process, logical):
     work(process, bucket, "among others")
     lib.equal(replicas(server), own | shared, "nothing new was needed")
     server.operator().call("PATCH", "/v1/tenants/logical",
-                           {"isolation_level": "physical"}).expect(200)
-    lib.equal(logical.get("/v1/tenants/logical").expect(200)["isolation_enforced"], "process")
+                           {"isolation_level": "process"}).expect(200)
     logical.post("/v1/inference", {"feature_uri": feature(logical),
                                    "inputs": {"text": "tea"}}).expect(200)
     lib.equal(len(replicas(server) - own - shared), 1, "replicas of the tenant that moved")
@@ -99,6 +99,43 @@ def moves(server, process, logical):
         server.operator().call("PATCH", f"/v1/tenants/{tenant}",
                                {"isolation_level": was}).expect(200)
     return bucket, own, shared
+
+
+def explained(server, task):
+    reply = server.operator().get(f"/v1/cluster/placement/{task}").expect(200)
+    return reply["collections"][0]["reason"]
+
+
+def stays_home(server, client, other):
+    """At level physical: work waits for a worker with the tenant's taint, which takes no other."""
+    operator = server.operator()
+    bucket, elsewhere = (set_up(who, name, "before") for who, name in (
+        (client, "homed"), (other, "other")))
+    operator.call("PATCH", "/v1/tenants/homed", {"isolation_level": "physical"}).expect(200)
+    lib.equal(client.get("/v1/tenants/homed").expect(200)["isolation_enforced"], "physical")
+    _, task = client.submit(bucket, client.make_objects(bucket, [lib.text_object("waits")]))
+    lib.wait_until("a reason", lambda: "this tenant's taint" in explained(server, task))
+    before = replicas(server)
+    call = {"feature_uri": feature(client), "inputs": {"text": "tea"}}
+    late = client.post("/v1/inference", call, headers={"X-Timeout-Ms": "300"})
+    assert late.status in (503, 504), late.what
+    work(other, elsewhere, "is in nobody's way")
+    worker = Worker(server, "home", "--taint", "tenant=homed")
+    try:
+        lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
+        client.post("/v1/inference", call).expect(200)
+        work(other, elsewhere, "goes on elsewhere")
+        lib.equal(replicas(server), before, "the head's own nodes had none of it")
+        assert "replica-ready extractor=text_extractor" in worker.log(), worker.log()
+        nodes = operator.get("/v1/cluster/nodes").expect(200)["results"]
+        held = [node for node in nodes if node["name"] == "home"][0]
+        lib.equal(held["taint"], "tenant=homed")
+        stranger = Worker(server, "stranger", "--taint", "tenant=nobody")
+        lib.equal(stranger.process.wait(30), 1, "exit status of a worker for a tenant not there")
+        assert "create the tenant first" in stranger.log(), stranger.log()
+        stranger.remove()
+    finally:
+        worker.remove()
 
 
 def feature(client):
@@ -207,6 +244,8 @@ def main():
         is_held(server, logical, "logical")
     with lib.check("a tenant at level process has replicas of its own, and moves with its level"):
         bucket, own, shared = moves(server, process, logical)
+    with lib.check("a tenant at level physical has its work done by its own worker alone"):
+        stays_home(server, make(server, "homed", "process"), make(server, "other", "logical"))
     with lib.check("canaries of a tenant are in nothing that another can reach"):
         hidden = hide(process, bucket)
         assert tells(b"".join(held for pid in own for _, held in memory_of(pid)), hidden), \

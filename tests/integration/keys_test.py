@@ -156,6 +156,10 @@ def check_onboarding(server):
         lib.equal({step["status"] for step in steps} - {"done", "skipped"}, set())
 
 
+def offboard(server, *options):
+    return server.run("tenant", "offboard", *options, key=server.operator().key)
+
+
 def check_offboarding(server):
     """Killed while tenants leave: what is said of each afterwards is so, and none is half gone."""
     operator, count = server.operator(), 6
@@ -180,11 +184,11 @@ def check_offboarding(server):
     with lib.check("a tenant that leaves is exported whole, as a .tar with its digest"):
         client = server.tenant("exported")
         client.make("namespace", "kept", feature_extractors=lib.BOTH)
-        left = operator.post("/v1/tenants/exported/offboard", {}).expect(202)
+        left = offboard(server, "exported", "--wait", "--json")
+        lib.equal(left.returncode, 0, left.stderr)
+        assert "export: completed" in left.stderr and "data kept until" in left.stderr, left.stderr
         lib.equal(client.get("/v1/namespaces").status, 403)
-        path = f"/v1/tenants/exported/exports/{left['export_id']}"
-        lib.wait_until("the export is there",
-                       lambda: operator.get(path).expect(200)["status"] == "completed", 60)
+        path = f"/v1/tenants/exported/exports/{json.loads(left.stdout)['export_id']}"
         shown = operator.get(path).expect(200)
         data = operator.get(shown["download_url"]).text
         lib.equal(hashlib.sha256(data).hexdigest(), shown["sha256"])
@@ -194,8 +198,14 @@ def check_offboarding(server):
         lib.equal((manifest["tenant_id"], manifest["rows"]["namespaces"], len(lines)),
                   ("exported", 1, 1))
         lib.equal(json.loads(lines[0])["value"]["namespace_name"], "kept")
-        operator.post("/v1/tenants/exported/offboard/cancel").expect(200)
+        stays = offboard(server, "exported", "--cancel")
+        lib.equal((stays.returncode, "active" in stays.stdout), (0, True), stays.stderr)
         client.get("/v1/namespaces").expect(200)
+        gone = offboard(server, "exported", "--retention-days", "0", "--no-export", "--wait")
+        lib.equal((gone.returncode, gone.stderr.split("\n")[-2]), (0, "erased"), gone.stderr)
+        lib.equal(offboard(server, "exported", "--cancel").returncode, 4, "there is no way back")
+        for bad in ("-1", "366", "1d", ""):
+            lib.equal(offboard(server, "cut-0", "--retention-days", bad).returncode, 2, bad)
 
 
 def main():

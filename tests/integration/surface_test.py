@@ -5,8 +5,10 @@
 Each reply is checked against the document by the client itself (openapi_check.py); here is only
 what makes every operation succeed. A route that is added and not called here fails the last check.
 """
+import pathlib
 import re
 import shutil
+import sys
 import tempfile
 
 import archives
@@ -14,12 +16,15 @@ import openapi_check
 import sluice_testlib as lib
 import upload_test
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "monitoring"))
+import names  # noqa: E402
+
 URI = "mixpeek://text_extractor@v1/text_hash_v1"
 EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
 # There are no installed plugins, no other workers, no waiting job and no group that is started by
 # demand: these only refuse.
 ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin", "drain_node",
-               "explain_placement", "scale_group"}
+               "explain_placement", "scale_group", "scale_workers"}
 
 
 def stages(query="{{INPUT.query}}"):
@@ -58,6 +63,12 @@ def organization(client, operator):
     operator.post(f"/v1/cluster/nodes/{node}/drain").expect(409)  # The head would start it again.
     operator.get("/v1/cluster").expect(200)
     operator.get("/v1/cluster/events").expect(200)
+    operator.get("/v1/cluster/events?follow=true&wait_ms=0&since=2020-01-01T00:00:00Z").expect(200)
+    for page in ("worker-groups", "extractors", "replicas", "actors", "jobs"):
+        operator.get(f"/v1/cluster/{page}?limit=5").expect(200)
+    client.get("/v1/cluster/extractors/text_extractor/decisions").expect(404)  # Not its own.
+    operator.get("/v1/cluster/extractors/text_extractor/decisions").expect(200)
+    operator.post("/v1/cluster/worker-groups/cpu-workers/scale", {"replicas": 1}).expect(409)
     operator.get("/v1/cluster/history?span=12h").expect(200)
     operator.post("/v1/cluster/groups/cpu/scale", {"replicas": 1}).expect(409)
     operator.get("/v1/cluster/config").expect(200)
@@ -72,12 +83,15 @@ def organization(client, operator):
     client.get("/v1/cluster/queues").expect(200)
     client.get("/v1/tenants/surface").expect(200)
     client.get("/metrics").expect(200)
+    lib.equal(names.unknown(operator.get("/metrics").text.decode()), [],
+              "series that boards and rules below docs/monitoring ask for, and that are none")
     client.get("/v1/organizations").expect(200)
     client.get("/v1/organizations/usage").expect(200)
     client.get("/v1/organizations/api-keys/key_1/usage").expect(200)
     client.get("/v1/tenants/surface/usage").expect(200)
     client.get("/v1/tenants/surface/metrics?step=1d").expect(200)
     client.get("/v1/tenants/surface/health").expect(200)
+    client.get("/v1/tenants/surface/events").expect(200)
     operator.call("PATCH", "/v1/tenants/surface", {"name": "Surface"}).expect(200)
     operator.post("/v1/tenants/surface/suspend", {"reason": "requested"}).expect(200)
     operator.post("/v1/tenants/surface/resume").expect(200)
@@ -125,6 +139,10 @@ def own_queues(client, operator):
     client.post(f"{queue}/ends", {"ends": [{**lease, "outcome": "done"}]}).expect(200)
     client.get(f"{queue}/jobs/{ids[0]}").expect(200)
     client.get(f"{queue}/jobs/{ids[0]}/events").expect(200)
+    trace = client.get(f"/v1/cluster/jobs/{ids[0]}/trace").expect(200)
+    lib.equal([span["phase"] for span in trace["spans"]], ["wait", "lease"])
+    client.get("/v1/cluster/queues/surface:surface/dead").expect(200)
+    client.post("/v1/cluster/queues/surface:surface/dead/redrive", {"all": True}).expect(202)
     client.call("PATCH", f"{queue}/jobs/{ids[1]}", {"priority": 2}).expect(200)
     client.post(f"{queue}/jobs/{ids[1]}/cancel").expect(200)
     client.post(f"{queue}/jobs/{ids[1]}/retry").expect(200)

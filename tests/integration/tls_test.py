@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """TLS on both listeners: pages and verbs over it, a new pair on SIGHUP, a bad one refused."""
+import contextlib
 import os
 import shutil
 import signal
@@ -29,6 +30,41 @@ def serial_of(port, cert):
 
 def wait_log(server, text):
     lib.wait_until(text, lambda: text in server.log(), 60)
+
+
+def start_gateway(server, cert, key):
+    """lib.Gateway.start asks in plain HTTP."""
+    gateway = lib.Gateway(server, None, "--tls-cert", cert, "--tls-key", key)
+    with open(gateway.log_path, "ab") as log:
+        gateway.process = subprocess.Popen(
+            [lib.BINARY, "gateway", *gateway.heads, "--http", f"127.0.0.1:{gateway.port}",
+             *gateway.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, lib.MARK: server.mark}, start_new_session=True)
+    context = ssl.create_default_context(cafile=cert)
+
+    def has_joined():
+        lib.equal(gateway.process.poll(), None, "its exit status")
+        with contextlib.suppress(OSError):
+            url = f"https://127.0.0.1:{gateway.port}/v1/health/beat"
+            with urllib.request.urlopen(url, context=context, timeout=30) as reply:
+                return reply.status == 200
+        return False
+    lib.wait_until("it has joined", has_joined, 60)
+    return gateway
+
+
+def check_gateway(server, directory):
+    """One that is a process of its own, before the same head."""
+    os.mkdir(directory)
+    make_pair(directory)
+    with lib.check("a gateway speaks TLS too, and takes a new pair on SIGHUP"):
+        gateway = start_gateway(server, f"{directory}/cert", f"{directory}/key")
+        old = serial_of(gateway.port, f"{directory}/cert")
+        make_pair(directory)
+        gateway.process.send_signal(signal.SIGHUP)
+        lib.wait_until("the new one", lambda: "certificate-loaded" in gateway.log(), 60)
+        assert serial_of(gateway.port, f"{directory}/cert") != old, "the same is shown"
+        lib.equal(gateway.stop(), 0, "its exit status")
 
 
 def main():
@@ -76,6 +112,7 @@ def main():
                 capture_output=True, text=True, timeout=60, check=False)
             lib.equal(refused.returncode, 1)
             lib.equal("no TLS" in refused.stderr, True, refused.stderr)
+        check_gateway(server, f"{directory}/gateway")
         with lib.check("it stops"):
             lib.equal(server.stop(), 0)
     finally:
@@ -84,8 +121,8 @@ def main():
     lib.finish()
 
 
-if shutil.which("openssl") is None:
-    lib.skip("TLS over real processes: there is no openssl to make a certificate with")
-    lib.finish()
-else:
+if __name__ == "__main__":
+    if shutil.which("openssl") is None:
+        lib.skip("TLS over real processes: there is no openssl to make a certificate with")
+        lib.finish()
     main()

@@ -4,6 +4,7 @@
 where the server was killed in the middle of it."""
 import contextlib
 import csv
+import functools
 import http.client
 import io
 import random
@@ -111,6 +112,20 @@ def check_tasks(server, client, bucket, collection):
                   (collection, "passthrough_extractor_v1", "document"))
 
 
+def check_room(server, client, bucket, collection):
+    with lib.check("a batch writes no more documents than the tenant may have"):
+        most = len(client.documents(collection)) + 1
+        set_limits = functools.partial(server.operator().call, "PUT", "/v1/tenants/meter/quotas")
+        set_limits({"limits": {"max_embeddings": most}}).expect(200)
+        objects = client.make_objects(bucket, [{"number": n, "content": "y"} for n in range(3)])
+        batch, task = client.submit(bucket, objects)
+        lib.equal(client.wait_task(task)["status"], "COMPLETED_WITH_ERRORS")
+        lib.equal(len(client.documents(collection)), most)
+        failed = client.get(f"/v1/buckets/{bucket}/batches/{batch}/failed-documents").expect(200)
+        assert "quota_exceeded" in str(failed), failed
+        set_limits({"limits": {"max_embeddings": None}}).expect(200)
+
+
 def check_report(server, client):
     with lib.check("the groups of a report add up to its sums, in whatever they are grouped by"):
         whole = report(client, "?group_by=day,route,status,key,namespace")
@@ -158,6 +173,7 @@ def main():
                            "field_passthrough": ["number"]})
     check_kills(server, client, killed)
     check_tasks(server, client, bucket, collection)
+    check_room(server, client, bucket, collection)
     check_report(server, client)
     with lib.check("it stops when asked, and forgets nothing that it answered"):
         before = report(client)["total_requests"]

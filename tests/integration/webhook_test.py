@@ -14,6 +14,7 @@ import time
 
 import sluice_testlib as lib
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CONFIG = """webhooks:
   attempts: {attempts}
   base: 40ms
@@ -137,6 +138,15 @@ def check_shape(server, receiver):
     client.get(path).expect(404)
 
 
+def submit_traced(client, bucket, objects):
+    """As Client.submit, as a span of somebody's trace."""
+    batches = f"/v1/buckets/{bucket}/batches"
+    batch = client.post(batches, {"object_ids": objects}).expect(200)["batch_id"]
+    reply = client.post(f"{batches}/{batch}/submit", {},
+                        headers={"traceparent": TRACE, "tracestate": "mine=1"})
+    return batch, reply.expect(200)["task_id"]
+
+
 def check_events(server, receiver):
     client, bucket = tenant_of(server, "events")
     events = ["object.created", "objects.created.batch", "object.updated", "object.deleted",
@@ -161,8 +171,14 @@ def check_events(server, receiver):
         "collection", "texts", source={"type": "bucket", "bucket_ids": [bucket]},
         feature_extractor={"feature_extractor_name": "text_extractor", "version": "v1",
                            "input_mappings": {"text": "content"}})
-    batch, task = client.submit(bucket, objects)
-    lib.equal(client.wait_task(task)["status"], "COMPLETED")
+    batch, task = submit_traced(client, bucket, objects)
+    done = client.wait_task(task)
+    lib.equal(done["status"], "COMPLETED")
+    told = done["additional_data"]
+    with lib.check("a task keeps the trace of its request"):
+        lib.equal((told["traceparent"][:36], told["traceparent"][-3:], told["tracestate"]),
+                  (TRACE[:36], "-01", "mine=1"))
+        assert told["traceparent"] != TRACE, "the span is the caller's"
     client.call("DELETE", f"/v1/buckets/{bucket}/objects/{objects[0]}").expect(204)
     client.call("DELETE", f"/v1/collections/{collection}").expect(200)
     found = [json.loads(body) for _, body, _ in receiver.wait(4)]
@@ -171,6 +187,7 @@ def check_events(server, receiver):
                "collection.deleted"})
     ended = [e for e in found if e["event_type"] == "collection.documents.written"][0]
     lib.equal((ended["data"]["batch_id"], ended["data"]["status"]), (batch, "COMPLETED"))
+    lib.equal(ended["data"]["traceparent"], told["traceparent"])
     lib.equal(len(wait_deliveries(client, hook["webhook_id"], "delivered", 5)), 5)
     client.call("DELETE", f"/v1/organizations/webhooks/{hook['webhook_id']}").expect(204)
 

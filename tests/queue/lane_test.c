@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a lease costs its lane: the time that was told, nothing, or what was expected. */
+#include "queue/apart.h"
 #include "queue/look.h"
 
 #include <criterion/criterion.h>
@@ -8,6 +9,7 @@
 
 #define A 1 /* Two tenants, each with a job of the same class. */
 #define B 2
+#define C 3
 
 static struct sl_queue *q;
 static struct sl_paper_log paper;
@@ -158,4 +160,38 @@ Test(lane, told_twice_the_most_counts_and_a_stale_word_does_not)
     end_after(next, 0);
     uint32_t turns = turns_of_a(45);
     cr_assert_eq(turns, next.scope.id == A ? 0 : 45);
+}
+
+static bool
+lease_of(uint64_t tenant, struct sl_lease *ret_lease)
+{
+    struct sl_lease_want want = {.scope = {tenant},
+                                 .holder = 8,
+                                 .now_ns = ++now_ns,
+                                 .now_ms = 2,
+                                 .duration_ns = SL_SECOND_NS};
+    return sl_queue_lease(q, &want, ret_lease);
+}
+
+Test(lane, one_that_is_apart_is_handed_out_to_who_asks_for_it_alone)
+{
+    struct sl_lease got;
+    sl_queue_set_apart(q, (struct sl_scope){A}, true);
+    sl_queue_set_apart(q, (struct sl_scope){A}, true);
+    sl_queue_set_apart(q, (struct sl_scope){C}, true);
+    cr_expect_eq(turns_of_a(100), 0);
+    cr_expect_eq(sl_queue_leasable(q, SL_CLASS_CPU, now_ns, 2), 900, "B's");
+    cr_assert(lease_of(A, &got));
+    cr_expect_eq(got.scope.id, A);
+    cr_assert_eq(sl_queue_release(q, got.task_id, got.epoch), SL_OK);
+    cr_expect_eq(turns_of_a(10), 0, "what comes back is apart as well");
+    cr_expect_not(lease_of(C, &got), "it has no task yet");
+    add(C, 5);
+    cr_expect_eq(lease().scope.id, B, "it was said before there was any");
+    cr_assert(lease_of(C, &got));
+    cr_expect_eq(got.scope.id, C);
+    sl_queue_set_apart(q, (struct sl_scope){A}, false);
+    cr_expect_not(sl_queue_is_apart(q, (struct sl_scope){A}));
+    cr_expect(sl_queue_is_apart(q, (struct sl_scope){C}));
+    cr_expect_geq(turns_of_a(20), 5);
 }

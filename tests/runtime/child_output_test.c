@@ -91,3 +91,13 @@ Test(child_output, takes_what_is_left_when_the_child_is_gone)
     cr_assert_eq(read_all(), 11);
     cr_assert_not(sl_child_output_take(&output, 2));
 }
+
+Test(child_output, what_a_terminal_would_obey_is_no_longer_there)
+{
+    static const char printed[] = "a\x1b[2J\tb\r\xc2\x9b\xc3\xa4\n";
+    char got[64] = "";
+    cr_assert_eq(write(in_fd, printed, sizeof(printed) - 1), (ssize_t)sizeof(printed) - 1);
+    cr_assert(sl_child_output_take(&output, 1));
+    cr_assert_eq(read(read_fd, got, sizeof(got) - 1), (ssize_t)sizeof(printed) - 1);
+    cr_assert_str_eq(got, "a?[2J\tb??\x9b\xc3\xa4\n");
+}

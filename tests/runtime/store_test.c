@@ -150,12 +150,16 @@ Test(store, tells_its_watch_of_commits_that_touch_the_table)
     struct tally tally;
     struct sl_store *store = open_store(&tally);
     uint32_t calls = 0;
+    uint32_t others = 0;
     sl_store_watch(store, 1, count, &calls);
+    sl_store_watch(store, 2, count, &others);
     put(store, "a", "1");
     cr_assert_eq(calls, 1);
+    cr_assert_eq(others, 0);
     struct sl_txn *t = sl_store_begin(store);
     sl_txn_put(t, scope, 2, str("a"), str("1"));
     cr_assert_eq(sl_txn_commit(&t), SL_OK);
+    cr_assert_eq(others, 1, "each table has a watch of its own");
     t = sl_store_begin(store);
     sl_txn_put(t, scope, 1, str("b"), str("1"));
     sl_txn_abort(&t);

@@ -8,6 +8,7 @@ What is compared is what was sent, so that a reply that parses but says nothing 
 """
 import os
 import re
+import shutil
 import tempfile
 import time
 import urllib.request
@@ -16,6 +17,7 @@ import crash_test
 import mixpeek
 import sdk_coverage
 import sluice_testlib as lib
+import tls_test
 from mixpeek import models
 from sdk_calls import COPIED, EXTRACTOR, IS_OLD, TEXTS, URI, find_stage, make, ok, plain, refused
 from sdk_high_level import HIGH_LEVEL_STEPS, HighLevel
@@ -39,6 +41,32 @@ class Flow(MoreSteps):
         self.space = namespace_id
         self.bucket = self.collection = self.batch = self.task = self.retriever = None
         self.objects = self.documents = ()
+
+    def over_tls(self):
+        """A gateway before the same server, to a client that trusts its certificate, and to one
+        that does not."""
+        if shutil.which("openssl") is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            tls_test.make_pair(folder)
+            gateway = tls_test.start_gateway(self.server, f"{folder}/cert", f"{folder}/key")
+            host = f"https://127.0.0.1:{gateway.port}"
+            for trusted in (f"{folder}/cert", None):
+                client = mixpeek.ApiClient(mixpeek.Configuration(
+                    host=host, ssl_ca_cert=trusted, retries=0))
+                client.set_default_header("Authorization", f"Bearer {self.key}")
+                api = mixpeek.NamespacesApi(client)
+                if trusted:
+                    lib.equal([each.namespace_name for each in ok(api.list_namespaces).results],
+                              ["shop"])
+                    continue
+                try:
+                    api.list_namespaces()
+                except Exception as error:  # pylint: disable=broad-except
+                    assert "certificate" in str(error).lower(), error
+                else:
+                    raise AssertionError("nobody has signed the certificate, and it is trusted")
+            lib.equal(gateway.stop(), 0, "the gateway's exit status")
 
     def namespaces(self):
         api = mixpeek.NamespacesApi(self.api)
@@ -401,7 +429,7 @@ class Flow(MoreSteps):
         refused(mixpeek.exceptions.NotFoundException, spaces.get_namespace, "shop")
 
 
-STEPS = ("namespaces", "buckets", "create_objects", "change_objects", "collections",
+STEPS = ("namespaces", "over_tls", "buckets", "create_objects", "change_objects", "collections",
          "clone_collection", "batches", "submit", "after_submit", "trigger", "list_documents",
          "change_documents", "create_retriever", "execute_retriever", "clone_retriever", "adhoc",
          "catalogue", "catalogue_of_namespace", "inference", "custom_models", "organization",
