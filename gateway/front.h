@@ -41,8 +41,9 @@ struct sl_page {
     const char *type; /* Static. */
     uint16_t status;
     char tag[SL_PAGE_TAG_SIZE]; /* ETag of what changes with the executable alone; "": none. */
-    bool is_open;   /* No figures: also for who comes from elsewhere and has not logged in. */
-    bool is_wanted; /* In: make the figures. Else it is only told whether there are any. */
+    bool is_open; /* No figures: also for who comes from elsewhere and has not logged in. */
+    /* In: make the figures. Asked first without, when only is_open's pages have a body. */
+    bool is_wanted;
 };
 
 struct sl_front_options {

@@ -247,6 +247,7 @@ find_page(struct sl_request *request, const struct sl_request_line *line)
         return false;
     if (check_site(request, line->method) && (page.is_open || may_see_all(request))) {
         /* Figures cost the store's thread something: they are made for who may see them. */
+        sl_assert(page.is_open || page.body.size == 0);
         page.is_wanted = true;
         if (!page.is_open)
             (void)options->page(options->arg, line->url, &page);

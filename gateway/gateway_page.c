@@ -87,6 +87,8 @@ sl_gateway_page(void *arg, const char *path, struct sl_page *ret_page)
     struct sl_jsonw w;
     if (!is_health && strcmp(path, "/status.json") != 0)
         return false;
+    if (!ret_page->is_wanted)
+        return true;
     sl_jsonw_init(&w, &ret_page->body);
     sl_jsonw_object(&w);
     if (is_health)

@@ -34,6 +34,8 @@ page(void *arg, const char *path, struct sl_page *ret_page)
     (void)arg;
     if (strcmp(path, "/big") != 0)
         return false;
+    if (!ret_page->is_wanted)
+        return true;
     sl_buf_reserve(&ret_page->body, PAGE_BYTES);
     memset(ret_page->body.data, 'x', PAGE_BYTES);
     ret_page->body.size = PAGE_BYTES;
