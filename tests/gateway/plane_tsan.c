@@ -75,7 +75,7 @@ look(void *arg)
     (void)arg;
     struct sl_gateway_page page = {.planes = planes, .planes_count = PLANES, .front = front};
     while (!atomic_load(&must_end)) {
-        struct sl_page got = {.status = 200};
+        struct sl_page got = {.status = 200, .is_wanted = true};
         sl_assert(sl_gateway_page(&page, "/status.json", &got));
         sl_buf_deinit(&got.body);
         sl_assert(sl_gateway_page(&page, "/healthz", &got) && got.status == 503);

@@ -84,7 +84,8 @@ static bool
 page(void *arg, const char *path, struct sl_page *ret_page)
 {
     (void)arg;
-    sl_buf_append_str(&ret_page->body, "{}");
+    if (ret_page->is_wanted)
+        sl_buf_append_str(&ret_page->body, "{}");
     return strcmp(path, "/page") == 0;
 }
 
