@@ -29,7 +29,7 @@ class Raw:
     def __init__(self, server, key):
         self.port, self.auth = server.port, f"Authorization: Bearer {key}\r\n"
 
-    def exchange(self, data, seconds=10):
+    def exchange(self, data, seconds=60):
         with socket.create_connection(("127.0.0.1", self.port), 10) as link:
             link.settimeout(seconds)
             got = b""

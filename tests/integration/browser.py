@@ -306,7 +306,7 @@ def check_restart(desk):
     tab = desk.tab
     desk.page("queues", "acme:mail")
     desk.server.process.send_signal(signal.SIGKILL)
-    desk.server.process.wait(10)
+    desk.server.process.wait(60)
     tab.sees("no answer: these figures are old")
     tab.sees("acme:mail")
     desk.server.kill_all()

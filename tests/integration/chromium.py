@@ -39,7 +39,7 @@ class Browser:
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def read(self, seconds):

@@ -95,7 +95,7 @@ class Case:
     def ends(self, extractor):
         """How replicas of the extractor ended, as the status counts, and what holds one."""
         url = f"http://127.0.0.1:{self.server.dashboard_port}/status.json"
-        with urllib.request.urlopen(url, timeout=10) as reply:
+        with urllib.request.urlopen(url, timeout=60) as reply:
             for replica in json.load(reply)["replicas"]:
                 if replica["extractor"] == extractor and "sandbox" in replica:
                     return replica["ends"], replica["sandbox"]

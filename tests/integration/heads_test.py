@@ -40,13 +40,13 @@ class Head(lib.Server):
     def start_gateway(self):
         return self
 
-    def stop(self, seconds=20):
+    def stop(self, seconds=60):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def kill(self):
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def blobs(self):
         return sorted(name for _, _, files in os.walk(f"{self.data}/blobs") for name in files)

@@ -164,7 +164,7 @@ class Cluster:
         for worker in self.workers.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
-            worker.process.wait(10)
+            worker.process.wait(60)
             os.remove(worker.log_path)
 
 
@@ -172,7 +172,7 @@ def check_join(cluster):
     for number in (2, 3, 4):
         cluster.allow(number)
         cluster.start(number)
-    cluster.wait_nodes(2, 3, 4, seconds=20)
+    cluster.wait_nodes(2, 3, 4, seconds=60)
     task = cluster.submit(600)
     cluster.wait_work(2, 3, 4)
     cluster.wait(task)
@@ -212,9 +212,9 @@ def check_power(cluster):
     print(f"# a host without power is given up after {took:.1f} s of {SILENCE_S}")
     cluster.wait(task)
     cluster.network.cable(4, "up")
-    cluster.workers[4].process.wait(10)
+    cluster.workers[4].process.wait(60)
     cluster.start(4)
-    cluster.wait_nodes(2, 3, 4, seconds=20)
+    cluster.wait_nodes(2, 3, 4, seconds=60)
 
 
 def check_alone(cluster):

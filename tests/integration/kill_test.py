@@ -39,10 +39,10 @@ class Killer:
                 os.kill(pid, signal.SIGKILL)
         self.kills[victim] += 1
         if victim == "main":
-            self.server.process.wait(10)
+            self.server.process.wait(60)
             self.wait_for_orphans()
         if victim != "other":
-            self.server.process.wait(10)
+            self.server.process.wait(60)
             self.server.start()
 
     def wait_for_orphans(self):

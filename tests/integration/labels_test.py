@@ -17,7 +17,7 @@ extractors:
 """
 
 
-def wait_parked(server, count, seconds=15):
+def wait_parked(server, count, seconds=60):
     deadline, found = time.monotonic() + seconds, None
     while found != count and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -52,7 +52,7 @@ def check_config():
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(text)
         done = subprocess.run([lib.BINARY, "up", "--data", "/nowhere/x", "--config", path],
-                              capture_output=True, text=True, check=False, timeout=10)
+                              capture_output=True, text=True, check=False, timeout=60)
         os.remove(path)
         lib.equal(done.returncode, 2, f"{text}: exit status")
         assert told in done.stderr, done.stderr

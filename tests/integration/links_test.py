@@ -40,7 +40,7 @@ class Worker:
     def kill(self):
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def remove(self):
         self.kill()
@@ -107,13 +107,13 @@ def check_strangers(cluster):
 
 def check_certificates(cluster):
     done = subprocess.run([lib.BINARY, "worker", "--head", cluster.endpoint, "--data", "/x"],
-                          capture_output=True, text=True, check=False, timeout=10)
+                          capture_output=True, text=True, check=False, timeout=60)
     lib.equal(done.returncode, 2, "exit status without certificates")
     assert "--cert" in done.stderr, done.stderr
     secret = os.path.join(cluster.folder, "w1_secret")
     os.chmod(secret, 0o644)
     worker = cluster.worker("open", os.path.join(cluster.folder, "w1"))
-    lib.equal(worker.process.wait(10), 1, "exit status with a secret that all may read")
+    lib.equal(worker.process.wait(60), 1, "exit status with a secret that all may read")
     os.chmod(secret, 0o600)
     worker.remove()
     wrong = cluster.worker("wrong", os.path.join(cluster.folder, "w1"),
@@ -125,7 +125,7 @@ def check_certificates(cluster):
 
 def check_group(cluster):
     worker = cluster.worker("w9", os.path.join(cluster.folder, "w1"), group="gpu-workers")
-    lib.equal(worker.process.wait(15), 1, "exit status")
+    lib.equal(worker.process.wait(60), 1, "exit status")
     reason = "this head takes no workers of the group gpu"
     assert reason in worker.log(), worker.log()
     assert reason in cluster.server.log(), cluster.server.log()
@@ -240,7 +240,7 @@ def check_head(cluster, client, bucket, w2):
     """kill -9 of the head: the worker finds the next one by itself, and its replicas are warm."""
     task = submit(client, bucket, 60)
     os.kill(cluster.server.process.pid, signal.SIGKILL)
-    cluster.server.process.wait(10)
+    cluster.server.process.wait(60)
     cluster.configure(f"  lost: {LOST_S}s\n")  # For the cuts that come next.
     cluster.server.start()
     started = time.monotonic()

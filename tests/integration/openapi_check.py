@@ -248,7 +248,7 @@ contracts = {}  # By port; None: what listens there serves no document.
 
 def of_port(port):
     if port not in contracts:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request("GET", "/openapi.json")
             reply = connection.getresponse()

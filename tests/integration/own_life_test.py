@@ -63,7 +63,7 @@ def test_remove(server, acme, other, operator):
             "/v1/queues/goes/lease", {"wait_ms": 20000}))
         wait_waiting(server, 1)
         lib.equal(say(server, acme, "queue", "rm", "goes", "--json")["success"], True)
-        waiting.join(10)
+        waiting.join(60)
         found[0][0].expect(404)
     with lib.check("what an operator holds its tenant does not remove"):
         acme.call("PUT", queue, {}).expect(200)
@@ -151,7 +151,7 @@ def test_bulk(server, acme):
             thread, _ = in_background(try_to_send)
             time.sleep(random.uniform(0.2, 1) * took)
             server.kill_all()
-            thread.join(20)
+            thread.join(60)
             server.start()
             before = depth_of(acme, queue)
             cut += turn * size < before < (turn + 1) * size
@@ -207,7 +207,7 @@ def test_trail(server, acme, other):
         thread, found = in_background(lambda: events(acme, queue, "3", wait_ms=20000))
         wait_waiting(server, 1)
         acme.call("PATCH", queue, {"mode": "paused"}).expect(200)
-        thread.join(10)
+        thread.join(60)
         lib.equal(found[0][0], (["queue"], "4", None))
         reply = acme.get(f"{queue}/events/stream", headers={"Last-Event-ID": "2"})
         lib.equal(reply.status, 200)
@@ -219,7 +219,7 @@ def test_trail(server, acme, other):
             f"{queue}/events/stream?after={told[-1][0]}&wait_ms=20000"))
         wait_waiting(server, 1)
         again, = put(acme, {"payload": 2}, queue=queue)
-        thread.join(10)
+        thread.join(60)
         told = frames(found[0][0].text.decode())
         lib.equal([(number, name, data["job_id"]) for number, name, data in told],
                   [("5", "put", again)])

@@ -313,7 +313,7 @@ def test_waiting(server, acme):
         lib.equal(found, [])
         put_at = time.monotonic()
         put(acme, {"payload": "late"})
-        thread.join(10)
+        thread.join(60)
         job, = found[0][0]
         lib.equal(job["payload"], "late")
         assert found[0][1] - put_at < 2, found[0][1] - put_at
@@ -331,7 +331,7 @@ def test_waiting(server, acme):
         wait_waiting(server, 1)
         lib.equal(found, [])
         acme.call("PATCH", ORDERS, {"mode": "open"}).expect(200)
-        thread.join(10)
+        thread.join(60)
         job, = found[0][0]
         end(acme, done(job))
     with lib.check("a rate holds jobs back, and lets a waiting lease go on"):
@@ -367,7 +367,7 @@ def test_gone(server, acme):
         gone.close()
         time.sleep(2.5)  # Nothing tells when it was seen: only that it is, within two seconds.
         put(acme, {"payload": "whose"})
-        thread.join(5)
+        thread.join(60)
         job, = found[0][0]
         lib.equal((job["payload"], job["crashes"]), ("whose", 0))
         end(acme, done(job))
@@ -424,7 +424,7 @@ def test_events(acme, other):
         job, = lease(acme, wait_ms=5000)
         end(acme, done(job))
         for follower in followers:
-            follower.join(10)
+            follower.join(60)
             names = [name for name in follower.names() if name not in ("ripen", "retry")]
             lib.equal(names, ["state", "lease", "progress", "snooze", "lease", "done"])
             lib.equal(follower.status, 204)
@@ -539,7 +539,7 @@ def test_commands(server, acme, other):
         end(acme, {**done(job), "outcome": "released"})
         acme.call("PATCH", f"{ORDERS}/jobs/{ids[2]}", {"delay_ms": 3600000}).expect(200)
         acme.post(f"{ORDERS}/jobs/{ids[2]}/cancel").expect(200)
-        told += tracer.communicate(timeout=10)[0].splitlines()
+        told += tracer.communicate(timeout=60)[0].splitlines()
         lib.equal(tracer.returncode, 0)
         told = [line.split("  ")[1].strip() for line in told]
         lib.equal(told, ["state", "edit", "lease", "release", "edit", "cancel"])
@@ -636,7 +636,7 @@ def test_kill(server, acme):
         server.kill_all()
         is_over.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         server.start()
         lib.equal(end(acme, done(held))["results"][0]["error"]["type"], "StaleLeaseError")
         lib.equal(job_of(acme, held["job_id"])["state"], "queued")
@@ -669,7 +669,7 @@ def main():
         began = time.monotonic()
         lib.equal(server.stop(), 0)
         assert time.monotonic() - began < 5
-        thread.join(10)
+        thread.join(60)
         lib.equal(found[0][0].expect(200)["jobs"], [])
     lib.finish()
 

@@ -51,7 +51,7 @@ class Hand:
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()
-        self.wait(10)
+        self.wait(60)
 
 
 def config_in(directory):

@@ -38,7 +38,7 @@ class Hand:
     def kill(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def told(self):
         """Pairs of a word and a number; a line that a kill has cut short is none."""

@@ -76,11 +76,11 @@ class Worker:
     def kill(self):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        lib.equal(self.process.wait(20), 0, f"{self.name}'s exit status")
+        lib.equal(self.process.wait(60), 0, f"{self.name}'s exit status")
         assert not lib.SANITIZER.search(self.log()), self.log()
 
 
@@ -90,7 +90,7 @@ def images(cluster, name):
     return next((node["images"] for node in found if node["name"] == name), None)
 
 
-def wait_images(cluster, name, wanted, seconds=15):
+def wait_images(cluster, name, wanted, seconds=60):
     """Until the worker's next beat has told what is wanted."""
     lib.wait_until(f"images of {name}", lambda: wanted(images(cluster, name) or {}), seconds)
     return images(cluster, name)

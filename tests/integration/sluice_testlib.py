@@ -67,11 +67,22 @@ def finish():
     sys.exit(1 if failures else 0)
 
 
-def wait_until(what, wanted, seconds=15):
+# What is asked of who is not up yet, or of a page that does not have it yet. A link that is cut and
+# a status that is wrong are not among them: those a test has to see.
+NOT_YET = (ConnectionRefusedError, FileNotFoundError, TimeoutError, LookupError)
+
+
+def wait_until(what, wanted, seconds=60):
     """Until wanted() is true; looked at often, so that a test waits no longer than it must."""
     deadline = time.monotonic() + seconds
-    while not wanted():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+    while True:
+        why = ""
+        try:
+            if wanted():
+                return
+        except NOT_YET as error:
+            why = f" ({error!r})"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}{why}"
         time.sleep(0.02)
 
 
@@ -80,14 +91,22 @@ def equal(found, wanted, what="value"):
         raise AssertionError(f"{what} is {found!r}, not {wanted!r}")
 
 
+taken = []  # A name of each port that this test was given: kept for as long as it runs.
+
+
 def free_port():
-    """Below those that the kernel gives to whoever connects: until a server listens on it, no
-    connection of this test or of another that runs beside it takes it away."""
+    """Below those that the kernel gives to whoever connects: until a server listens on it, and
+    while it starts again, no connection of this test or of another beside it takes it away. Nor
+    does another test: whose name is bound has the port."""
     while True:
         port = random.SystemRandom().randrange(10000, 32768)
+        name = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe, contextlib.suppress(OSError):
+            name.bind(f"\0sluice-test-port-{port}")
             probe.bind(("127.0.0.1", port))
+            taken.append(name)
             return port
+        name.close()
 
 
 def is_alive(pid):
@@ -173,7 +192,7 @@ class Client:
         return self.call("POST", path, b"".join(parts) + b"--%s--\r\n" % mark, headers={
             "Content-Type": "multipart/form-data; boundary=" + mark.decode()}, timeout=120)
 
-    def wait_task(self, task_id, seconds=60):
+    def wait_task(self, task_id, seconds=120):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             task = self.get(f"/v1/tasks/{task_id}").expect(200)
@@ -236,7 +255,7 @@ class Gateway:
         self.process = None
         atexit.register(self.remove)
 
-    def start(self, seconds=15):
+    def start(self, seconds=60):
         """Until it has joined: what needs a head is answered."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -261,9 +280,9 @@ class Gateway:
     def kill(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
-    def stop(self, seconds=20):
+    def stop(self, seconds=60):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
@@ -289,7 +308,7 @@ class Server:
         self.log_path = self.data + ".log"
         atexit.register(self.remove)
 
-    def start(self, seconds=30):
+    def start(self, seconds=60):
         with open(self.log_path, "ab") as log:
             offset = log.tell()
             command = up_command(self.data, self.port, self.dashboard_port, self.config)
@@ -333,7 +352,7 @@ class Server:
                     total += int(found[1]) << 10 if found else 0
         return total
 
-    def stop(self, seconds=20):
+    def stop(self, seconds=60):
         """Ask it to drain; return its exit status."""
         if self.gateway:
             equal(self.gateway.stop(seconds), 0, "the gateway's exit status")
@@ -345,7 +364,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.process:
-            self.process.wait(10)
+            self.process.wait(60)
 
     def remove(self):
         self.kill_all()
@@ -377,7 +396,7 @@ class Server:
     def run(self, *arguments, key=None):
         """The same, until it has ended."""
         ran = self.begin(*arguments, key=key)
-        out, err = ran.communicate(timeout=60)
+        out, err = ran.communicate(timeout=120)
         return subprocess.CompletedProcess(ran.args, ran.returncode, out, err)
 
 

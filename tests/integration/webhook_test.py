@@ -50,7 +50,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def wait(self, count, seconds=15):
+    def wait(self, count, seconds=60):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with self.lock:
@@ -90,7 +90,7 @@ def deliveries(client, hook, status):
     return client.get(path).expect(200)["results"]
 
 
-def wait_deliveries(client, hook, status, count, seconds=15):
+def wait_deliveries(client, hook, status, count, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = deliveries(client, hook, status)

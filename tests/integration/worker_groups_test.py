@@ -29,7 +29,7 @@ def check_config():
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(text)
         done = subprocess.run([lib.BINARY, "up", "--data", "/nowhere/x", "--config", path],
-                              capture_output=True, text=True, check=False, timeout=10)
+                              capture_output=True, text=True, check=False, timeout=60)
         os.remove(path)
         lib.equal(done.returncode, 2, f"{text}: exit status")
         assert told in done.stderr, done.stderr
@@ -53,7 +53,7 @@ def run(server):
             wait_nodes(operator, {"w1": "alive"})
             lib.equal(group(operator)["condition"], "ok")
             workers.append(Worker(server, "w2"))
-            lib.equal(workers[1].process.wait(10), 1, "its exit status")
+            lib.equal(workers[1].process.wait(60), 1, "its exit status")
             for log in (workers[1].log(), server.log()):
                 assert "the group any has as many workers as it may, 1" in log, log
             wait_nodes(operator, {"w1": "alive"})

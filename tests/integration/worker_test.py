@@ -33,7 +33,7 @@ class Worker:
         """As a crash of its machine would: the whole group at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self, seconds=30):
         self.process.send_signal(signal.SIGTERM)
@@ -44,7 +44,7 @@ class Worker:
         os.remove(self.log_path)
 
 
-def wait_nodes(operator, wanted, seconds=15):
+def wait_nodes(operator, wanted, seconds=60):
     """Until the head knows exactly these: {name: state}."""
     deadline, found = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
@@ -71,7 +71,7 @@ def check_joining(server, operator, workers):
                            check=True, capture_output=True, text=True).stdout
     assert "w1" in shown and "w2" in shown, shown
     again = Worker(server, "w2", "--label", "zone=a")
-    lib.equal(workers["w2"].process.wait(10), 1, "exit status of the one whose place was taken")
+    lib.equal(workers["w2"].process.wait(60), 1, "exit status of the one whose place was taken")
     assert "another worker" in workers["w2"].log(), workers["w2"].log()
     workers["w2"] = again
     wait_nodes(operator, {"w1": "alive", "w2": "alive"})
@@ -103,7 +103,7 @@ def check_orders(client, operator, bucket, workers):
     operator.post("/v1/cluster/nodes/nobody/drain").expect(404)
     client.get("/v1/cluster/nodes").expect(403)
     operator.post("/v1/cluster/nodes/w1/drain").expect(200)
-    lib.equal(workers["w1"].process.wait(15), 0, "exit status of a drained worker")
+    lib.equal(workers["w1"].process.wait(60), 0, "exit status of a drained worker")
     wait_nodes(operator, {"w2": "alive"})
 
 
@@ -124,7 +124,7 @@ def check_head(server, client, operator, bucket, workers):
     objects, task = submit(client, bucket, 3000)
     replicas = [pid for pid in server.pids() if is_replica(pid)]
     os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(10)
+    server.process.wait(60)
     time.sleep(0.3)
     lib.equal(workers["w2"].process.poll(), None, "the worker's exit status")
     server.start()
@@ -147,7 +147,7 @@ def check_usage():
                       ["--head", "ipc:///x", "--data", "/x", "--cpus", "many"], ["--bogus"],
                       ["--head", "ipc:///x", "--data", "/x", "--label", "none"]):
         done = subprocess.run([lib.BINARY, "worker", *arguments], capture_output=True, text=True,
-                              check=False, timeout=10)
+                              check=False, timeout=60)
         lib.equal(done.returncode, 2, f"{arguments}: exit status")
         assert "sluice worker: " in done.stderr, done.stderr
 
