@@ -4,6 +4,8 @@
 import json
 import os
 import pty
+import select
+import signal
 import subprocess
 import tempfile
 
@@ -133,6 +135,12 @@ def cluster(server, client):
     follow(server, operator)
 
 
+def read_more(terminal):
+    """What a terminal shows next; OSError: who had it open has gone."""
+    assert select.select([terminal], [], [], 60)[0], "nothing was shown for 60 s"
+    return os.read(terminal, 65536)
+
+
 def follow(server, operator):
     """top on a terminal draws until q, and leaves the terminal as it was."""
     pid, terminal = pty.fork()
@@ -142,15 +150,18 @@ def follow(server, operator):
     shown = b""
     try:
         while shown.count(b"q quits") < 2:
-            shown += os.read(terminal, 65536)
+            shown += read_more(terminal)
         os.write(terminal, b"q")
         while True:
-            shown += os.read(terminal, 65536)
+            shown += read_more(terminal)
     except OSError:  # It has gone.
         pass
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        raise
     finally:
         if os.waitpid(pid, os.WNOHANG) == (0, 0):
-            lib.wait_until("it has ended", lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 30)
+            lib.wait_until("it has ended", lambda: os.waitpid(pid, os.WNOHANG)[0] == pid)
     assert b"version" in shown and b"extractor" in shown, shown
     assert shown.endswith(b"\033[?25h\033[?1049l"), shown[-40:]
 

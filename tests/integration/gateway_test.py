@@ -19,8 +19,10 @@ from worker_test import Worker, wait_nodes
 
 CONFIG = "nodes: 0\ncluster:\n  silence: 2s\n  listen: tcp://127.0.0.1:0\n"
 MORE = 50  # Replies that a stream has to have had before something happens to it.
-WORST_S = 5  # For an inference while the head is killed and comes back.
-REJOIN_S = 3  # A head that was killed is started again and serves through its gateways within.
+# Each takes half a second where nothing else runs; a machine that is busy is given far longer.
+WORST_S = 30  # For an inference while the head is killed and comes back.
+REJOIN_S = 30  # A head that was killed is started again and serves through its gateways within.
+AWAY_S = 30  # For a request that needs the head to be told that it is away.
 
 
 def check_refusals(server):
@@ -37,19 +39,19 @@ def check_refusals(server):
                 ["gateway", "--head", "ipc:///x", "--data", "/x", "--name", "a b"],
                 ["head"], ["head", "--data", "/x", "--http", "127.0.0.1:0"]):
             done = subprocess.run([lib.BINARY, verb, *arguments], capture_output=True, text=True,
-                                  check=False, timeout=10)
+                                  check=False, timeout=60)
             lib.equal(done.returncode, 2, f"{verb} {arguments}: exit status")
             assert f"sluice {verb}: " in done.stderr, done.stderr
     with lib.check("a gateway needs the directory of a head"):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run([lib.BINARY, "gateway", "--head", "ipc:///x", "--data", folder],
-                                  capture_output=True, text=True, check=False, timeout=10)
+                                  capture_output=True, text=True, check=False, timeout=60)
         lib.equal(done.returncode, 1, "exit status")
         assert folder in done.stderr, done.stderr
     with lib.check("a second head on the directory refuses, and names the first"):
         for verb in ("head", "up"):
             done = subprocess.run([lib.BINARY, verb, "--data", server.data], capture_output=True,
-                                  text=True, check=False, timeout=10)
+                                  text=True, check=False, timeout=60)
             lib.equal(done.returncode, 1, f"exit status of {verb}")
             assert f"process {server.process.pid} on {os.uname().nodename}" in done.stderr, \
                 done.stderr
@@ -65,12 +67,7 @@ def check_gateways_alone(server):
                 [lib.BINARY, "gateway", "--head", f"ipc://{server.data}/run/nobody", "--data",
                  server.data, "--http", f"127.0.0.1:{port}"], stdout=log, stderr=log)
         client = lib.Client(port, server.operator().key)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                client.get("/v1/health/liveness").expect(200)
-                break
-            time.sleep(0.02)
+        lib.wait_until("it answers", lambda: client.get("/v1/health/liveness").expect(200))
         for path in ("/v1/tenants", "/v1/health/beat"):
             reply = client.get(path)
             lib.equal(reply.status, 503, path)
@@ -177,7 +174,7 @@ def check_names(server):
     with lib.check("a second gateway of a name is refused"):
         twin = lib.Gateway(server, None, "--name", "g1")
         try:
-            twin.start(5)
+            twin.start()
         except AssertionError as error:
             assert "exit 1" in str(error) and "of the name g1" in str(error), error
         else:
@@ -189,7 +186,7 @@ def gateways_of(server):
     return sorted(gateway["name"] for gateway in page.json["gateways"])
 
 
-def wait_gateways(server, wanted, seconds=10):
+def wait_gateways(server, wanted, seconds=60):
     deadline, found = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, TypeError, KeyError):
@@ -223,9 +220,11 @@ def check_drain(server, clients, gateways):
             thread.start()
         lib.equal(gateways[1].stop(), 0, "exit status")
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert set(statuses) <= {200, 503}, statuses
-        wait_gateways(server, ["g1"], 1)
+        wait_gateways(server, ["g1"])
+        lost = [line for line in server.log().splitlines() if "gateway-lost" in line][-1]
+        assert f"pid={gateways[1].process.pid} " in lost and lost.endswith("why=left"), lost
         gateways[1].start()
 
 
@@ -249,7 +248,7 @@ class Stream:
 
     def stop(self):
         self.is_over = True
-        self.thread.join(60)
+        self.thread.join(150)
         if self.error:
             raise self.error
 
@@ -267,7 +266,7 @@ def wait_more(streams, count=MORE, seconds=60):
 
 def infer(client, text, name="text_hash_v1"):
     return client.post("/v1/inference", {"inference_name": name, "inputs": {"text": text}},
-                       timeout=40)
+                       timeout=120)
 
 
 def check_online(clients):
@@ -327,13 +326,19 @@ def check_loans(server, clients):
             stream.stop()
         statuses = Counter(reply.status for s in streams for _, _, reply in s.replies)
         took = time.monotonic() - started
-        assert set(statuses) <= {200, 429}, statuses
+        # A machine that is too slow for them says so, and that may be before the call is counted.
+        bad = [reply for s in streams for _, _, reply in s.replies
+               if reply.status not in (200, 429)
+               and not (reply.status == 503 and "Retry-After" in reply.headers)]
+        assert not bad, f"{statuses}: {bad[0].text}"
         assert statuses[200] <= rate * (1 + took), (statuses, took)
         set_rate({"limits": {"max_requests_per_second": None}}).expect(200)
     with lib.check("what gateways answered by themselves is in the ledger, each once"):
         lib.wait_until("all of it", lambda: count_inferences(clients[0], made["key_id"])
-                       >= statuses.total(), 60)
-        lib.equal(count_inferences(clients[1], made["key_id"]), statuses.total())
+                       >= statuses.total() - statuses[503], 60)
+        counted = count_inferences(clients[1], made["key_id"])
+        assert counted in range(statuses.total() - statuses[503], statuses.total() + 1), \
+            (counted, statuses)
 
 
 def check_stream(streams, killed, restarted):
@@ -363,14 +368,14 @@ def check_head_death(server, clients, bucket):
     objects, task = submit(clients[0], bucket, 3000)
     killed = time.monotonic()
     os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(10)
+    server.process.wait(60)
     with lib.check("while the head is away requests that need it are answered 503"):
         started = time.monotonic()
         reply = clients[0].post("/v1/buckets/things/objects", {"number": -1, "content": "no"},
-                                timeout=30)
+                                timeout=2 * AWAY_S)
         took = time.monotonic() - started
         lib.equal(reply.status, 503)
-        assert reply.headers["Retry-After"] and took < 7, took
+        assert reply.headers["Retry-After"] and took < AWAY_S, took
         reply = clients[0].get("/v1/buckets/things")
         lib.equal((reply.status, reply.json["error"]["details"]["reason"]), (503, "head_away"))
     with lib.check("an inference that was never served waits for the head"):
@@ -410,7 +415,7 @@ def check_upload_meanwhile(server, client):
         folder = f"{server.data}/blobs/tmp"
         lib.wait_until("the body begins to be stored", lambda: os.listdir(folder))
         os.kill(server.process.pid, signal.SIGKILL)
-        server.process.wait(10)
+        server.process.wait(60)
         server.start()
         lib.wait_until("the head is back",
                        lambda: client.get("/v1/buckets/things").status == 200)

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Nodes of a group come when there is work, go when there is none, and stay within the limits."""
-import contextlib
 import os
 import signal
 import tempfile
@@ -12,6 +11,7 @@ from worker_test import submit
 CONFIG = """
 nodes: 0
 cluster:
+  silence: 60s  # Nodes that are stopped here are there until they are killed.
   groups:
     cpu-workers: {provider: local, min: 0, max: 2, idle: 1s, tasks: 4}
     gpu: {}
@@ -31,6 +31,20 @@ def wait_count(operator, count):
     """Until so many nodes are there, all of them alive."""
     lib.wait_until(f"{count} nodes",
                    lambda: [node["state"] for node in nodes(operator)] == count * ["alive"], 60)
+
+
+def wait_group(operator, task, key, wanted):
+    """Until this is told of the group that a task waits for; return all that is told of it."""
+    found = {}
+
+    def is_told():
+        found.update(operator.get(f"/v1/cluster/placement/{task}").expect(200))
+        return found["group"][key] == wanted
+    try:
+        lib.wait_until(f"{key} is {wanted!r}", is_told)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {found}") from None
+    return found
 
 
 def check_from_zero(client, operator, bucket):
@@ -60,10 +74,10 @@ def check_by_hand(server, client, operator, bucket):
     lib.equal(run("scale", "cpu", "--replicas", "0").returncode, 0)
     wait_count(operator, 0)
     _, task = submit(client, bucket, 5)
-    told = server.run("explain", "placement", task, key=operator.key).stdout
-    assert "set to 0 by hand" in told and "5 tasks need 2 nodes" in told, told
-    found = operator.get(f"/v1/cluster/placement/{task}").expect(200)
-    lib.equal((found["position"], found["group"]["condition"]), (1, "by_hand"))
+    lib.equal(wait_group(operator, task, "condition", "by_hand")["position"], 1)
+    lib.wait_until("it is explained", lambda: all(words in server.run(
+        "explain", "placement", task, key=operator.key).stdout
+        for words in ("set to 0 by hand", "5 tasks need 2 nodes")))
     _, second = submit(client, bucket, 2)
     found = operator.get(f"/v1/cluster/placement/{second}").expect(200)
     lib.equal((found["position"], found["is_further"]), (6, False))
@@ -90,19 +104,17 @@ def check_limit(server, client, operator, bucket):
         os.kill(pid, signal.SIGSTOP)
     server.run("nodes", "scale", "cpu", key=operator.key)
     _, task = submit(client, bucket, 40)
-    found = operator.get(f"/v1/cluster/placement/{task}").expect(200)
-    lib.equal(found["group"]["reason"], "no capacity: 40 tasks need 10 nodes, limit 2 reached")
+    wait_group(operator, task, "reason", "no capacity: 40 tasks need 10 nodes, limit 2 reached")
     told = server.run("serve", "status", key=operator.key).stdout
     assert "limit 2 reached" in told, told
     # The tasks of one run elsewhere, and another takes its place.
     for pid, which in ((pids[0], signal.SIGKILL), (pids[1], signal.SIGCONT)):
-        with contextlib.suppress(ProcessLookupError):  # It was silent for too long.
-            os.kill(pid, which)
+        os.kill(pid, which)
     lib.equal(client.wait_task(task, 120)["status"], "COMPLETED")
     lib.wait_until("a decision is told", lambda: "from_zero" in [d["reason"] for d in operator.get(
         "/v1/cluster/extractors/text_extractor/decisions").expect(200)["results"]], 60)
-    counts = operator.get("/v1/cluster").expect(200)
-    lib.equal(counts["nodes"]["dead"] >= 1, True, counts["nodes"])
+    lib.wait_until("one is counted as dead",
+                   lambda: operator.get("/v1/cluster").expect(200)["nodes"]["dead"] >= 1)
 
 
 def check_told(server, operator):

@@ -102,8 +102,30 @@ def moves(server, process, logical):
 
 
 def explained(server, task):
-    reply = server.operator().get(f"/v1/cluster/placement/{task}").expect(200)
-    return reply["collections"][0]["reason"]
+    """Why it waits; "" as long as nobody has looked at it."""
+    reply = server.operator().get(f"/v1/cluster/placement/{task}")
+    if reply.status == 404:
+        return ""
+    return reply.expect(200)["collections"][0]["reason"]
+
+
+def running(operator, at, is_at):
+    """Replicas of the node of this name, or of all others: (tenant, pid, what it has done)."""
+    nodes = operator.get("/v1/cluster/nodes").expect(200)["results"]
+    there = {str(node["node"]) for node in nodes if node["name"] == at}
+    listed = operator.get("/v1/cluster/replicas").expect(200)["results"]
+    return {(each["tenant_id"], each["pid"], each["done"]) for each in listed
+            if (each["node_id"] in there) == is_at}
+
+
+def homed(found):
+    return {each for each in found if each[0] == "homed"}
+
+
+def is_of_others(server, before):
+    """Each replica that the head's own nodes have had since then, and they tell whose it is."""
+    found = running(server.operator(), "home", False)
+    return replicas(server) - before <= {pid for tenant, pid, _ in found if tenant != "homed"}
 
 
 def stays_home(server, client, other):
@@ -116,22 +138,31 @@ def stays_home(server, client, other):
     _, task = client.submit(bucket, client.make_objects(bucket, [lib.text_object("waits")]))
     lib.wait_until("a reason", lambda: "this tenant's taint" in explained(server, task))
     before = replicas(server)
+    lib.wait_until("what was done before is told",
+                   lambda: [each[2] for each in homed(running(operator, "home", False))] == [1])
+    done = homed(running(operator, "home", False))
     call = {"feature_uri": feature(client), "inputs": {"text": "tea"}}
     late = client.post("/v1/inference", call, headers={"X-Timeout-Ms": "300"})
     assert late.status in (503, 504), late.what
     work(other, elsewhere, "is in nobody's way")
     worker = Worker(server, "home", "--taint", "tenant=homed")
     try:
-        lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
+        lib.equal(client.wait_task(task)["status"], "COMPLETED")
         client.post("/v1/inference", call).expect(200)
         work(other, elsewhere, "goes on elsewhere")
-        lib.equal(replicas(server), before, "the head's own nodes had none of it")
+        lib.wait_until("its own worker tells of a task and a call", lambda: sum(
+            each[2] for each in homed(running(operator, "home", True))) >= 2)
+        lib.equal(running(operator, "home", True), homed(running(operator, "home", True)),
+                  "what the worker has had of others")
+        lib.wait_until("the head's own nodes have started none for it",
+                       lambda: is_of_others(server, before))
+        lib.equal(homed(running(operator, "home", False)), done, "what the head's own nodes did")
         assert "replica-ready extractor=text_extractor" in worker.log(), worker.log()
         nodes = operator.get("/v1/cluster/nodes").expect(200)["results"]
         held = [node for node in nodes if node["name"] == "home"][0]
         lib.equal(held["taint"], "tenant=homed")
         stranger = Worker(server, "stranger", "--taint", "tenant=nobody")
-        lib.equal(stranger.process.wait(30), 1, "exit status of a worker for a tenant not there")
+        lib.equal(stranger.process.wait(60), 1, "exit status of a worker for a tenant not there")
         assert "create the tenant first" in stranger.log(), stranger.log()
         stranger.remove()
     finally:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prometheus and promtool of the folder that is named against docs/monitoring and a real server."""
 import contextlib
+import http.client
 import json
 import pathlib
 import re
@@ -65,7 +66,7 @@ def prometheus(server):
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -76,10 +77,10 @@ def ask(port, query):
     """What an expression is now: a list of (labels, value); [] while nobody answers."""
     url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
     try:
-        with urllib.request.urlopen(url, timeout=10) as reply:
+        with urllib.request.urlopen(url, timeout=60) as reply:
             found = json.load(reply)["data"]["result"]
-    except OSError:
-        return []
+    except (OSError, http.client.HTTPException, ValueError):
+        return []  # It is not up yet, or still reads what it has stored.
     return [(row["metric"], float(row["value"][1])) for row in found]
 
 
@@ -112,8 +113,9 @@ def main():
             assert names.asked() > 60, names.asked()
         with lib.check("boards are what Prometheus can evaluate"), prometheus(server) as port:
             lib.wait_until("both pages are scraped",
-                           lambda: [v for _, v in ask(port, "up")] == [1, 1], 60)
-            lib.equal(ask(port, 'sluice_build_info{job="sluice"} == 1')[0][1], 1)
+                           lambda: [v for _, v in ask(port, "up")] == [1, 1])
+            lib.wait_until("one version is told", lambda: [value for _, value in ask(
+                port, 'sluice_build_info{job="sluice"}')] == [1])
             lib.wait_until("the tenant's calls", lambda: any(
                 labels.get("tenant") == "acme" for labels, _ in ask(port, "sluice_requests_total")))
             for where, text in names.expressions():
@@ -121,9 +123,10 @@ def main():
                     continue
                 url = (f"http://127.0.0.1:{port}/api/v1/query?" +
                        urllib.parse.urlencode({"query": text.replace("$tenant", ".+")}))
-                with urllib.request.urlopen(url, timeout=10) as reply:
+                with urllib.request.urlopen(url, timeout=60) as reply:
                     lib.equal(json.load(reply)["status"], "success", where)
-            lib.equal(ask(port, 'sluice_queue_depth{tenant="acme", queue="own"}')[0][1], 2)
+            lib.wait_until("the queue's two jobs", lambda: [value for _, value in ask(
+                port, 'sluice_queue_depth{tenant="acme", queue="own"}')] == [2])
     finally:
         server.remove()
     lib.finish()
