@@ -19,6 +19,7 @@ import sluice_testlib as lib
 JSON_TYPE = "Content-Type: application/json\r\n"
 CHUNKED = "Transfer-Encoding: chunked"
 JSON, PAGE, DONE = "an error envelope", "libmicrohttpd's page", "a reply of success"
+AT_ONCE_S = 20  # Less than a request is given to come, whatever else this machine does.
 # Freed memory that a sanitizer keeps, too.
 GROWN_MAX = (1536 if "asan" in lib.BINARY else 256) << 20
 
@@ -29,16 +30,17 @@ class Raw:
     def __init__(self, server, key):
         self.port, self.auth = server.port, f"Authorization: Bearer {key}\r\n"
 
-    def exchange(self, data, seconds=60):
-        with socket.create_connection(("127.0.0.1", self.port), 10) as link:
-            link.settimeout(seconds)
+    def exchange(self, data, is_whole=None):
+        is_whole = is_whole or self.is_whole
+        with socket.create_connection(("127.0.0.1", self.port), 60) as link:
+            link.settimeout(60)
             got = b""
             try:
                 link.sendall(data)
             except OSError:
                 pass  # It has said no already: read that.
             try:
-                while not self.is_whole(got):
+                while not is_whole(got):
                     piece = link.recv(65536)
                     if not piece:
                         break
@@ -200,7 +202,7 @@ def bodies(raw):
 
 def hang_up(raw, data, is_reset, bytes_read=0):
     """Send and, perhaps, read a little; then close, politely or not."""
-    with socket.create_connection(("127.0.0.1", raw.port), 10) as link:
+    with socket.create_connection(("127.0.0.1", raw.port), 60) as link:
         if is_reset:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         link.sendall(data)
@@ -243,7 +245,7 @@ def check_cases(raw, client, name, cases):
                 lib.equal(got.count(b"HTTP/1.1 "), 1, "replies")
             started = time.monotonic()
             client.get("/v1/health/liveness").expect(200)
-            assert time.monotonic() - started < 5, "it no longer answers at once"
+            assert time.monotonic() - started < AT_ONCE_S, "it no longer answers at once"
 
 
 def check_silent(raw, client):
@@ -257,19 +259,19 @@ def check_silent(raw, client):
              "a body that never comes": raw.post(b"{", "Content-Length: 9")}
     links = {}
     for name, data in cases.items():
-        links[name] = socket.create_connection(("127.0.0.1", raw.port), 10)
+        links[name] = socket.create_connection(("127.0.0.1", raw.port), 60)
         links[name].setblocking(False)
         links[name].send(data)
     started = time.monotonic()
     for name, link in links.items():
         with lib.check(f"{name} is closed without a word"):
-            link.settimeout(45)
+            link.settimeout(120)
             try:
                 got = link.recv(1000)
             except ConnectionResetError:
                 got = b""
             lib.equal(got, b"", "the reply")
-            assert time.monotonic() - started < 45, "it took too long"
+            assert time.monotonic() - started < 120, "it took too long"
         link.close()
     client.get("/v1/namespaces").expect(200)
 
@@ -286,13 +288,13 @@ def check_connections(raw, client):
         for _ in range(60):
             hang_up(raw, begun, False)
         started, status = time.monotonic(), 503
-        while status == 503 and time.monotonic() - started < 10:
+        while status == 503 and time.monotonic() - started < 60:
             status = status_of(raw.exchange(sized(raw, b"{" + b" " * (9 << 20) + b"}")))
         lib.equal(status, 200)
     with lib.check("50 pipelined requests are answered in their order"):
         ids = [f"pipe-{i}" for i in range(50)]
         last = raw.get("/v1/namespaces", "X-Request-Id: " + ids[-1], "Connection: close")
-        with socket.create_connection(("127.0.0.1", raw.port), 10) as link:
+        with socket.create_connection(("127.0.0.1", raw.port), 60) as link:
             link.sendall(b"".join(raw.get("/v1/namespaces", "X-Request-Id: " + name)
                                   for name in ids[:-1]) + last)
             got = b""
@@ -302,19 +304,20 @@ def check_connections(raw, client):
     with lib.check("an answered Expect comes before the body, and a refusal instead of it"):
         for path, wanted in (("/v1/namespaces/list", 100), ("/v1/nothing", 404)):
             data = raw.post(b"", "Content-Length: 100000", "Expect: 100-continue")
-            got = raw.exchange(data.replace(b"/v1/namespaces/list", path.encode()), seconds=2)
+            got = raw.exchange(data.replace(b"/v1/namespaces/list", path.encode()),
+                               lambda got: b"\r\n\r\n" in got)
             lib.equal(status_of(got), wanted, f"the status of {got[:200]!r}")
     with lib.check("1,000 idle connections keep nobody waiting"):
-        links = [socket.create_connection(("127.0.0.1", raw.port), 10) for _ in range(1000)]
+        links = [socket.create_connection(("127.0.0.1", raw.port), 60) for _ in range(1000)]
         started = time.monotonic()
         client.get("/v1/namespaces").expect(200)
-        assert time.monotonic() - started < 5, "it no longer answers at once"
+        assert time.monotonic() - started < AT_ONCE_S, "it no longer answers at once"
         for link in links:
             link.close()
     with lib.check("100 connections that trickle their heads keep nobody waiting, and are cut"):
-        links = [socket.create_connection(("127.0.0.1", raw.port), 10) for _ in range(100)]
+        links = [socket.create_connection(("127.0.0.1", raw.port), 60) for _ in range(100)]
         started, cut = time.monotonic(), 0
-        while links and time.monotonic() - started < 40:
+        while links and time.monotonic() - started < 120:
             client.get("/v1/health/liveness").expect(200)
             for link in list(links):
                 try:

@@ -187,7 +187,7 @@ def check_ids(case):
 def check_sizes(case):
     with lib.check("413: a body over the limit, refused before it is sent"):
         before = snapshot(case.client, "things")
-        with socket.create_connection(("127.0.0.1", case.server.port), 10) as link:
+        with socket.create_connection(("127.0.0.1", case.server.port), 60) as link:
             link.sendall((f"POST /v1/namespaces HTTP/1.1\r\nHost: sluice\r\nAuthorization: Bearer "
                           f"{case.client.key}\r\nContent-Type: application/json\r\n"
                           "Content-Length: 99999999\r\n\r\n").encode())
@@ -199,7 +199,7 @@ def check_sizes(case):
     with lib.check("garbage instead of HTTP harms nobody"):
         for garbage in (b"\x00" * 100, b"GET / HTTP/9.9\r\n\r\n", b"A" * 100000,
                         b"POST /v1/namespaces HTTP/1.1\r\nContent-Length: -5\r\n\r\n"):
-            with socket.create_connection(("127.0.0.1", case.server.port), 10) as link:
+            with socket.create_connection(("127.0.0.1", case.server.port), 60) as link:
                 try:
                     link.sendall(garbage)
                     link.settimeout(0.3)
@@ -224,7 +224,7 @@ def check_archives(case):
             before = snapshot(case.client, "things")
             started = time.monotonic()
             refused(upload(archive), status)
-            assert time.monotonic() - started < 30, "it took too long to refuse"
+            assert time.monotonic() - started < 90, "it took too long to refuse"
             lib.equal(snapshot(case.client, "things"), before, "what is stored")
     with lib.check("422: a model whose configuration and tensors disagree"):
         refused(upload(archives.bert(hidden=32), model_format="huggingface",

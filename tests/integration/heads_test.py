@@ -13,7 +13,7 @@ import archives
 import sluice_testlib as lib
 from gateway_test import Stream, infer, wait_more
 
-SECONDS = 20
+SECONDS = 60
 BIG = "a line of words. " * 20000
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 

@@ -158,7 +158,7 @@ class Cluster:
         def are_all():
             at_work = {pid for pid, _ in links.read_starts(self.starts)[seen:]}
             return all(at_work & set(self.network.processes(number)) for number in numbers)
-        lib.wait_until(f"hosts {numbers} work", are_all, 20)
+        lib.wait_until(f"hosts {numbers} work", are_all, 60)
 
     def close(self):
         for worker in self.workers.values():
@@ -187,7 +187,7 @@ def check_cut(cluster):
     print(f"# a host behind a pulled cable is given up after {took:.1f} s of {SILENCE_S}")
     cluster.wait(task)
     cluster.network.cable(2, "up")
-    cluster.wait_nodes(2, 3, 4, seconds=30)
+    cluster.wait_nodes(2, 3, 4, seconds=60)
     task = cluster.submit(300)
     cluster.wait_work(2)
     cluster.wait(task)
@@ -201,7 +201,7 @@ def check_mute(cluster):
     cluster.wait_nodes(2, 4)
     cluster.wait(task)
     cluster.network.mute(3, "del")
-    cluster.wait_nodes(2, 3, 4, seconds=30)
+    cluster.wait_nodes(2, 3, 4, seconds=60)
 
 
 def check_power(cluster):
@@ -225,7 +225,7 @@ def check_alone(cluster):
     cluster.wait_nodes()
     lib.equal(cluster.client.get(f"/v1/tasks/{task}").expect(200)["status"], "IN_PROGRESS")
     cluster.network.cable(1, "up")
-    cluster.wait_nodes(2, 3, 4, seconds=30)
+    cluster.wait_nodes(2, 3, 4, seconds=60)
     cluster.wait(task)
 
 

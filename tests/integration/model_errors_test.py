@@ -84,7 +84,7 @@ def begin_upload(case, size, sent):
             f"Content-Length: {size}\r\n\r\n").encode()
     body = (b'--limit\r\nContent-Disposition: form-data; name="file"; filename="m.tar.gz"\r\n\r\n'
             + bytes(sent))
-    link = socket.create_connection(("127.0.0.1", case.server.port), 20)
+    link = socket.create_connection(("127.0.0.1", case.server.port), 60)
     link.sendall(head + body)
     return link
 

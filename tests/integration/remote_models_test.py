@@ -177,7 +177,7 @@ def check_bad(case):
         shutil.rmtree(case.directory("encoder_4_0_0"))
         started = time.monotonic()
         expect_refused("4_0_0", "no node of the cluster has it")
-        assert time.monotonic() - started < 5, "it should be told at once"
+        assert time.monotonic() - started < 30, "it should be told at once"
 
 
 def check_delete(worker, case):
@@ -191,7 +191,7 @@ def check_delete(worker, case):
 
 
 def kill_in_fetch(worker):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while worker.part_bytes() < KILL_AT:
         assert time.monotonic() < deadline, f"no part of it came: {worker.log()}"
     worker.kill()
