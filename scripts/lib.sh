@@ -140,7 +140,7 @@ sl_unit() {
     local name tap status=0
     name=$(basename "$1")
     tap=$(mktemp "$SL_LOGS/tap-XXXXXX")
-    timeout -k 5 "${SL_UNIT_SECONDS:-180}" "$1" --tap="$tap" >"$tap.out" 2>&1 || status=$?
+    timeout -k 5 "${SL_UNIT_SECONDS:-600}" "$1" --tap="$tap" >"$tap.out" 2>&1 || status=$?
     sed -nE 's/^ok - (.*) # SKIP.*/skip - \1/p; t; s/^(ok|not ok) - ([^ ]+).*/\1 - \2/p' "$tap"
     # gcc's UBSan has no report file next to ASan: it writes to stderr and ends the process.
     if [ "$status" = 0 ] && grep -q 'runtime error: ' "$tap.out"; then
@@ -163,7 +163,7 @@ sl_simulate() {
         seeds=$first..$((first + ${seeds#*:} - 1))
     fi
     sl_check "simulation, seeds $seeds${*:+ $*}, all faults" \
-        timeout 300 build/bin/sluice simulate --seeds "$seeds" --faults all "$@"
+        timeout 600 build/bin/sluice simulate --seeds "$seeds" --faults all "$@"
 }
 
 # sl_fuzz SECONDS: build every fuzz target and run each for that long; one check per target.

@@ -113,7 +113,7 @@ class Tab:
             raise AssertionError(details.get("exception", {}).get("description", details["text"]))
         return reply["result"].get("value")
 
-    def wait(self, what, script, seconds=30):
+    def wait(self, what, script, seconds=60):
         """Until an expression is true; looked at again and again, also while a page loads."""
         deadline, last = time.monotonic() + seconds, None
         while time.monotonic() < deadline:
@@ -130,7 +130,7 @@ class Tab:
     def text(self):
         return self.run("document.body ? document.body.innerText : ''") or ""
 
-    def sees(self, words, seconds=30):
+    def sees(self, words, seconds=60):
         self.wait(f"{words!r} is to be seen",
                   f"document.body.innerText.includes({json.dumps(words)})", seconds)
 

@@ -166,7 +166,7 @@ def check_told(case):
         assert "start_extractor on node" in shown and "died of signal 11" in shown, shown
     finally:
         operator.post(f"/v1/cluster/queues/{queue}/resume").expect(200)
-    case.client.wait_task(task, seconds=60)
+    case.client.wait_task(task)
 
 
 def check_health(case):
@@ -215,7 +215,7 @@ def main():
             lib.equal(case.client.wait_task(other)["status"], "COMPLETED")
         _, start_batch, start_task = case.submit("start_extractor", ["GOOD x"])
         with lib.check("a plugin that does not start is tried again, and it is said why"):
-            case.client.wait_task(start_task, seconds=60)
+            case.client.wait_task(start_task)
             (one,) = case.failures("start_extractor", start_batch).values()
             lib.equal(one["code"], "replica_start_failed", one)
             assert "does not start: the replica died of signal 11" in one["message"], one
@@ -232,7 +232,7 @@ def main():
         sandbox = check_ends(case, "bad_extractor", ("signal", "memory", "read_only", "exit"))
         check_answers(case, ids, words, sandbox, os.path.join(folder, WRITTEN))
         with lib.check("a plugin that loops for ever is killed, and named"):
-            case.client.wait_task(loop_task, seconds=60)
+            case.client.wait_task(loop_task)
             (one,) = case.failures("loop_extractor", loop_batch).values()
             lib.equal(one["code"], "timeout", one)
         _, _, again = case.submit("loop_extractor", ["GOOD x"])

@@ -77,7 +77,7 @@ def run(server):
             wait_parked(server, 200)
         with lib.check("one with both runs it all"):
             workers["both"] = Worker(server, "both", "--label", "zone=b", "--label", "disk=ssd")
-            lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
+            lib.equal(client.wait_task(task)["status"], "COMPLETED")
             wait_parked(server, 0)
             nodes = {n["name"]: n for n in operator.get("/v1/cluster/nodes").json["results"]}
             lib.equal(nodes["half"]["replicas"], [], "what the other one ran")

@@ -80,7 +80,7 @@ def upload(client, bucket, text):
         "property": "content", "type": "text", "upload_id": made["upload_id"]}]}).expect(200)
 
 
-def extract(client, name, objects, seconds=60, **parameters):
+def extract(client, name, objects, seconds=300, **parameters):
     """A collection of these parameters over the objects; its documents and the ended task."""
     bucket = client.get("/v1/buckets/texts").expect(200)["bucket_id"]
     client.make("collection", name, source={"type": "bucket", "bucket_ids": [bucket]},

@@ -87,7 +87,7 @@ def scale(server):
                                    "version": "v1", "input_mappings": {"content": "content"}})
     with lib.check("work over the target has more started, and they go when it is done"):
         _, task = submit(client, bucket, 300)
-        lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
+        lib.equal(client.wait_task(task)["status"], "COMPLETED")
         lib.wait_until("decisions", lambda: [d["replicas"] for d in decisions(server)][-1:] == [1],
                        60)
         lib.wait_until("the one that stays", lambda: len(replicas(server)) == 1, 60)

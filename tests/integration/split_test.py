@@ -13,7 +13,7 @@ def main():
     failed = False
     for name in TESTS:
         done = subprocess.run([sys.executable, os.path.join(folder, f"{name}_test.py")],
-                              env={**os.environ, "SLUICE_SPLIT": "1"}, check=False, timeout=200,
+                              env={**os.environ, "SLUICE_SPLIT": "1"}, check=False, timeout=500,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         sys.stdout.write(done.stdout)
         failed = failed or done.returncode != 0

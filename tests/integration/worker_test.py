@@ -86,7 +86,7 @@ def check_explained(client, operator, bucket):
     lib.equal(nodes["w1"]["verdict"], "closed")
     assert nodes["w2"]["verdict"] in ("good", "full") and nodes["w2"]["is_warm"], nodes
     lib.equal(nodes["w2"]["cost"], nodes["w2"]["in_flight"], "tasks under way at a warm node")
-    lib.equal(client.wait_task(task, 60)["status"], "COMPLETED")
+    lib.equal(client.wait_task(task)["status"], "COMPLETED")
     operator.get(f"/v1/cluster/placement/{task}").expect(404)
     operator.get("/v1/cluster/placement/nothing").expect(404)
 
