@@ -193,7 +193,7 @@ class Load:
 
     def __exit__(self, *_):
         self.is_over.set()
-        self.thread.join(30)
+        self.thread.join(60)
 
 
 def make_passthrough(client):
@@ -278,9 +278,9 @@ def check_kill(server, files):
     with lib.check("a server killed while it applies has one file or the other, and starts"):
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        assert applied.wait(30), "none was applied"
+        assert applied.wait(60), "none was applied"
         server.kill_all()
-        thread.join(30)
+        thread.join(60)
         with open(os.path.join(server.data, "overrides.yaml"), encoding="utf-8") as file:
             assert file.read() in texts, "a mixture"
         server.start()
