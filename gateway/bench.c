@@ -34,6 +34,8 @@ static const struct suite {
     {"gateway", "the front door, large uploads, and cursors over a million objects",
      sl_bench_gateway},
     {"door", "the front door alone", sl_bench_door},
+    {"pages", "lists, pages and scrapes of a head that has much to tell, and what counting costs",
+     sl_bench_pages},
 };
 
 bool

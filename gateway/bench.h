@@ -60,5 +60,6 @@ bool sl_bench_door(const struct sl_bench *bench); /* The first part of it. */
 bool sl_bench_serve(const struct sl_bench *bench);
 bool sl_bench_scale(const struct sl_bench *bench);
 bool sl_bench_mixed(const struct sl_bench *bench);
+bool sl_bench_pages(const struct sl_bench *bench);
 
 #endif

@@ -220,6 +220,7 @@ source_rules(const struct up *u)
 static bool
 open_gateway(struct up *u)
 {
+    const bool is_counted = !sl_config_bool(u->options.config, SL_UP_bench_uncounted);
     char *blobs = sl_format("%s/blobs", u->options.data);
     enum sl_err err =
         sl_blobs_open(blobs, !sl_config_bool(u->options.config, SL_UP_sync), &u->blobs);
@@ -245,8 +246,8 @@ open_gateway(struct up *u)
                                      .keyring = sl_keyring_create(),
                                      .job_events = sl_job_events_create(),
                                      .meter = sl_meter_create(),
-                                     .requests = sl_request_counts_create(),
-                                     .uses = sl_use_counts_create(),
+                                     .requests = is_counted ? sl_request_counts_create() : NULL,
+                                     .uses = is_counted ? sl_use_counts_create() : NULL,
                                      .timeline = sl_timeline_create(),
                                      .limits = sl_limits_create(),
                                      .data_directory = u->options.data,
@@ -368,7 +369,8 @@ spawn_actors(struct up *u, const char *endpoint)
         .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status, .has_edges = true};
     sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
     struct sl_recorder_options recorder = {.gateway = &u->gateway};
-    sl_live_spawn(u->live, SL_ACTOR_RECORDER, &sl_recorder_class, &recorder);
+    if (u->gateway.requests != NULL) /* bench.uncounted */
+        sl_live_spawn(u->live, SL_ACTOR_RECORDER, &sl_recorder_class, &recorder);
     sl_queue_watch_set(u->queue, (struct sl_queue_watch){.self = u, .changed = on_queue_changed});
     struct sl_edges_options edges = {.gateway = &u->gateway,
                                      .silence_ns =
@@ -392,7 +394,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .idle_ns = sl_config_duration_ns(u->options.config, SL_UP_idle),
         .gpus = sl_up_gpus(),
         .pid = (uint64_t)getpid(),
-        .has_journal = true,
+        .has_journal = !sl_config_bool(u->options.config, SL_UP_bench_uncounted),
         .silence_ns = sl_config_duration_ns(u->options.config, SL_UP_silence)};
     sl_live_spawn(u->live, SL_ACTOR_HEAD, &sl_head_class, &head);
     sl_free(text);
