@@ -634,6 +634,20 @@ on_work(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_model_keep_opened(&h->models, SL_BODY(msg, work_done));
 }
 
+/* Of all, for who asks what a job or a model waits for: replicas are told by pages. */
+static void
+list_nodes(const struct head *h, struct sl_buf *out)
+{
+    struct sl_head_ask ask = {.limit = SL_NODES_MAX, .has_no_replicas = true};
+    struct sl_jsonw w;
+    uint32_t next;
+    sl_jsonw_init(&w, out);
+    sl_jsonw_array(&w);
+    sl_head_write_nodes(h, &ask, &w, &next);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+}
+
 static void
 on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
@@ -646,7 +660,7 @@ on_list(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
         sl_head_health(self, ctx->now_ns, &text);
         break;
     case SL_NODE_LIST_NODES:
-        sl_head_status(self, &text);
+        list_nodes(self, &text);
         break;
     }
     sl_reply(ctx, msg, SL_M_node_ordered,

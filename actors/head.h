@@ -17,6 +17,7 @@
 #define SL_ACTORS_HEAD_H
 
 #include "actors/cluster.h"
+#include "runtime/json.h"
 
 #define SL_NODES_MAX       16384 /* Known at a time. A node costs some hundred bytes and a beat. */
 
@@ -42,6 +43,29 @@ extern const struct sl_actor_class sl_head_class; /* Its argument: struct sl_hea
 
 /* For the status page: appends a JSON array of nodes. */
 void sl_head_status(const void *head, struct sl_buf *out);
+/*
+ * Members of a JSON array that `w` has open, from the node after the number `after` on (0: the
+ * first), at most `limit` and, after the first, SL_HEAD_PAGE_BYTES. Brief ones have how many
+ * replicas there are and which of them crash, instead of what nodes tell of each. *ret_next: the
+ * last one's number where there are more, else 0.
+ */
+#define SL_HEAD_PAGE_BYTES (3 * SL_MIB / 2)
+struct sl_head_ask {
+    uint32_t after, limit;
+    size_t bytes_max; /* 0: SL_HEAD_PAGE_BYTES. */
+    bool is_brief;
+    bool has_no_replicas; /* Only what their pools decided. */
+};
+void sl_head_write_nodes(const void *head, const struct sl_head_ask *ask, struct sl_jsonw *w,
+                         uint32_t *ret_next);
+uint32_t sl_head_nodes(const void *head); /* How many there are, whatever their state. */
+/* The next node from *at on, which 0 begins; false: there is none. Until the head's next message.
+ */
+struct sl_head_node {
+    const char *group, *state;
+    const char *objects, *images; /* JSON objects as it told them; NULL: it did not. */
+};
+bool sl_head_node_next(const void *head, uint32_t *at, struct sl_head_node *ret_node);
 /* Appends a JSON array of the groups: their limits, and whether they have their workers. */
 void sl_head_groups(const void *head, struct sl_buf *out);
 /* The same of what happened to nodes and groups since the start (cluster_log.h), for tests. */

@@ -6,6 +6,8 @@
 #include "actors/served_state.h"
 #include "runtime/alloc.h"
 
+#define SUM_MS_MAX 1e15 /* What a node may tell of a pool's life; more is nonsense. */
+
 static const char *const states[SERVED_STATES] = {"starting", "warming", "ready", "draining"};
 
 struct sl_served *
@@ -262,8 +264,9 @@ fraction(struct sl_json object, const char *name)
 static void
 forget_beat(struct served_share *share)
 {
-    share->ongoing = share->waiting = share->resident_bytes = share->device_bytes = 0;
-    share->is_measured = false;
+    share->ongoing = share->waiting = 0;
+    share->is_measured = share->has_memory = false;
+    memset(share->memory, 0, sizeof(share->memory));
     memset(share->counts, 0, sizeof(share->counts));
 }
 
@@ -273,6 +276,26 @@ forget_measures(struct served_share *share)
     share->items = share->answered = share->failed = share->cold_ms = 0;
     share->p50_ms = share->p95_ms = share->p99_ms = 0;
     share->is_measured = true;
+    memset(share->items_of, 0, sizeof(share->items_of));
+    memset(share->sum_ms, 0, sizeof(share->sum_ms));
+}
+
+static void
+take_phases(struct served_share *share, struct sl_json times)
+{
+    static const char *const kinds[] = {"calls", "tasks"};
+    static const char *const phases[] = {"wait", "batch_wait", "compute"};
+    for (size_t i = 0; i < SL_COUNT_OF(kinds); i++) {
+        struct sl_json of = sl_json_member(times, kinds[i]);
+        uint64_t count = number(of, "count");
+        share->items += count;
+        share->items_of[i] += count;
+        for (size_t j = 0; j < SL_COUNT_OF(phases); j++) {
+            double ms = fraction(sl_json_member(of, phases[j]), "sum_ms");
+            if (ms >= 0 && ms <= SUM_MS_MAX)
+                share->sum_ms[i][j] += ms;
+        }
+    }
 }
 
 /* What its pool says of all of them, once for each pool: the greatest of the pools' quantiles. */
@@ -286,8 +309,7 @@ take_pool(struct served_share *share, struct sl_json replica)
     if (number(of, "count") == 0)
         of = sl_json_member(times, "tasks");
     struct sl_json total = sl_json_member(of, "total");
-    share->items += number(sl_json_member(times, "calls"), "count") +
-                    number(sl_json_member(times, "tasks"), "count");
+    take_phases(share, times);
     share->p50_ms = SL_MAX(share->p50_ms, fraction(total, "p50_ms"));
     share->p95_ms = SL_MAX(share->p95_ms, fraction(total, "p95_ms"));
     share->p99_ms = SL_MAX(share->p99_ms, fraction(total, "p99_ms"));
@@ -315,6 +337,11 @@ by_number(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
+static const char *const memories[SL_SERVED_MEMORIES] = {[SL_MEMORY_RESIDENT] = "resident_bytes",
+                                                         [SL_MEMORY_PRIVATE] = "private_bytes",
+                                                         [SL_MEMORY_HOST] = "host_bytes",
+                                                         [SL_MEMORY_DEVICE] = "device_bytes"};
+
 static void
 take_replica(struct served_replica *r, struct served_share *share, struct sl_json replica,
              uint64_t now_ms)
@@ -330,10 +357,13 @@ take_replica(struct served_replica *r, struct served_share *share, struct sl_jso
     r->is_background = sl_json_bool(sl_json_member(replica, "background"), false);
     r->resident_bytes = number(memory, "resident_bytes");
     r->device_bytes = number(memory, "device_bytes");
+    share->has_memory = share->has_memory || sl_json_has(memory);
+    for (size_t i = 0; i < SL_COUNT_OF(memories); i++) { /* Plugins say it: it may be anything. */
+        uint64_t bytes = number(memory, memories[i]);
+        share->memory[i] += SL_MIN(bytes, UINT64_MAX - share->memory[i]);
+    }
     share->counts[r->state]++;
     share->ongoing += r->ongoing;
-    share->resident_bytes += r->resident_bytes;
-    share->device_bytes += r->device_bytes;
 }
 
 /* Shares that neither beat nor pools speak of any more. */
@@ -471,6 +501,7 @@ take_word(struct served_share *share, const struct sl_served_word *word, struct 
     take_decisions(share, word, pool);
     take_settings(share->entry, sl_json_member(last, "settings"));
     share->wanted += number(pool, "wanted");
+    share->changes += number(pool, "changes");
     share->stopped += number(life, "stopped");
     share->crashed += number(life, "crashed");
     share->is_crashed = share->is_crashed || sl_json_is(sl_json_member(life, "state"), "crashed");
@@ -493,7 +524,7 @@ sl_served_take_pools(struct sl_served *s, struct sl_served_node **node,
     struct sl_served_node *n = node_for(s, node, word->node);
     for (uint32_t i = 0; i < n->shares_count; i++) {
         struct served_share *share = n->shares[i];
-        share->wanted = share->stopped = share->crashed = 0;
+        share->wanted = share->changes = share->stopped = share->crashed = 0;
         share->is_crashed = share->is_at_limit = share->has_pool = false;
         share->told_ns = share->newest_ns;
     }

@@ -18,12 +18,12 @@
 #include "runtime/buf.h"
 #include "runtime/json.h"
 
-#define SL_SERVED_MAX       8192u /* Entries; more are left out, and counted. */
-#define SL_SERVED_SHARES    64u   /* Of a node. */
-#define SL_SERVED_REPLICAS  512u  /* Of a node. */
-#define SL_SERVED_DECISIONS 64u   /* Of an entry, that are kept. */
-#define SL_SERVED_SHOWN     16u   /* Replicas within an entry's row. */
-#define SL_SERVED_NAME_MAX  64u   /* An extractor's name. */
+#define SL_SERVED_MAX       32768u /* Entries; more are left out, and counted. */
+#define SL_SERVED_SHARES    64u    /* Of a node. */
+#define SL_SERVED_REPLICAS  512u   /* Of a node. */
+#define SL_SERVED_DECISIONS 64u    /* Of an entry, that are kept. */
+#define SL_SERVED_SHOWN     16u    /* Replicas within an entry's row. */
+#define SL_SERVED_NAME_MAX  64u    /* An extractor's name. */
 
 struct sl_served;
 struct sl_served_node; /* What one node told; NULL: nothing yet. */
@@ -94,5 +94,25 @@ struct sl_served_sums {
     uint64_t ongoing, waiting, resident_bytes, left_out;
 };
 void sl_served_sum(const struct sl_served *s, struct sl_served_sums *ret_sums);
+uint32_t sl_served_replicas(const struct sl_served_node *node); /* NULL: none. */
+
+/* What is measured of an entry that nodes tell of, over all of them. */
+enum sl_served_memory { SL_MEMORY_RESIDENT, SL_MEMORY_PRIVATE, SL_MEMORY_HOST, SL_MEMORY_DEVICE };
+#define SL_SERVED_STATES   4u /* Of a replica: sl_served_state_name. */
+#define SL_SERVED_MEMORIES 4u
+#define SL_SERVED_KINDS    2u /* Calls and tasks, */
+#define SL_SERVED_PHASES   3u /* and what they wait for, in a batch too, and are computed. */
+struct sl_served_figures {
+    const char *extractor; /* Until the head's next message. */
+    uint64_t counts[SL_SERVED_STATES];
+    uint64_t ongoing, wanted, changes, memory[SL_SERVED_MEMORIES];
+    uint64_t items[SL_SERVED_KINDS];
+    double sum_ms[SL_SERVED_KINDS][SL_SERVED_PHASES];
+    bool has_memory, has_pool;
+};
+/* Of the next entry from *at on, which 0 begins; false: there is none. */
+bool sl_served_figures(const struct sl_served *s, uint32_t *at,
+                       struct sl_served_figures *ret_figures);
+const char *sl_served_state_name(uint32_t state);
 
 #endif

@@ -5,9 +5,12 @@
 #ifndef SL_ACTORS_SERVED_STATE_H
 #define SL_ACTORS_SERVED_STATE_H
 
+#include <assert.h>
+
 #include "actors/served.h"
 
 enum { SERVED_STARTING, SERVED_WARMING, SERVED_READY, SERVED_DRAINING, SERVED_STATES };
+static_assert(SERVED_STATES == SL_SERVED_STATES, "as they are told");
 
 struct served_decision {
     uint64_t at_ms, at_ns; /* at_ns: by the node's clock. */
@@ -39,11 +42,15 @@ struct served_share {
     bool is_measured; /* By the beat that is being taken. */
     /* Of its beat. */
     uint64_t counts[SERVED_STATES];
-    uint64_t ongoing, waiting, resident_bytes, device_bytes, items;
+    uint64_t ongoing, waiting, items;
+    uint64_t memory[SL_SERVED_MEMORIES];
+    bool has_memory; /* One of its replicas tells of it. */
     uint64_t answered, failed, cold_ms;
+    uint64_t items_of[SL_SERVED_KINDS];
+    double sum_ms[SL_SERVED_KINDS][SL_SERVED_PHASES];
     double p50_ms, p95_ms, p99_ms;
     /* Of its pools' last word. */
-    uint64_t wanted, stopped, crashed;
+    uint64_t wanted, changes, stopped, crashed;
     uint64_t told_ns, newest_ns; /* Of the word before; with this one. */
     bool is_crashed, is_at_limit, has_pool;
 };

@@ -44,8 +44,8 @@ add_share(struct sums *sum, const struct served_share *share)
         sum->counts[i] += share->counts[i];
     sum->ongoing += share->ongoing;
     sum->waiting += share->waiting;
-    sum->resident_bytes += share->resident_bytes;
-    sum->device_bytes += share->device_bytes;
+    sum->resident_bytes += share->memory[SL_MEMORY_RESIDENT];
+    sum->device_bytes += share->memory[SL_MEMORY_DEVICE];
     sum->items += share->items;
     sum->answered += share->answered;
     sum->failed += share->failed;
@@ -397,4 +397,52 @@ sl_served_sum(const struct sl_served *s, struct sl_served_sums *ret_sums)
                                         .waiting = sum.waiting,
                                         .resident_bytes = sum.resident_bytes,
                                         .left_out = s->left_out};
+}
+
+uint32_t
+sl_served_replicas(const struct sl_served_node *node)
+{
+    return node == NULL ? 0 : node->replicas_count;
+}
+
+const char *
+sl_served_state_name(uint32_t state)
+{
+    sl_assert(state < SERVED_STATES);
+    return states[state];
+}
+
+static void
+add_figures(struct sl_served_figures *f, const struct served_share *share)
+{
+    for (uint32_t i = 0; i < SERVED_STATES; i++)
+        f->counts[i] += share->counts[i];
+    for (uint32_t i = 0; i < SL_SERVED_MEMORIES; i++)
+        f->memory[i] += SL_MIN(share->memory[i], UINT64_MAX - f->memory[i]);
+    for (uint32_t i = 0; i < SL_SERVED_KINDS; i++) {
+        f->items[i] += share->items_of[i];
+        for (uint32_t j = 0; j < SL_SERVED_PHASES; j++)
+            f->sum_ms[i][j] += share->sum_ms[i][j];
+    }
+    f->ongoing += share->ongoing;
+    f->wanted += share->wanted;
+    f->changes += share->changes;
+    f->has_memory = f->has_memory || share->has_memory;
+    f->has_pool = f->has_pool || share->has_pool;
+}
+
+bool
+sl_served_figures(const struct sl_served *s, uint32_t *at, struct sl_served_figures *ret_figures)
+{
+    for (; *at < s->entries_count; (*at)++) {
+        const struct served_entry *e = s->entries[*at];
+        if (e->shares == NULL)
+            continue; /* It is known, and nobody tells of it. */
+        *ret_figures = (struct sl_served_figures){.extractor = e->name};
+        for (const struct served_share *share = e->shares; share != NULL; share = share->next)
+            add_figures(ret_figures, share);
+        (*at)++;
+        return true;
+    }
+    return false;
 }

@@ -54,9 +54,10 @@ static const struct page {
     enum whom whom;
     double target_ms;
 } pages[] = {
+    {"nothing", "/v1/whoami", OPERATOR, 0}, /* What the machine and the load leave of any call. */
     {"cluster", "/v1/cluster", OPERATOR, LIST_MS},
     {"nodes", "/v1/cluster/nodes?limit=25", OPERATOR, LIST_MS},
-    {"node_sums", "/v1/cluster/nodes?limit=100&replicas=false", OPERATOR, LIST_MS},
+    {"node_sums", "/v1/cluster/nodes?limit=100&brief=true", OPERATOR, LIST_MS},
     {"worker_groups", "/v1/cluster/worker-groups", OPERATOR, LIST_MS},
     {"extractors", "/v1/cluster/extractors?limit=100", OPERATOR, LIST_MS},
     {"decisions", "/v1/cluster/extractors/extractor_1/decisions?limit=40", OPERATOR, LIST_MS},
@@ -149,6 +150,8 @@ run_page(struct suite *s, const struct page *p)
         s->times_ms[i] = (double)(sl_time_mono_ns() - due_ns) / 1e6;
     }
     double cpu_s = sl_bench_cpu_s(&s->server) - before_s;
+    sl_bench_say(s->bench, "  %s: %.1f MiB", p->name,
+                 sl_bench_memory_mib(&s->server, SL_BENCH_MAIN));
     qsort(s->times_ms, asks, sizeof(s->times_ms[0]), compare);
     double tail_ms = s->times_ms[asks * 99 / 100];
     (void)snprintf(note, sizeof(note), "%zu KiB; with the load %.2f cores", size / 1024,

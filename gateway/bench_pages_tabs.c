@@ -131,7 +131,8 @@ refresh(struct sl_http_client *http)
         is_ok = sl_http_send(http, &get, &reply) == SL_OK && reply.status == 200;
     }
     sl_buf_deinit(&reply.body);
-    return is_ok;
+    return is_ok ||
+           sl_bench_fail("a tab's page was answered %ld %s", reply.status, sl_http_error(http));
 }
 
 /* False: it is closed. */
@@ -141,7 +142,7 @@ tend(struct tab *tab, char *text)
     size_t got = read_some(tab->fd, text, TEXT_BYTES, 0);
     struct pollfd poll_fd = {.fd = tab->fd, .events = POLLIN};
     if (got == 0)
-        return poll(&poll_fd, 1, 0) == 0;
+        return poll(&poll_fd, 1, 0) == 0 || sl_bench_fail("a tab's stream has ended");
     tab->is_told = tab->is_told || strstr(text, "event: summary") != NULL;
     return true;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nodes, for the operator: the head answers. */
+/* Nodes, for the operator: the head answers, or its state is read, as the actors of one process
+ * have it. */
+#include <inttypes.h>
+
 #include "actors/cluster.h"
 #include "actors/head.h"
 #include "actors/job_row.h"
@@ -11,21 +14,6 @@
 #include "queue/look.h"
 #include "runtime/alloc.h"
 #include "runtime/live.h"
-
-static void
-on_nodes(struct sl_call *call)
-{
-    struct sl_slice text;
-    if (sl_call_wait_error(call, &text) != SL_OK) {
-        sl_call_fail_wait(call);
-        return;
-    }
-    struct sl_json nodes = sl_call_parse(call, text);
-    sl_jsonw_object(&call->out);
-    sl_jsonw_member_value(&call->out, "results", nodes);
-    sl_jsonw_member_u64(&call->out, "total", sl_json_count(nodes));
-    sl_jsonw_end(&call->out);
-}
 
 static void
 write_nodes(const struct sl_head_sums *sums, const struct sl_served_sums *served,
@@ -136,10 +124,57 @@ sl_api_get_cluster(struct sl_call *call)
     sl_call_nodes(call, SL_NODE_LIST_GROUPS, on_groups);
 }
 
+/* The node after which a page begins, as a decimal number. False: the call has failed. */
+static bool
+read_after(struct sl_call *call, const struct sl_list *list, uint32_t *ret_after)
+{
+    uint64_t after = 0;
+    bool is_ok = list->cursor_key.size <= 10;
+    for (size_t i = 0; is_ok && i < list->cursor_key.size; i++) {
+        is_ok = list->cursor_key.data[i] >= '0' && list->cursor_key.data[i] <= '9';
+        after = 10 * after + list->cursor_key.data[i] - (uint64_t)'0';
+    }
+    if (!is_ok || after > UINT32_MAX)
+        sl_call_invalid(call, "query.cursor", "cursor", "the cursor is not one of this list");
+    *ret_after = (uint32_t)after;
+    return is_ok && after <= UINT32_MAX;
+}
+
+/* Without a limit: all of them, as whoever does not go on with cursors needs them. */
 void
 sl_api_list_nodes(struct sl_call *call)
 {
-    sl_call_nodes(call, SL_NODE_LIST_NODES, on_nodes);
+    struct sl_list list;
+    struct sl_live *live = call->gateway->live;
+    const void *head = live == NULL ? NULL : sl_live_state(live, SL_ACTOR_HEAD);
+    struct sl_head_ask ask = {.is_brief = sl_slice_is(sl_call_query(call, "brief"), "true")};
+    uint32_t next;
+    if (head == NULL) {
+        sl_call_fail(call, SL_API_UNAVAILABLE, "the head tells of its nodes: ask there");
+        return;
+    }
+    if (!sl_list_begin(call, SL_LIST_LIMIT_MAX, &list))
+        return;
+    bool is_paged = list.has_cursor || sl_call_query(call, "limit").size > 0;
+    ask.limit = list.limit;
+    if (read_after(call, &list, &ask.after)) {
+        sl_jsonw_object(&call->out);
+        sl_jsonw_name(&call->out, "results");
+        sl_jsonw_array(&call->out);
+        do { /* Without a limit, page after page. */
+            sl_head_write_nodes(head, &ask, &call->out, &next);
+            ask.after = next;
+        } while (!is_paged && next != 0);
+        sl_jsonw_end(&call->out);
+        if (next != 0)
+            sl_cursor_encode(sl_slice_str(sl_call_format(call, "%" PRIu32, next)),
+                             (struct sl_slice){0}, &list.next_cursor);
+        sl_jsonw_member_u64(&call->out, "total", sl_head_nodes(head));
+        sl_jsonw_name(&call->out, "pagination");
+        sl_list_write_pagination(&list, &call->out);
+        sl_jsonw_end(&call->out);
+    }
+    sl_list_end(&list);
 }
 
 /* The group whose nodes are started for a class: its own, or any; NONE: nobody starts some. */

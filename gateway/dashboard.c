@@ -179,7 +179,7 @@ write_summary(struct sl_jsonw *w, struct sl_json status)
     sl_jsonw_member_u64(w, "requests_waiting", number_of(requests, "waiting"));
     sl_jsonw_member_u64(w, "requests_in_flight", number_of(requests, "in_flight"));
     write_states(w, "nodes", sl_json_member(status, "nodes"));
-    write_states(w, "replicas", sl_json_member(status, "replicas"));
+    sl_jsonw_member_value(w, "replicas", sl_json_member(status, "replicas"));
     write_queues(w, sl_json_member(status, "queues"));
     sl_jsonw_member_value(w, "jobs", sl_json_member(status, "jobs"));
     sl_jsonw_end(w);
@@ -192,7 +192,7 @@ sl_dashboard_feed(void *arg, struct sl_buf *out)
     struct sl_buf text = {0};
     struct sl_json_doc *doc = NULL;
     struct sl_jsonw w;
-    dashboard->status(dashboard->arg, &text);
+    dashboard->brief(dashboard->arg, &text);
     if (sl_json_parse(sl_buf_slice(&text), &doc, NULL) == SL_OK &&
         sl_json_has(sl_json_member(sl_json_root(doc), "version"))) {
         sl_jsonw_init(&w, out);

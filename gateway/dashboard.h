@@ -15,6 +15,9 @@
 struct sl_dashboard {
     /* Append the status as JSON. Called on a front's thread. */
     void (*status)(void *arg, struct sl_buf *out);
+    /* The same with the states of nodes alone, and how many replicas there are; nothing when there
+     * is none now. */
+    void (*brief)(void *arg, struct sl_buf *out);
     /* Append metrics; false: there are none now. */
     bool (*metrics)(void *arg, struct sl_buf *out);
     /* Append the history of a span (timeline.h) as JSON; false: there is none, or no such span. */

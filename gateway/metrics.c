@@ -305,8 +305,6 @@ sl_metrics_write(const struct sl_metrics_source *source, struct sl_buf *out)
     struct sl_metrics *m = sl_zalloc(sizeof(*m));
     m->source = source;
     m->out = out;
-    if (source->nodes.size > 0 && sl_json_parse(source->nodes, &m->nodes, NULL) != SL_OK)
-        m->nodes = NULL;
     choose_tenants(m);
     for (size_t i = 0; i < SL_COUNT_OF(families); i++) {
         const struct family *f = &families[i];
@@ -316,7 +314,6 @@ sl_metrics_write(const struct sl_metrics_source *source, struct sl_buf *out)
         m->family = f->name;
         f->write(m, f->field);
     }
-    sl_json_destroy(&m->nodes);
     sl_ledger_sums_deinit(&m->sums);
     sl_buf_deinit(&m->key);
     sl_free(m->queues);
@@ -324,24 +321,35 @@ sl_metrics_write(const struct sl_metrics_source *source, struct sl_buf *out)
     sl_free(m);
 }
 
+/* Owned; until the head's next message. */
+static struct sl_head_node *
+nodes_of(const void *head, uint32_t *ret_count)
+{
+    struct sl_head_node *nodes = sl_zalloc((sl_head_nodes(head) + 1) * sizeof(*nodes));
+    for (*ret_count = 0; sl_head_node_next(head, ret_count, &nodes[*ret_count]);)
+        continue;
+    return nodes;
+}
+
 void
 sl_metrics_gather(struct sl_metrics_source source, struct sl_buf *out)
 {
     struct sl_live *live = source.gateway->live;
-    struct sl_buf nodes = {0};
+    struct sl_head_node *nodes = NULL;
     struct sl_dispatcher_counts tasks;
     struct sl_links_counts links;
     if (live != NULL) {
-        sl_head_status(sl_live_state(live, SL_ACTOR_HEAD), &nodes);
+        const void *head = sl_live_state(live, SL_ACTOR_HEAD);
+        source.nodes = nodes = nodes_of(head, &source.nodes_count);
+        source.served = sl_head_served(head);
         sl_dispatcher_counts(sl_live_state(live, SL_ACTOR_DISPATCHER), &tasks);
         sl_live_links_counts(live, &links);
-        source.nodes = sl_buf_slice(&nodes);
         source.tasks = &tasks;
         source.links = &links;
         source.dispatcher = sl_live_state(live, SL_ACTOR_DISPATCHER);
     }
     sl_metrics_write(&source, out);
-    sl_buf_deinit(&nodes);
+    sl_free(nodes);
 }
 
 /* ---- the route ----------------------------------------------------------------------------- */

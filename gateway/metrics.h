@@ -27,9 +27,11 @@ enum sl_metrics_view {
 struct sl_metrics_source {
     const struct sl_gateway *gateway;
     enum sl_metrics_view view;
-    struct sl_identity tenant;                /* Of SL_METRICS_TENANT. */
-    struct sl_slice nodes;                    /* As sl_head_status writes them; empty: not known. */
-    const struct sl_dispatcher_counts *tasks; /* NULL: not known; likewise below. */
+    struct sl_identity tenant;        /* Of SL_METRICS_TENANT. */
+    const struct sl_head_node *nodes; /* NULL: not known. */
+    uint32_t nodes_count;
+    const struct sl_served *served; /* What replicas tell; NULL: not known, as below. */
+    const struct sl_dispatcher_counts *tasks;
     const struct sl_links_counts *links;
     const void *dispatcher; /* Its state. */
     uint64_t now_ns, now_ms;

@@ -54,7 +54,6 @@ struct sl_metrics_calls; /* metrics_requests.c */
 struct sl_metrics {
     const struct sl_metrics_source *source;
     struct sl_buf *out;
-    struct sl_json_doc *nodes;
     struct sl_metrics_shown shown[SL_METRICS_TENANTS_MAX]; /* By scope, once they are chosen. */
     uint32_t shown_count;
     struct sl_queue_depth *queues; /* Read once: several families are of them. */
@@ -90,12 +89,12 @@ void sl_metrics_write_sums(struct sl_metrics *m, const char *const names[], uint
 void sl_metrics_calls_destroy(struct sl_metrics_calls **calls); /* NULL inside is fine. */
 
 typedef void sl_metrics_fn(struct sl_metrics *m, enum sl_metric_field field);
-sl_metrics_fn sl_metrics_requests, sl_metrics_durations;                /* metrics_requests.c */
-sl_metrics_fn sl_metrics_tenant_durations;                              /* likewise */
-sl_metrics_fn sl_metrics_counted, sl_metrics_phases;                    /* metrics_nodes.c */
-sl_metrics_fn sl_metrics_jobs, sl_metrics_tokens, sl_metrics_no_tokens; /* metrics_uses.c */
-sl_metrics_fn sl_metrics_costs, sl_metrics_used, sl_metrics_decode;     /* likewise */
-sl_metrics_fn sl_metrics_checks, sl_metrics_quotas;                     /* likewise */
-sl_metrics_fn sl_metrics_process;                                       /* metrics_process.c */
+sl_metrics_fn sl_metrics_requests, sl_metrics_durations;                  /* metrics_requests.c */
+sl_metrics_fn sl_metrics_tenant_durations;                                /* likewise */
+sl_metrics_fn sl_metrics_counted, sl_metrics_of_nodes, sl_metrics_phases; /* metrics_nodes.c */
+sl_metrics_fn sl_metrics_jobs, sl_metrics_tokens, sl_metrics_no_tokens;   /* metrics_uses.c */
+sl_metrics_fn sl_metrics_costs, sl_metrics_used, sl_metrics_decode;       /* likewise */
+sl_metrics_fn sl_metrics_checks, sl_metrics_quotas;                       /* likewise */
+sl_metrics_fn sl_metrics_process;                                         /* metrics_process.c */
 
 #endif

@@ -10,6 +10,7 @@
 #include "actors/image_node.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
+#include "actors/served.h"
 #include "gateway/api.h"
 #include "gateway/edges.h"
 #include "gateway/timeline.h"
@@ -21,6 +22,8 @@
 #define DEPTHS_MAX   64
 #define TENANTS_MAX  64 /* The page is for a look, not for a census. */
 #define JOBS_MAX     32
+#define NODES_MAX    256
+#define NODES_BYTES  (256 * SL_KIB) /* Of what they tell; then no more nodes are shown. */
 #define MODELS_MAX   64
 #define COUNTERS_MAX 1000
 #define WAIT_NS      SL_SECOND_NS
@@ -62,6 +65,12 @@ sl_status_text(void *status, struct sl_buf *out)
 {
     if (!ask(status, SL_STATUS_ALL, out))
         sl_buf_append_str(out, "{\"node\":{\"id\":\"head\",\"state\":\"busy\"}}");
+}
+
+void
+sl_status_brief(void *status, struct sl_buf *out)
+{
+    (void)ask(status, SL_STATUS_BRIEF, out);
 }
 
 bool
@@ -136,16 +145,31 @@ tenant_id(const struct tenants *t, struct sl_scope scope)
 
 /* ---- parts of the page --------------------------------------------------------------------- */
 
-/* Nodes as the head knows them, and their replicas in one list. */
+static void
+write_groups(struct sl_jsonw *w, const void *head)
+{
+    struct sl_buf groups = {0};
+    sl_head_groups(head, &groups);
+    sl_jsonw_member_raw(w, "groups", sl_buf_slice(&groups));
+    sl_buf_deinit(&groups);
+}
+
+/* Nodes as the head knows them, up to a page of them, and their replicas in one list. */
 static void
 write_nodes(struct sl_jsonw *w, struct sl_live *live)
 {
-    struct sl_buf nodes = {0}, groups = {0};
-    sl_head_groups(sl_live_state(live, SL_ACTOR_HEAD), &groups);
-    sl_jsonw_member_raw(w, "groups", sl_buf_slice(&groups));
-    sl_buf_deinit(&groups);
+    const void *head = sl_live_state(live, SL_ACTOR_HEAD);
+    struct sl_head_ask page = {.limit = NODES_MAX, .bytes_max = NODES_BYTES};
+    struct sl_buf nodes = {0};
     struct sl_json_doc *doc = NULL;
-    sl_head_status(sl_live_state(live, SL_ACTOR_HEAD), &nodes);
+    struct sl_jsonw list;
+    uint32_t next;
+    write_groups(w, head);
+    sl_jsonw_init(&list, &nodes);
+    sl_jsonw_array(&list);
+    sl_head_write_nodes(head, &page, &list, &next);
+    sl_jsonw_end(&list);
+    sl_jsonw_done(&list);
     if (sl_json_parse(sl_buf_slice(&nodes), &doc, NULL) == SL_OK) {
         sl_jsonw_member_raw(w, "nodes", sl_buf_slice(&nodes));
         sl_jsonw_name(w, "replicas");
@@ -159,6 +183,32 @@ write_nodes(struct sl_jsonw *w, struct sl_live *live)
     }
     sl_json_destroy(&doc);
     sl_buf_deinit(&nodes);
+}
+
+/* How many there are in which state, and what they share. */
+static void
+write_node_counts(struct sl_jsonw *w, struct sl_live *live)
+{
+    const void *head = sl_live_state(live, SL_ACTOR_HEAD);
+    struct sl_head_node node;
+    struct sl_served_sums served;
+    sl_served_sum(sl_head_served(head), &served);
+    write_groups(w, head);
+    sl_jsonw_name(w, "nodes");
+    sl_jsonw_array(w);
+    for (uint32_t at = 0; sl_head_node_next(head, &at, &node);) {
+        sl_jsonw_object(w);
+        sl_jsonw_member_str(w, "state", node.state);
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+    sl_jsonw_name(w, "replicas");
+    sl_jsonw_object(w);
+    sl_jsonw_member_u64(w, "total", served.starting + served.ready + served.draining);
+    sl_jsonw_member_u64(w, "starting", served.starting);
+    sl_jsonw_member_u64(w, "ready", served.ready);
+    sl_jsonw_member_u64(w, "draining", served.draining);
+    sl_jsonw_end(w);
 }
 
 static void
@@ -390,6 +440,28 @@ write_status(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
     sl_free(tenants);
 }
 
+/* What open pages are told, again and again: it costs the same however much there is. */
+static void
+write_brief(const struct sl_status *s, struct sl_ctx *ctx, struct sl_buf *out)
+{
+    struct tenants *tenants = sl_zalloc(sizeof(*tenants));
+    struct sl_txn *txn = sl_store_begin(ctx->store);
+    struct sl_jsonw w;
+    read_tenants(txn, tenants);
+    sl_jsonw_init(&w, out);
+    sl_jsonw_object(&w);
+    write_main(&w, s, ctx->now_ms);
+    write_node_counts(&w, s->sources.live);
+    write_queues(&w, s->sources.gateway->queue, tenants);
+    write_tasks(&w, s->sources.live);
+    write_jobs(&w, s->sources.gateway->queue, tenants);
+    write_objects(&w, txn, tenants);
+    sl_jsonw_end(&w);
+    sl_jsonw_done(&w);
+    sl_txn_abort(&txn);
+    sl_free(tenants);
+}
+
 static void
 write_history(const struct sl_gateway *g, enum sl_timeline_span span, struct sl_buf *out)
 {
@@ -406,6 +478,8 @@ sl_status_fill(void *status, struct sl_ctx *ctx, const struct sl_m_api_status *a
     struct sl_buf text = {0};
     if (ask->what == SL_STATUS_ALL)
         write_status(s, ctx, &text);
+    else if (ask->what == SL_STATUS_BRIEF)
+        write_brief(s, ctx, &text);
     else if (ask->what == SL_STATUS_METRICS)
         sl_metrics_gather((struct sl_metrics_source){.gateway = s->sources.gateway,
                                                      .view = SL_METRICS_UNLABELED,

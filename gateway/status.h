@@ -12,7 +12,7 @@
 
 struct sl_status;
 
-enum sl_status_part { SL_STATUS_ALL, SL_STATUS_METRICS, SL_STATUS_HISTORY };
+enum sl_status_part { SL_STATUS_ALL, SL_STATUS_BRIEF, SL_STATUS_METRICS, SL_STATUS_HISTORY };
 
 struct sl_status_sources { /* Borrowed for the status's life. */
     struct sl_live *live;
@@ -27,6 +27,9 @@ void sl_status_destroy(struct sl_status **status);
 
 /* For sl_dashboard: asks the store's thread and waits for up to a second. Any other thread. */
 void sl_status_text(void *status, struct sl_buf *out);
+/* The same without what has no end: nodes have their state alone, replicas are counted. Nothing
+ * where the store's thread did not answer. */
+void sl_status_brief(void *status, struct sl_buf *out);
 /* Likewise metrics, of all tenants as one; false: it did not answer in time. */
 bool sl_status_metrics(void *status, struct sl_buf *out);
 /* Likewise the history of a span, as "12h"; false also where there is no such span. */

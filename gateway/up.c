@@ -495,6 +495,7 @@ start_dashboard(struct up *u)
 {
     const char *address = sl_config_string(u->options.config, SL_UP_dashboard);
     u->page = (struct sl_dashboard){.status = sl_status_text,
+                                    .brief = sl_status_brief,
                                     .metrics = sl_status_metrics,
                                     .history = sl_status_history,
                                     .arg = u->status};

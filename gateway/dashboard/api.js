@@ -26,6 +26,7 @@ export async function call(method, path, body, tenant = who.place) {
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (tenant && who.isOperator) headers['X-Tenant-Id'] = tenant;
   let reply;
+  live.asked++;
   try {
     reply = await fetch(path, {method, headers, cache: 'no-store', credentials: 'same-origin',
       body: body === undefined ? undefined : JSON.stringify(body), signal: AbortSignal.timeout(20000)});
@@ -71,10 +72,12 @@ export async function logout() {
 
 /*
  * One stream a tab, and none while nobody looks at it: browsers give a host six connections in all.
- * What has changed is told to the page at most once a second; what comes meanwhile is one change.
+ * What has changed is told to the page at most once a second, and no sooner than a second for each
+ * request that the last time cost: so a tab asks once a second, on average, whatever its page shows.
+ * After a quiet time a change is told at once; what comes meanwhile is one change.
  */
 export const live = {
-  source: null, summary: null, listeners: new Set(), onState: () => {}, told: 0, timer: 0, retry: 0,
+  source: null, summary: null, listeners: new Set(), onState: () => {}, told: 0, asked: 0, timer: 0, retry: 0,
   open() {
     if (this.source || document.hidden || !who.isIn) return;
     const source = this.source = new EventSource('/live');
@@ -104,9 +107,10 @@ export const live = {
   },
   tell() {
     clearTimeout(this.timer);
-    const wait = Math.max(0, this.told + 1000 - Date.now());
+    const wait = Math.max(0, this.told + 1000 * Math.min(5, Math.max(1, this.asked)) - Date.now());
     this.timer = setTimeout(() => {
       this.told = Date.now();
+      this.asked = 0;
       for (const run of this.listeners) run(this.summary);
     }, wait);
   },

@@ -43,16 +43,26 @@ function drawFrame() {
 }
 
 /* An operator sees all, or what one tenant sees. */
-let tenants = [];
+let tenants = [], hasMore = false;
+const KNOWN = 20; /* With more than these one is typed. */
 function place() {
-  const select = h('select', {'aria-label': 'Show what this tenant sees', 'data-key': 'place', onchange: () => { who.place = select.value; show(); }},
+  const take = (to) => { who.place = to; show(); };
+  if (hasMore) {
+    return h('input', {'aria-label': 'Show what this tenant sees', 'data-key': 'place', placeholder: 'all tenants', value: who.place, spellcheck: 'false',
+      onchange: async (event) => {
+        const wanted = event.target.value.trim();
+        try { if (wanted) await get('/v1/tenants/' + encodeURIComponent(wanted), ''); take(wanted); } catch (failure) { say(failure.message); }
+      }});
+  }
+  const select = h('select', {'aria-label': 'Show what this tenant sees', 'data-key': 'place', onchange: () => take(select.value)},
     h('option', {value: ''}, 'all tenants'), tenants.map((t) => h('option', {value: t, selected: t === who.place}, t)));
   return select;
 }
 async function readTenants() {
   if (!who.isOperator) return;
-  const page = await get('/v1/tenants?limit=200', '');
+  const page = await get('/v1/tenants?limit=' + KNOWN, '');
   tenants = page.results.map((t) => t.tenant_id);
+  hasMore = page.pagination.next_cursor !== null;
   drawFrame();
 }
 

@@ -8,6 +8,23 @@ export const lead = 'What works on tasks: each extractor with its replicas, and 
 const ms = (v) => isNumber(v) ? v.toFixed(v < 10 ? 1 : 0) + ' ms' : '–', NODE_SHOWN = 6, SHOWN = 12;
 const isIdle = (e) => e.state === 'cold' || e.state === 'disabled';
 
+/* Why pools crash, by node: asked for while some do, and then of the first nodes alone. */
+export async function crashes(cluster) {
+  if (!cluster || cluster.actors.restarting === 0) return [];
+  const nodes = await get('/v1/cluster/nodes?limit=20', '');
+  return nodes.results.flatMap((n) => (n.scaling || []).filter((p) => p.life && p.life.state === 'crashed').map((p) => ({extractor: p.extractor, node: n.name, reason: p.life.reason})));
+}
+/* Decisions change replicas: what has as many as it had is not asked for again for a while. */
+const KEPT_MS = 30000, kept = new Map();
+async function decisionsOf(e) {
+  if (!e.counts) return [];
+  const key = [who.place, e.tenant_id, e.extractor].join(' '), like = [e.desired_replicas, e.replicas_total].join(' '), had = kept.get(key);
+  if (had && had.like === like && Date.now() - had.at < KEPT_MS) return had.rows;
+  const rows = (await get(`/v1/cluster/extractors/${encodeURIComponent(e.extractor)}/decisions?limit=40`)).results;
+  if (kept.size > 100) kept.clear();
+  kept.set(key, {like, rows, at: Date.now()});
+  return rows;
+}
 /* Each node decides for itself: a line of each. */
 function timeline(name, decisions) {
   const byNode = new Map(), now = Date.now();
@@ -34,11 +51,11 @@ export function show(place, query, refresh) {
   let cursor = '';
   const before = [], turn = (to) => { cursor = to; refresh(); };
   return async () => {
-    const [served, replicas, nodes] = await Promise.all([get('/v1/cluster/extractors?limit=200'), get('/v1/cluster/replicas?limit=50' + (cursor && '&cursor=' + encodeURIComponent(cursor))),
-      who.isOperator ? get('/v1/cluster/nodes', '') : {results: []}]);
+    const [served, replicas, cluster] = await Promise.all([get('/v1/cluster/extractors?limit=100'), get('/v1/cluster/replicas?limit=50' + (cursor && '&cursor=' + encodeURIComponent(cursor))),
+      who.isOperator ? get('/v1/cluster', '') : null]);
     const at_work = served.results.filter((e) => !isIdle(e)), idle = served.results.filter(isIdle);
-    const decisions = await Promise.all(at_work.slice(0, SHOWN).map((e) => e.counts ? get(`/v1/cluster/extractors/${encodeURIComponent(e.extractor)}/decisions?limit=40`).then((page) => page.results) : []));
-    const crashed = nodes.results.flatMap((n) => (n.scaling || []).filter((p) => p.life && p.life.state === 'crashed').map((p) => ({extractor: p.extractor, node: n.name, reason: p.life.reason})));
+    const decisions = await Promise.all(at_work.slice(0, SHOWN).map(decisionsOf));
+    const crashed = await crashes(cluster);
     const open = new Set([...place.querySelectorAll('details[open]')].map((d) => d.dataset.name));
     swap(place, at_work.length === 0 ? h('p', {class: 'dim'}, 'None is at work: the first task or call starts one.')
       : h('div', {class: 'cards'}, at_work.slice(0, SHOWN).map((e, i) => extractor(e, decisions[i], crashed.filter((p) => p.extractor === e.extractor)))),

@@ -3,6 +3,7 @@
 import {who, get} from '/api.js';
 import {h, swap, tiles, card, table, chart, count, bytes, span, text, pill, when, isNumber, kind, share} from '/draw.js';
 import {ofTenant} from '/events.js';
+import {crashes} from '/extractors.js';
 
 export const lead = 'Whether all is well, what changed lately, and what waits for what.';
 
@@ -14,13 +15,12 @@ const charts = [
   ['Replicas', 'replicas', count], ['Memory of the head', 'memory_bytes', bytes], ['Processor time', 'cores', (v) => v.toFixed(2) + ' cores'],
 ];
 
-function troubles(summary, nodes, queues) {
+function troubles(summary, crashed, queues) {
   const found = [];
   for (const g of (summary && summary.groups) || []) if (g.condition !== 'ok' && g.condition !== 'at_zero' && g.condition !== 'by_hand') found.push([g.condition === 'starting' ? 'warn' : 'bad', `Group ${g.group}: ${g.condition.replaceAll('_', ' ')}. ${g.reason || ''}`, '#/nodes']);
-  for (const n of nodes) {
-    if (n.state !== 'alive') found.push(['warn', `Node ${n.name} is ${n.state}.`, '#/nodes']);
-    for (const p of n.scaling || []) if (p.life && p.life.state === 'crashed') found.push(['bad', `${p.extractor} on node ${n.name}: ${p.life.reason}`, '#/extractors']);
-  }
+  const nodes = (summary && summary.nodes) || {};
+  for (const state of ['starting', 'cordoned', 'draining']) if (nodes[state] > 0) found.push(['warn', `${count(nodes[state])} of ${count(nodes.total)} nodes ${nodes[state] === 1 ? 'is' : 'are'} ${state}.`, '#/nodes']);
+  for (const p of crashed) found.push(['bad', `${p.extractor} on node ${p.node}: ${p.reason}`, '#/extractors']);
   for (const q of queues) {
     if (q.mode !== 'open') found.push(['warn', `Queue ${q.queue} is ${q.mode}, with ${count(q.depth)} waiting.`, '#/queues']);
     else if (q.oldest_age_ms > 300000) found.push(['warn', `Queue ${q.queue}: the oldest task has waited ${span(q.oldest_age_ms / 1000)}.`, '#/queues']);
@@ -50,20 +50,18 @@ export function show(place) {
     graphs.replaceChildren(...charts.map(([title, key, format]) => chart(title, history.series[key] || [], format)));
   }
   return async (summary) => {
-    const [queues, nodes, events] = await Promise.all([get('/v1/cluster/queues?limit=100'),
-      who.isOperator ? get('/v1/cluster/nodes', '') : {results: []}, get('/v1/cluster/events?limit=6' + ofTenant(), '')]);
+    const [queues, cluster, events] = await Promise.all([get('/v1/cluster/queues?limit=100'),
+      who.isOperator ? get('/v1/cluster', '') : null, get('/v1/cluster/events?limit=6' + ofTenant(), '')]);
     const rows = queues.results, waiting = rows.reduce((n, q) => n + q.depth, 0), running = rows.reduce((n, q) => n + q.in_flight, 0);
     const oldest = Math.max(0, ...rows.map((q) => q.oldest_age_ms));
-    const replicas = nodes.results.reduce((n, node) => n + (node.replicas || []).length, 0);
-    const memory = nodes.results.reduce((n, node) => n + ((node.objects || {}).memory_bytes || 0), 0);
-    swap(top, verdict(troubles(who.isOperator ? summary : null, nodes.results, rows)), tiles([
-      who.isOperator && ['Nodes', count(nodes.total), `${nodes.results.filter((n) => n.state === 'alive').length} alive`],
-      who.isOperator && ['Replicas', count(replicas), 'of extractors'],
+    swap(top, verdict(troubles(who.isOperator ? summary : null, await crashes(cluster), rows)), tiles([
+      cluster && ['Nodes', count(cluster.nodes.alive + cluster.nodes.starting + cluster.nodes.draining), `${count(cluster.nodes.alive)} alive`],
+      cluster && ['Replicas', count(cluster.actors.alive + cluster.actors.pending), 'of extractors'],
       ['Waiting', count(waiting), `in ${rows.length} queues`], ['Under way', count(running), 'tasks'],
       ['Oldest', waiting ? span(oldest / 1000) : '–', 'has waited so long'],
       who.isOperator && summary && ['Calls', count(summary.requests_in_flight), `under way, ${count(summary.requests_waiting)} wait`],
       who.isOperator && summary && ['Documents', count(summary.objects && summary.objects.documents), `of ${count(summary.objects && summary.objects.count)} objects`],
-      who.isOperator && ['Shared objects', bytes(memory), 'in memory'],
+      cluster && ['Replicas’ memory', bytes(cluster.resources.memory.used), 'resident'],
     ].filter(Boolean)));
     const longest = rows.filter((q) => q.depth > 0).sort((a, b) => b.depth - a.depth).slice(0, 6);
     swap(middle, card('What waits, and why', table('Queues with tasks that wait', [

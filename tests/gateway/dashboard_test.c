@@ -114,7 +114,7 @@ Test(dashboard, tells_of_the_status_what_fits_on_a_screen)
         "{\"state\":\"alive\"}],\"queues\":[{\"queue\":\"a:b\",\"ready\":3,\"delayed\":1,"
         "\"leased\":2,"
         "\"oldest_ms\":50},{\"ready\":4,\"oldest_ms\":40}],\"jobs\":[{\"id\":\"<script>\"}]}";
-    struct sl_dashboard dashboard = {.status = status, .arg = (void *)text};
+    struct sl_dashboard dashboard = {.brief = status, .arg = (void *)text};
     struct sl_buf out = {0};
     sl_dashboard_feed(&dashboard, &out);
     const char *told = sl_buf_text(&out);

@@ -50,12 +50,17 @@ page(void *arg, const char *path, struct sl_page *ret_page)
     return sl_dashboard_page(&dashboard, path, ret_page);
 }
 
+static _Atomic uint32_t feed_bytes; /* How much more it tells. */
+
 /* Each look finds something new. */
 static void
 feed(void *arg, struct sl_buf *out)
 {
     (void)arg;
-    sl_buf_printf(out, "{\"look\":%u}", atomic_fetch_add(&looks, 1));
+    sl_buf_printf(out, "{\"look\":%u", atomic_fetch_add(&looks, 1));
+    for (uint32_t i = 0; i < atomic_load(&feed_bytes); i += 10)
+        sl_buf_append_str(out, ",\"more\":1");
+    sl_buf_append_str(out, "}");
 }
 
 static void
@@ -382,6 +387,26 @@ Test(front_page, tenants_leave_streams_for_operators)
     cr_assert(read_until(fds[8], "event: summary"));
     for (size_t i = 0; i < SL_COUNT_OF(fds); i++)
         close(fds[i]);
+}
+
+/* Tabs of a browser that has stopped: what they are told fills their sockets, and stays there. */
+Test(front_page, who_does_not_read_slows_nobody)
+{
+    int stopped[8], small = 4096;
+    atomic_store(&feed_bytes, 60000);
+    log_in(operator_key);
+    for (size_t i = 0; i < SL_COUNT_OF(stopped); i++) {
+        stopped[i] = follow();
+        cr_assert_eq(setsockopt(stopped[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    }
+    int fd = follow();
+    for (uint32_t i = 0; i < 12; i++) {
+        read_next(fd);
+        cr_assert_eq(ask("GET /status.json", ""), 200);
+    }
+    close(fd);
+    for (size_t i = 0; i < SL_COUNT_OF(stopped); i++)
+        close(stopped[i]);
 }
 
 Test(front_page, who_comes_through_a_proxy_of_this_machine_is_not_here)

@@ -2,8 +2,10 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "actors/head.h"
 #include "actors/job_row.h"
 #include "actors/rows.h"
+#include "actors/served.h"
 #include "actors/use_counts.h"
 #include "gateway/limits.h"
 #include "gateway/metrics.h"
@@ -58,28 +60,46 @@ end(struct sl_request_counts *c, uint64_t scope, const char *tenant, uint64_t ti
         sl_request_counts_add(c, &e);
 }
 
-static const char nodes[] =
-    "[{\"group\":\"cpu\",\"state\":\"alive\",\"replicas\":["
-    "{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"ready\",\"ongoing\":2,"
+static const char one[] =
+    "[{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"ready\",\"ongoing\":2,\"is_first\":true,"
     "\"memory\":{\"resident_bytes\":50,\"private_bytes\":30,\"device_bytes\":18446744073709551615},"
     "\"times\":{\"calls\":{\"count\":3,\"wait\":{\"sum_ms\":1.5}}}},"
-    "{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"starting\",\"ongoing\":1,"
+    "{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"starting\",\"ongoing\":1,\"is_first\":false,"
     "\"memory\":{\"resident_bytes\":8,\"private_bytes\":{},\"device_bytes\":9},"
-    "\"times\":{\"calls\":{\"count\":3,\"wait\":{\"sum_ms\":1.5}}}}],"
-    "\"scaling\":[{\"extractor\":\"e\",\"wanted\":2,\"changes\":5}],"
-    "\"objects\":{\"memory_bytes\":100,\"spilled_bytes\":7},\"images\":null},"
-    "{\"group\":\"cpu\",\"state\":\"alive\",\"replicas\":["
-    "{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"ready\",\"ongoing\":0,"
-    "\"times\":{\"calls\":{\"count\":1,\"wait\":{\"sum_ms\":0.5}}}}],"
-    "\"scaling\":[],\"objects\":{\"memory_bytes\":11},\"images\":{\"bytes\":9}}]";
+    "\"times\":{\"calls\":{\"count\":3,\"wait\":{\"sum_ms\":1.5}}}}]";
+static const char other[] =
+    "[{\"extractor\":\"e\",\"index\":\"i\",\"state\":\"ready\",\"ongoing\":0,\"is_first\":true,"
+    "\"times\":{\"calls\":{\"count\":1,\"wait\":{\"sum_ms\":0.5}}}}]";
+static const char decided[] = "[{\"extractor\":\"e\",\"wanted\":2,\"changes\":5}]";
+
+/* What two nodes told; its node in *node. */
+static void
+tell(struct sl_served *served, struct sl_served_node **node, uint32_t number, const char *replicas)
+{
+    struct sl_served_word word = {number, sl_slice_str(replicas), 1000};
+    sl_served_take_replicas(served, node, &word);
+}
 
 Test(metrics, nodes_are_added_up_and_a_pool_is_counted_once)
 {
     struct sl_gateway g = {0};
     struct sl_dispatcher_counts tasks = {.done = 12, .parked = 4};
     struct sl_links_counts links = {.frames_sent = 9};
-    struct sl_metrics_source s = {
-        .gateway = &g, .nodes = sl_slice_str(nodes), .tasks = &tasks, .links = &links};
+    const struct sl_head_node nodes[] = {
+        {"cpu", "alive", "{\"memory_bytes\":100,\"spilled_bytes\":7}", NULL},
+        {"cpu", "alive", "{\"memory_bytes\":11}", "{\"bytes\":9}"}};
+    struct sl_served *served = sl_served_create();
+    struct sl_served_node *told[2] = {0};
+    tell(served, &told[0], 1, one);
+    tell(served, &told[1], 2, other);
+    sl_served_take_pools(served, &told[0],
+                         &(struct sl_served_word){1, sl_slice_str(decided), 1000});
+    struct sl_metrics_source s = {.gateway = &g,
+                                  .nodes = nodes,
+                                  .nodes_count = 2,
+                                  .served = served,
+                                  .tasks = &tasks,
+                                  .links = &links};
     const char *text = write(&s);
     has(text, "sluice_workers{group=\"cpu\",state=\"alive\"} 2");
     has(text, "sluice_replicas{extractor=\"e\",state=\"ready\"} 2");
@@ -98,22 +118,30 @@ Test(metrics, nodes_are_added_up_and_a_pool_is_counted_once)
     has(text, "sluice_tasks_total{outcome=\"done\"} 12");
     has(text, "sluice_tasks_parked 4");
     has(text, "sluice_link_frames_total{outcome=\"sent\"} 9");
+    sl_served_forget(served, &told[0]);
+    sl_served_forget(served, &told[1]);
+    sl_served_destroy(&served);
     sl_buf_deinit(&out);
 }
 
-#define BAD_TYPES                                                                                  \
-    "[{\"replicas\":[{\"extractor\":4,\"times\":{\"calls\":1}}],\"scaling\":3,"                    \
-    "\"objects\":{\"memory_bytes\":-1}}]"
-
 Test(metrics, what_nodes_tell_wrongly_is_left_out)
 {
-    static const char *const texts[] = {"", "x", "[1,null,{}]", "{}", BAD_TYPES};
+    static const char *const texts[] = {"", "x", "[1,null,{}]", "{}",
+                                        "[{\"extractor\":4,\"times\":{\"calls\":1}}]"};
+    const struct sl_head_node node = {"cpu", "alive", "{\"memory_bytes\":-1}", "x"};
     struct sl_gateway g = {0};
     for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
-        struct sl_metrics_source s = {.gateway = &g, .nodes = sl_slice_str(texts[i])};
+        struct sl_served *served = sl_served_create();
+        struct sl_served_node *told = NULL;
+        struct sl_metrics_source s = {
+            .gateway = &g, .nodes = &node, .nodes_count = 1, .served = served};
+        tell(served, &told, 1, texts[i]);
         const char *text = write(&s);
         has_not(text, "sluice_replicas{");
         has(text, "# TYPE sluice_replicas gauge");
+        has(text, "sluice_object_store_bytes{kind=\"objects\"} 0");
+        sl_served_forget(served, &told);
+        sl_served_destroy(&served);
     }
     sl_buf_deinit(&out);
 }
