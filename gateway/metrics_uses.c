@@ -4,9 +4,12 @@
 #include "gateway/gateway.h"
 #include "gateway/limits.h"
 #include "gateway/metrics_write.h"
+#include "runtime/alloc.h"
 
-#define NANO  1e-9
-#define PARTS 1000000.0 /* Of one: sums are whole numbers. */
+#define NANO       1e-9
+#define PARTS      1000000.0 /* Of one: sums are whole numbers. */
+
+#define USES_FIRST 64u
 
 static bool
 is_in_view(const struct sl_metrics *m, struct sl_scope scope)
@@ -14,14 +17,43 @@ is_in_view(const struct sl_metrics *m, struct sl_scope scope)
     return m->source->view != SL_METRICS_TENANT || scope.id == m->source->tenant.scope.id;
 }
 
+struct sl_metrics_use {
+    struct sl_use use;
+    const struct sl_ledger_sum *sum;
+};
+
+/* One walk for all families: a tenant has a few of very many. */
+static void
+read_uses(struct sl_metrics *m)
+{
+    uint32_t capacity = USES_FIRST;
+    struct sl_metrics_use u;
+    m->uses = sl_alloc(capacity * sizeof(u));
+    for (uint32_t at = 0; sl_use_next(m->source->gateway->uses, &at, &u.use, &u.sum);) {
+        if (!is_in_view(m, u.use.scope))
+            continue;
+        if (m->uses_count == capacity) {
+            capacity *= 2;
+            m->uses = sl_realloc(m->uses, capacity * sizeof(u));
+        }
+        m->uses[m->uses_count++] = u;
+    }
+}
+
 /* The next use of a kind that the view has. */
 static bool
-next(const struct sl_metrics *m, enum sl_use_kind kind, uint32_t *at, struct sl_use *ret_use,
+next(struct sl_metrics *m, enum sl_use_kind kind, uint32_t *at, struct sl_use *ret_use,
      const struct sl_ledger_sum **ret_sum)
 {
-    while (sl_use_next(m->source->gateway->uses, at, ret_use, ret_sum)) {
-        if (ret_use->kind == kind && is_in_view(m, ret_use->scope))
-            return true;
+    if (m->uses == NULL)
+        read_uses(m);
+    while (*at < m->uses_count) {
+        const struct sl_metrics_use *u = &m->uses[(*at)++];
+        if (u->use.kind != kind)
+            continue;
+        *ret_use = u->use;
+        *ret_sum = u->sum;
+        return true;
     }
     return false;
 }

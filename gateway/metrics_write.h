@@ -48,6 +48,7 @@ struct sl_metrics_shown { /* A tenant with samples of its own. */
     uint64_t calls;
 };
 
+struct sl_metrics_use; /* metrics_uses.c */
 struct sl_queue_depth;
 struct sl_metrics_calls; /* metrics_requests.c */
 
@@ -60,8 +61,10 @@ struct sl_metrics {
     uint32_t queues_count;
     bool has_queues;
     struct sl_metrics_calls *calls; /* Likewise. */
-    const char *family;             /* That is being written. */
-    struct sl_ledger_sums sums;     /* Of that family, by its labels. */
+    struct sl_metrics_use *uses;    /* Likewise, those of the view; NULL: not read yet. */
+    uint32_t uses_count;
+    const char *family;         /* That is being written. */
+    struct sl_ledger_sums sums; /* Of that family, by its labels. */
     struct sl_buf key;
 };
 
