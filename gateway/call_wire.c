@@ -5,7 +5,7 @@
 #include "object-store/blob.h"
 #include "runtime/limits.h"
 
-#define WIRE_VERSION    5
+#define WIRE_VERSION    6
 #define REPLY_VERSION   5
 #define WHO_OPERATOR    1u
 #define WHO_SCOPES      2u
@@ -84,6 +84,7 @@ sl_call_request_write(const struct sl_call *call, struct sl_buf *out)
     sl_buf_append_block(out, call->sent.trace_state);
     sl_buf_append(out, call->sent.trace.trace, sizeof(call->sent.trace.trace));
     sl_buf_append(out, call->sent.trace.span, sizeof(call->sent.trace.span));
+    sl_buf_append(out, call->sent.trace.parent, sizeof(call->sent.trace.parent));
     sl_buf_append_u8(out, call->sent.trace.flags);
     sl_buf_append_u64(out, call->timeout_ns);
     sl_buf_append_u64(out, call->sticky);
@@ -218,12 +219,14 @@ read_trace(struct sl_reader *r, struct sl_call *call)
     call->sent.trace_state = read_text(r, call);
     struct sl_slice id = sl_read_bytes(r, sizeof(trace->trace));
     struct sl_slice span = sl_read_bytes(r, sizeof(trace->span));
+    struct sl_slice parent = sl_read_bytes(r, sizeof(trace->parent));
     trace->flags = sl_read_u8(r);
     if (r->is_bad || (trace->flags & ~SL_TRACE_SAMPLED) != 0 ||
         (call->sent.trace_state.size > 0 && !sl_trace_state_is_good(call->sent.trace_state)))
         return false;
     memcpy(trace->trace, id.data, sizeof(trace->trace));
     memcpy(trace->span, span.data, sizeof(trace->span));
+    memcpy(trace->parent, parent.data, sizeof(trace->parent));
     return true;
 }
 

@@ -43,7 +43,7 @@ sl_trace_context_is_set(const struct sl_trace_context *context)
 bool
 sl_trace_context_parse(struct sl_slice text, struct sl_trace_context *ret_context)
 {
-    struct sl_trace_context context;
+    struct sl_trace_context context = {0};
     const uint8_t *at = text.data;
     uint8_t version;
     if (text.size < SIZE || at[TRACE_AT - 1] != '-' || at[SPAN_AT - 1] != '-' ||
@@ -87,7 +87,9 @@ sl_trace_context_enter(struct sl_slice parent, struct sl_random *random,
 {
     struct sl_trace_context context = {0};
     bool is_theirs = sl_trace_context_parse(parent, &context);
-    if (!is_theirs)
+    if (is_theirs)
+        memcpy(context.parent, context.span, sizeof(context.parent));
+    else
         fill(random, context.trace, sizeof(context.trace));
     fill(random, context.span, sizeof(context.span));
     *ret_context = context;
@@ -117,4 +119,34 @@ sl_trace_context_format(const struct sl_trace_context *context,
     *at++ = '-';
     at = write_hex(at, &context->flags, 1);
     *at = '\0';
+}
+
+#define RANDOM_BITS 56 /* Of a trace's id: those that the standard has for it. */
+
+void
+sl_trace_context_sample(struct sl_trace_context *context, double ratio)
+{
+    uint64_t number = 0;
+    for (size_t i = sizeof(context->trace) - RANDOM_BITS / 8; i < sizeof(context->trace); i++)
+        number = number << 8 | context->trace[i];
+    if ((double)number < ratio * (double)(UINT64_C(1) << RANDOM_BITS))
+        context->flags |= SL_TRACE_SAMPLED;
+}
+
+/* The finalizer of splitmix64: numbers in a row come out far apart. */
+static uint64_t
+mix(uint64_t number)
+{
+    number = (number ^ number >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    number = (number ^ number >> 27) * UINT64_C(0x94D049BB133111EB);
+    return number ^ number >> 31;
+}
+
+void
+sl_trace_span_of(uint64_t what, uint64_t which, uint8_t ret_span[static 8])
+{
+    uint64_t id = mix(mix(what + UINT64_C(0x9E3779B97F4A7C15)) ^ which);
+    if (id == 0)
+        id = 1;
+    memcpy(ret_span, &id, sizeof(id));
 }

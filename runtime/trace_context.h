@@ -20,6 +20,7 @@
 
 struct sl_trace_context {
     uint8_t trace[16], span[8]; /* Neither is all zeros in one that is set. */
+    uint8_t parent[8];          /* The caller's span; zeros: nobody's. */
     uint8_t flags;              /* Those that are known: SL_TRACE_SAMPLED. */
 };
 
@@ -40,5 +41,11 @@ bool sl_trace_context_enter(struct sl_slice parent, struct sl_random *random,
 void sl_trace_context_format(const struct sl_trace_context *context,
                              char ret_text[static SL_TRACE_PARENT_SIZE]);
 bool sl_trace_context_is_set(const struct sl_trace_context *context);
+/* Of a trace of its own: sample it if it is one of `ratio` of all, which its last 56 bits say, as
+ * other programs that are told the same ratio would find. */
+void sl_trace_context_sample(struct sl_trace_context *context, double ratio);
+/* The id of a span by what it is of, not zero: who knows that knows the id, also after a restart.
+ */
+void sl_trace_span_of(uint64_t what, uint64_t which, uint8_t ret_span[static 8]);
 
 #endif

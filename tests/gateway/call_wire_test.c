@@ -63,7 +63,8 @@ json_call(void)
     call->idempotency_key = sl_slice_str("put-17");
     call->site = sl_slice_str("localhost:1");
     call->sent.trace_state = sl_slice_str("a=1");
-    call->sent.trace = (struct sl_trace_context){.trace = {1}, .span = {2}, .flags = 1};
+    call->sent.trace =
+        (struct sl_trace_context){.trace = {1}, .span = {2}, .parent = {3}, .flags = 1};
 }
 
 Test(call_wire, a_request_comes_back_as_it_was)

@@ -85,3 +85,38 @@ Test(trace_context, passes_on_a_state_that_is_printable_and_not_too_long)
     cr_expect_not(sl_trace_state_is_good(sl_slice_str("")));
     cr_expect_not(sl_trace_state_is_good(sl_slice_str("a=\x01")));
 }
+
+Test(trace_context, is_sampled_by_its_own_id)
+{
+    struct sl_trace_context low = {.trace = {0xff, [15] = 1}, .span = {1}};
+    struct sl_trace_context high = {.trace = {[9] = 0xff, [10] = 0xff}, .span = {1}};
+    sl_trace_context_sample(&low, 0);
+    sl_trace_context_sample(&high, 0.99);
+    cr_expect_eq(low.flags, 0);
+    cr_expect_eq(high.flags, 0);
+    sl_trace_context_sample(&low, 0.01);
+    sl_trace_context_sample(&high, 1);
+    cr_expect_eq(low.flags, SL_TRACE_SAMPLED);
+    cr_expect_eq(high.flags, SL_TRACE_SAMPLED);
+}
+
+Test(trace_context, keeps_the_callers_span_as_its_parent)
+{
+    struct sl_trace_context context, sent;
+    struct sl_random random;
+    sl_random_seed(&random, 1);
+    cr_assert(parse("00-" TRACE "-" SPAN "-01", &sent));
+    cr_assert(sl_trace_context_enter(sl_slice_str("00-" TRACE "-" SPAN "-01"), &random, &context));
+    cr_expect_eq(memcmp(context.parent, sent.span, sizeof(sent.span)), 0);
+    cr_expect_neq(memcmp(context.span, sent.span, sizeof(sent.span)), 0);
+}
+
+Test(trace_context, a_span_of_the_same_has_the_same_id)
+{
+    uint8_t one[8], same[8], other[8];
+    sl_trace_span_of(1, 2, one);
+    sl_trace_span_of(1, 2, same);
+    sl_trace_span_of(2, 1, other);
+    cr_expect_eq(memcmp(one, same, sizeof(one)), 0);
+    cr_expect_neq(memcmp(one, other, sizeof(one)), 0);
+}
