@@ -353,6 +353,7 @@ report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
                                    .first = t->first,
                                    .resume = result->resume,
                                    .served_ns = result->served_ns};
+        sl_item_times_tell(&item->times, &m);
         a->in_flight--;
         sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_done, &m);
         return;

@@ -27,6 +27,7 @@ enum sl_actor_number {
     SL_ACTOR_BROKER = 8,
     SL_ACTOR_LOCATOR = 9,   /* Which node has which image. */
     SL_ACTOR_RECORDER = 10, /* Remembers the last three days, for charts. */
+    SL_ACTOR_TRACER = 11,   /* Sends spans to a collector. */
     SL_ACTOR_AGENT = 16,
     SL_ACTOR_EDGE = 17,   /* In such a gateway. */
     SL_ACTOR_IMAGES = 18, /* Serves and fetches images; on the head, too. */
@@ -35,10 +36,13 @@ enum sl_actor_number {
 #define SL_PORT_DRAIN   3 /* Hears that the dispatcher drains; of a worker: that it may go. */
 #define SL_PORT_NODE    4 /* Of a worker: hears that the head refuses it. */
 
+#define SL_PORT_TRACES  7 /* What is traced and durable, for the tracer. */
 #define SL_PORT_OBJECTS 6 /* Of a node: gives models to replicas' processes. */
 
 #define SL_PORT_GATES   5  /* Of a node: hears of gateways to connect to. */
 #define SL_GATES_MAX    32 /* Gateways that a node may connect to. */
+
+enum sl_traced_outcome { SL_TRACED_DONE, SL_TRACED_PART, SL_TRACED_RETRY, SL_TRACED_DEAD };
 
 enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
 

@@ -21,6 +21,56 @@ settle_of(const struct sl_dispatch_end *e, const struct sl_ctx *ctx)
                               .uses = e->options->uses};
 }
 
+/* ---- for traces ---------------------------------------------------------------------------- */
+
+/* What is known of a lease before its end is decided on. */
+static void
+note(struct sl_dispatch_end *e, const struct sl_ctx *ctx, const struct sl_lease *lease)
+{
+    bool is_first = lease->attempts == 0 && lease->crashes == 0 && lease->snoozes == 0;
+    e->traced = (struct sl_m_task_traced){.scope = lease->scope.id,
+                                          .task_id = lease->task_id,
+                                          .epoch = lease->epoch,
+                                          .class = lease->class,
+                                          .node = lease->holder,
+                                          .attempt = (uint64_t)lease->attempts + 1,
+                                          .created_ms = is_first ? lease->created_ms : 0,
+                                          .since_ns = lease->since_ns,
+                                          .ended_ns = ctx->now_ns};
+}
+
+/* What the node says of it. */
+static void
+note_times(struct sl_dispatch_end *e, const struct sl_m_task_done *m,
+           const struct sl_dispatch_spec *spec)
+{
+    struct sl_json name = sl_json_member(sl_json_root(spec->doc), "extractor");
+    struct sl_buf scratch = {0};
+    e->traced.queued_ns = m->queued_ns;
+    e->traced.batched_ns = m->batched_ns;
+    e->traced.computed_ns = m->computed_ns;
+    if (m->first > 0)
+        e->traced.created_ms = 0;
+    /* A name is an identifier: one with escapes is none. */
+    if (sl_json_text(name, &scratch, &e->traced.extractor) != SL_OK || scratch.size > 0)
+        e->traced.extractor = (struct sl_slice){0};
+    sl_buf_deinit(&scratch);
+}
+
+/* Once its end is staged, so that it is told of when that is durable; and before its job's. */
+static void
+trace(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_lease *lease,
+      enum sl_traced_outcome outcome)
+{
+    if (!e->options->is_traced || e->traced.task_id != lease->task_id ||
+        e->traced.epoch != lease->epoch)
+        return;
+    e->traced.job = sl_slice(lease->job.bytes, sizeof(lease->job.bytes));
+    e->traced.outcome = outcome;
+    sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_TRACES), SL_M_task_traced, &e->traced);
+    e->traced.task_id = 0;
+}
+
 /* ---- ending tasks -------------------------------------------------------------------------- */
 
 /* How long it was worked on, as far as that can be: a node that errs must not lock a tenant out. */
@@ -76,6 +126,8 @@ end_job(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_job_info 
     struct sl_m_job_ended ended = {.scope = info->scope.id,
                                    .job = sl_slice(info->id.bytes, sizeof(info->id.bytes))};
     sl_send(ctx, sl_at(0, SL_ACTOR_API), SL_M_job_ended, &ended);
+    if (e->options->is_traced)
+        sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_TRACES), SL_M_job_ended, &ended);
     if (has_next)
         sl_dispatch_tiers_open(e, ctx);
     return true;
@@ -129,6 +181,7 @@ fail_task(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_lease *
     if (!is_settled(e, ctx, lease, sl_settle_dead(&settle, lease, failure)))
         return;
     e->counts.dead++;
+    trace(e, ctx, lease, SL_TRACED_DEAD);
     finish_job(e, ctx, job);
 }
 
@@ -150,7 +203,10 @@ retry_or_fail(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_lea
     retry->task_id = lease->task_id;
     retry->snoozes = lease->snoozes;
     retry->not_before_ms = delay_ms == 0 ? 0 : ctx->now_ms + delay_ms;
-    e->counts.retried += is_settled(e, ctx, lease, sl_settle_retry(&settle, lease, retry, failure));
+    if (!is_settled(e, ctx, lease, sl_settle_retry(&settle, lease, retry, failure)))
+        return;
+    e->counts.retried++;
+    trace(e, ctx, lease, SL_TRACED_RETRY);
 }
 
 void
@@ -225,6 +281,8 @@ check_end(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_msg *ms
         sl_report_debug("end-stale", "task=%" PRIu64 " node=%u", lease->task_id, msg->from.node);
         return false;
     }
+    if (e->options->is_traced)
+        note(e, ctx, lease);
     charge(e, ctx, lease, served_ns);
     sl_lane_rates_count(&e->nodes->rates, lease->scope, lease->class, ctx->now_ns);
     return sl_dispatch_read(e, ctx, lease);
@@ -249,13 +307,18 @@ sl_dispatch_done(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_
         return;
     }
     struct sl_task_part part = {.first = m->first, .resume = m->resume};
+    if (e->options->is_traced)
+        note_times(e, m, spec);
     enum sl_err err = sl_settle_done(&settle, &lease, sl_json_root(spec->doc), m->outputs, &part);
     /* The rest comes with another lease, when its turn is; without its source it ended here. */
     if (err == SL_OK && part.resume.size > 0 &&
-        sl_queue_release(e->options->queue, lease.task_id, lease.epoch) == SL_OK)
+        sl_queue_release(e->options->queue, lease.task_id, lease.epoch) == SL_OK) {
+        trace(e, ctx, &lease, SL_TRACED_PART);
         return;
+    }
     if (err == SL_OK) {
         e->counts.done++;
+        trace(e, ctx, &lease, SL_TRACED_DONE);
         finish_job(e, ctx, job);
         return;
     }

@@ -24,7 +24,8 @@ struct sl_dispatch_end {
     uint64_t refused_until_ns; /* No lease before: the store refused a commit. */
     struct sl_chain_opener *opener;
     struct sl_buf payload;
-    bool is_opening; /* A timer of its own is set. */
+    struct sl_m_task_traced traced; /* Of the end that is handled; task_id 0: of none. */
+    bool is_opening;                /* A timer of its own is set. */
     bool is_draining;
 };
 

@@ -26,6 +26,7 @@ struct sl_dispatcher_options {
     struct sl_index_cache *indexes;
     struct sl_retry_policy retry;
     struct sl_use_counts *uses; /* NULL: nobody asks. */
+    bool is_traced;             /* SL_PORT_TRACES hears of each lease's end and of each job's. */
     const char
         *extractors;    /* What they ask for, checked (labels.h); borrowed. NULL, "": nothing. */
     const char *groups; /* cluster.groups, checked (node_groups.h). NULL: none. */

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "actors/cluster.h"
+
 #define STEPS_A_DOUBLING 4u
 #define STEPS_END        255 /* Where a list of steps ends, packed. */
 
@@ -126,4 +128,20 @@ sl_pool_times_write(const struct sl_pool_times *t, struct sl_jsonw *w)
         sl_jsonw_end(w);
     }
     sl_jsonw_end(w);
+}
+
+/* What `earlier` and `later` lie apart, by a clock of which either may not be known. */
+static uint64_t
+between(uint64_t earlier_ns, uint64_t later_ns)
+{
+    return earlier_ns == 0 || later_ns < earlier_ns ? 0 : later_ns - earlier_ns;
+}
+
+void
+sl_item_times_tell(const struct sl_item_times *item, struct sl_m_task_done *m)
+{
+    uint64_t begun_ns = SL_MIN(SL_MAX(item->begun_ns, item->sent_ns), item->ended_ns);
+    m->queued_ns = between(item->queued_ns, item->sent_ns);
+    m->batched_ns = between(item->sent_ns, begun_ns);
+    m->computed_ns = between(begun_ns, item->ended_ns);
 }

@@ -38,6 +38,10 @@ struct sl_item_times {                               /* By one clock. */
     uint64_t queued_ns, sent_ns, begun_ns, ended_ns; /* begun_ns 0: nobody knows. */
 };
 
+struct sl_m_task_done;
+/* What of them the head is told with a task's end. */
+void sl_item_times_tell(const struct sl_item_times *item, struct sl_m_task_done *m);
+
 void sl_pool_times_add(struct sl_pool_times *t, const struct sl_item_times *item);
 /* Append what was counted, for who merges it into his own. */
 void sl_pool_times_pack(const struct sl_pool_times *t, struct sl_buf *out);

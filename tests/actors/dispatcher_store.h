@@ -26,6 +26,7 @@ static struct recorder r;
 static struct sl_store *store;
 static struct sl_queue *queue;
 static struct sl_index_cache *indexes;
+static bool are_traced; /* Its tasks and jobs: to be said before setup. */
 
 static inline void
 setup(void)
@@ -45,6 +46,7 @@ setup(void)
         .queue = queue,
         .indexes = indexes,
         .retry = {.attempts_max = 3, .base_ms = 100},
+        .is_traced = are_traced,
         .extractors = "{\"picky\":{\"labels\":{\"zone\":\"b\"}},\"echo\":{\"labels\":{}}}"};
     recorder_start(&r, &sl_dispatcher_class, sl_at(SL_NODE_HEAD, SL_ACTOR_DISPATCHER), &dispatcher);
 }
