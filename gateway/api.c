@@ -77,12 +77,34 @@ tell_asker(struct sl_api *a, struct sl_call *call)
 }
 
 static void
+trace(struct sl_api *a, const struct sl_call *call)
+{
+    if (!a->options.is_traced || (call->sent.trace.flags & SL_TRACE_SAMPLED) == 0)
+        return;
+    struct sl_m_call_traced m = {.context = sl_slice(&call->sent.trace, sizeof(call->sent.trace)),
+                                 .method = sl_slice_str(sl_method_name(call->route->method)),
+                                 .route = sl_slice_str(call->route->path),
+                                 .tenant = sl_slice_str(call->who.tenant_id),
+                                 .request_id = sl_slice_str(call->request_id),
+                                 .status = call->status,
+                                 .received_ms = call->used.received_ms,
+                                 .begun_ns = call->used.begun_ns,
+                                 .asked_ns = call->used.asked_ns,
+                                 .ended_ns = a->ctx->now_ns};
+    sl_send(a->ctx, sl_at(SL_NODE_PORT, SL_PORT_TRACES), SL_M_call_traced, &m);
+}
+
+static void
 finish(struct sl_api *a, struct sl_call *call)
 {
     start_purge(a, PURGE_NEXT_NS);
     bool is_told = tell_edges(a, call->is_waiting || call->asker.node != 0 ? NULL : call);
-    if (call->is_waiting)
+    if (call->is_waiting) {
+        if (call->used.asked_ns == 0)
+            call->used.asked_ns = a->ctx->now_ns;
         return;
+    }
+    trace(a, call);
     sl_limits_answered(call);
     sl_meter_answered(call);
     sl_request_counts_answered(call);
@@ -103,6 +125,7 @@ run(struct sl_api *a, struct sl_ctx *ctx, struct sl_call *call)
 {
     call->internal = a;
     call->random = ctx->random;
+    call->used.received_ms = call->now_ms;
     call->now_ms = ctx->now_ms;
     call->now_ns = call->used.begun_ns = ctx->now_ns;
     call->deadline_ns = call->timeout_ns == 0 ? 0 : ctx->now_ns + call->timeout_ns;

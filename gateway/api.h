@@ -42,6 +42,7 @@ struct sl_api_options {
     /* Fills a status request; on the store's thread. */
     void (*status)(void *arg, struct sl_ctx *ctx, const struct sl_m_api_status *ask);
     void *arg;
+    bool is_traced; /* SL_PORT_TRACES hears of calls that are sampled. */
     bool has_edges; /* There is an actor for gateways elsewhere: it hears of changes. */
 };
 

@@ -52,8 +52,10 @@ struct sl_call_asker { /* The actor that a call is for, where no client waits fo
 
 struct sl_limit_state;
 
-struct sl_used {       /* What it has used: meter.h's, then limits.h's. */
-    uint64_t begun_ns; /* When the api actor took it. */
+struct sl_used {          /* What it has used: meter.h's, then limits.h's. */
+    uint64_t begun_ns;    /* When the api actor took it. */
+    uint64_t received_ms; /* When this process's front did; 0: another's. */
+    uint64_t asked_ns;    /* When it first had to wait for others; 0: it has not. */
     struct sl_buf entries;
     uint64_t taken[32]; /* By limit: of stock.h, in this transaction. */
     bool is_staged;     /* And the call itself, in its last transaction. */

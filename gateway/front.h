@@ -82,6 +82,7 @@ struct sl_front_options {
      * somebody listens. NULL: there is no /live. */
     void (*feed)(void *arg, struct sl_buf *out);
     uint32_t number; /* Of the fronts of a process: call->front. */
+    double traced;   /* How many requests that name no trace are sampled, of one. */
 };
 
 /* SL_EBUSY: the port is taken. SL_EINVAL: the address. SL_EDENIED. Serves when it returns. */

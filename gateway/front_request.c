@@ -308,6 +308,8 @@ read_trace(struct sl_request *request)
     struct sl_slice state = sl_request_header(request, SL_HEADER_tracestate);
     bool is_theirs = sl_trace_context_enter(sl_request_header(request, SL_HEADER_traceparent),
                                             &request->front->random, &call->sent.trace);
+    if (!is_theirs)
+        sl_trace_context_sample(&call->sent.trace, request->front->options.traced);
     if (is_theirs && sl_trace_state_is_good(state))
         call->sent.trace_state = sl_call_copy(call, state);
 }

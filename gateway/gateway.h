@@ -13,6 +13,7 @@
 struct sl_blobs;
 struct sl_export;
 struct sl_timeline;
+struct sl_tracer_counts;
 struct sl_incoming;
 struct sl_job_events;
 struct sl_limits;
@@ -34,20 +35,21 @@ struct sl_gateway {
     struct sl_blobs *blobs;       /* Large values and archives; NULL: none can be stored. */
     struct sl_incoming *incoming; /* Presigned uploads; NULL: none can be made. */
     struct sl_settings *settings; /* The configuration, to look at and to change; NULL: none. */
-    struct sl_object_ids object_ids;    /* Of the next ones. */
-    struct sl_source_rules sources;     /* What addresses in objects may name. */
-    struct sl_job_events *job_events;   /* What followed jobs went through. */
-    struct sl_meter *meter;             /* What calls use; NULL: nobody asks. */
-    struct sl_limits *limits;           /* What they may; NULL: anything. */
-    struct sl_request_counts *requests; /* How calls ended; NULL: nobody asks. */
-    struct sl_use_counts *uses;         /* What tenants used since the start; NULL likewise. */
-    struct sl_timeline *timeline;       /* Of the last three days; NULL: none is kept. */
-    struct sl_live *live;               /* The actors of this process; NULL: not known. */
-    struct sl_export *export;           /* Of a tenant that leaves; NULL: none is under way. */
-    uint32_t fetching_count;            /* Requests that wait for such addresses. */
-    bool has_garbage;                   /* Rows wait for sl_purge_step. */
-    uint64_t passage_due_ms;            /* The next after a step's; UINT64_MAX: none. */
-    char passage_last[64];              /* Whose step ran last: the others' turn. */
+    struct sl_object_ids object_ids;       /* Of the next ones. */
+    struct sl_source_rules sources;        /* What addresses in objects may name. */
+    struct sl_job_events *job_events;      /* What followed jobs went through. */
+    struct sl_meter *meter;                /* What calls use; NULL: nobody asks. */
+    struct sl_limits *limits;              /* What they may; NULL: anything. */
+    struct sl_request_counts *requests;    /* How calls ended; NULL: nobody asks. */
+    struct sl_use_counts *uses;            /* What tenants used since the start; NULL likewise. */
+    struct sl_timeline *timeline;          /* Of the last three days; NULL: none is kept. */
+    struct sl_live *live;                  /* The actors of this process; NULL: not known. */
+    const struct sl_tracer_counts *traces; /* NULL: not known. */
+    struct sl_export *export;              /* Of a tenant that leaves; NULL: none is under way. */
+    uint32_t fetching_count;               /* Requests that wait for such addresses. */
+    bool has_garbage;                      /* Rows wait for sl_purge_step. */
+    uint64_t passage_due_ms;               /* The next after a step's; UINT64_MAX: none. */
+    char passage_last[64];                 /* Whose step ran last: the others' turn. */
     bool is_touched; /* What calls resolve to has changed, in this scope (0: any). */
     struct sl_scope touched;
     const char *plans; /* What the configuration says of plans: plan.h. NULL: nothing. */

@@ -11,6 +11,7 @@
 #include "gateway/metrics_write.h"
 #include "gateway/request_counts.h"
 #include "gateway/resource.h"
+#include "gateway/tracer.h"
 #include "gateway/version.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
@@ -249,6 +250,17 @@ write_tasks(struct sl_metrics *m, enum sl_metric_field field)
                                        {"dead", t->dead},   {"crashed", t->crashed},
                                        {"stale", t->stale}, {"returned", t->returned}};
     write_outcomes(m, "outcome", outcomes, SL_COUNT_OF(outcomes));
+}
+
+static void
+write_traces(struct sl_metrics *m, enum sl_metric_field field)
+{
+    const struct sl_tracer_counts *c = m->source->gateway->traces;
+    (void)field;
+    if (c == NULL)
+        return;
+    const struct outcome outcomes[] = {{"sent", c->sent}, {"dropped", c->dropped}};
+    write_outcomes(m, "state", outcomes, SL_COUNT_OF(outcomes));
 }
 
 static void

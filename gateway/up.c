@@ -58,6 +58,7 @@
 #include "gateway/up_options.h"
 #include "gateway/transport.h"
 #include "gateway/up_process.h"
+#include "gateway/up_traces.h"
 #include "gateway/use_jobs.h"
 #include "gateway/version.h"
 #include "object-store/blob.h"
@@ -74,9 +75,9 @@
 
 #define ORPHANS_NS    (2 * SL_SECOND_NS)
 #define DRAIN_POLL_NS (20 * SL_MILLI_NS)
-/* Slow receivers of webhooks, slow hosts of objects and archives that are unpacked leave two for
-   the rest. */
-#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE + SL_SOURCES_AT_ONCE + SL_LONG_WORK_AT_ONCE)
+/* Slow receivers of webhooks and of traces, slow hosts of objects and archives that are unpacked
+   leave two for the rest. */
+#define IO_THREADS      (2 + SL_HOOKS_AT_ONCE + SL_SOURCES_AT_ONCE + SL_LONG_WORK_AT_ONCE + 1)
 #define SOCKET_PATH_MAX 90 /* Of sun_path's 108, the rest is for the names below it. */
 
 enum front_number { FRONT_API, FRONT_DASHBOARD };
@@ -90,6 +91,7 @@ struct up {
     struct sl_origin *origin;
     struct sl_gateway gateway;
     struct sl_settings settings;
+    struct sl_up_traces traces;
     struct sl_live *live;
     struct sl_spawn_port *spawner;
     struct sl_channel_port *channels;
@@ -256,6 +258,7 @@ open_gateway(struct up *u)
                                      .settings = &u->settings,
                                      .sources = source_rules(u),
                                      .plans = sl_config_string(u->options.config, SL_UP_plans),
+                                     .traces = &u->traces.counts,
                                      .unpack_program = "/proc/self/exe"};
     err = sl_gateway_bootstrap(&u->gateway, sl_time_wall_ms());
     if (err == SL_OK)
@@ -349,6 +352,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .extractors = sl_config_string(u->options.config, SL_UP_extractors),
         .groups = sl_config_string(u->options.config, SL_UP_groups),
         .uses = u->gateway.uses,
+        .is_traced = sl_up_traces_are_on(u->options.config),
         .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
                   .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
                                         SL_MILLI_NS),
@@ -365,8 +369,11 @@ spawn_actors(struct up *u, const char *endpoint)
                                                              .front = &u->front,
                                                              .version = SL_VERSION,
                                                              .started_ms = sl_time_wall_ms()});
-    struct sl_api_options api = {
-        .gateway = &u->gateway, .status = sl_status_fill, .arg = u->status, .has_edges = true};
+    struct sl_api_options api = {.gateway = &u->gateway,
+                                 .status = sl_status_fill,
+                                 .arg = u->status,
+                                 .is_traced = sl_up_traces_are_on(u->options.config),
+                                 .has_edges = true};
     sl_live_spawn(u->live, SL_ACTOR_API, &sl_api_class, &api);
     struct sl_recorder_options recorder = {.gateway = &u->gateway};
     if (u->gateway.requests != NULL) /* bench.uncounted */
@@ -378,6 +385,7 @@ spawn_actors(struct up *u, const char *endpoint)
     sl_live_spawn(u->live, SL_ACTOR_EDGES, &sl_edges_class, &edges);
     spawn_hooks(u);
     spawn_images(u);
+    sl_up_traces_spawn(&u->traces, u->live, u->options.config, u->gateway.keyring, &u->is_stopping);
     uint32_t idle = (uint32_t)sl_config_int(u->options.config, SL_UP_bench_actors);
     if (idle > 0)
         sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
@@ -530,6 +538,7 @@ start_fronts(struct up *u)
         .connections_max = (uint32_t)sl_config_int(u->options.config, SL_UP_connections),
         .post = post_call,
         .arg = u,
+        .traced = sl_up_traces_ratio(u->options.config),
         .transport = &u->transport};
     if (!open_transport(u))
         return false;
@@ -603,10 +612,12 @@ take_drain(void *arg, struct sl_msg *msg)
 {
     struct up *u = arg;
     sl_msg_destroy(&msg);
-    if (is_drained(u))
-        sl_live_stop(u->live);
-    else if (sl_time_mono_ns() >= u->drain_until_ns)
+    if (is_drained(u)) {
+        if (sl_up_traces_are_sent(&u->traces))
+            sl_live_stop(u->live);
+    } else if (sl_time_mono_ns() >= u->drain_until_ns) {
         stop_at_once(u, "drain-over");
+    }
 }
 
 static bool

@@ -16,6 +16,7 @@
 #include "gateway/overrides_merge.h"
 #include "gateway/overrides_store.h"
 #include "gateway/extractor_info.h"
+#include "gateway/fetch.h"
 #include "gateway/plugin_path.h"
 #include "gateway/plan.h"
 #include "gateway/verb_options.h"
@@ -184,6 +185,20 @@ check_env(const char *text, char **ret_error)
     return fault == NULL ? SL_OK : SL_EINVAL;
 }
 
+static enum sl_err
+check_traces(const struct sl_config *config, char **ret_error)
+{
+    const char *url = sl_config_string(config, SL_UP_trace_endpoint), *why = NULL;
+    const char *headers = sl_config_string(config, SL_UP_trace_headers);
+    if (url[0] != '\0' && sl_fetch_check_url(sl_slice_str(url), true, &why) != SL_OK)
+        *ret_error = sl_format("traces.endpoint: %s", why);
+    else if (headers[0] != '\0' && headers[0] != '{')
+        *ret_error = sl_format("traces.headers takes keys, the names of headers");
+    else
+        return SL_OK;
+    return SL_EINVAL;
+}
+
 /* What the table cannot say of its mappings. */
 static enum sl_err
 check_maps(const struct sl_config *config, char **ret_error)
@@ -206,6 +221,8 @@ check_maps(const struct sl_config *config, char **ret_error)
     if (err != SL_OK)
         return err;
     err = check_env(sl_config_string(config, SL_UP_env), ret_error);
+    if (err == SL_OK)
+        err = check_traces(config, ret_error);
     if (err != SL_OK)
         return err;
     return sl_node_groups_read(sl_config_string(config, SL_UP_groups), &groups, ret_error);
