@@ -5,6 +5,7 @@
 #include "gateway/batch.h"
 #include "gateway/batch_row.h"
 #include "gateway/collection.h"
+#include "gateway/limits.h"
 #include "gateway/object.h"
 #include "gateway/stock.h"
 #include "runtime/alloc.h"
@@ -85,7 +86,7 @@ may_enqueue(struct sl_call *call, const struct sl_batch_job *job)
 {
     struct sl_queue_depth d;
     if (sl_queue_depth(call->gateway->queue, call->who.scope, SL_CLASS_CPU, 0, &d) != SL_OK)
-        return sl_stock_take(call, SL_LIMIT_max_queued_jobs, job->total);
+        return true;
     uint64_t depth = d.ready + d.delayed + d.leased;
     if (!sl_lane_mode_takes(d.settings.mode)) {
         sl_call_fail(call, SL_API_UNAVAILABLE,
@@ -99,7 +100,18 @@ may_enqueue(struct sl_call *call, const struct sl_batch_job *job)
                      (unsigned long long)d.settings.depth_max, (unsigned long long)job->total);
         return false;
     }
-    return sl_stock_take(call, SL_LIMIT_max_queued_jobs, job->total);
+    return true;
+}
+
+/* Within the tenant's limits of what is there. */
+static bool
+has_room(struct sl_call *call, const struct sl_batch_job *job)
+{
+    if (!sl_stock_take(call, SL_LIMIT_max_queued_jobs, job->total))
+        return false;
+    if (sl_limits_concern(call))
+        sl_stock_tell_tasks(call, &call->who);
+    return true;
 }
 
 bool
@@ -109,7 +121,7 @@ sl_batch_job_put(struct sl_call *call, struct sl_batch_job *job)
     struct sl_jsonw w;
     struct sl_job_id id = job_id(job);
     bool is_small = job->event.size < SL_LIMIT_RECORD_BYTES / 2;
-    bool is_put = is_small && may_enqueue(call, job);
+    bool is_put = is_small && may_enqueue(call, job) && has_room(call, job);
     if (is_put) {
         sl_jsonw_init(&w, &about);
         write_about(call, job, &w);

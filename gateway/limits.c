@@ -71,6 +71,20 @@ sl_limits_forget(struct sl_limits *limits)
         limits->epoch++;
 }
 
+static void
+forget(struct sl_call *call, void *arg)
+{
+    (void)arg;
+    sl_limits_forget(call->gateway->limits);
+}
+
+void
+sl_limits_staged(struct sl_call *call)
+{
+    forget(call, NULL);
+    sl_call_after_abort(call, forget, NULL);
+}
+
 static struct entry **
 slot_of(const struct sl_limits *l, uint64_t id)
 {

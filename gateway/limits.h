@@ -24,6 +24,9 @@ struct sl_limits *sl_limits_create(void);
 void sl_limits_destroy(struct sl_limits **limits); /* NULL inside is fine. */
 /* Rows of keys or tenants have changed. */
 void sl_limits_forget(struct sl_limits *limits);
+/* The call's transaction changes them: from now on what is staged is read, and after an abort what
+ * was there before. */
+void sl_limits_staged(struct sl_call *call);
 
 /*
  * Lend a gateway a part of a tenant's rate, if its limits are known as they are now. SL_ESTALE: its

@@ -2,11 +2,11 @@
 /* What a tenant may use: shown, set by the operator, and asked about. */
 #include <inttypes.h>
 
-#include "actors/count.h"
 #include "actors/rows.h"
 #include "gateway/gateway.h"
 #include "gateway/limits.h"
 #include "gateway/resource.h"
+#include "gateway/stock.h"
 #include "gateway/user.h"
 
 #define NANO 1e9
@@ -127,29 +127,12 @@ merge(struct sl_call *call, struct sl_json stored, struct sl_json sent)
     return merged;
 }
 
-/* Tasks write documents without a call: they find the limit beside the counts. */
-static void
-tell_tasks(struct sl_call *call, const struct sl_identity *tenant)
-{
-    struct sl_counter most = {
-        .scope = tenant->scope, .what = SL_COUNT_MAX, .parent = SL_COUNT_RECORDS};
-    uint64_t max = sl_limits_of(call, tenant)->max[SL_LIMIT_max_embeddings];
-    sl_count_add(call->txn, most, (int64_t)max - sl_count(call->txn, most));
-}
-
 /* What they may answer without us has changed. */
 static void
 tell_gateways(struct sl_gateway *g, struct sl_scope scope)
 {
     g->touched.id = g->is_touched && g->touched.id != scope.id ? 0 : scope.id;
     g->is_touched = true;
-}
-
-static void
-forget(struct sl_call *call, void *arg)
-{
-    (void)arg;
-    sl_limits_forget(call->gateway->limits);
 }
 
 void
@@ -173,9 +156,8 @@ sl_api_put_quotas(struct sl_call *call)
     sl_row_patched(call, row, names, &out);
     sl_txn_put(call->txn, SL_SCOPE_SYSTEM, SL_TABLE_TENANT, key, sl_buf_slice(&out));
     sl_buf_deinit(&out);
-    forget(call, NULL); /* What is shown is read from what is staged. */
-    sl_call_after_abort(call, forget, NULL);
-    tell_tasks(call, &tenant);
+    sl_limits_staged(call);
+    sl_stock_tell_tasks(call, &tenant);
     tell_gateways(call->gateway, tenant.scope);
     write_state(call, &tenant);
 }

@@ -73,3 +73,14 @@ sl_stock_take(struct sl_call *call, enum sl_limit limit, uint64_t amount)
     sl_limits_refuse(call, &v, sl_limit_name(limit));
     return false;
 }
+
+void
+sl_stock_tell_tasks(struct sl_call *call, const struct sl_identity *tenant)
+{
+    struct sl_counter most = {
+        .scope = tenant->scope, .what = SL_COUNT_MAX, .parent = SL_COUNT_RECORDS};
+    int64_t max = (int64_t)sl_limits_of(call, tenant)->max[SL_LIMIT_max_embeddings];
+    int64_t told = sl_count(call->txn, most);
+    if (told != max)
+        sl_count_add(call->txn, most, max - told);
+}

@@ -22,4 +22,11 @@ uint64_t sl_stock_count(struct sl_call *call, struct sl_scope scope, enum sl_lim
  */
 bool sl_stock_take(struct sl_call *call, enum sl_limit limit, uint64_t amount);
 
+/*
+ * Tasks write documents without a call: they find max_embeddings of their tenant beside its counts.
+ * To be called by whoever changes the limit or gives the tenant tasks, since the plan may have
+ * brought another one since.
+ */
+void sl_stock_tell_tasks(struct sl_call *call, const struct sl_identity *tenant);
+
 #endif

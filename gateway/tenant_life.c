@@ -11,10 +11,12 @@
 #include "gateway/events.h"
 #include "gateway/gateway.h"
 #include "gateway/isolation_level.h"
+#include "gateway/limits.h"
 #include "gateway/offboard.h"
 #include "gateway/own_queue.h"
 #include "gateway/plan.h"
 #include "gateway/resource.h"
+#include "gateway/stock.h"
 #include "gateway/tenant.h"
 #include "gateway/user.h"
 #include "queue/event.h"
@@ -146,8 +148,11 @@ sl_api_patch_tenant(struct sl_call *call)
     sl_jsonw_end(&w);
     sl_jsonw_done(&w);
     put(call, &value);
-    if (!sl_call_has_failed(call) && plan != NULL)
+    if (!sl_call_has_failed(call) && plan != NULL) {
         sl_keys_refresh(call, NULL);
+        sl_limits_staged(call);
+        sl_stock_tell_tasks(call, &call->who);
+    }
     if (!sl_call_has_failed(call) && *level != '\0')
         sl_isolation_change(call, level);
     sl_buf_deinit(&changed);

@@ -3,8 +3,10 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "actors/count.h"
 #include "actors/rows.h"
 #include "gateway/limit.h"
+#include "gateway/limits.h"
 #include "runtime/alloc.h"
 #include "gateway/account.h"
 #include "tests/gateway/harness.h"
@@ -170,6 +172,64 @@ Test(stock, who_deletes_has_room_again_and_restarts_remember)
                  h.text);
     sl_free(target);
     sl_free(id);
+}
+
+/* What tasks are told (count.h), as they write without a call. */
+static int64_t
+told(void)
+{
+    struct sl_txn *txn = sl_store_begin(h.gateway.store);
+    struct sl_counter most = {
+        .scope = acme.scope, .what = SL_COUNT_MAX, .parent = SL_COUNT_RECORDS};
+    int64_t is = sl_count(txn, most);
+    sl_txn_abort(&txn);
+    return is;
+}
+
+/* The reply's `id` between two texts; to be freed. */
+static char *
+around(const char *before, const char *id, const char *behind)
+{
+    char *value = harness_text(&h, id), *text = sl_format("%s%s%s", before, value, behind);
+    sl_free(value);
+    return text;
+}
+
+static void
+submit_one(void)
+{
+    cr_assert_eq(
+        make("/v1/buckets/items/objects?policy=insert", "{\"content\":\"one\",\"sku\":\"s%d\"}"),
+        200, "%s", h.text);
+    char *body = around("{\"object_ids\":[\"", "object_id", "\"]}");
+    cr_assert_eq(harness_call(&h, "POST", "/v1/buckets/items/batches", body), 200, "%s", h.text);
+    char *target = around("/v1/buckets/items/batches/", "batch_id", "/submit");
+    cr_assert_eq(harness_call(&h, "POST", target, NULL), 200, "%s", h.text);
+    sl_free(target);
+    sl_free(body);
+}
+
+Test(stock, tasks_are_told_what_the_plan_brings)
+{
+    h.gateway.plans = "{\"scale\":{\"limits\":{\"max_embeddings\":\"7\"}},"
+                      "\"growth\":{\"limits\":{\"max_embeddings\":\"5\"}}}";
+    sl_limits_forget(h.gateway.limits);
+    submit_one();
+    cr_expect_eq(told(), 7);
+    put_limit("{\"max_embeddings\":6}");
+    cr_expect_eq(told(), 6);
+    put_limit("{\"max_embeddings\":null}");
+    cr_expect_eq(told(), 7);
+    h.who = operator;
+    cr_assert_eq(harness_call(&h, "PATCH", "/v1/tenants/acme", "{\"plan\":\"growth\"}"), 200, "%s",
+                 h.text);
+    h.who = acme;
+    cr_expect_eq(told(), 5);
+    /* Another configuration, at the next start. */
+    h.gateway.plans = NULL;
+    sl_limits_forget(h.gateway.limits);
+    submit_one();
+    cr_expect_eq(told(), 0);
 }
 
 Test(stock, models_of_all_namespaces_count)
