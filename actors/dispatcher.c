@@ -135,7 +135,9 @@ run_lease(struct dispatcher *d, struct sl_ctx *ctx, struct sl_dispatch_node *tur
                               .alone = lease->crashes > 0,
                               .inputs = sl_buf_slice(&d->inputs),
                               .first = part.first,
-                              .resume = part.resume};
+                              .resume = part.resume,
+                              .tenant = lease->scope.id,
+                              .job = sl_slice(lease->job.bytes, sizeof(lease->job.bytes))};
     sl_send(ctx, sl_at(n->slot.number, SL_ACTOR_AGENT), SL_M_run_task, &m);
     struct sl_flight flight = {.task_id = lease->task_id,
                                .epoch = lease->epoch,

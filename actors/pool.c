@@ -3,22 +3,24 @@
 
 #include <inttypes.h>
 
+#include "actors/job_row.h"
 #include "extractors/replica.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 #include "runtime/spawn_port.h"
 
-#define BATCH_NS     (60 * SL_MILLI_NS)
-#define BATCH_MAX    256
-#define BATCH_BYTES  (4 * SL_MIB)
-#define SHORT_NS     (4 * SL_MILLI_NS)  /* A batch of tasks at a replica that calls come to, too. */
-#define CALLS_NS     (2 * SL_SECOND_NS) /* After the last call others are still expected. */
-#define WORK_OF_ANY  512 /* The part of an item's work that does not depend on its inputs. */
-#define START_TRIES  3
-#define START_MAX_NS (120 * SL_SECOND_NS) /* A large model takes its time to be laid out. */
-#define STOP_MAX_NS  (60 * SL_SECOND_NS)  /* The batch under way is finished first. */
-#define PAUSE_NS     (100 * SL_MILLI_NS)
-#define PAUSE_MAX_NS (10 * SL_SECOND_NS)
+#define JOB_TEXT_SIZE 37
+#define BATCH_NS      (60 * SL_MILLI_NS)
+#define BATCH_MAX     256
+#define BATCH_BYTES   (4 * SL_MIB)
+#define SHORT_NS      (4 * SL_MILLI_NS) /* A batch of tasks at a replica that calls come to, too. */
+#define CALLS_NS      (2 * SL_SECOND_NS) /* After the last call others are still expected. */
+#define WORK_OF_ANY   512 /* The part of an item's work that does not depend on its inputs. */
+#define START_TRIES   3
+#define START_MAX_NS  (120 * SL_SECOND_NS) /* A large model takes its time to be laid out. */
+#define STOP_MAX_NS   (60 * SL_SECOND_NS)  /* The batch under way is finished first. */
+#define PAUSE_NS      (100 * SL_MILLI_NS)
+#define PAUSE_MAX_NS  (10 * SL_SECOND_NS)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -246,6 +248,19 @@ sl_pool_take_waiting(struct sl_pool *p)
     return call != NULL || p->tasks.tail == NULL ? call : sl_items_pop(&p->tasks);
 }
 
+static struct sl_slice
+job_text(struct sl_slice bytes, char text[static JOB_TEXT_SIZE])
+{
+    static const struct sl_job_id none;
+    struct sl_job_id id;
+    text[0] = '\0';
+    if (bytes.size == sizeof(id) && memcmp(bytes.data, &none, sizeof(id)) != 0) {
+        memcpy(&id, bytes.data, sizeof(id));
+        sl_job_id_format(id, text);
+    }
+    return sl_slice_str(text);
+}
+
 static void
 send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
 {
@@ -253,11 +268,14 @@ send_item(struct sl_ctx *ctx, struct sl_replica *r, struct sl_item *item)
                              .deadline_ns = item->deadline_ns,
                              .params = sl_slice_str(item->spec->params),
                              .inputs = inputs_of(item)};
+    char job[JOB_TEXT_SIZE];
     if (item->msg->id == SL_M_run_task) {
         m.first = SL_BODY(item->msg, run_task)->first;
         m.resume = SL_BODY(item->msg, run_task)->resume;
+        m.tenant = SL_BODY(item->msg, run_task)->tenant;
+        m.job = job_text(SL_BODY(item->msg, run_task)->job, job);
     } else { /* Tasks have come in the order of turns. */
-        m.scope = SL_BODY(item->msg, embed_run)->scope;
+        m.scope = m.tenant = SL_BODY(item->msg, embed_run)->scope;
     }
     sl_send(ctx, sl_at(r->number, 1), SL_M_process, &m);
     if (r->in_flight.count + r->shortcut.ongoing == 0)

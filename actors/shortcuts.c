@@ -374,7 +374,8 @@ sl_shortcuts_send(struct sl_shortcuts *s, struct sl_ctx *ctx, const struct sl_sh
                              .params = sl_slice_str(work->params),
                              .inputs = call->inputs,
                              .deadline_ns = call->deadline_ns,
-                             .scope = call->scope};
+                             .scope = call->scope,
+                             .tenant = call->scope};
     enum sl_err err = send(s, c, SL_M_process, &m);
     if (err == SL_ECORRUPT)
         shut_broken(ctx, c, "it says that it has read what was not sent");

@@ -528,6 +528,23 @@ is_cancelled(void *self)
     return atomic_load(&r->is_unwanted);
 }
 
+/* Whom and what all of it is for; nobody, where that is several: no line is told to one of them
+ * that may be about another. */
+static struct sl_report_about
+about_batch(const struct batch *b, char *job, size_t size)
+{
+    const struct sl_m_process *first = SL_BODY(b->entries[0]->msg, process);
+    bool is_tenant = true, is_job = first->job.size > 0 && first->job.size < size;
+    for (uint32_t i = 1; i < b->count; i++) {
+        const struct sl_m_process *m = SL_BODY(b->entries[i]->msg, process);
+        is_tenant = is_tenant && m->tenant == first->tenant;
+        is_job = is_job && sl_slice_equal(m->job, first->job);
+    }
+    (void)snprintf(job, size, "%.*s", is_job && is_tenant ? (int)first->job.size : 0,
+                   first->job.size == 0 ? "" : (const char *)first->job.data);
+    return (struct sl_report_about){.scope = is_tenant ? first->tenant : 0, .job = job};
+}
+
 static void
 run_batch(struct replica *r, struct batch *b)
 {
@@ -542,6 +559,9 @@ run_batch(struct replica *r, struct batch *b)
     atomic_store(&r->is_unwanted, false);
     r->asked_ns = start_ns;
     r->running = b;
+    char job[64];
+    struct sl_report_about about = about_batch(b, job, sizeof(job));
+    (void)sl_report_about_set(&about);
     enum sl_err err = sl_host_process(r->host, b->items, b->count, &results);
     r->running = NULL;
     double took_ns = (double)(sl_time_mono_ns() - start_ns), size = (double)batch_size(b);
@@ -557,6 +577,7 @@ run_batch(struct replica *r, struct batch *b)
         answer(r, b->entries[i]->msg, i < results.count ? &results.items[i] : &refused, took,
                &scratch);
     }
+    (void)sl_report_about_set(NULL);
     sl_host_results_deinit(&results);
     sl_buf_deinit(&scratch);
     r->report.batches++;

@@ -99,6 +99,8 @@ sl_child_output_take(struct sl_child_output *o, uint64_t now_ns)
         return false;
     refill(o, now_ns);
     tame(data, (size_t)size);
+    sl_report_output_take(&o->lines, sl_slice(data, SL_MIN((size_t)size, (size_t)o->budget)),
+                          now_ns);
     size_t passed = pass(o, data, SL_MIN((size_t)size, (size_t)o->budget));
     o->budget -= passed;
     o->passed += passed;
@@ -114,6 +116,7 @@ sl_child_output_close(struct sl_child_output *o, uint64_t now_ns)
         return;
     for (int i = 0; i < LAST_TAKES && sl_child_output_take(o, now_ns); i++)
         ;
+    sl_report_output_end(&o->lines, now_ns);
     if (o->dropped > 0)
         sl_report_warn("output-dropped", "pid=%d passed=%" PRIu64 " dropped=%" PRIu64, o->pid,
                        o->passed, o->dropped);

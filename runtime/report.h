@@ -5,6 +5,7 @@
  * each failure is reported once, by whoever decides what to do about it.
  * Text, or JSON where the environment says SLUICE_LOG_FORMAT=json (report_line.h), which all
  * processes of a sluice have from the first.
+ * They go to the head of the machine as well (report_sink.h), which keeps the last ones.
  * Threading: any thread; a line is one write.
  */
 #ifndef SL_RUNTIME_REPORT_H
@@ -22,6 +23,15 @@ void sl_report_level_set(enum sl_report_level level);
 
 /* The process's role in each line: "main", "node", "replica". Borrowed for ever. */
 void sl_report_role_set(const char *role);
+
+/* Whom and what this thread works for: told in each of its lines until it is set again. The texts
+ * are borrowed until then; NULL: not known. */
+struct sl_report_about {
+    uint64_t scope; /* Of the tenant; 0: none. */
+    const char *tenant, *job, *request, *trace, *extractor;
+};
+/* NULL: nobody. What was in force before. */
+const struct sl_report_about *sl_report_about_set(const struct sl_report_about *about);
 
 void sl_report(enum sl_report_level level, const char *event, const char *format, ...)
     SL_PRINTF(3, 4);

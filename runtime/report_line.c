@@ -183,6 +183,23 @@ next_pair(const char **rest, struct pair *ret_pair)
     return true;
 }
 
+bool
+sl_report_line_value(const char *details, const char *key, char *ret_value, size_t size)
+{
+    struct pair p;
+    size_t key_size = strlen(key);
+    while (next_pair(&details, &p)) {
+        if (p.name == NULL || p.name_size != key_size || memcmp(p.name, key, key_size) != 0)
+            continue;
+        if (p.value_size == 0 || p.value_size >= size)
+            return false;
+        memcpy(ret_value, p.value, p.value_size);
+        ret_value[p.value_size] = '\0';
+        return true;
+    }
+    return false;
+}
+
 static bool
 is_ours(const struct pair *p)
 {

@@ -31,4 +31,8 @@ size_t sl_report_line_text(const struct sl_report_line *line, char ret_line[SL_R
  */
 size_t sl_report_line_json(const struct sl_report_line *line, char ret_line[SL_REPORT_LINE_MAX]);
 
+/* The first value of a key in details, without its quotes. False, and nothing written: there is
+ * none, or it is empty or does not fit with a NUL behind it. */
+bool sl_report_line_value(const char *details, const char *key, char *ret_value, size_t size);
+
 #endif

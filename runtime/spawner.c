@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "runtime/child_output.h"
+#include "runtime/report_sink.h"
 #include "runtime/report.h"
 #include "runtime/time.h"
 
@@ -25,6 +26,7 @@
 #define REPLY_WAIT_MS 1000
 #define MAIN_FD       3 /* Of a spawner's process. */
 #define KEPT_FD       4
+#define SINK_FD       5 /* report_sink.h; 4 and 5 are there or closed. */
 
 enum request_what { REQUEST_SPAWN = 1, REQUEST_KILL = 2 };
 
@@ -196,6 +198,9 @@ redirect(const struct spawner *s, int output_fd)
     close(output_fd);
     if (s->kept_fd >= 0)
         close(s->kept_fd);
+    if (sl_report_sink() >= 0)
+        close(sl_report_sink());
+    sl_report_sink_set(-1); /* Or it could speak for others. */
 }
 
 static void
@@ -272,6 +277,15 @@ show(const struct spawner *s, int client_fd, const struct request *r, const stru
         sl_report_warn("spawn-unshown", "tag=%llu", (unsigned long long)r->tag);
 }
 
+static void
+name_lines(struct child *c, const struct sl_child_kind *kind, const char *text)
+{
+    struct sl_report_source source = {.role = kind->name, .pid = (uint32_t)c->pid};
+    if (kind->source != NULL)
+        kind->source(text, &source);
+    sl_report_output_init(&c->output.lines, &source);
+}
+
 /* `given`: its descriptors. */
 static void
 serve_spawn(struct spawner *s, int client_fd, const struct request *r, struct sl_child *given)
@@ -302,6 +316,8 @@ serve_spawn(struct spawner *s, int client_fd, const struct request *r, struct sl
         return;
     }
     made.pid = made.output.pid = pid;
+    if (is_contained)
+        name_lines(&made, &s->kinds[r->kind], r->text);
     *slot = made;
     show(s, client_fd, r, given);
     reply_to(client_fd, SL_SPAWN_STARTED, r->tag, (int[3]){pid, 0, 0});
@@ -428,6 +444,8 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
     static struct spawner s;
     s = (struct spawner){.kinds = kinds, .kinds_count = kinds_count, .main_fd = main_fd};
     s.kept_fd = fcntl(KEPT_FD, F_GETFD) == 0 ? KEPT_FD : -1;
+    if (fcntl(SINK_FD, F_GETFD) >= 0 && fcntl(SINK_FD, F_SETFD, FD_CLOEXEC) == 0)
+        sl_report_sink_set(SINK_FD);
     prctl(PR_SET_NAME, "sluice-spawner");
     sl_report_role_set("spawner");
     if (fcntl(main_fd, F_SETFD, FD_CLOEXEC) != 0 || !spawner_init(&s))
@@ -474,11 +492,15 @@ sl_spawner_start(const char *program, int keep_fd, int *ret_fd, int *ret_pid)
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     /* dup2 onto itself clears close-on-exec, so it is right whatever the numbers are. */
-    int moved = fcntl(pair[1], F_DUPFD_CLOEXEC, 10), kept = -1;
+    int moved = fcntl(pair[1], F_DUPFD_CLOEXEC, 10), kept = -1, sink = -1;
     posix_spawn_file_actions_adddup2(&actions, moved, MAIN_FD);
     if (keep_fd >= 0) {
         kept = fcntl(keep_fd, F_DUPFD_CLOEXEC, 10);
         posix_spawn_file_actions_adddup2(&actions, kept, KEPT_FD);
+    }
+    if (sl_report_sink() >= 0) {
+        sink = fcntl(sl_report_sink(), F_DUPFD_CLOEXEC, 10);
+        posix_spawn_file_actions_adddup2(&actions, sink, SINK_FD);
     }
     sigset_t none;
     sigemptyset(&none);
@@ -492,6 +514,8 @@ sl_spawner_start(const char *program, int keep_fd, int *ret_fd, int *ret_pid)
     close(moved);
     if (kept >= 0)
         close(kept);
+    if (sink >= 0)
+        close(sink);
     if (error != 0) {
         close(pair[0]);
         return sl_err_from_errno(error);

@@ -17,6 +17,8 @@
 
 #include "runtime/base.h"
 
+struct sl_report_source;
+
 #define SL_SPAWN_TEXT_MAX 3072 /* Bytes of a child's argument text. */
 #define SL_SPAWN_FDS_MAX  6
 
@@ -30,6 +32,8 @@ struct sl_child_kind {
        (child_output.h), and its first thread is its own: run calls sl_child_guard when it has
        confined itself. */
     bool is_contained;
+    /* Whose lines what it prints are: fills in what its text says of that. NULL: not known. */
+    void (*source)(const char *text, struct sl_report_source *source);
 };
 
 struct sl_child {
