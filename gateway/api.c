@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/logs.h"
 #include "gateway/api.h"
 
 #include <inttypes.h>
@@ -129,7 +130,12 @@ run(struct sl_api *a, struct sl_ctx *ctx, struct sl_call *call)
     call->now_ms = ctx->now_ms;
     call->now_ns = call->used.begun_ns = ctx->now_ns;
     call->deadline_ns = call->timeout_ns == 0 ? 0 : ctx->now_ns + call->timeout_ns;
+    struct sl_report_about about;
+    char trace[SL_LOGS_TRACE_SIZE];
+    sl_logs_about(call, &about, trace);
+    (void)sl_report_about_set(&about);
     sl_runner_run(a->options.gateway, call);
+    (void)sl_report_about_set(NULL);
     finish(a, call);
 }
 
@@ -167,7 +173,12 @@ go_on(struct sl_api *a, struct sl_ctx *ctx, struct sl_api_wait *w)
     call->now_ns = ctx->now_ns;
     if (w->queue.lane != 0 && a->is_stopping)
         call->wait.error = SL_ECANCELED;
+    struct sl_report_about about;
+    char trace[SL_LOGS_TRACE_SIZE];
+    sl_logs_about(call, &about, trace);
+    (void)sl_report_about_set(&about);
     sl_runner_continue(a->options.gateway, call, w->then);
+    (void)sl_report_about_set(NULL);
     sl_free(w);
     finish(a, call);
 }

@@ -137,6 +137,21 @@ static const struct sl_cli_option events_options[] = {
     {"limit", "N", "at most (20)"},
     {0},
 };
+static const struct sl_cli_option logs_options[] = {
+    {"follow", NULL, "print them as they come, until stopped"},
+    {"severity", "LIST", "debug, info, warning, error"},
+    {"q", "TEXT", "with this in the message or the event"},
+    {"tenant", "ID", "about this tenant"},
+    {"node", "ID", "of what this node's replicas print, or about it"},
+    {"extractor", "NAME", "of its replicas, or about it"},
+    {"job", "ID", "about this job"},
+    {"request", "ID", "about this request"},
+    {"trace", "ID", "of this trace"},
+    {"role", "NAME", "of processes of a role: main, node, replica, spawner"},
+    {"since", "WHEN", "from this time on, as 2030-01-01T00:00:00Z"},
+    {"limit", "N", "at most (100)"},
+    {0},
+};
 static const struct sl_cli_option nodes_options[] = {
     {"replicas", "N", "scale: so many nodes; without it: by demand again"},
     {"limit", "N", "events: at most (20)"},
@@ -188,6 +203,8 @@ static const struct verb verbs[] = {
      "digest\n"
      "of the newest event: kept elsewhere, it shows later that all up to there is as it was",
      sl_cli_audit, audit_options},
+    {"logs", "", "The last lines of the processes on the head's machine", sl_cli_logs,
+     logs_options},
     {"events", "", "What happened, the latest last: to the cluster, or to the tenant of the key",
      sl_cli_events, events_options},
     {"usage", "", "What was used, and what it costs", sl_cli_usage, usage_options},

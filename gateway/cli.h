@@ -74,6 +74,7 @@ int sl_cli_models(struct sl_cli *cli);
 int sl_cli_keys(struct sl_cli *cli);
 int sl_cli_audit(struct sl_cli *cli);
 int sl_cli_events(struct sl_cli *cli);
+int sl_cli_logs(struct sl_cli *cli);
 int sl_cli_nodes(struct sl_cli *cli);
 int sl_cli_serve(struct sl_cli *cli);
 int sl_cli_top(struct sl_cli *cli);

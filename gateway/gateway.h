@@ -19,6 +19,7 @@ struct sl_job_events;
 struct sl_limits;
 struct sl_live;
 struct sl_meter;
+struct sl_report_tap;
 struct sl_request_counts;
 struct sl_settings;
 struct sl_use_counts;
@@ -43,6 +44,7 @@ struct sl_gateway {
     struct sl_request_counts *requests;    /* How calls ended; NULL: nobody asks. */
     struct sl_use_counts *uses;            /* What tenants used since the start; NULL likewise. */
     struct sl_timeline *timeline;          /* Of the last three days; NULL: none is kept. */
+    struct sl_report_tap *lines;           /* Of this machine's processes; NULL: none are kept. */
     struct sl_live *live;                  /* The actors of this process; NULL: not known. */
     const struct sl_tracer_counts *traces; /* NULL: not known. */
     struct sl_export *export;              /* Of a tenant that leaves; NULL: none is under way. */

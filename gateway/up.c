@@ -31,6 +31,7 @@
 #include "actors/rows.h"
 #include "actors/use_counts.h"
 #include "extractors/replica.h"
+#include "extractors/replica_source.h"
 #include "gateway/api.h"
 #include "gateway/dashboard.h"
 #include "gateway/data_format.h"
@@ -67,6 +68,7 @@
 #include "runtime/alloc.h"
 #include "runtime/live.h"
 #include "runtime/report.h"
+#include "runtime/report_tap.h"
 #include "runtime/channel_port.h"
 #include "runtime/spawn_port.h"
 #include "runtime/spawner.h"
@@ -102,7 +104,8 @@ struct up {
     struct sl_dashboard page;
     struct sl_sessions *sessions;
     char *run_directory; /* For sockets. */
-    char *cluster;       /* Where workers of other machines join; NULL: nowhere. */
+    struct sl_report_tap *lines;
+    char *cluster; /* Where workers of other machines join; NULL: nowhere. */
     bool is_run_temporary;
     int children_lock;
     int signal_fd;
@@ -251,6 +254,7 @@ open_gateway(struct up *u)
                                      .requests = is_counted ? sl_request_counts_create() : NULL,
                                      .uses = is_counted ? sl_use_counts_create() : NULL,
                                      .timeline = sl_timeline_create(),
+                                     .lines = u->lines,
                                      .limits = sl_limits_create(),
                                      .data_directory = u->options.data,
                                      .blobs = u->blobs,
@@ -736,6 +740,7 @@ stop(struct up *u)
         close(u->signal_fd);
     sl_settings_deinit(&u->settings);
     sl_up_options_deinit(&u->options);
+    sl_report_tap_destroy(&u->lines);
 }
 
 int
@@ -747,6 +752,7 @@ sl_up_main(int argc, char **argv)
         return said - 1;
     sl_settings_environment(u.options.config);
     sl_process_prepare((uint64_t)sl_config_int(u.options.config, SL_UP_connections));
+    u.lines = sl_report_tap_create();
     bool is_ok = sl_data_format_check(u.options.verb, u.options.data) && open_store(&u) &&
                  wait_for_orphans(&u) && boot(&u) && make_run_directory(&u) && open_gateway(&u) &&
                  start_actors(&u) && start_fronts(&u) && watch_signals(&u);
@@ -770,7 +776,10 @@ sl_spawner_verb(int argc, char **argv)
 {
     static const struct sl_child_kind kinds[] = {
         [SL_CHILD_NODE] = {.name = "node", .run = sl_node_run},
-        [SL_CHILD_REPLICA] = {.name = "replica", .run = sl_replica_run, .is_contained = true},
+        [SL_CHILD_REPLICA] = {.name = "replica",
+                              .run = sl_replica_run,
+                              .is_contained = true,
+                              .source = sl_replica_source},
         [SL_CHILD_PROBE] = {.name = "probe", .run = sl_isolation_probe_run, .is_contained = true},
     };
     long fd = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
