@@ -15,20 +15,39 @@ import tempfile
 
 import chromium
 import sluice_testlib as lib
+from faults_test import compile_plugin
 
 PAGES = [("", "What waits, and why"), ("nodes", "Groups"), ("extractors", "Replicas"),
          ("queues", "acme:mail"), ("jobs", "In queues"), ("dead", "tenant at the top"),
          ("memory", "Models that can be used"), ("tenants", "globex"), ("events", "node joined"),
+         ("logs", "ready"),
          ("config", "In force")]
 CONFIG = """
 nodes: 1
+plugins: {folder}
 cluster:
   groups:
-    cpu: {provider: local, min: 0, max: 2, idle: 1m, tasks: 1000}
-    any: {}
+    cpu: {{provider: local, min: 0, max: 2, idle: 1m, tasks: 1000}}
+    any: {{}}
 """
 SCRIPT = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
 BYTES_MAX = 150 * 1024
+
+
+def log_text(client, bucket, text):
+    """Have a replica log a text."""
+    client.wait_task(client.submit(bucket, client.make_objects(bucket, [lib.text_object(text)]))[1])
+
+
+def make_logged(client):
+    """A bucket whose texts a replica logs; the first is a script."""
+    bucket = client.make("bucket", "logged", bucket_schema={
+        "properties": {"content": {"type": "text"}}})
+    client.make("collection", "logged", source={"type": "bucket", "bucket_ids": [bucket]},
+                feature_extractor={"feature_extractor_name": "log_extractor", "version": "v1",
+                                   "input_mappings": {"content": "content"}})
+    log_text(client, bucket, "logged " + SCRIPT)
+    return bucket
 
 
 def fill(server):
@@ -43,6 +62,7 @@ def fill(server):
                                        "input_mappings": {"text": "content"}})
         ids = client.make_objects(bucket, [lib.text_object(f"text {n}") for n in range(40)])
         client.wait_task(client.submit(bucket, ids)[1])
+    acme.logged = make_logged(acme)
     for name, count in (("mail", 40), ("reports", 12)):
         acme.call("PUT", f"/v1/queues/{name}", {}).expect(200)
         acme.post(f"/v1/queues/{name}/jobs",
@@ -234,6 +254,15 @@ def check_dead(desk, acme):
         desk.page("tenants", "What it was used for")
         tab.sees("Calls by day")
         desk.check_access("tenant")
+    with lib.check("lines of processes are searched and followed; script in one is text"):
+        desk.page("logs", "")
+        tab.wait("it is drawn", "!!document.querySelector('main .card')")
+        tab.run("(() => { const q = document.querySelector('input[name=q]'); q.value = 'said='; "
+                "q.dispatchEvent(new Event('change')); })()")
+        tab.sees(SCRIPT)
+        log_text(acme, acme.logged, "again")
+        tab.wait("the second line has come", "document.querySelectorAll('main ol.time li').length "
+                                             "=== 2")
     with lib.check("no script that a tenant named has run, and none of ours has failed"):
         lib.equal(tab.run("typeof window.pwned"), "undefined")
         lib.equal(tab.errors, [])
@@ -291,8 +320,9 @@ def check_tenant(desk):
     tab.sees("What waits, and why")
     names = tab.run("[...document.querySelectorAll('nav a')].map(e => e.textContent).join()")
     lib.equal(names, "Overview,Extractors,Queues,Jobs,Dead letters,Models and memory,Tenants,"
-              "Events")
-    for path in ("", "extractors", "queues", "jobs", "dead", "memory", "tenants", "events"):
+              "Events,Logs")
+    for path in ("", "extractors", "queues", "jobs", "dead", "memory", "tenants", "events",
+                 "logs"):
         desk.page(path, "")
         tab.wait("it is drawn", "!!document.querySelector('main .card')")
         assert "acme" not in tab.text() and "mail" not in tab.text(), (path, tab.text())
@@ -327,8 +357,10 @@ def main():
             axe = file.read() + "; true"
     else:
         lib.skip("axe-core: it is not there")
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(CONFIG)
+    with (tempfile.TemporaryDirectory() as folder,
+          tempfile.NamedTemporaryFile("w", suffix=".yaml") as file):
+        compile_plugin(folder, "log_extractor", "log_plugin.c")
+        file.write(CONFIG.format(folder=folder))
         file.flush()
         server = lib.Server(config=file.name).start()
         acme, globex = fill(server)
