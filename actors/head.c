@@ -325,8 +325,9 @@ on_beat(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     sl_head_keep(&n->objects, m->objects);
     sl_head_keep(&n->images, m->images);
     /* Heartbeats carry the leases too. */
-    struct sl_m_node_beat beat = *m;
-    beat.node = n->slot.number; /* It speaks for itself alone. */
+    struct sl_m_node_beat beat = {.node = n->slot.number, /* It speaks for itself alone. */
+                                  .in_flight = m->in_flight,
+                                  .calls = m->calls};
     sl_send(ctx, sl_at(0, SL_ACTOR_DISPATCHER), SL_M_node_beat, &beat);
 }
 
