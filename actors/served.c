@@ -6,6 +6,9 @@
 #include "actors/served_state.h"
 #include "runtime/alloc.h"
 
+#define DECISIONS_FIRST UINT64_C(2)
+static_assert((SL_SERVED_DECISIONS & (SL_SERVED_DECISIONS - 1)) == 0, "the ring doubles");
+
 #define SUM_MS_MAX 1e15 /* What a node may tell of a pool's life; more is nonsense. */
 
 static const char *const states[SERVED_STATES] = {"starting", "warming", "ready", "draining"};
@@ -444,6 +447,17 @@ is_kept(const struct served_entry *e, uint32_t node, uint64_t at_ns)
     return false;
 }
 
+/* The ring grows until it is whole: most extractors have had a decision or two. */
+static void
+make_room(struct served_entry *e)
+{
+    uint64_t count = e->decisions_count;
+    bool is_full = count == 0 || (count >= DECISIONS_FIRST && (count & (count - 1)) == 0);
+    if (count < SL_SERVED_DECISIONS && is_full)
+        e->decisions =
+            sl_realloc(e->decisions, SL_MAX(2 * count, DECISIONS_FIRST) * sizeof(e->decisions[0]));
+}
+
 /* Its clock is the node's: `last_ns` by that is about now. */
 static void
 take_decision(struct served_entry *e, const struct sl_served_word *word, struct sl_json d,
@@ -452,8 +466,7 @@ take_decision(struct served_entry *e, const struct sl_served_word *word, struct 
     uint64_t at_ns = number(d, "at_ns"), age_ms = (last_ns - SL_MIN(last_ns, at_ns)) / SL_MILLI_NS;
     if (is_kept(e, word->node, at_ns))
         return;
-    if (e->decisions == NULL)
-        e->decisions = sl_zalloc(SL_SERVED_DECISIONS * sizeof(e->decisions[0]));
+    make_room(e);
     struct served_decision *to = &e->decisions[e->decisions_count++ % SL_SERVED_DECISIONS];
     *to = (struct served_decision){.at_ms = word->now_ms - SL_MIN(word->now_ms, age_ms),
                                    .at_ns = at_ns,
