@@ -136,13 +136,23 @@ free_leaves(struct leaves *l)
     sl_free(l->items);
 }
 
-/* Variables hold secrets as often as not. */
+/* Variables and a collector's headers hold secrets as often as not. */
+static bool
+may_be_secret(const char *path)
+{
+    static const char *const begins[] = {"env.", "traces.headers"};
+    for (size_t i = 0; i < SL_COUNT_OF(begins); i++)
+        if (strncmp(path, begins[i], strlen(begins[i])) == 0)
+            return true;
+    return false;
+}
+
 static char *
 shown(const struct leaf *leaf)
 {
     if (leaf == NULL)
         return NULL;
-    return sl_strdup(strncmp(leaf->path, "env.", 4) == 0 ? "(not shown)" : leaf->value);
+    return sl_strdup(may_be_secret(leaf->path) ? "(not shown)" : leaf->value);
 }
 
 static void

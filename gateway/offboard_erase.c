@@ -22,6 +22,7 @@
 #include "queue/event.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
+#include "runtime/report_tap.h"
 #include "runtime/store_erase.h"
 
 #define JOBS_AT_ONCE 500
@@ -428,6 +429,8 @@ sl_erase_disk(struct sl_passage *p)
     }
     if (!sl_store_is_erased(g->store, g->erased.ticket))
         return false;
+    if (g->lines != NULL)
+        sl_report_tap_forget(g->lines, p->tenant.scope.id, p->tenant.tenant_id);
     g->erased.scope.id = 0;
     return true;
 }

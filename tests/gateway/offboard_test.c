@@ -17,6 +17,8 @@
 #include "object-store/blob.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
+#include "runtime/report.h"
+#include "runtime/report_tap.h"
 #include "runtime/time.h"
 #include "tests/gateway/harness.h"
 
@@ -186,6 +188,38 @@ Test(offboard, keeps_everything_until_its_time_and_then_nothing)
     cr_expect_eq(harness_number(&h, "total"), 1);
     cr_assert_eq(harness_call(&h, "GET", "/v1/organizations/audit/verify", NULL), 200, "%s",
                  h.text);
+}
+
+/* How many of the lines that the head keeps are what was said before. */
+static void
+count_line(void *count, const struct sl_report_entry *entry)
+{
+    if (strcmp(entry->texts[SL_REPORT_event], "seen") == 0)
+        ++*(unsigned *)count;
+}
+
+static unsigned
+lines_about(void)
+{
+    struct sl_report_wanted all = {.limit = 1000};
+    struct sl_report_walk walk;
+    unsigned count = 0;
+    sl_report_tap_find(h.gateway.lines, &all, count_line, &count, &walk);
+    return count;
+}
+
+Test(offboard, takes_along_the_lines_that_the_head_keeps)
+{
+    h.gateway.lines = sl_report_tap_create();
+    cr_assert_not_null(h.gateway.lines);
+    sl_report_info("seen", "tenant=acme");
+    while (lines_about() == 0)
+        sl_time_sleep_ns(SL_MILLI_NS);
+    offboard("{\"data_retention_days\":0,\"export_data\":false}");
+    (void)steps(100);
+    expect_gone();
+    cr_expect_eq(lines_about(), 0);
+    sl_report_tap_destroy(&h.gateway.lines);
 }
 
 Test(offboard, goes_on_behind_the_last_step_that_was_committed)

@@ -225,6 +225,23 @@ Test(overrides_merge, the_environment_is_merged_and_not_told)
                    "env.C: (not set) -> (not shown) (after a restart)\n");
 }
 
+Test(overrides_merge, what_may_be_secret_is_written_for_nobody)
+{
+    struct world w =
+        merge_on("traces.headers", "{\"Authorization\":\"Bearer hush\"}", "env: {A: hush}");
+    struct sl_buf out = {0};
+    struct sl_jsonw json;
+    sl_jsonw_init(&json, &out);
+    sl_config_write(w.config, &json);
+    sl_jsonw_done(&json);
+    cr_expect_not_null(strstr(sl_buf_text(&out), "\"env.A\":\"(not shown)\""));
+    cr_expect_not_null(
+        strstr(sl_buf_text(&out), "\"traces.headers.Authorization\":\"(not shown)\""));
+    cr_expect_null(strstr(sl_buf_text(&out), "hush"), "%s", sl_buf_text(&out));
+    sl_buf_deinit(&out);
+    drop(&w);
+}
+
 Test(overrides_merge, refuses_what_does_not_fit_the_configuration)
 {
     expect_fault("cluster.groups", "{\"cpu\":{\"max\":\"2\"}}",
