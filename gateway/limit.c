@@ -220,6 +220,16 @@ sl_limit_unlend(struct sl_limit_state *s, const struct sl_limit_lent *part, uint
     s->full_ns = now_ns + (uint64_t)missing_ns + part->burst * interval_ns(s);
 }
 
+void
+sl_limit_renew(struct sl_limit_state *s, const struct sl_limit_state *had, uint64_t now_ns)
+{
+    if (sl_limit_rate(s) == sl_limit_rate(had) && sl_limit_burst(s) == sl_limit_burst(had))
+        return;
+    uint64_t missing = burst(had) - credits(had, now_ns);
+    uint64_t smaller_by = less(burst(had), burst(s));
+    sl_limit_owe(s, SL_MIN(less(missing, smaller_by), burst(s)), now_ns);
+}
+
 static uint32_t
 seconds_up(uint64_t ns)
 {

@@ -89,6 +89,9 @@ uint64_t sl_limit_burst(const struct sl_limit_state *s);
 uint64_t sl_limit_lend(struct sl_limit_state *s, const struct sl_limit_lent *part, uint64_t now_ns);
 /* It is back, and nothing of its credits is. */
 void sl_limit_unlend(struct sl_limit_state *s, const struct sl_limit_lent *part, uint64_t now_ns);
+/* Its rate or burst may be others than it had: what was used of that still is, and a larger burst
+ * brings only what it is larger by. */
+void sl_limit_renew(struct sl_limit_state *s, const struct sl_limit_state *had, uint64_t now_ns);
 /* Let so many credits be missing now. */
 void sl_limit_owe(struct sl_limit_state *s, uint64_t credits, uint64_t now_ns);
 

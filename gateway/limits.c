@@ -133,15 +133,6 @@ read_limit(struct sl_json stored, enum sl_limit limit)
     return err == SL_OK ? max : 0;
 }
 
-/* A new rate begins with all its credits: what was owed was counted by the old one. */
-static void
-note_rate(struct sl_limit_state *s, const struct sl_limit_state *had)
-{
-    if (s->max[SL_LIMIT_max_requests_per_second] != had->max[SL_LIMIT_max_requests_per_second] ||
-        s->max[SL_LIMIT_burst_credits] != had->max[SL_LIMIT_burst_credits])
-        s->full_ns = 0;
-}
-
 /* What the tenant has not, its plan may. */
 static void
 read_tenant(struct sl_call *call, const struct sl_identity *tenant, struct sl_limit_state *s)
@@ -168,7 +159,7 @@ read_tenant(struct sl_call *call, const struct sl_identity *tenant, struct sl_li
             s->soft |= 1u << i;
     }
     sl_json_destroy(&doc);
-    note_rate(s, &had);
+    sl_limit_renew(s, &had, call->now_ns);
 }
 
 /* Requests a minute, all of them at once if need be. */
@@ -184,7 +175,7 @@ read_key(struct sl_call *call, struct sl_limit_state *s)
         rate = 0;
     s->max[SL_LIMIT_max_requests_per_second] = rate;
     s->period_ns = 60 * SL_SECOND_NS;
-    note_rate(s, &had);
+    sl_limit_renew(s, &had, call->now_ns);
 }
 
 /* ---- what was used ------------------------------------------------------------------------- */

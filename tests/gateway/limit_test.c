@@ -53,6 +53,38 @@ Test(limit, a_rate_lets_its_burst_and_then_one_an_interval)
     cr_expect_not(admit(&s, 1000));
 }
 
+/* How many are let through at once. */
+static unsigned
+all_at(struct sl_limit_state *s, uint64_t ms)
+{
+    unsigned count = 0;
+    while (count < 1000 && admit(s, ms))
+        count++;
+    return count;
+}
+
+Test(limit, another_rate_gives_back_nothing_that_was_used)
+{
+    static const struct {
+        uint64_t burst, used, next;
+        unsigned there;
+    } cases[] = {{10, 10, 10, 0}, {10, 10, 12, 2}, {10, 10, 5, 0}, {10, 4, 20, 16},
+                 {10, 4, 8, 6},   {10, 8, 5, 2},   {10, 0, 3, 3}};
+    for (size_t i = 0; i < SL_COUNT_OF(cases); i++) {
+        struct sl_limit_state s = rate_of(10, cases[i].burst), had;
+        for (uint64_t n = 0; n < cases[i].used; n++)
+            cr_assert(admit(&s, 0));
+        had = s;
+        s.max[SL_LIMIT_max_requests_per_second] = 1;
+        s.max[SL_LIMIT_burst_credits] = cases[i].next;
+        sl_limit_renew(&s, &had, at_ms(0).mono_ns);
+        cr_expect_eq(all_at(&s, 0), cases[i].there, "case %zu", i);
+    }
+    struct sl_limit_state s = rate_of(10, 5), had = {0};
+    sl_limit_renew(&s, &had, at_ms(0).mono_ns);
+    cr_expect_eq(all_at(&s, 0), 5, "a first one is there at once");
+}
+
 Test(limit, who_is_refused_waits_no_longer_for_it)
 {
     struct sl_limit_state s = rate_of(1, 1);

@@ -236,7 +236,9 @@ Test(loan, a_lowered_rate_waits_for_what_is_lent)
     struct sl_loan loan;
     s.max[SL_LIMIT_max_requests_per_second] = 100;
     cr_assert_eq(sl_loans_grant(&loans, &s, SL_SECOND_NS, &loan), SL_OK);
+    struct sl_limit_state had = s;
     s.max[SL_LIMIT_max_requests_per_second] = 10;
+    sl_limit_renew(&s, &had, SL_SECOND_NS);
     struct sl_limit_clock now = {.mono_ns = 2 * SL_SECOND_NS};
     struct sl_limit_verdict v = sl_limit_admit(&s, now);
     cr_expect_eq(v.limit, SL_LIMIT_max_requests_per_second);
