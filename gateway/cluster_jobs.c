@@ -17,7 +17,7 @@
 #include "queue/lane_settings.h"
 
 #define PAGE_MAX  200
-#define LOOKS_MAX 2000  /* Jobs of batches that a page looks at: each has a row to read. */
+#define LOOKS_MAX 500   /* Jobs of batches that a page looks at: each has a row to read. */
 #define SLOTS_MAX 50000 /* Tasks of own queues. */
 
 static const char *const states[] = {"pending", "running", "succeeded",
@@ -278,6 +278,12 @@ sl_api_list_jobs(struct sl_call *call)
     bool is_end = w->is_own && (!has_own || write_owns(w));
     sl_jsonw_end(&w->out);
     sl_jsonw_done(&w->out);
+    if (w->jobs.is_lost) {
+        sl_call_fail(call, SL_API_CONFLICT,
+                     "the job at the cursor has ended meanwhile, among many others: begin anew");
+        sl_list_end(&list);
+        return;
+    }
     if (!is_end)
         end_page(w);
     sl_cluster_reply(call, &list);

@@ -72,17 +72,43 @@ sl_queue_jobs(const struct sl_queue *q, struct sl_job_info *ret_infos, uint32_t 
     return count;
 }
 
-/* Where a walk goes on in the live ones: they are in the order of their first tasks. */
-static const struct sl_job *
-live_after(const struct sl_queue *q, const struct sl_job_walk *walk)
+/* Hops from each end: what a cursor says is a client's, who shall not have the whole list walked.
+ */
+#define SEEK_MAX 16384u
+
+/* The newest live one that is older than walk->after, which has ended: from both ends, since the
+ * oldest end first. They are in the order of their first tasks. False: too far from either. */
+static bool
+seek(const struct sl_queue *q, const struct sl_job_walk *walk, const struct sl_job **ret_job)
 {
-    const struct sl_job *job = walk->after == 0 ? q->live.last : sl_job_lookup(q, walk->id);
-    if (walk->after != 0 && job != NULL && !job->has_ended && job->first_id == walk->after)
-        return job->prev;
-    /* It has ended, and a walk from the newest finds the place: pointers, no more. */
-    for (job = q->live.last; walk->after != 0 && job != NULL && job->first_id >= walk->after;)
-        job = job->prev;
-    return job;
+    const struct sl_job *down = q->live.last, *up = q->live.first;
+    for (uint32_t hops = 0; hops < SEEK_MAX; hops++) {
+        if (down == NULL || down->first_id < walk->after) {
+            *ret_job = down;
+            return true;
+        }
+        if (up->first_id >= walk->after) {
+            *ret_job = up->prev;
+            return true;
+        }
+        down = down->prev;
+        up = up->next;
+    }
+    return false;
+}
+
+/* Where a walk goes on in the live ones. False: nobody knows. */
+static bool
+live_after(const struct sl_queue *q, const struct sl_job_walk *walk, const struct sl_job **ret_job)
+{
+    const struct sl_job *job = walk->after == 0 ? NULL : sl_job_lookup(q, walk->id);
+    if (walk->after == 0)
+        *ret_job = q->live.last;
+    else if (job != NULL && !job->has_ended && job->first_id == walk->after)
+        *ret_job = job->prev;
+    else
+        return seek(q, walk, ret_job);
+    return true;
 }
 
 /* The first to end is the first to be forgotten: behind one that is gone there is none left. */
@@ -100,9 +126,15 @@ sl_queue_job_next(const struct sl_queue *q, struct sl_job_walk *walk, uint32_t l
                   struct sl_job_info *ret_info, bool *ret_is_end)
 {
     sl_queue_assert(q);
-    const struct sl_job *job = walk->is_ended ? ended_after(q, walk) : live_after(q, walk);
+    const struct sl_job *job = NULL;
     *ret_is_end = false;
-    for (walk->looked = 0; walk->looked < looks_max; walk->looked++) {
+    walk->looked = 0;
+    walk->is_lost = !walk->is_ended && !live_after(q, walk, &job);
+    if (walk->is_lost)
+        return false;
+    if (walk->is_ended)
+        job = ended_after(q, walk);
+    for (; walk->looked < looks_max; walk->looked++) {
         if (job == NULL && walk->is_ended) {
             *ret_is_end = true;
             return false;

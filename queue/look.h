@@ -41,6 +41,7 @@ struct sl_job_walk {
     uint64_t after;        /* The last one's first task: unique, and lower for those before it. */
     struct sl_job_id id;   /* The last one. */
     bool is_ended;         /* It had ended. */
+    bool is_lost;          /* The last one has ended far from both ends of the live: begin anew. */
     uint32_t looked;       /* How many the last call looked at. */
 };
 /* The next one after looking at `looks_max` at most; false: not among those. *ret_is_end: there are
