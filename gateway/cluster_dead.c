@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
+#include "gateway/stock.h"
 #include "queue/look.h"
 
 #define PAGE_MAX  200
@@ -172,7 +173,7 @@ sl_api_redrive_dead(struct sl_call *call)
     sl_store_backend_deinit(&again.backend);
     if (again.err != SL_OK) {
         sl_own_fail(call, again.err, "a job");
-    } else {
+    } else if (sl_stock_take(call, SL_LIMIT_max_queued_jobs, again.count)) {
         if (!is_end)
             end_page(call, &list, scan.at);
         sl_jsonw_object(&call->out);

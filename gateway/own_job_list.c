@@ -9,6 +9,7 @@
 #include "gateway/list.h"
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
+#include "gateway/stock.h"
 
 #define PEEK_MAX 100
 
@@ -272,6 +273,8 @@ change(struct sl_call *call, enum sl_order order, uint32_t states, uint32_t usua
         sl_own_fail(call, err, "a job");
         return;
     }
+    if (order == SL_ORDER_REDRIVE && !sl_stock_take(call, SL_LIMIT_max_queued_jobs, changed))
+        return;
     write_changed(&w, changed);
     sl_own_wake(call);
 }

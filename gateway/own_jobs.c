@@ -3,6 +3,7 @@
 #include "gateway/gateway.h"
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
+#include "gateway/stock.h"
 #include "runtime/time.h"
 
 static uint64_t
@@ -120,7 +121,7 @@ void
 sl_api_retry_own_job(struct sl_call *call)
 {
     struct sl_order_edit edit;
-    if (read_edit(call, &edit))
+    if (read_edit(call, &edit) && sl_stock_take(call, SL_LIMIT_max_queued_jobs, 1))
         order(call, SL_ORDER_REDRIVE, &edit);
 }
 

@@ -234,6 +234,32 @@ Test(cluster_jobs, failed_ones_of_a_queue_are_listed_and_begin_again)
     sl_free(body);
 }
 
+Test(cluster_jobs, no_more_begin_again_than_the_tenant_may_have)
+{
+    static const char quota[] = "/v1/tenants/acme/quotas";
+    static const char *const ways[][2] = {
+        {DEAD "/redrive", "{\"all\":true}"},
+        {"/v1/queues/mail/jobs/retry", "{\"where\":{\"state\":\"dead\"}}"}};
+    h.who = acme;
+    char *first = end_one("mail", "failed"), *second = end_one("mail", "failed");
+    char *one = sl_format("/v1/queues/mail/jobs/%s/retry", first);
+    h.who = operator; /* 7 of batches and 3 in the queue are left. */
+    cr_assert_eq(harness_call(&h, "PUT", quota, "{\"limits\":{\"max_queued_jobs\":11}}"), 200, "%s",
+                 h.text);
+    h.who = acme;
+    for (size_t i = 0; i < SL_COUNT_OF(ways); i++) {
+        cr_expect_eq(harness_call(&h, "POST", ways[i][0], ways[i][1]), 429, "%s", h.text);
+        cr_expect_eq(dead_count(""), 2);
+    }
+    cr_expect_eq(harness_call(&h, "POST", one, "{}"), 200, "%s", h.text);
+    cr_expect_eq(dead_count(""), 1);
+    cr_expect_eq(harness_call(&h, "POST", ways[1][0], ways[1][1]), 429, "%s", h.text);
+    cr_expect_eq(dead_count(""), 1);
+    sl_free(first);
+    sl_free(second);
+    sl_free(one);
+}
+
 Test(cluster_jobs, a_trace_has_what_a_job_went_through)
 {
     h.who = acme;
