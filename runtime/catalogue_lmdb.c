@@ -275,6 +275,17 @@ make_file(const struct lmdb *c, const char *path)
     return err_from_mdb(code);
 }
 
+/* LMDB leaves its file open for programs that are started, and those run what is not ours. */
+static int
+close_on_exec(MDB_env *env)
+{
+    mdb_filehandle_t fd;
+    int code = mdb_env_get_fd(env, &fd);
+    if (code == MDB_SUCCESS && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        code = errno;
+    return code;
+}
+
 static enum sl_err
 open_env(struct lmdb *c, const char *path)
 {
@@ -283,6 +294,8 @@ open_env(struct lmdb *c, const char *path)
         code = mdb_env_set_mapsize(c->env, c->map_size);
     if (code == MDB_SUCCESS)
         code = mdb_env_open(c->env, path, FLAGS, 0600);
+    if (code == MDB_SUCCESS)
+        code = close_on_exec(c->env);
     enum sl_err err = err_from_mdb(code);
     if (err == SL_OK)
         err = begin(c);

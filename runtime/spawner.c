@@ -443,6 +443,7 @@ sl_spawner_main(int main_fd, const struct sl_child_kind *kinds, uint32_t kinds_c
 {
     static struct spawner s;
     s = (struct spawner){.kinds = kinds, .kinds_count = kinds_count, .main_fd = main_fd};
+    closefrom(SINK_FD + 1); /* Whatever somebody's library left open is nothing for children. */
     s.kept_fd = fcntl(KEPT_FD, F_GETFD) == 0 ? KEPT_FD : -1;
     if (fcntl(SINK_FD, F_GETFD) >= 0 && fcntl(SINK_FD, F_SETFD, FD_CLOEXEC) == 0)
         sl_report_sink_set(SINK_FD);

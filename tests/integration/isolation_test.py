@@ -257,6 +257,8 @@ def nothing_is_told(server, neighbour, hidden, pids):
     lib.equal(tells(server.log(), hidden), [], "the log")
     read = 0
     for pid in pids:
+        stored = [what for what, _ in descriptors_of(pid) if what.startswith(server.data)]
+        lib.equal(stored, [], f"{pid}: files of the data directory that it has open")
         for what, held in [*memory_of(pid), *descriptors_of(pid)]:
             lib.equal(tells(held, hidden), [], f"{pid}: {what}")
             read += len(held)
