@@ -5,6 +5,7 @@
 
 #include "actors/agent_calls.h"
 #include "actors/agent_gates.h"
+#include "actors/agent_join.h"
 #include "actors/agent_owed.h"
 #include "actors/agent_scale.h"
 #include "actors/image_message.h"
@@ -341,6 +342,17 @@ on_replica_ready(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     pump(a, ctx, p);
 }
 
+/* Another has its place with the pump that finds it wanted, at the latest when this one is gone. */
+static void
+on_replica_retire(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    struct agent *a = self;
+    uint64_t number = SL_BODY(msg, replica_retire)->replica;
+    struct sl_pool *p = NULL;
+    if (msg->from.node == SL_NODE_HEAD && sl_pools_retire(a->pools, number, &p))
+        pump(a, ctx, p);
+}
+
 static void
 report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
                const struct sl_m_processed *result)
@@ -485,18 +497,6 @@ on_undelivered(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 
 /* ---- membership ---------------------------------------------------------------------------- */
 
-static void
-join(struct agent *a, struct sl_ctx *ctx)
-{
-    const struct sl_agent_options *o = &a->options;
-    struct sl_m_node_join m = {.node = o->pool.node,
-                               .pid = o->pid,
-                               .room = o->room == 0 ? SL_AGENT_ROOM : o->room,
-                               .name = sl_slice_str(o->name == NULL ? "" : o->name),
-                               .facts = sl_slice_str(o->facts == NULL ? "" : o->facts)};
-    sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_join, &m);
-}
-
 /* Tasks that wait here are under leases that are void; calls have waiters of their own. */
 static void
 drop_waiting_tasks(struct agent *a)
@@ -519,7 +519,7 @@ on_unknown(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     else
         a->membership = JOINING;
     if (a->membership == JOINING)
-        join(a, ctx);
+        sl_agent_join(&a->options, ctx);
 }
 
 /* A worker is told by its port; a child of the head's has been killed by now. */
@@ -613,12 +613,9 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 static void
 leave_if_empty(struct agent *a, struct sl_ctx *ctx)
 {
-    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone || a->owed.count > 0)
+    if (a->membership != LEAVING || !a->is_last_sent || a->is_gone || a->owed.count > 0 ||
+        sl_pools_have_work(a->pools))
         return;
-    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
-        if (a->pools[i].is_used && sl_pool_has_work(&a->pools[i]))
-            return;
-    }
     a->is_gone = true;
     sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_leave,
             &(struct sl_m_node_leave){.node = a->options.pool.node, .is_done = 1});
@@ -671,7 +668,7 @@ tell_head(struct agent *a, struct sl_ctx *ctx)
                                .calls = sl_agent_calls_count(a->pools, SL_POOLS_MAX) +
                                         sl_model_shelf_loading(&a->models)};
     if (a->membership == JOINING)
-        join(a, ctx); /* The last one may be lost, or the head not there yet. */
+        sl_agent_join(&a->options, ctx); /* The last one may be lost, or the head not there yet. */
     else
         sl_send(ctx, head(SL_ACTOR_HEAD), SL_M_node_beat, &m);
     a->in_flight -= sl_agent_owed_tell(&a->owed, ctx);
@@ -729,6 +726,7 @@ static const struct sl_on table[] = {
     {SL_M_extraction, on_extraction},
     {SL_M_replica_ready, on_replica_ready},
     {SL_M_replica_report, on_replica_report},
+    {SL_M_replica_retire, on_replica_retire},
     {SL_M_child_started, on_child_started},
     {SL_M_child_exited, on_child_exited},
     {SL_M_model_load, on_model_load},
@@ -772,7 +770,7 @@ init(void *self, struct sl_ctx *ctx, const void *argument)
     sl_model_opens_init(&a->opens, ctx->now_ms);
     a->options.pool.book = &a->book;
     a->replica_next = SL_NODE_REPLICAS_FIRST;
-    join(a, ctx);
+    sl_agent_join(&a->options, ctx);
     sl_after(ctx, BEAT_NS, TOKEN_BEAT);
 }
 

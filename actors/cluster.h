@@ -44,7 +44,9 @@ enum sl_actor_number {
 
 enum sl_traced_outcome { SL_TRACED_DONE, SL_TRACED_PART, SL_TRACED_RETRY, SL_TRACED_DEAD };
 
-enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN };
+/* RESTART is about a replica by its id: it finishes what it has and ends, and another is started
+ * where one is wanted. */
+enum sl_node_order { SL_NODE_CORDON = 1, SL_NODE_UNCORDON, SL_NODE_DRAIN, SL_NODE_RESTART };
 
 /* What node_list asks for. */
 enum sl_node_list { SL_NODE_LIST_NODES, SL_NODE_LIST_GROUPS, SL_NODE_LIST_HEALTH };

@@ -477,13 +477,27 @@ ordered_node(struct head *h, struct sl_slice name)
     return worker_lookup(h, name);
 }
 
+static struct sl_m_node_ordered
+restart_replica(const struct head *h, struct sl_ctx *ctx, struct sl_slice replica_id)
+{
+    struct sl_served_place place;
+    if (!sl_served_find(h->served, replica_id, &place))
+        return (struct sl_m_node_ordered){.err = SL_ENOTFOUND,
+                                          .message = sl_slice_str("there is no such replica")};
+    sl_send(ctx, sl_at(place.node, SL_ACTOR_AGENT), SL_M_replica_retire,
+            &(struct sl_m_replica_retire){.replica = place.number});
+    return (struct sl_m_node_ordered){.err = SL_OK};
+}
+
 static void
 on_order(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 {
     const struct sl_m_node_order *m = SL_BODY(msg, node_order);
     struct node *n = ordered_node(self, m->name);
     struct sl_m_node_ordered reply = {.err = n == NULL ? SL_ENOTFOUND : SL_OK};
-    if (n == NULL) {
+    if (m->order == SL_NODE_RESTART) {
+        reply = restart_replica(self, ctx, m->name);
+    } else if (n == NULL) {
         reply.message = sl_slice_str("there is no such node");
     } else if (m->order == SL_NODE_DRAIN && n->name == NULL) {
         reply.err = SL_EINVAL;

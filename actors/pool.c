@@ -615,7 +615,8 @@ fit(struct sl_pool *p, struct sl_ctx *ctx, uint32_t *number_next)
         start_replica(p, ctx, (*number_next)++);
     for (uint32_t i = 0; i < SL_REPLICAS_MAX; i++) {
         struct sl_replica *r = &p->replicas[i];
-        bool is_due = r->is_unwanted || (r->is_spare && r->in_flight.count == 0);
+        bool ends_work = r->is_spare || r->is_retired;
+        bool is_due = (r->is_unwanted && !r->is_retired) || (ends_work && r->in_flight.count == 0);
         if (r->state == SL_REPLICA_READY && is_due && sl_pool_shortcut_is_shut(ctx, r))
             stop_replica(ctx, r);
     }

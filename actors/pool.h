@@ -51,6 +51,7 @@ struct sl_replica {
     uint64_t heard_ns;  /* When it last answered, or was given work while it had none. */
     uint64_t sandbox;   /* What holds it, as it said when it was ready: runtime/sandbox.h. */
     bool is_unwanted;   /* Stops once ready, and nothing goes straight: its model was dropped. */
+    bool is_retired;    /* Unwanted as well, but ends its work first: it is to begin anew. */
     bool is_killed;     /* It took too long; READY: over its work. */
     bool is_spare;      /* One too many, until more are wanted. */
     bool is_background; /* Added for tasks: behind all else, with calls if no other has room. */
@@ -126,10 +127,8 @@ void sl_pool_on_ready(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *
 /* Take a finished item; NULL: unknown. The caller reports and frees it. */
 struct sl_item *sl_pool_on_processed(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
                                      const struct sl_m_processed *m);
-/*
- * The replica's process ended; what was in flight is in *ret_lost. Returns how long each was worked
- * on: what it was at when it died nobody knows, so the time since its last answer is divided.
- */
+/* Its process ended; what was in flight is in *ret_lost. Returns how long each was worked on: what
+ * it was at when it died nobody knows, so the time since its last answer is divided. */
 uint64_t sl_pool_on_exit(struct sl_pool *p, struct sl_ctx *ctx, struct sl_replica *r,
                          struct sl_items *ret_lost);
 /* Whether the waiting work should be failed now: starts have failed too often, and none is left. */

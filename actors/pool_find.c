@@ -25,6 +25,25 @@ sl_pools_note_pid(struct sl_pool *pools, uint64_t number, uint64_t pid)
         r->pid = pid;
 }
 
+bool
+sl_pools_retire(struct sl_pool *pools, uint64_t number, struct sl_pool **ret_pool)
+{
+    struct sl_replica *r = sl_pools_replica(pools, number, ret_pool);
+    if (r != NULL)
+        r->is_unwanted = r->is_retired = true;
+    return r != NULL;
+}
+
+bool
+sl_pools_have_work(const struct sl_pool *pools)
+{
+    for (uint32_t i = 0; i < SL_POOLS_MAX; i++) {
+        if (pools[i].is_used && sl_pool_has_work(&pools[i]))
+            return true;
+    }
+    return false;
+}
+
 uint32_t
 sl_pools_drop_tasks(struct sl_pool *pools)
 {

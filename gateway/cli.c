@@ -223,7 +223,8 @@ static const struct verb verbs[] = {
     {"scale", "GROUP N",
      "Set the nodes of a worker group, until the next apply or restart; operator's key",
      sl_cli_scale, no_options},
-    {"serve", "status", "Which extractors run, and why one waits; operator's key", sl_cli_serve,
+    {"serve", "status | restart REPLICA",
+     "Which extractors run, and why one waits; begin a replica anew; operator's key", sl_cli_serve,
      no_options},
     {"queue",
      "ls | get QUEUE | pause QUEUE | resume QUEUE | drain QUEUE | stop QUEUE |\n"

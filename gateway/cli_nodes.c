@@ -367,9 +367,24 @@ serve_status(struct sl_cli *cli)
     return SL_EXIT_OK;
 }
 
+/* By its id, as the replicas' list and `sluice top` have it. */
+static int
+serve_restart(struct sl_cli *cli)
+{
+    static const char *const members[] = {"message", NULL};
+    char *id = sl_cli_escape(cli->arguments[1]);
+    char *path = sl_format("/v1/cluster/replicas/%s/restart", id);
+    int code = sl_cli_ask_members(cli, &(struct sl_http_request){.method = "POST", .path = path},
+                                  NULL, members);
+    sl_free(id);
+    sl_free(path);
+    return code;
+}
+
 int
 sl_cli_serve(struct sl_cli *cli)
 {
-    static const struct sl_cli_action actions[] = {{"status", 0, serve_status}, {0}};
+    static const struct sl_cli_action actions[] = {
+        {"status", 0, serve_status}, {"restart", 1, serve_restart}, {0}};
     return sl_cli_act(cli, actions);
 }

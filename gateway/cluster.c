@@ -116,7 +116,7 @@ on_groups(struct sl_call *call)
 }
 
 sl_handler_fn sl_api_get_cluster, sl_api_list_nodes, sl_api_cordon_node, sl_api_uncordon_node,
-    sl_api_drain_node, sl_api_explain_placement, sl_api_scale_group;
+    sl_api_drain_node, sl_api_restart_replica, sl_api_explain_placement, sl_api_scale_group;
 
 void
 sl_api_get_cluster(struct sl_call *call)
@@ -362,4 +362,17 @@ void
 sl_api_drain_node(struct sl_call *call)
 {
     sl_call_node_order(call, call->params[0], SL_NODE_DRAIN, on_ordered);
+}
+
+static void
+on_restarted(struct sl_call *call)
+{
+    answer_order(call, "replica",
+                 "it finishes what it has; another is started where one is wanted");
+}
+
+void
+sl_api_restart_replica(struct sl_call *call)
+{
+    sl_call_node_order(call, call->params[0], SL_NODE_RESTART, on_restarted);
 }

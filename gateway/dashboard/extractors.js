@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-import {who, get} from '/api.js';
-import {h, swap, card, table, count, bytes, text, pill, when, steps, facts, isNumber} from '/draw.js';
+import {who, get, call} from '/api.js';
+import {h, swap, card, table, count, bytes, text, pill, when, steps, facts, isNumber, button, ask, say} from '/draw.js';
 import {pager} from '/queues.js';
 
 export const lead = 'What works on tasks: each extractor with its replicas, and every decision of how many there are to be, with its reason.';
@@ -47,6 +47,10 @@ function extractor(e, decisions, crashes) {
       isNumber(e.error_rate) && e.error_rate > 0 && ['Failed', (100 * e.error_rate).toFixed(1) + ' %'], isNumber(e.cold_start_ms) && ['A start takes', ms(e.cold_start_ms)], ['Memory', bytes(e.memory)],
       latest && ['Why so many', latest.message]].filter(Boolean)), latest && timeline(e.extractor, decisions));
 }
+function restart(r, refresh) {
+  ask({title: `Restart replica ${r.replica_id}`, action: 'Restart', isRisky: true, body: `It finishes the ${count(r.ongoing)} it has under way and ends. Another of ${r.extractor} is started where one is wanted.`,
+    run: async () => { await call('POST', `/v1/cluster/replicas/${encodeURIComponent(r.replica_id)}/restart`, undefined, ''); say(`Replica ${r.replica_id} has been told to end.`); refresh(); }});
+}
 export function show(place, query, refresh) {
   let cursor = '';
   const before = [], turn = (to) => { cursor = to; refresh(); };
@@ -60,7 +64,8 @@ export function show(place, query, refresh) {
     swap(place, at_work.length === 0 ? h('p', {class: 'dim'}, 'None is at work: the first task or call starts one.')
       : h('div', {class: 'cards'}, at_work.slice(0, SHOWN).map((e, i) => extractor(e, decisions[i], crashed.filter((p) => p.extractor === e.extractor)))),
     card('Replicas', table('Replicas', [['Extractor', (r) => text(r.extractor)], ['Tenant', (r) => r.tenant_id || 'shared'], ['Node', (r) => text(r.node_id), {n: 1}], ['State', (r) => pill(r.state)],
-      ['Under way', (r) => count(r.ongoing), {n: 1}], ['Done', (r) => count(r.done), {n: 1}], ['Restarts', (r) => count(r.restarts), {n: 1}], ['Memory', (r) => bytes(r.memory), {n: 1}], ['Process', (r) => text(r.pid), {n: 1}], ['Since', (r) => when(r.started_at), {n: 1}]],
+      ['Under way', (r) => count(r.ongoing), {n: 1}], ['Done', (r) => count(r.done), {n: 1}], ['Restarts', (r) => count(r.restarts), {n: 1}], ['Memory', (r) => bytes(r.memory), {n: 1}], ['Process', (r) => text(r.pid), {n: 1}], ['Since', (r) => when(r.started_at), {n: 1}],
+      who.isOperator && ['', (r) => r.state === 'ready' && button('Restart', () => restart(r, refresh), 'restart-' + r.replica_id), {act: 1}]].filter(Boolean),
     replicas.results, 'None runs now.'), pager(replicas, cursor, before, turn)),
     idle.length > 0 && card('At rest', h('p', {class: 'dim'}, 'Scaled to zero, or not asked for yet: ', idle.map((e) => e.extractor).join(', ') + '.')));
     place.querySelectorAll('details').forEach((d) => { d.open = open.has(d.dataset.name); });

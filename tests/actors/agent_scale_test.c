@@ -289,6 +289,32 @@ Test(agent_scale, one_that_is_removed_answers_what_it_has)
     cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1, "then one goes");
 }
 
+/* A restart by hand: it answers what it has, gets no more, and another takes its place. */
+Test(agent_scale, one_that_is_retired_ends_its_work_and_another_comes)
+{
+    configure("{\"echo\":{\"autoscaling_config\":{\"min_replicas\":1,\"max_replicas\":1}}}");
+    uint32_t first = start_replica();
+    tell(NUMBER, SPEC, "");
+    run_task(1, false);
+    uint64_t one = taken_by(first);
+    cr_assert_neq(one, 0);
+    from_head(SL_M_replica_retire, &(struct sl_m_replica_retire){.replica = first + 1000});
+    from_head(SL_M_replica_retire, &(struct sl_m_replica_retire){.replica = first});
+    run_task(2, false);
+    cr_assert_eq(taken_by(first), 0, "it gets no more");
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 0, "it works");
+    processed(first, one, 0, SL_MILLI_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_task_done), 1);
+    recorder_wait(&r, SL_SECOND_NS);
+    cr_assert_eq(recorder_count(&r, SL_M_replica_stop), 1, "then it goes");
+    cr_assert_eq(recorder_count(&r, SL_M_spawn_kill), 0);
+    exited(first, 0, 0);
+    uint32_t second = start_replica();
+    cr_assert_neq(second, first);
+    cr_assert_neq(taken_by(second), 0, "what has waited");
+    cr_assert_eq(recorder_count(&r, SL_M_task_failed), 0);
+}
+
 /* What cannot be started is not tried for ever, where nobody waits for it. */
 Test(agent_scale, gives_up_keeping_what_does_not_start)
 {

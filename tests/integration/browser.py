@@ -197,6 +197,15 @@ def check_actions(desk, acme, operator):
         tab.sees("cordoned")
         tab.press("Uncordon")
         desk.confirm("Uncordon", "told to uncordon")
+    with lib.check("a replica is restarted, and another takes its place"):
+        acme.post("/v1/inference", {"inference_name": "text_hash_v1",
+                                    "inputs": {"text": "warm"}}).expect(200)
+        desk.page("extractors", "Restart")
+        tab.press("Restart")
+        tab.sees("It finishes the")
+        desk.confirm("Restart", "has been told to end")
+        acme.post("/v1/inference", {"inference_name": "text_hash_v1",
+                                    "inputs": {"text": "tea"}}).expect(200)
     with lib.check("what happens is seen without a reload, as it happens"):
         desk.page("events", "node joined")
         seen = tab.run("document.querySelectorAll('ol.time > li').length")

@@ -65,6 +65,27 @@ def refuse():
             assert done.returncode != 0 and why in done.stderr, done.stderr
 
 
+def restart(server, client):
+    def listed():
+        rows = operator.get("/v1/cluster/replicas?extractor=text_extractor").expect(200)["results"]
+        return [(row["replica_id"], row["pid"]) for row in rows if row["state"] == "ready"]
+
+    operator = server.operator()
+    lib.wait_until("it is listed", lambda: len(listed()) == 1, 60)
+    (name, pid), = listed()
+    for wrong in ("0-0", "x", name + "0"):
+        operator.post(f"/v1/cluster/replicas/{wrong}/restart").expect(404)
+    client.post(f"/v1/cluster/replicas/{name}/restart").expect(403)
+    done = server.run("serve", "restart", name, key=operator.key)
+    lib.equal(done.returncode, 0, done.stderr)
+    assert "another is started" in done.stdout, done.stdout
+    lib.wait_until("another", lambda: [p for _, p in listed() if p != pid], 60)
+    client.post("/v1/inference", {"inference_name": "text_hash_v1",
+                                  "inputs": {"text": "warm"}}).expect(200)
+    logs = operator.get("/v1/organizations/audit/logs?action=replica_restarted").expect(200)
+    lib.equal([row["resource_id"] for row in logs["results"]], [name])
+
+
 def scale(server):
     with lib.check("the least is there before any work"):
         lib.wait_until("a replica", lambda: ready(server) == 1, 60)
@@ -103,6 +124,8 @@ def scale(server):
             told = times["tasks"][part]
             assert 0 < told["p50_ms"] <= told["p99_ms"], told
         assert times["tasks"]["compute"]["sum_ms"] > 0, times
+    with lib.check("a replica that is restarted answers what it has; another takes its place"):
+        restart(server, client)
     with lib.check("the page's decisions come out the same again, and a changed one does not"):
         page = status(server)
         done = replay(page)

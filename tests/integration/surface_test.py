@@ -24,7 +24,7 @@ EXTRACTOR = {"feature_extractor_name": "text_extractor", "version": "v1"}
 # There are no installed plugins, no other workers, no waiting job and no group that is started by
 # demand: these only refuse.
 ONLY_REFUSE = {"get_plugin", "get_plugin_status", "get_organization_plugin", "drain_node",
-               "explain_placement", "scale_group", "scale_workers"}
+               "explain_placement", "scale_group", "scale_workers", "restart_replica"}
 
 
 def stages(query="{{INPUT.query}}"):
@@ -67,6 +67,7 @@ def organization(client, operator):
     operator.get("/v1/cluster/events?follow=true&wait_ms=0&since=2020-01-01T00:00:00Z").expect(200)
     for page in ("worker-groups", "extractors", "replicas", "actors", "jobs"):
         operator.get(f"/v1/cluster/{page}?limit=5").expect(200)
+    operator.post("/v1/cluster/replicas/0-0/restart").expect(404)  # replicas_test has one.
     client.get("/v1/cluster/extractors/text_extractor/decisions").expect(404)  # Not its own.
     operator.get("/v1/cluster/extractors/text_extractor/decisions").expect(200)
     operator.post("/v1/cluster/worker-groups/cpu-workers/scale", {"replicas": 1}).expect(409)
