@@ -97,7 +97,7 @@ log_in(const struct sl_bench_server *server, uint16_t port)
 
 struct tab {
     int fd;
-    bool is_told;
+    bool is_told, has_read; /* The latter of the stream that is open. */
     uint64_t asked_ns;
 };
 
@@ -135,14 +135,22 @@ refresh(struct sl_http_client *http)
            sl_bench_fail("a tab's page was answered %ld %s", reply.status, sl_http_error(http));
 }
 
-/* False: it is closed. */
+/* A stream ends now and then, and a browser opens it again. False: one ended that told nothing. */
 static bool
-tend(struct tab *tab, char *text)
+tend(struct tab *tab, uint16_t port, const char *cookie, char *text)
 {
     size_t got = read_some(tab->fd, text, TEXT_BYTES, 0);
     struct pollfd poll_fd = {.fd = tab->fd, .events = POLLIN};
-    if (got == 0)
-        return poll(&poll_fd, 1, 0) == 0 || sl_bench_fail("a tab's stream has ended");
+    if (got == 0 && poll(&poll_fd, 1, 0) == 0)
+        return true;
+    if (got == 0) {
+        bool is_new = !tab->has_read;
+        (void)close(tab->fd);
+        tab->has_read = false;
+        tab->fd = is_new ? -1 : open_stream(port, cookie);
+        return tab->fd >= 0 || sl_bench_fail("a tab's stream has ended");
+    }
+    tab->has_read = true;
     tab->is_told = tab->is_told || strstr(text, "event: summary") != NULL;
     return true;
 }
@@ -160,7 +168,7 @@ hold(uint16_t port, const char *cookie, struct sl_http_client *http, uint32_t co
     while (is_ok) {
         for (uint32_t i = 0; is_ok && i < count; i++) {
             uint64_t now_ns = sl_time_mono_ns();
-            is_ok = tend(&tabs[i], text);
+            is_ok = tend(&tabs[i], port, cookie, text);
             if (!tabs[i].is_told || now_ns < tabs[i].asked_ns + ASKED_NS)
                 continue;
             tabs[i].is_told = false;
