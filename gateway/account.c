@@ -142,11 +142,15 @@ sl_role_permissions(struct sl_json role)
     static const struct {
         const char *name;
         enum sl_permission most; /* And all before it. */
-    } roles[] = {
-        {"admin", SL_PERMIT_ADMIN}, {"member", SL_PERMIT_DELETE}, {"viewer", SL_PERMIT_READ}};
+        uint32_t more;           /* Bits. */
+    } roles[] = {{"admin", SL_PERMIT_ADMIN, 0},
+                 {"member", SL_PERMIT_DELETE, 0},
+                 {"analyst", SL_PERMIT_READ, SL_PERMIT_BIT(SL_PERMIT_REPORT)},
+                 {"viewer", SL_PERMIT_READ, 0}};
     for (size_t i = 0; i < SL_COUNT_OF(roles); i++) {
         if (sl_json_is(role, roles[i].name))
-            return (SL_PERMIT_BIT(roles[i].most + 1) - 1) & ~SL_PERMIT_BIT(SL_PERMIT_NONE);
+            return ((SL_PERMIT_BIT(roles[i].most + 1) - 1) & ~SL_PERMIT_BIT(SL_PERMIT_NONE)) |
+                   roles[i].more;
     }
     return 0;
 }
@@ -175,6 +179,9 @@ sl_identity_read(struct sl_json key, struct sl_json user, struct sl_json tenant,
                 who.permissions |= SL_PERMIT_BIT(p);
         }
     }
+    /* No key is made with it: one that reads has it where its user's role does. */
+    if (sl_json_has(user) && (who.permissions & SL_PERMIT_BIT(SL_PERMIT_READ)))
+        who.permissions |= SL_PERMIT_BIT(SL_PERMIT_REPORT);
     if (sl_json_has(user))
         who.permissions &= sl_role_permissions(sl_json_member(user, "role"));
     who.has_scopes = sl_json_count(sl_json_member(key, "scopes")) > 0;

@@ -70,7 +70,8 @@ void sl_key_make(struct sl_txn *t, const struct sl_key_new *want, struct sl_key_
 #define SL_SECRET_SHOWN 9
 void sl_key_put(struct sl_txn *t, const struct sl_key_new *want, const struct sl_key_made *made);
 
-/* What keys of a user may have at most, by the user's role: admin, member, viewer. 0: no role. */
+/* What keys of a user may have at most, by the user's role: admin, member, analyst,
+ * viewer. 0: no role. */
 uint32_t sl_role_permissions(struct sl_json role);
 /* Whether the user's keys are good for anything: not while suspended. NONE: nobody's; they are. */
 bool sl_user_is_active(struct sl_json user);

@@ -150,7 +150,8 @@ sl_request_authenticate(struct sl_request *request)
 static void
 check_permission(struct sl_call *call)
 {
-    static const char *const names[] = {"none", "read", "write", "delete", "admin", "operator"};
+    static const char *const names[] = {"none",  "read",     "write", "delete",
+                                        "admin", "operator", "report"};
     enum sl_permission wanted = call->route->permission;
     if (sl_identity_may(&call->who, wanted))
         return;

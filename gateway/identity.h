@@ -14,7 +14,8 @@ enum sl_permission {                 /* What a route asks of a key. */
                      SL_PERMIT_WRITE,
                      SL_PERMIT_DELETE,
                      SL_PERMIT_ADMIN,
-                     SL_PERMIT_OPERATOR
+                     SL_PERMIT_OPERATOR,
+                     SL_PERMIT_REPORT /* Last: the bits before it are in rows and on the wire. */
 };
 #define SL_PERMIT_BIT(p) (1u << (p))
 
@@ -33,11 +34,14 @@ struct sl_identity {
     char account_type[16]; /* free, pro, team, enterprise */
 };
 
+/* An admin may read reports, too. */
 static inline bool
 sl_identity_may(const struct sl_identity *who, enum sl_permission wanted)
 {
-    return who->is_operator ||
-           (wanted != SL_PERMIT_OPERATOR && (who->permissions & SL_PERMIT_BIT(wanted)));
+    uint32_t bits = SL_PERMIT_BIT(wanted);
+    if (wanted == SL_PERMIT_REPORT)
+        bits |= SL_PERMIT_BIT(SL_PERMIT_ADMIN);
+    return who->is_operator || (wanted != SL_PERMIT_OPERATOR && (who->permissions & bits));
 }
 
 /* Custom models are for this tier alone. */

@@ -32,7 +32,8 @@ const char *
 sl_key_scope_operation(const struct sl_route *route)
 {
     bool is_retriever = strncmp(route->path, "/v1/retrievers", 14) == 0;
-    if (route->permission == SL_PERMIT_ADMIN)
+    /* What a report tells is no data of the scope's resource: a scope for reading has it not. */
+    if (route->permission == SL_PERMIT_ADMIN || route->permission == SL_PERMIT_REPORT)
         return "manage_permissions";
     if (strstr(route->path, "/cancel") != NULL)
         return "cancel_job";

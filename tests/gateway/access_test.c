@@ -289,6 +289,54 @@ Test(access, of_a_key_is_no_more_than_its_users_role)
     sl_free(secret);
 }
 
+Test(access, of_an_analyst_is_that_of_a_reader_and_to_reports)
+{
+    make_ann("analyst");
+    cr_expect_eq(harness_call(&h, "POST", ANN "/api-keys",
+                              "{\"name\":\"k\",\"permissions\":[\"read\",\"write\"]}"),
+                 422);
+    char *secret = make_key("k", "\"read\"");
+    for (int i = 0; i < 2; i++) {
+        cr_expect(may(secret, SL_PERMIT_READ) && may(secret, SL_PERMIT_REPORT));
+        for (int p = SL_PERMIT_WRITE; p <= SL_PERMIT_OPERATOR; p++)
+            cr_expect_not(may(secret, (enum sl_permission)p), "%d", p);
+        harness_reopen(&h);
+    }
+    static const char *const others[] = {"viewer", "member", "admin"};
+    for (size_t i = 0; i < SL_COUNT_OF(others); i++) {
+        char *body = sl_format("{\"role\":\"%s\"}", others[i]);
+        cr_assert_eq(harness_call(&h, "PATCH", ANN, body), 200);
+        cr_expect(may(secret, SL_PERMIT_READ));
+        cr_expect_not(may(secret, SL_PERMIT_REPORT), "a key that reads, of a %s", others[i]);
+        sl_free(body);
+    }
+    cr_assert_eq(harness_call(&h, "PATCH", ANN, "{\"role\":\"Analyst\"}"), 422);
+    sl_free(secret);
+}
+
+Test(access, of_an_analyst_reaches_reports_of_its_own_tenant_alone)
+{
+    static const char *const reports[] = {"usage", "quotas", "metrics", "health", "events"};
+    make_ann("analyst");
+    char *secret = make_key("k", "\"read\"");
+    harness_tenant(&h, "other", "starter");
+    cr_assert_eq(sl_keyring_check(h.gateway.keyring, sl_slice_str(secret), h.now_ms, &h.who),
+                 SL_OK);
+    for (size_t i = 0; i < SL_COUNT_OF(reports); i++) {
+        char *own = sl_format("/v1/tenants/acme/%s", reports[i]);
+        char *others = sl_format("/v1/tenants/other/%s", reports[i]);
+        cr_expect_eq(harness_call(&h, "GET", own, NULL), 200, "%s: %s", own, h.text);
+        cr_expect_eq(harness_call(&h, "GET", others, NULL), 404, "%s: %s", others, h.text);
+        sl_free(own);
+        sl_free(others);
+    }
+    cr_expect_eq(harness_call(&h, "GET", "/v1/organizations/audit/logs", NULL), 200);
+    cr_expect(harness_is(&h, "results.0.action", "api_key_created"), "%s", h.text);
+    cr_expect_eq(harness_call(&h, "PATCH", "/v1/organizations/audit/settings", "{}"), 403);
+    cr_expect_eq(harness_call(&h, "GET", "/v1/organizations/users", NULL), 403);
+    sl_free(secret);
+}
+
 Test(access, ends_while_a_user_is_suspended)
 {
     make_ann("member");

@@ -125,7 +125,7 @@ harness_call(struct harness *h, const char *method, const char *target, const ch
     cr_assert_eq(sl_json_parse(call->body_text, &call->body_doc, NULL), SL_OK, "%s", body);
     call->body = sl_json_root(call->body_doc);
     if (call->route->permission != SL_PERMIT_NONE &&
-        !(h->who.permissions & SL_PERMIT_BIT(call->route->permission)))
+        !sl_identity_may(&h->who, call->route->permission))
         sl_call_fail(call, SL_API_FORBIDDEN, "the front would refuse this");
     else
         sl_runner_run(&h->gateway, call);

@@ -27,6 +27,25 @@ Test(route, every_row_is_found_by_its_own_path)
     }
 }
 
+/* A row that comes to this list is a decision: it opens what an admin alone read before. */
+Test(route, what_an_analyst_may_read_is_this_and_is_only_read)
+{
+    static const char *const names[] = {
+        "get_quotas",         "get_tenant_usage",  "get_tenant_metrics", "get_tenant_health",
+        "list_tenant_events", "get_key_usage",     "list_audit",         "get_audit",
+        "verify_audit",       "get_audit_settings"};
+    uint32_t count, found = 0;
+    const struct sl_route *routes = sl_routes(&count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (routes[i].permission != SL_PERMIT_REPORT)
+            continue;
+        cr_assert_eq(routes[i].method, SL_GET, "%s", routes[i].name);
+        cr_assert_lt(found, SL_COUNT_OF(names), "%s", routes[i].name);
+        cr_assert_str_eq(routes[i].name, names[found++]);
+    }
+    cr_assert_eq(found, SL_COUNT_OF(names));
+}
+
 Test(route, names_are_unique_and_handlers_there)
 {
     uint32_t count;

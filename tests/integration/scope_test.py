@@ -50,6 +50,9 @@ def main():
         client.get(f"/v1/buckets/{mine}").expect(200)
         client.post(f"/v1/buckets/{mine}/objects", lib.text_object("x")).expect(403)
         client.call("DELETE", f"/v1/buckets/{mine}").expect(403)
+        for operation, status in (("read_data", 403), ("manage_permissions", 200)):
+            client = key(admin, operation, ("organization", "*", operation))
+            client.get("/v1/organizations/audit/logs").expect(status)
     with lib.check("several scopes add up, and a scope of the organization is everything"):
         client = key(admin, "two", ("bucket", mine), ("bucket", theirs, "read_data"))
         client.get(f"/v1/buckets/{theirs}").expect(200)
