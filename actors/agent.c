@@ -358,14 +358,17 @@ report_success(struct agent *a, struct sl_ctx *ctx, const struct sl_item *item,
                const struct sl_m_processed *result)
 {
     if (item->msg->id == SL_M_run_task) {
+        struct sl_item_phases phases = sl_item_phases_of(&item->times);
         const struct sl_m_run_task *t = SL_BODY(item->msg, run_task);
         struct sl_m_task_done m = {.task_id = t->task_id,
                                    .epoch = t->epoch,
                                    .outputs = result->outputs,
                                    .first = t->first,
                                    .resume = result->resume,
-                                   .served_ns = result->served_ns};
-        sl_item_times_tell(&item->times, &m);
+                                   .served_ns = result->served_ns,
+                                   .queued_ns = phases.queued_ns,
+                                   .batched_ns = phases.batched_ns,
+                                   .computed_ns = phases.computed_ns};
         a->in_flight--;
         sl_send(ctx, head(SL_ACTOR_DISPATCHER), SL_M_task_done, &m);
         return;

@@ -15,7 +15,7 @@ sl_agent_call_deadline_ns(const struct sl_ctx *ctx, const struct sl_msg *msg)
 void
 sl_agent_call_done(struct sl_ctx *ctx, const struct sl_item *call, struct sl_slice outputs)
 {
-    struct sl_m_embedded m = sl_embedded_of_outputs(outputs);
+    struct sl_m_embedded m = sl_embedded_of_outputs(outputs, &call->times);
     sl_reply(ctx, call->msg, SL_M_embedded, &m);
 }
 

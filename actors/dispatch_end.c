@@ -23,10 +23,22 @@ settle_of(const struct sl_dispatch_end *e, const struct sl_ctx *ctx)
 
 /* ---- for traces ---------------------------------------------------------------------------- */
 
+static bool
+is_told(struct sl_dispatch_end *e, const struct sl_ctx *ctx)
+{
+    uint64_t second = ctx->now_ns / SL_SECOND_NS;
+    if (e->told_second != second)
+        e->told = 0;
+    e->told_second = second;
+    return e->options->is_traced || e->told < e->options->told_per_s;
+}
+
 /* What is known of a lease before its end is decided on. */
 static void
 note(struct sl_dispatch_end *e, const struct sl_ctx *ctx, const struct sl_lease *lease)
 {
+    if (!is_told(e, ctx))
+        return;
     bool is_first = lease->attempts == 0 && lease->crashes == 0 && lease->snoozes == 0;
     e->traced = (struct sl_m_task_traced){.scope = lease->scope.id,
                                           .task_id = lease->task_id,
@@ -44,6 +56,8 @@ static void
 note_times(struct sl_dispatch_end *e, const struct sl_m_task_done *m,
            const struct sl_dispatch_spec *spec)
 {
+    if (e->traced.task_id != m->task_id || e->traced.epoch != m->epoch)
+        return;
     struct sl_json name = sl_json_member(sl_json_root(spec->doc), "extractor");
     struct sl_buf scratch = {0};
     e->traced.queued_ns = m->queued_ns;
@@ -62,13 +76,13 @@ static void
 trace(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_lease *lease,
       enum sl_traced_outcome outcome)
 {
-    if (!e->options->is_traced || e->traced.task_id != lease->task_id ||
-        e->traced.epoch != lease->epoch)
+    if (e->traced.task_id != lease->task_id || e->traced.epoch != lease->epoch)
         return;
     e->traced.job = sl_slice(lease->job.bytes, sizeof(lease->job.bytes));
     e->traced.outcome = outcome;
     sl_send(ctx, sl_at(SL_NODE_PORT, SL_PORT_TRACES), SL_M_task_traced, &e->traced);
     e->traced.task_id = 0;
+    e->told++;
 }
 
 /* ---- ending tasks -------------------------------------------------------------------------- */
@@ -281,8 +295,7 @@ check_end(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_msg *ms
         sl_report_debug("end-stale", "task=%" PRIu64 " node=%u", lease->task_id, msg->from.node);
         return false;
     }
-    if (e->options->is_traced)
-        note(e, ctx, lease);
+    note(e, ctx, lease);
     charge(e, ctx, lease, served_ns);
     sl_lane_rates_count(&e->nodes->rates, lease->scope, lease->class, ctx->now_ns);
     return sl_dispatch_read(e, ctx, lease);
@@ -307,8 +320,7 @@ sl_dispatch_done(struct sl_dispatch_end *e, struct sl_ctx *ctx, const struct sl_
         return;
     }
     struct sl_task_part part = {.first = m->first, .resume = m->resume};
-    if (e->options->is_traced)
-        note_times(e, m, spec);
+    note_times(e, m, spec);
     enum sl_err err = sl_settle_done(&settle, &lease, sl_json_root(spec->doc), m->outputs, &part);
     /* The rest comes with another lease, when its turn is; without its source it ended here. */
     if (err == SL_OK && part.resume.size > 0 &&

@@ -25,7 +25,9 @@ struct sl_dispatch_end {
     struct sl_chain_opener *opener;
     struct sl_buf payload;
     struct sl_m_task_traced traced; /* Of the end that is handled; task_id 0: of none. */
-    bool is_opening;                /* A timer of its own is set. */
+    uint64_t told_second;           /* In which `told` leases were told of. */
+    uint32_t told;
+    bool is_opening; /* A timer of its own is set. */
     bool is_draining;
 };
 

@@ -26,7 +26,8 @@ struct sl_dispatcher_options {
     struct sl_index_cache *indexes;
     struct sl_retry_policy retry;
     struct sl_use_counts *uses; /* NULL: nobody asks. */
-    bool is_traced;             /* SL_PORT_TRACES hears of each lease's end and of each job's. */
+    bool is_traced;             /* SL_PORT_TRACES hears of each lease's end and of each job's; */
+    uint32_t told_per_s;        /* else of so many leases a second, the first ones. */
     const char
         *extractors;    /* What they ask for, checked (labels.h); borrowed. NULL, "": nothing. */
     const char *groups; /* cluster.groups, checked (node_groups.h). NULL: none. */

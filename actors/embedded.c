@@ -16,9 +16,13 @@ first_vector(struct sl_slice outputs)
 }
 
 struct sl_m_embedded
-sl_embedded_of_outputs(struct sl_slice outputs)
+sl_embedded_of_outputs(struct sl_slice outputs, const struct sl_item_times *times)
 {
-    struct sl_m_embedded m = {.vector = first_vector(outputs)};
+    struct sl_item_phases phases = sl_item_phases_of(times);
+    struct sl_m_embedded m = {.vector = first_vector(outputs),
+                              .queued_ns = phases.queued_ns,
+                              .batched_ns = phases.batched_ns,
+                              .computed_ns = phases.computed_ns};
     if (m.vector.size == 0) {
         m.err = SL_EINVAL;
         m.message = sl_slice_str("the text gives no vector");

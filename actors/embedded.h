@@ -7,9 +7,11 @@
 #define SL_ACTORS_EMBEDDED_H
 
 #include "actors/cluster.h"
+#include "actors/pool_times.h"
 
 /* `outputs` as extractors/replica.h has them. The reply borrows from them. */
-struct sl_m_embedded sl_embedded_of_outputs(struct sl_slice outputs);
+struct sl_m_embedded sl_embedded_of_outputs(struct sl_slice outputs,
+                                            const struct sl_item_times *times);
 struct sl_m_embedded sl_embedded_of_failure(uint64_t kind, struct sl_slice message);
 
 #endif

@@ -137,11 +137,11 @@ between(uint64_t earlier_ns, uint64_t later_ns)
     return earlier_ns == 0 || later_ns < earlier_ns ? 0 : later_ns - earlier_ns;
 }
 
-void
-sl_item_times_tell(const struct sl_item_times *item, struct sl_m_task_done *m)
+struct sl_item_phases
+sl_item_phases_of(const struct sl_item_times *item)
 {
     uint64_t begun_ns = SL_MIN(SL_MAX(item->begun_ns, item->sent_ns), item->ended_ns);
-    m->queued_ns = between(item->queued_ns, item->sent_ns);
-    m->batched_ns = between(item->sent_ns, begun_ns);
-    m->computed_ns = between(begun_ns, item->ended_ns);
+    return (struct sl_item_phases){.queued_ns = between(item->queued_ns, item->sent_ns),
+                                   .batched_ns = between(item->sent_ns, begun_ns),
+                                   .computed_ns = between(begun_ns, item->ended_ns)};
 }

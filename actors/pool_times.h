@@ -38,9 +38,11 @@ struct sl_item_times {                               /* By one clock. */
     uint64_t queued_ns, sent_ns, begun_ns, ended_ns; /* begun_ns 0: nobody knows. */
 };
 
-struct sl_m_task_done;
-/* What of them the head is told with a task's end. */
-void sl_item_times_tell(const struct sl_item_times *item, struct sl_m_task_done *m);
+struct sl_item_phases { /* What lies between them; 0 where nobody knows. */
+    uint64_t queued_ns, batched_ns, computed_ns;
+};
+/* What others are told with an item's end. */
+struct sl_item_phases sl_item_phases_of(const struct sl_item_times *item);
 
 void sl_pool_times_add(struct sl_pool_times *t, const struct sl_item_times *item);
 /* Append what was counted, for who merges it into his own. */

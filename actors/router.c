@@ -437,7 +437,7 @@ on_answer(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
 
 static void
 on_straight_answer(struct router *r, struct sl_ctx *ctx, const struct sl_shortcut *from,
-                   const struct sl_m_processed *m)
+                   const struct sl_m_processed *m, const struct sl_item_times *times)
 {
     struct call *c = &r->calls[m->item % SL_ROUTER_CALLS_MAX];
     if (c->serial != m->item || c->shortcut != from)
@@ -452,7 +452,7 @@ on_straight_answer(struct router *r, struct sl_ctx *ctx, const struct sl_shortcu
     }
     /* Its word: that it crashed, say, is the agent's to tell. */
     uint64_t kind = m->kind == SL_FAIL_PERMANENT ? SL_FAIL_PERMANENT : SL_FAIL_TRANSIENT;
-    struct sl_m_embedded reply = m->kind == 0 ? sl_embedded_of_outputs(m->outputs)
+    struct sl_m_embedded reply = m->kind == 0 ? sl_embedded_of_outputs(m->outputs, times)
                                               : sl_embedded_of_failure(kind, m->message);
     r->counts.answered++;
     sl_reply(ctx, c->msg, SL_M_embedded, &reply);
@@ -463,8 +463,10 @@ static void
 take_answers(struct router *r, struct sl_ctx *ctx)
 {
     struct sl_shortcut *from;
-    for (struct sl_msg *msg; (msg = sl_shortcuts_answer(&r->shortcuts, ctx, &from)) != NULL;) {
-        on_straight_answer(r, ctx, from, SL_BODY(msg, processed));
+    struct sl_item_times times;
+    for (struct sl_msg *msg;
+         (msg = sl_shortcuts_answer(&r->shortcuts, ctx, &from, &times)) != NULL;) {
+        on_straight_answer(r, ctx, from, SL_BODY(msg, processed), &times);
         sl_msg_destroy(&msg);
     }
 }

@@ -413,22 +413,18 @@ of_channel(struct sl_shortcuts *s, uint32_t channel)
 
 /* What was not run says so by taking no time. More than passed here is not believed. */
 static void
-note_times(const struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_shortcut_item *item,
-           const struct sl_m_processed *m)
+note_times(struct sl_shortcut *c, const struct sl_item_times *times, uint64_t busy_ns)
 {
-    struct sl_item_times times = {.queued_ns = item->sent_ns,
-                                  .sent_ns = item->sent_ns,
-                                  .begun_ns = m->begun_ns,
-                                  .ended_ns = ctx->now_ns};
-    if (m->busy_ns == 0)
+    if (busy_ns == 0)
         return;
-    sl_pool_times_add(&c->times, &times);
-    c->busy_ns += SL_MIN(m->busy_ns, ctx->now_ns - item->sent_ns);
+    sl_pool_times_add(&c->times, times);
+    c->busy_ns += SL_MIN(busy_ns, times->ended_ns - times->sent_ns);
 }
 
 /* Whether the message answers what is under way there, which then is so no more. */
 static bool
-take_answer(struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_msg *msg)
+take_answer(struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_msg *msg,
+            struct sl_item_times *ret_times)
 {
     if (msg->id != SL_M_processed || SL_BODY(msg, processed)->item == 0) {
         shut_broken(ctx, c, "it sends what is no answer");
@@ -440,7 +436,11 @@ take_answer(struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_msg *msg)
         return false;
     }
     measure(c, ctx->now_ns);
-    note_times(ctx, c, item, SL_BODY(msg, processed));
+    *ret_times = (struct sl_item_times){.queued_ns = item->sent_ns,
+                                        .sent_ns = item->sent_ns,
+                                        .begun_ns = SL_BODY(msg, processed)->begun_ns,
+                                        .ended_ns = ctx->now_ns};
+    note_times(c, ret_times, SL_BODY(msg, processed)->busy_ns);
     *item = (struct sl_shortcut_item){0};
     c->ongoing--;
     c->answered++;
@@ -449,7 +449,8 @@ take_answer(struct sl_ctx *ctx, struct sl_shortcut *c, const struct sl_msg *msg)
 }
 
 struct sl_msg *
-sl_shortcuts_answer(struct sl_shortcuts *s, struct sl_ctx *ctx, struct sl_shortcut **ret_from)
+sl_shortcuts_answer(struct sl_shortcuts *s, struct sl_ctx *ctx, struct sl_shortcut **ret_from,
+                    struct sl_item_times *ret_times)
 {
     struct sl_msg *msg = NULL;
     uint32_t channel = 0;
@@ -463,7 +464,7 @@ sl_shortcuts_answer(struct sl_shortcuts *s, struct sl_ctx *ctx, struct sl_shortc
             c->is_shut = c->is_deaf = true; /* What was answered comes; the rest with its end. */
         } else if (err != SL_OK) {
             shut_broken(ctx, c, "what it writes is no message");
-        } else if (take_answer(ctx, c, msg)) {
+        } else if (take_answer(ctx, c, msg, ret_times)) {
             *ret_from = c;
             return msg;
         }

@@ -83,10 +83,11 @@ struct sl_shortcut *sl_shortcuts_send(struct sl_shortcuts *s, struct sl_ctx *ctx
 void sl_shortcut_cancel(struct sl_shortcuts *s, struct sl_shortcut *to, uint64_t serial);
 
 /* The next answer (processed), the caller's: *ret_from is where it came from, and has one less
- * under way. NULL: there is none now. A replica that writes nonsense is shut, and its agent told to
- * kill it: with its end its calls come back. */
+ * under way; *ret_times: when what was asked went and was worked on. NULL: there is none now. A
+ * replica that writes nonsense is shut, and its agent told to kill it: with its end its calls come
+ * back. */
 struct sl_msg *sl_shortcuts_answer(struct sl_shortcuts *s, struct sl_ctx *ctx,
-                                   struct sl_shortcut **ret_from);
+                                   struct sl_shortcut **ret_from, struct sl_item_times *ret_times);
 /* The answers of a call are more than a channel takes: its like do without for a while. */
 #define SL_SHORTCUT_LARGE_NS (10 * SL_SECOND_NS)
 void sl_shortcuts_too_large(struct sl_shortcuts *s, const struct sl_ctx *ctx, uint64_t extraction);

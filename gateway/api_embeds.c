@@ -221,6 +221,9 @@ sl_api_embeds_take(struct sl_api *a, struct sl_api_wait *w, const struct sl_msg 
     bool is_refused = m->err == SL_EFULL && e->under_way > 1;
     end(a, w, text, is_refused ? TO_SEND : DONE);
     w->call->now_ns = a->ctx->now_ns;
+    w->call->used.replica.queued_ns = m->queued_ns;
+    w->call->used.replica.batched_ns = m->batched_ns;
+    w->call->used.replica.computed_ns = m->computed_ns;
     if (is_refused) { /* Its turn comes when others of this call are done. */
         e->window = e->under_way;
         e->next = SL_MIN(e->next, text);

@@ -56,6 +56,11 @@ struct sl_used {          /* What it has used: meter.h's, then limits.h's. */
     uint64_t begun_ns;    /* When the api actor took it. */
     uint64_t received_ms; /* When this process's front did; 0: another's. */
     uint64_t asked_ns;    /* When it first had to wait for others; 0: it has not. */
+    uint64_t ended_ns;    /* When its handler was through with it. */
+    struct {
+        uint64_t queued_ns, batched_ns, computed_ns;
+    } replica;       /* What the last answer of one says: where its time went. */
+    bool is_patient; /* It waits for what may come, if anything does: that is not slow. */
     struct sl_buf entries;
     uint64_t taken[32]; /* By limit: of stock.h, in this transaction. */
     bool is_staged;     /* And the call itself, in its last transaction. */

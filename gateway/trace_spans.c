@@ -36,17 +36,16 @@ begin(struct sl_traced *t, const struct sl_trace_context *context, const char *n
     return span;
 }
 
-/* A part of it, from where the last one ended; returns where this one ends. */
+/* A part of span `of`, from where the last one ended; returns where this one ends. */
 static uint64_t
-part(struct sl_traced *t, const char *name, uint64_t start_ns, uint64_t end_ns)
+part_of(struct sl_traced *t, uint32_t whole, const char *name, uint64_t start_ns, uint64_t end_ns)
 {
-    const struct sl_span *whole = &t->spans[0];
     uint64_t of;
     sl_assert(t->count < SL_TRACE_SPANS_MAX);
     struct sl_span *span = &t->spans[t->count];
-    memcpy(&of, whole->id, sizeof(of));
-    memcpy(span->trace, whole->trace, sizeof(span->trace));
-    memcpy(span->parent, whole->id, sizeof(span->parent));
+    memcpy(&of, t->spans[0].id, sizeof(of));
+    memcpy(span->trace, t->spans[0].trace, sizeof(span->trace));
+    memcpy(span->parent, t->spans[whole].id, sizeof(span->parent));
     sl_trace_span_of(of, t->count, span->id);
     span->name = name;
     span->kind = SL_SPAN_INTERNAL;
@@ -56,7 +55,45 @@ part(struct sl_traced *t, const char *name, uint64_t start_ns, uint64_t end_ns)
     return span->end_ns;
 }
 
+static uint64_t
+part(struct sl_traced *t, const char *name, uint64_t start_ns, uint64_t end_ns)
+{
+    return part_of(t, 0, name, start_ns, end_ns);
+}
+
+struct phases { /* What a node says of a run, cut to what is known here to have passed. */
+    uint64_t queued_ns, batched_ns, computed_ns, other_ns;
+};
+
+static struct phases
+phases_within(uint64_t all_ns, uint64_t queued_ns, uint64_t batched_ns, uint64_t computed_ns)
+{
+    struct phases p;
+    p.queued_ns = SL_MIN(queued_ns, all_ns);
+    p.batched_ns = SL_MIN(batched_ns, all_ns - p.queued_ns);
+    p.computed_ns = SL_MIN(computed_ns, all_ns - p.queued_ns - p.batched_ns);
+    p.other_ns = all_ns - p.queued_ns - p.batched_ns - p.computed_ns;
+    return p;
+}
+
 /* ---- a call -------------------------------------------------------------------------------- */
+
+/* What it waited for others, and of that what its last answer says of its replica: the way there
+ * is taken to be as long as the way back. */
+static uint64_t
+add_ask(struct sl_traced *t, const struct sl_m_call_traced *m, uint64_t at_ns, uint64_t end_ns)
+{
+    uint32_t ask = t->count;
+    end_ns = part(t, "ask", at_ns, end_ns);
+    struct phases p = phases_within(end_ns - at_ns, m->queued_ns, m->batched_ns, m->computed_ns);
+    if (p.other_ns == end_ns - at_ns)
+        return end_ns;
+    at_ns += p.other_ns / 2;
+    at_ns = part_of(t, ask, "replica wait", at_ns, at_ns + p.queued_ns);
+    at_ns = part_of(t, ask, "batch wait", at_ns, at_ns + p.batched_ns);
+    (void)part_of(t, ask, "compute", at_ns, at_ns + p.computed_ns);
+    return end_ns;
+}
 
 void
 sl_trace_call(const struct sl_m_call_traced *m, const struct sl_trace_context *context,
@@ -82,27 +119,24 @@ sl_trace_call(const struct sl_m_call_traced *m, const struct sl_trace_context *c
     at_ns = part(ret_traced, "run", at_ns,
                  since_1970(clock, m->asked_ns == 0 ? m->ended_ns : m->asked_ns));
     if (m->asked_ns != 0)
-        at_ns = part(ret_traced, "ask", at_ns, since_1970(clock, m->ended_ns));
+        at_ns = add_ask(ret_traced, m, at_ns, since_1970(clock, m->ended_ns));
     span->end_ns = part(ret_traced, "commit", at_ns, since_1970(clock, clock->now_ns));
 }
 
 /* ---- a task -------------------------------------------------------------------------------- */
 
-/* Clocks of nodes are not compared: the way there is taken to be as long as the way back. */
+/* Clocks of nodes are not compared: ways are as those of a call. */
 static uint64_t
 add_run(struct sl_traced *t, const struct sl_m_task_traced *m, uint64_t since_ns, uint64_t ended_ns)
 {
-    uint64_t all_ns = ended_ns - since_ns, at_ns;
-    uint64_t queued_ns = SL_MIN(m->queued_ns, all_ns);
-    uint64_t batched_ns = SL_MIN(m->batched_ns, all_ns - queued_ns);
-    uint64_t computed_ns = SL_MIN(m->computed_ns, all_ns - queued_ns - batched_ns);
-    uint64_t known_ns = queued_ns + batched_ns + computed_ns;
-    if (known_ns == 0)
+    struct phases p =
+        phases_within(ended_ns - since_ns, m->queued_ns, m->batched_ns, m->computed_ns);
+    if (p.other_ns == ended_ns - since_ns)
         return part(t, "run", since_ns, ended_ns);
-    at_ns = part(t, "lease", since_ns, since_ns + (all_ns - known_ns) / 2);
-    at_ns = part(t, "node wait", at_ns, at_ns + queued_ns);
-    at_ns = part(t, "batch wait", at_ns, at_ns + batched_ns);
-    (void)part(t, "compute", at_ns, at_ns + computed_ns);
+    uint64_t at_ns = part(t, "lease", since_ns, since_ns + p.other_ns / 2);
+    at_ns = part(t, "node wait", at_ns, at_ns + p.queued_ns);
+    at_ns = part(t, "batch wait", at_ns, at_ns + p.batched_ns);
+    (void)part(t, "compute", at_ns, at_ns + p.computed_ns);
     return ended_ns;
 }
 

@@ -4,6 +4,7 @@
  * task, and of a job. Pure; times come in. Any thread.
  *
  *   call: POST /v1/... --+-- queue wait, run, ask, commit
+ *                        |                    `-- replica wait, batch wait, compute
  *                        `-- job --+-- wait, work
  *                                  `-- task --+-- wait, lease, node wait, batch wait, compute,
  *                                             `   record

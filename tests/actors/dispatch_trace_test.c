@@ -67,3 +67,26 @@ Test(dispatch_trace, does_not_tell_of_what_is_stale)
     done(a);
     cr_expect_eq(recorder_count(&r, SL_M_task_traced), 0);
 }
+
+static void
+setup_told(void)
+{
+    told_per_s = 2;
+    setup();
+}
+
+TestSuite(dispatch_told, .init = setup_told, .fini = finish, .timeout = 60);
+
+Test(dispatch_told, tells_of_so_many_a_second_where_nobody_collects)
+{
+    submit(5);
+    node_up(2, 5);
+    for (uint32_t i = 0; i < 3; i++)
+        done(expect_run());
+    cr_expect_eq(recorder_count(&r, SL_M_task_traced), 2);
+    r.now_ns += SL_SECOND_NS;
+    done(expect_run());
+    cr_expect_eq(recorder_count(&r, SL_M_task_traced), 3, "there is room in the next second");
+    done(expect_run());
+    cr_expect_eq(recorder_count(&r, SL_M_job_ended), 1, "the api actor's alone");
+}

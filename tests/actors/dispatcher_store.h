@@ -26,7 +26,8 @@ static struct recorder r;
 static struct sl_store *store;
 static struct sl_queue *queue;
 static struct sl_index_cache *indexes;
-static bool are_traced; /* Its tasks and jobs: to be said before setup. */
+static bool are_traced;     /* Its tasks and jobs: to be said before setup; */
+static uint32_t told_per_s; /* or so many of them. */
 
 static inline void
 setup(void)
@@ -47,6 +48,7 @@ setup(void)
         .indexes = indexes,
         .retry = {.attempts_max = 3, .base_ms = 100},
         .is_traced = are_traced,
+        .told_per_s = told_per_s,
         .extractors = "{\"picky\":{\"labels\":{\"zone\":\"b\"}},\"echo\":{\"labels\":{}}}"};
     recorder_start(&r, &sl_dispatcher_class, sl_at(SL_NODE_HEAD, SL_ACTOR_DISPATCHER), &dispatcher);
 }

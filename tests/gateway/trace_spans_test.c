@@ -149,6 +149,45 @@ Test(trace_spans, of_a_call_are_the_callers_children)
     cr_expect_eq(length_ms("commit"), 20);
 }
 
+Test(trace_spans, of_a_call_that_asked_a_replica_has_its_phases_within)
+{
+    struct sl_trace_context context = {.trace = {7}, .span = {8}, .flags = 1};
+    struct sl_m_call_traced m = {.begun_ns = MONO_NS - 80 * SL_MILLI_NS,
+                                 .asked_ns = MONO_NS - 70 * SL_MILLI_NS,
+                                 .ended_ns = MONO_NS - 20 * SL_MILLI_NS,
+                                 .queued_ns = 4 * SL_MILLI_NS,
+                                 .batched_ns = 6 * SL_MILLI_NS,
+                                 .computed_ns = 30 * SL_MILLI_NS};
+    sl_trace_call(&m, &context, &clock_now, &traced);
+    const struct sl_span *ask = &traced.spans[2];
+    cr_expect_str_eq(ask->name, "ask");
+    uint64_t at_ns = ask->start_ns + 5 * SL_MILLI_NS; /* The way there: half of what is left. */
+    for (uint32_t i = 3; i < 6; i++) {
+        cr_expect_eq(memcmp(traced.spans[i].parent, ask->id, sizeof(ask->id)), 0);
+        cr_expect_eq(traced.spans[i].start_ns, at_ns, "%s", traced.spans[i].name);
+        at_ns = traced.spans[i].end_ns;
+    }
+    cr_expect_eq(length_ms("replica wait"), 4);
+    cr_expect_eq(length_ms("batch wait"), 6);
+    cr_expect_eq(length_ms("compute"), 30);
+    cr_expect_eq(at_ns + 5 * SL_MILLI_NS, ask->end_ns);
+}
+
+Test(trace_spans, a_node_that_lies_of_its_time_moves_nothing_out_of_the_ask)
+{
+    struct sl_trace_context context = {.trace = {7}, .span = {8}, .flags = 1};
+    struct sl_m_call_traced m = {.begun_ns = MONO_NS - 80 * SL_MILLI_NS,
+                                 .asked_ns = MONO_NS - 70 * SL_MILLI_NS,
+                                 .ended_ns = MONO_NS - 20 * SL_MILLI_NS,
+                                 .queued_ns = UINT64_MAX,
+                                 .batched_ns = UINT64_MAX,
+                                 .computed_ns = UINT64_MAX};
+    sl_trace_call(&m, &context, &clock_now, &traced);
+    cr_expect_eq(length_ms("replica wait"), 50);
+    cr_expect_eq(length_ms("compute"), 0);
+    cr_expect_eq(length_ms("ask"), 50);
+}
+
 Test(trace_spans, a_clock_that_was_set_is_believed_and_one_that_jitters_is_not)
 {
     int64_t first = clock_now.offset_ns;
