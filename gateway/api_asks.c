@@ -237,6 +237,7 @@ sl_call_await_scope(struct sl_call *call, struct sl_scope scope, uint64_t lane, 
     struct sl_api *a = call->internal;
     struct sl_api_wait *w = sl_api_begin_wait(call, then);
     w->queue = (struct sl_queue_wait){.serial = w->serial, .scope = scope, .lane = lane};
+    call->used.is_patient = true;
     sl_queue_waits_add(a->queues, &w->queue);
     sl_after(a->ctx, a->is_stopping ? 0 : delay_ns, w->serial);
 }

@@ -173,6 +173,16 @@ static const struct sl_cli_option top_options[] = {
     {0},
 };
 
+static const struct sl_cli_option slow_options[] = {
+    {"limit", "N", "how many, 50 where it is left out, 200 at most"},
+    {"cursor", "CURSOR", "go on behind a page"},
+    {"latest", NULL, "the last ones first, not the slowest"},
+    {"q", "TEXT", "of operations with this in their method and path"},
+    {"tenant", "ID", "of one tenant"},
+    {"min-ms", "N", "that took so long at least"},
+    {0},
+};
+
 static const struct verb verbs[] = {
     {"status", "", "Say how the server is", sl_cli_status, no_options},
     {"submit", "PATH...", "Send files, folders or .jsonl lines and process them", sl_cli_submit,
@@ -220,6 +230,8 @@ static const struct verb verbs[] = {
     {"cluster", "show | groups | extractors | decisions EXTRACTOR | replicas | jobs",
      "What the cluster is doing: of a tenant its own part", sl_cli_cluster, cluster_options},
     {"top", "", "The cluster at a glance, again every second; q quits", sl_cli_top, top_options},
+    {"slow", "", "The slowest requests of each of the last 60 minutes, and where their time went",
+     sl_cli_slow, slow_options},
     {"scale", "GROUP N",
      "Set the nodes of a worker group, until the next apply or restart; operator's key",
      sl_cli_scale, no_options},

@@ -80,6 +80,7 @@ int sl_cli_serve(struct sl_cli *cli);
 int sl_cli_top(struct sl_cli *cli);
 int sl_cli_cluster(struct sl_cli *cli);
 int sl_cli_scale(struct sl_cli *cli);
+int sl_cli_slow(struct sl_cli *cli);
 int sl_cli_queue(struct sl_cli *cli);
 int sl_cli_explain(struct sl_cli *cli);
 int sl_cli_dead(struct sl_cli *cli);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What one job went through, as spans of time: of an own queue's job by the queue's trail
- * (queue/trail.h), of a batch's by its row and its log. Nothing is recorded for it, so what the
- * trail has let go is missing, and told so.
+ * (queue/trail.h), of a batch's by its row and its log, and its leases by what the head keeps of
+ * them (trace_log.h). What the trail has let go is missing, and told so.
  */
 #include <inttypes.h>
 
@@ -14,6 +14,7 @@
 #include "gateway/own_queue.h"
 #include "gateway/resource.h"
 #include "gateway/task.h"
+#include "gateway/trace_log.h"
 #include "queue/trail.h"
 
 #define SPANS_MAX 500u
@@ -69,6 +70,31 @@ write_batch_spans(struct sl_call *call, const struct sl_job_row *row, uint64_t s
     sl_jsonw_end(w);
 }
 
+/* Of its leases those that took longest, as far as the head remembers. */
+static void
+write_leases(struct sl_call *call, struct sl_scope scope, struct sl_job_id id)
+{
+    static const char *const outcomes[] = {"done", "part", "retry", "dead"};
+    const struct sl_trace_log *log = call->gateway->trace_log;
+    const struct sl_kept_job *job = log == NULL ? NULL : sl_trace_log_job(log, scope, id);
+    struct sl_jsonw *w = &call->out;
+    sl_jsonw_member_u64(w, "leases_seen", job == NULL ? 0 : job->told);
+    sl_jsonw_name(w, "leases");
+    sl_jsonw_array(w);
+    for (uint32_t i = 0; job != NULL && i < job->count; i++) {
+        const struct sl_kept_lease *lease = &job->leases[i];
+        sl_jsonw_object(w);
+        sl_jsonw_member_u64(w, "task", lease->task_id);
+        sl_jsonw_member_u64(w, "attempt", lease->attempt);
+        sl_jsonw_member_str(w, "node_id", sl_call_format(call, "%" PRIu64, lease->node));
+        sl_jsonw_member_str(w, "extractor", lease->extractor);
+        sl_jsonw_member_str(w, "outcome", outcomes[lease->outcome]);
+        sl_kept_phases_write(&lease->phases, w);
+        sl_jsonw_end(w);
+    }
+    sl_jsonw_end(w);
+}
+
 static void
 trace_batch(struct sl_call *call, struct sl_scope scope, struct sl_job_id job)
 {
@@ -92,6 +118,7 @@ trace_batch(struct sl_call *call, struct sl_scope scope, struct sl_job_id job)
     sl_jsonw_member_str(&call->out, "state", states[is_live ? info.state : row.state]);
     sl_jsonw_member_bool(&call->out, "is_partial", false);
     write_batch_spans(call, &row, is_live ? info.started_ms : 0);
+    write_leases(call, scope, job);
     write_lines(call, scope, id);
     sl_jsonw_end(&call->out);
 }

@@ -13,6 +13,7 @@
 struct sl_blobs;
 struct sl_export;
 struct sl_timeline;
+struct sl_trace_log;
 struct sl_tracer_counts;
 struct sl_incoming;
 struct sl_job_events;
@@ -47,6 +48,7 @@ struct sl_gateway {
     struct sl_report_tap *lines;           /* Of this machine's processes; NULL: none are kept. */
     struct sl_live *live;                  /* The actors of this process; NULL: not known. */
     const struct sl_tracer_counts *traces; /* NULL: not known. */
+    struct sl_trace_log *trace_log;        /* What was slow of late; NULL: none is kept. */
     struct sl_export *export;              /* Of a tenant that leaves; NULL: none is under way. */
     uint32_t fetching_count;               /* Requests that wait for such addresses. */
     bool has_garbage;                      /* Rows wait for sl_purge_step. */

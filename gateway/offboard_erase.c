@@ -17,6 +17,7 @@
 #include "gateway/meter.h"
 #include "gateway/purge.h"
 #include "gateway/resource.h"
+#include "gateway/trace_log.h"
 #include "gateway/unpack.h"
 #include "object-store/incoming.h"
 #include "queue/event.h"
@@ -431,6 +432,8 @@ sl_erase_disk(struct sl_passage *p)
         return false;
     if (g->lines != NULL)
         sl_report_tap_forget(g->lines, p->tenant.scope.id, p->tenant.tenant_id);
+    if (g->trace_log != NULL)
+        sl_trace_log_forget(g->trace_log, p->tenant.scope);
     g->erased.scope.id = 0;
     return true;
 }

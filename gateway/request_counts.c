@@ -203,12 +203,12 @@ sl_request_counts_answered(const struct sl_call *call)
 {
     if (call->gateway == NULL || call->gateway->requests == NULL || call->asker.node != 0)
         return;
-    uint64_t now_ns = sl_time_mono_ns();
+    uint64_t ended_ns = SL_MAX(call->used.begun_ns, call->used.ended_ns);
     struct sl_request_end end = {.scope = call->who.scope,
                                  .tenant_id = call->who.tenant_id,
                                  .route = call->route,
                                  .status = call->status,
                                  .at_ms = call->now_ms,
-                                 .took_ns = now_ns - SL_MIN(call->used.begun_ns, now_ns)};
+                                 .took_ns = ended_ns - call->used.begun_ns};
     sl_request_counts_add(call->gateway->requests, &end);
 }

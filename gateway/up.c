@@ -253,6 +253,7 @@ open_gateway(struct up *u)
                                      .meter = sl_meter_create(),
                                      .requests = is_counted ? sl_request_counts_create() : NULL,
                                      .uses = is_counted ? sl_use_counts_create() : NULL,
+                                     .trace_log = is_counted ? sl_trace_log_create() : NULL,
                                      .timeline = sl_timeline_create(),
                                      .lines = u->lines,
                                      .limits = sl_limits_create(),
@@ -357,6 +358,7 @@ spawn_actors(struct up *u, const char *endpoint)
         .groups = sl_config_string(u->options.config, SL_UP_groups),
         .uses = u->gateway.uses,
         .is_traced = sl_up_traces_are_on(u->options.config),
+        .told_per_s = u->gateway.trace_log == NULL ? 0 : SL_TRACE_LOG_PER_S,
         .retry = {.attempts_max = (uint16_t)sl_config_int(u->options.config, SL_UP_attempts),
                   .base_ms = (uint32_t)(sl_config_duration_ns(u->options.config, SL_UP_retry_base) /
                                         SL_MILLI_NS),
@@ -389,7 +391,7 @@ spawn_actors(struct up *u, const char *endpoint)
     sl_live_spawn(u->live, SL_ACTOR_EDGES, &sl_edges_class, &edges);
     spawn_hooks(u);
     spawn_images(u);
-    sl_up_traces_spawn(&u->traces, u->live, u->options.config, u->gateway.keyring, &u->is_stopping);
+    sl_up_traces_spawn(&u->traces, u->live, u->options.config, &u->gateway, &u->is_stopping);
     uint32_t idle = (uint32_t)sl_config_int(u->options.config, SL_UP_bench_actors);
     if (idle > 0)
         sl_live_spawn(u->live, SL_ACTOR_IDLE, &sl_idle_actors_class, &idle);
@@ -717,6 +719,7 @@ stop(struct up *u)
         sl_report_warn("meter-failed", "lost=\"requests of the last second\"");
     sl_meter_destroy(&u->gateway.meter);
     sl_request_counts_destroy(&u->gateway.requests);
+    sl_trace_log_destroy(&u->gateway.trace_log);
     sl_use_counts_destroy(&u->gateway.uses);
     sl_timeline_destroy(&u->gateway.timeline);
     sl_export_destroy(&u->gateway.export);

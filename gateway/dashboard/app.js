@@ -6,7 +6,7 @@ import {h, swap, say, button, problem} from '/draw.js';
 /* [path, name, module, operators only] */
 const pages = [
   ['/', 'Overview', 'overview'], ['/nodes', 'Nodes', 'nodes', 1], ['/extractors', 'Extractors', 'extractors'],
-  ['/queues', 'Queues', 'queues'], ['/jobs', 'Jobs', 'jobs'], ['/dead', 'Dead letters', 'dead'],
+  ['/queues', 'Queues', 'queues'], ['/jobs', 'Jobs', 'jobs'], ['/requests', 'Requests', 'requests'], ['/dead', 'Dead letters', 'dead'],
   ['/memory', 'Models and memory', 'memory'], ['/tenants', 'Tenants', 'tenants'], ['/events', 'Events', 'events'], ['/logs', 'Logs', 'logs'],
   ['/config', 'Configuration', 'config', 1],
 ];

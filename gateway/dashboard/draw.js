@@ -122,6 +122,23 @@ export function steps(title, points, until, format) {
       s('path', {class: 'axis', d: 'M0 61H300'}), line && s('path', {class: 'area', d: line + 'H300V61H0Z'}), line && s('path', {class: 'line', d: line + 'H300'})));
 }
 
+/* rows: [name, from ms, to ms, class]; one lane each, on one scale. */
+export function waterfall(rows) {
+  const from = Math.min(...rows.map((r) => r[1])), to = Math.max(...rows.map((r) => r[2]), from + 1);
+  return h('div', {class: 'fall'}, rows.map(([name, a, b, className]) => [h('span', null, name),
+    h('span', {class: 'lane'}, s('svg', {viewBox: '0 0 1000 10', preserveAspectRatio: 'none', role: 'img', 'aria-label': `${name}: from ${span((a - from) / 1000)} for ${span((b - a) / 1000)}`},
+      s('rect', {x: 1000 * (a - from) / (to - from), width: Math.max(3, 1000 * (b - a) / (to - from)), height: 10, rx: 2, class: className || null}))),
+    h('span', {class: 'dim'}, span((b - a) / 1000))]));
+}
+/* Phases of one thing, as the API has them: {started_at, duration_us, phases: [{phase, within, start_us, duration_us}]}. */
+export const took = (us) => !isNumber(us) ? '–' : us < 100000 ? (us / 1000).toFixed(us < 10000 ? 2 : 1) + ' ms' : us < 60e6 ? (us / 1e6).toFixed(2) + ' s' : span(us / 1e6);
+const KIND = {'queue wait': 'wait', wait: 'wait', 'node wait': 'wait', 'replica wait': 'wait', 'batch wait': 'wait', ask: 'ask', lease: 'ask', commit: 'disk', record: 'disk'};
+const place = (p, whole) => ({x: 1000 * p.start_us / Math.max(1, whole), width: Math.max(2, 1000 * p.duration_us / Math.max(1, whole)), height: 10, class: KIND[p.phase] || null});
+const lane = (label, parts) => h('span', {class: 'lane'}, s('svg', {viewBox: '0 0 1000 10', preserveAspectRatio: 'none', role: 'img', 'aria-label': label}, ...parts.map((p) => s('rect', p))));
+export const phaseLanes = (what) => h('div', {class: 'fall'}, what.phases.map((p) => [h('span', {class: p.within ? 'within' : null}, p.phase),
+  lane(`${p.phase}: from ${took(p.start_us)} for ${took(p.duration_us)}`, [place(p, what.duration_us)]), h('span', {class: 'dim'}, took(p.duration_us))]));
+export const phaseBar = (what) => h('span', {class: 'fall one'}, lane(what.phases.map((p) => `${p.phase} ${took(p.duration_us)}`).join(', '), what.phases.map((p) => place(p, what.duration_us))));
+
 /* ---- what is said, what is asked ---- */
 let quiet = 0;
 export function say(message) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 import {who, get, call, mayWrite} from '/api.js';
-import {h, s, swap, card, table, count, pill, when, span, button, ask, say, text, facts} from '/draw.js';
+import {h, swap, card, table, count, pill, when, button, ask, say, text, facts, waterfall, phaseLanes, phaseBar, took} from '/draw.js';
 import {pager} from '/queues.js';
 
 export const lead = 'What is being worked on: how far each job is, and where the time of one went.';
@@ -11,14 +11,6 @@ function bar(p, name) {
   if (p.total <= 1) return p.done ? 'done' : p.failed ? 'failed' : '–';
   return [h('progress', {max: Math.max(1, p.total), value: p.done + p.failed, 'aria-label': name}),
     h('div', {class: 'dim'}, `${count(p.done)} done${p.failed ? `, ${count(p.failed)} failed` : ''} of ${count(p.total)}`)];
-}
-/* rows: [name, from ms, to ms, class]; one lane each, on one scale. */
-function waterfall(rows) {
-  const from = Math.min(...rows.map((r) => r[1])), to = Math.max(...rows.map((r) => r[2]), from + 1);
-  return h('div', {class: 'fall'}, rows.map(([name, a, b, className]) => [h('span', null, name),
-    h('span', {class: 'lane'}, s('svg', {viewBox: '0 0 1000 10', preserveAspectRatio: 'none', role: 'img', 'aria-label': `${name}: from ${span((a - from) / 1000)} for ${span((b - a) / 1000)}`},
-      s('rect', {x: 1000 * (a - from) / (to - from), width: Math.max(3, 1000 * (b - a) / (to - from)), height: 10, rx: 2, class: className || null}))),
-    h('span', {class: 'dim'}, span((b - a) / 1000))]));
 }
 function phases(j) {
   const at = (v) => Date.parse(v), now = Date.now(), isBad = /fail|dead|quarantined/i.test(j.state);
@@ -33,6 +25,14 @@ function lanes(trace) {
   return waterfall(trace.spans.slice(0, 40).map((span) => [PHASE[span.phase] || span.phase, Date.parse(span.started_at), span.finished_at ? Date.parse(span.finished_at) : Date.now(),
     /fail|dead|crash|lost|expire|quarant/i.test(span.ended_by || '') ? 'bad' : span.phase === 'lease' || span.phase === 'compute' ? '' : 'wait']));
 }
+/* Of a batch's runs those that took longest, the worst of them phase by phase. */
+function leases(trace) {
+  const rows = ((trace && trace.leases) || []).slice().sort((a, b) => b.duration_us - a.duration_us);
+  if (rows.length === 0) return null;
+  return [h('h3', null, 'The run that took longest'), phaseLanes(rows[0]), rows.length > 1 && h('details', {'data-name': 'runs'}, h('summary', null, `The ${rows.length} slowest of ${count(trace.leases_seen)} runs that were looked at`),
+    table('Runs', [['Task', (l) => h('span', {class: 'mono'}, text(l.task))], ['Try', (l) => count(l.attempt), {n: 1}], ['Ended', (l) => pill(l.outcome)], ['Node', (l) => text(l.node_id)], ['Extractor', (l) => text(l.extractor)],
+      ['Took', (l) => took(l.duration_us), {n: 1}], ['Where', (l) => phaseBar(l)]], rows)), h('br')];
+}
 /* What more there is of one: a batch's task, an own queue's job, why it waits. What is missing is left out. */
 async function more(j) {
   const tenant = j.tenant_id || who.place, found = [], quiet = (path, of) => get(path, of).catch(() => null);
@@ -44,7 +44,7 @@ async function more(j) {
   if (placed) for (const c of placed.collections || []) if (c.reason) found.push(['Waits', c.reason]);
   if (placed && placed.prediction) found.push(['Begins', placed.prediction]);
   for (const line of (trace && trace.events) || []) found.push([when(line.ts), line.message]);
-  return [trace && trace.spans.length > 0 ? lanes(trace) : null, found];
+  return [trace && trace.spans.length > 0 ? lanes(trace) : null, found, leases(trace)];
 }
 function cancel(j, refresh) {
   const path = j.task_id ? ['DELETE', '/v1/tasks/' + encodeURIComponent(j.task_id)] : ['POST', `/v1/queues/-/jobs/${encodeURIComponent(j.job_id)}/cancel`];
@@ -71,8 +71,8 @@ export function show(place, query, refresh) {
     const ended = tasks ? tasks.results.map(batchOf) : [];
     if (open) {
       open = own.results.concat(ended).find((j) => j.job_id === open.job_id) || open;
-      const [drawn, found] = await more(open);
-      swap(one, card(null, h('h2', {tabindex: -1, id: 'job-title'}, 'Job ', h('span', {class: 'mono'}, open.job_id)), drawn || phases(open), h('br'),
+      const [drawn, found, runs] = await more(open);
+      swap(one, card(null, h('h2', {tabindex: -1, id: 'job-title'}, 'Job ', h('span', {class: 'mono'}, open.job_id)), drawn || phases(open), h('br'), runs,
         facts([['State', pill(open.state)], ['Queue', open.queue], ['Progress', bar(open.progress, 'Progress of this job')], ['Put in', when(open.created_at)], open.started_at && ['Began', when(open.started_at)],
           open.finished_at && ['Ended', when(open.finished_at)], open.batch_id && ['Batch', h('span', {class: 'mono'}, open.batch_id)], open.error && ['Error', h('span', {class: 'error'}, text(open.error))], ...found].filter(Boolean)),
         h('div', {class: 'bar'}, button('Close', () => { open = null; refresh(); }, 'close'))));

@@ -14,6 +14,7 @@
 #include "gateway/meter.h"
 #include "gateway/purge.h"
 #include "gateway/route.h"
+#include "gateway/trace_log.h"
 #include "object-store/blob.h"
 #include "queue/look.h"
 #include "runtime/alloc.h"
@@ -220,6 +221,34 @@ Test(offboard, takes_along_the_lines_that_the_head_keeps)
     expect_gone();
     cr_expect_eq(lines_about(), 0);
     sl_report_tap_destroy(&h.gateway.lines);
+}
+
+static void
+count_call(void *count, const struct sl_kept_call *call)
+{
+    (void)call;
+    ++*(unsigned *)count;
+}
+
+Test(offboard, takes_along_the_slow_calls_that_the_head_keeps)
+{
+    struct sl_trace_context context = {0};
+    struct sl_trace_clock now = {0};
+    struct sl_m_call_traced m = {.context = sl_slice(&context, sizeof(context))};
+    struct sl_identity acme;
+    unsigned count = 0;
+    h.gateway.trace_log = sl_trace_log_create();
+    cr_assert_eq(sl_keyring_tenant(h.gateway.keyring, sl_slice_str("acme"), &acme), SL_OK);
+    m.scope = acme.scope.id;
+    sl_trace_log_call(h.gateway.trace_log, &m, &now);
+    m.scope++;
+    sl_trace_log_call(h.gateway.trace_log, &m, &now);
+    offboard("{\"data_retention_days\":0,\"export_data\":false}");
+    (void)steps(100);
+    expect_gone();
+    sl_trace_log_calls(h.gateway.trace_log, count_call, &count);
+    cr_expect_eq(count, 1, "another tenant's stays");
+    sl_trace_log_destroy(&h.gateway.trace_log);
 }
 
 Test(offboard, goes_on_behind_the_last_step_that_was_committed)

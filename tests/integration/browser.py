@@ -18,7 +18,8 @@ import sluice_testlib as lib
 from faults_test import compile_plugin
 
 PAGES = [("", "What waits, and why"), ("nodes", "Groups"), ("extractors", "Replicas"),
-         ("queues", "acme:mail"), ("jobs", "In queues"), ("dead", "tenant at the top"),
+         ("queues", "acme:mail"), ("jobs", "In queues"),
+         ("requests", "is written to the disk"), ("dead", "tenant at the top"),
          ("memory", "Models that can be used"), ("tenants", "globex"), ("events", "node joined"),
          ("logs", "ready"),
          ("config", "In force")]
@@ -256,9 +257,23 @@ def check_dead(desk, acme):
             tab.wait("where its time went", "document.querySelectorAll('.fall rect').length >= "
                                             f"{2 - place}")
             tab.sees("Waits for its turn")
+            if place == 0:
+                tab.sees("The run that took longest")
+                tab.sees("compute")
             desk.check_access("job")
             tab.press("Close")
             tab.wait("it is closed", "!document.querySelector('.fall')")
+    with lib.check("a slow request is opened, with where its time went"):
+        desk.page("requests", "POST /v1/")
+        desk.check_access("requests")
+        tab.run("document.querySelector('main td button').click()")
+        tab.sees("Its lines")
+        tab.wait("its phases", "document.querySelectorAll('.card > .fall rect').length >= 2")
+        tab.sees("commit")
+        desk.check_access("request")
+        desk.shoot("request")
+        tab.press("Close")
+        tab.wait("it is closed", "!document.querySelector('#request-title')")
     with lib.check("a tenant is opened, with quota and cost"):
         desk.page("tenants", "What it was used for")
         tab.sees("Calls by day")
@@ -328,10 +343,10 @@ def check_tenant(desk):
     desk.log_in()
     tab.sees("What waits, and why")
     names = tab.run("[...document.querySelectorAll('nav a')].map(e => e.textContent).join()")
-    lib.equal(names, "Overview,Extractors,Queues,Jobs,Dead letters,Models and memory,Tenants,"
-              "Events,Logs")
-    for path in ("", "extractors", "queues", "jobs", "dead", "memory", "tenants", "events",
-                 "logs"):
+    lib.equal(names, "Overview,Extractors,Queues,Jobs,Requests,Dead letters,Models and memory,"
+              "Tenants,Events,Logs")
+    for path in ("", "extractors", "queues", "jobs", "requests", "dead", "memory", "tenants",
+                 "events", "logs"):
         desk.page(path, "")
         tab.wait("it is drawn", "!!document.querySelector('main .card')")
         assert "acme" not in tab.text() and "mail" not in tab.text(), (path, tab.text())

@@ -64,6 +64,7 @@ def organization(client, operator):
     operator.get("/v1/cluster").expect(200)
     operator.get("/v1/cluster/events").expect(200)
     operator.get("/v1/cluster/logs?severity=info&limit=2").expect(200)
+    operator.get("/v1/cluster/slow_requests?limit=2").expect(200)
     operator.get("/v1/cluster/events?follow=true&wait_ms=0&since=2020-01-01T00:00:00Z").expect(200)
     for page in ("worker-groups", "extractors", "replicas", "actors", "jobs"):
         operator.get(f"/v1/cluster/{page}?limit=5").expect(200)
