@@ -65,7 +65,7 @@ def check_requests(server, client):
         took = [one["duration_us"] for one in page]
         lib.equal(took, sorted(took, reverse=True))
         makes = [one for one in page if one["operation"] == "POST /v1/collections"]
-        lib.equal([p["phase"] for p in makes[0]["phases"]], ["queue wait", "run", "commit"])
+        lib.equal([p["phase"] for p in makes[0]["phases"]][-2:], ["run", "commit"])
     with lib.check("pages follow each other, and have each once"):
         found, cursor = [], ""
         while cursor is not None:
