@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/journal.h"
 #include "actors/record.h"
 #include "actors/rows.h"
 #include "actors/source.h"
@@ -34,6 +35,7 @@ static const char *const table_names[TABLES] = {
     [SL_TABLE_MODEL] = "models",
     [SL_TABLE_WEBHOOK] = "webhooks",
     [SL_TABLE_LEDGER] = "ledger",
+    [SL_TABLE_EVENT] = "events",
     [SL_TABLE_USER] = "users",
     [SL_TABLE_NAMESPACE] = "namespaces",
     [SL_TABLE_BUCKET] = "buckets",
@@ -247,8 +249,9 @@ write_json_text(struct sl_jsonw *w, const char *name, struct sl_slice text)
 }
 
 static bool
-write_known(struct sl_export *e, struct sl_jsonw *w, struct sl_slice value)
+write_known(struct sl_export *e, struct sl_jsonw *w, struct sl_slice key, struct sl_slice value)
 {
+    struct sl_journal_row event;
     struct sl_record record;
     struct sl_source source;
     if (e->table == SL_TABLE_RECORD && sl_record_decode(value, &record) == SL_OK) {
@@ -263,6 +266,10 @@ write_known(struct sl_export *e, struct sl_jsonw *w, struct sl_slice value)
         write_json_text(w, "fields", source.fields);
         write_json_text(w, "blobs", source.blobs);
         write_json_text(w, "extra", source.extra);
+        return true;
+    }
+    if (e->table == SL_TABLE_EVENT && sl_journal_read(key, value, &event)) {
+        write_json_text(w, "value", event.json);
         return true;
     }
     if (e->table == SL_TABLE_VECTOR && value.size % sizeof(float) == 0) {
@@ -302,7 +309,7 @@ write_row(struct sl_export *e, struct sl_slice key, struct sl_slice value)
     sl_jsonw_init(&w, &e->out);
     sl_jsonw_object(&w);
     write_key(&w, key);
-    if (!write_known(e, &w, value)) {
+    if (!write_known(e, &w, key, value)) {
         if (value.size > 0 && sl_json_parse(value, &doc, NULL) == SL_OK)
             write_value(e, &w, sl_json_root(doc));
         else

@@ -488,6 +488,7 @@ Test(offboard, exports_all_of_it_with_its_digest)
     harness_reopen(&h); /* It outlasts the sweep of a start. */
     cr_expect(says("manifest.json | grep -q '\"tenant_id\":\"acme\"'", file));
     cr_expect(says("rows/namespaces/000001.jsonl | grep -q " CANARY, file));
+    cr_expect(says("rows/events/000001.jsonl | grep -q tenant_state_changed", file));
     cr_expect(says("--wildcards 'blobs/*' | grep -q '" CANARY " in a blob'", file));
     char *sum = sl_format("echo %s %s | sha256sum -c --status", digest, file);
     cr_expect_eq(system(sum), 0, "the digest is that of the file");
