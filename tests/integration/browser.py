@@ -260,6 +260,7 @@ def check_dead(desk, acme):
             if place == 0:
                 tab.sees("The run that took longest")
                 tab.sees("compute")
+                desk.shoot("job")
             desk.check_access("job")
             tab.press("Close")
             tab.wait("it is closed", "!document.querySelector('.fall')")
