@@ -5,6 +5,7 @@
  * history); the same load is put on each in turn, and the one that begins changes from round to
  * round. Ratios are those of a round.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "gateway/bench_http.h"
@@ -12,6 +13,7 @@
 #include "gateway/bench_pages.h"
 #include "gateway/bench_queue_load.h"
 #include "runtime/alloc.h"
+#include "runtime/time.h"
 
 #define ROUNDS      41u
 #define ROUNDS_FEW  5u
@@ -112,32 +114,72 @@ run_queue(struct side *s, uint64_t slice_ns, double *ret_per_s)
     return true;
 }
 
+struct measure {
+    double per_s, cpu_ns; /* cpu_ns: of a request, in all of the head's processes. */
+};
+
+static bool
+measure(struct side *s, run_fn *run, uint64_t slice_ns, struct measure *ret)
+{
+    double cpu_s = sl_bench_cpu_s(&s->server);
+    uint64_t start_ns = sl_time_mono_ns();
+    if (!run(s, slice_ns, &ret->per_s))
+        return false;
+    double wall_s = (double)(sl_time_mono_ns() - start_ns) / 1e9;
+    ret->cpu_ns = 1e9 * (sl_bench_cpu_s(&s->server) - cpu_s) / (wall_s * ret->per_s);
+    return true;
+}
+
+/* How far the median of so many may be off: its standard error, by the median distance from it. */
+static double
+error_of(const double *values, uint32_t count, double median)
+{
+    double distances[ROUNDS];
+    for (uint32_t i = 0; i < count; i++)
+        distances[i] = fabs(values[i] - median);
+    return 1.2533 * 1.4826 * sl_bench_median(distances, count) / sqrt(count);
+}
+
+static void
+show(const struct sl_bench *bench, const char *what, const char *part, double value,
+     const char *unit, const char *note)
+{
+    char name[64];
+    (void)snprintf(name, sizeof(name), "pages.counting.%s_%s", what, part);
+    sl_bench_show(
+        bench, &(struct sl_bench_figure){.name = name, .unit = unit, .value = value, .note = note});
+}
+
 static bool
 compare_sides(struct counting *c, const char *what, run_fn *run)
 {
     uint32_t rounds = c->bench->is_quick ? ROUNDS_FEW : ROUNDS;
     uint64_t slice_ns = c->bench->is_quick ? SL_SECOND_NS / 4 : SL_SECOND_NS / 2;
-    double with[ROUNDS], ratios[ROUNDS], per_s[2];
+    double with[ROUNDS], less[ROUNDS], more[ROUNDS];
+    struct measure m[2];
     char name[64];
     for (uint32_t i = 0; i < rounds; i++) {
         uint32_t first = i % 2;
-        if (!run(&c->sides[first], slice_ns, &per_s[first]) ||
-            !run(&c->sides[1 - first], slice_ns, &per_s[1 - first]))
+        if (!measure(&c->sides[first], run, slice_ns, &m[first]) ||
+            !measure(&c->sides[1 - first], run, slice_ns, &m[1 - first]))
             return false;
-        with[i] = per_s[0];
-        ratios[i] = 100 * (per_s[1] - per_s[0]) / per_s[1];
-        sl_bench_say(c->bench, "  %s: %.0f/s with, %.0f/s without", what, per_s[0], per_s[1]);
+        with[i] = m[0].per_s;
+        less[i] = 100 * (m[1].per_s - m[0].per_s) / m[1].per_s;
+        more[i] = 100 * (m[0].cpu_ns - m[1].cpu_ns) / m[1].cpu_ns;
+        sl_bench_say(c->bench, "  %s: %.0f/s with, %.0f/s without", what, m[0].per_s, m[1].per_s);
     }
+    double median = sl_bench_median(less, rounds), cpu = sl_bench_median(more, rounds);
     (void)snprintf(name, sizeof(name), "pages.counting.%s", what);
     sl_bench_show(c->bench, &(struct sl_bench_figure){
-                                name, "%", SL_BENCH_AT_MOST, 1, sl_bench_median(ratios, rounds),
+                                name, "%", SL_BENCH_AT_MOST, 1, median,
                                 "of throughput, for what is counted: less than a head that counts "
                                 "nothing"});
-    (void)snprintf(name, sizeof(name), "pages.counting.%s_per_s", what);
-    sl_bench_show(c->bench, &(struct sl_bench_figure){.name = name,
-                                                      .unit = "1/s",
-                                                      .value = sl_bench_median(with, rounds),
-                                                      .note = "that counts"});
+    show(c->bench, what, "error", error_of(less, rounds, median), "%",
+         "the standard error of that median");
+    show(c->bench, what, "cpu", cpu, "%", "more processor time for each");
+    show(c->bench, what, "cpu_error", error_of(more, rounds, cpu), "%",
+         "the standard error of that median");
+    show(c->bench, what, "per_s", sl_bench_median(with, rounds), "1/s", "that counts");
     return true;
 }
 
