@@ -28,8 +28,7 @@ struct look {
     struct sl_slice wanted; /* In the name; empty: any. */
     uint64_t since_ns, least_ns;
     bool is_by_time, has_place;
-    struct found place; /* All that are listed come behind it. */
-    uint64_t place_id;
+    uint64_t place_took_ns, place_id; /* All that are listed come behind it. */
     struct found all[KEPT_MAX];
     uint32_t count;
 };
@@ -60,7 +59,7 @@ take(void *arg, const struct sl_kept_call *call)
         (l->wanted.size > 0 &&
          memmem(call->name, strlen(call->name), l->wanted.data, l->wanted.size) == NULL))
         return;
-    if (l->has_place && compare(l->place.took_ns, l->place_id, found.took_ns, call->id) >= 0)
+    if (l->has_place && compare(l->place_took_ns, l->place_id, found.took_ns, call->id) >= 0)
         return;
     if (!SL_BUG(l->count == KEPT_MAX))
         l->all[l->count++] = found;
@@ -76,7 +75,7 @@ read_place(struct look *l, struct sl_slice text)
     copy[33] = '\0';
     copy[16] = '\0';
     l->has_place = true;
-    l->place.took_ns = strtoull(copy, NULL, 16);
+    l->place_took_ns = strtoull(copy, NULL, 16);
     l->place_id = strtoull(copy + 17, NULL, 16);
     return strspn(copy, "0123456789abcdef") == 16 && strspn(copy + 17, "0123456789abcdef") == 16;
 }

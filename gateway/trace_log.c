@@ -210,19 +210,15 @@ replace_job(struct sl_trace_log *log, struct sl_scope scope, struct sl_job_id id
     return oldest;
 }
 
+/* How long it took, but for the wait for its turn: the last of a job have the most of that. */
 static uint64_t
 length_ns(const struct sl_kept_lease *lease)
 {
-    uint64_t waited_ns = 0;
-    for (uint32_t i = 0; i < lease->phases.count && i < 1; i++) {
-        const struct sl_kept_phase *p = &lease->phases.each[i];
-        waited_ns = strcmp(p->name, "wait") == 0 ? p->end_ns - p->start_ns : 0;
-    }
-    return lease->phases.end_ns - lease->phases.start_ns - waited_ns;
+    const struct sl_kept_phases *p = &lease->phases;
+    bool has_waited = p->count > 0 && strcmp(p->each[0].name, "wait") == 0;
+    return p->end_ns - (has_waited ? p->each[0].end_ns : p->start_ns);
 }
 
-/* Where one goes: the wait for its turn, which the last of a job have the most of, does not count.
- */
 static struct sl_kept_lease *
 make_place(struct sl_kept_job *j, const struct sl_kept_lease *lease)
 {
