@@ -264,7 +264,8 @@ Test(attack, is_refused_where_it_is_held_as_a_replica_is)
         bool is_left_out = sl_sandbox_is_sanitized() && (info->holds & SL_ATTACK_WIDE) != 0;
         cr_expect(is_left_out || !is_through(tried[i]), "%s: %s", info->name,
                   found.of[tried[i]].text);
-        cr_expect(is_left_out || found.of[tried[i]].tried > 0, "%s was not made", info->name);
+        cr_expect(is_left_out || found.of[tried[i]].tried > 0, "%s was not made: %s", info->name,
+                  found.of[tried[i]].text);
     }
 }
 
@@ -376,13 +377,14 @@ Test(isolation, takes_a_limit_that_is_not_set_for_one_that_does_not_hold)
     cr_expect_str_eq(r.text, "RLIMIT_NPROC");
 }
 
-/* Threads can be refused for their memory; that says nothing of their number. */
+/* Threads can be refused for their memory; that says nothing of their number. The user is this
+   test's own: threads are counted by user, and tests run beside each other. */
 Test(attack, takes_no_other_refusal_for_the_limit_of_threads)
 {
     static const enum sl_attack threads[] = {SL_ATTACK_threads};
     if (sl_sandbox_is_sanitized())
         cr_skip("a sanitizer has no limit of memory");
-    attack(&(struct sl_sandbox_options){.uid = sl_sandbox_uid(SL_SANDBOX_UID_COUNT - 9),
+    attack(&(struct sl_sandbox_options){.uid = sl_sandbox_uid(SL_SANDBOX_UID_COUNT - 10),
                                         .data_bytes = 64 * SL_KIB},
            threads, 1);
     cr_expect_eq(found.of[SL_ATTACK_threads].tried, 0, "%s", found.of[SL_ATTACK_threads].text);
