@@ -460,6 +460,8 @@ on_leave(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
             lose_node(h, ctx, n, "left");
         return;
     }
+    if (!n->is_leaving)
+        note(h, ctx, "node-leaving", n, "ends what it has begun, and takes no more");
     n->is_leaving = true;
     set_open(h, ctx, n);
 }

@@ -91,7 +91,8 @@ sl_events_take(void *self, struct sl_ctx *ctx, const struct sl_msg *msg)
     if (SL_BUG(event.kind == SL_JOURNAL_KIND_COUNT) || sl_store_is_low(a->options.gateway->store))
         return; /* The head's log has it. */
     if (event.kind == SL_JOURNAL_node_joined || event.kind == SL_JOURNAL_node_lost ||
-        event.kind == SL_JOURNAL_replica_failed || event.kind == SL_JOURNAL_replica_started)
+        event.kind == SL_JOURNAL_node_draining || event.kind == SL_JOURNAL_replica_failed ||
+        event.kind == SL_JOURNAL_replica_started)
         event.node_id = event.subject;
     struct sl_txn *txn = sl_store_begin(a->options.gateway->store);
     (void)sl_journal_add(txn, m->time_ms, &event);
