@@ -330,6 +330,7 @@ sl_metrics_write(const struct sl_metrics_source *source, struct sl_buf *out)
     sl_buf_deinit(&m->key);
     sl_free(m->queues);
     sl_free(m->uses);
+    sl_free(m->figures);
     sl_metrics_calls_destroy(&m->calls);
     sl_free(m);
 }

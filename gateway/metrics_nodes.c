@@ -6,8 +6,10 @@
 #include "actors/head.h"
 #include "actors/served.h"
 #include "gateway/metrics_write.h"
+#include "runtime/alloc.h"
 
-#define MICRO 1e-6
+#define MICRO         1e-6
+#define FIGURES_FIRST 64u
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
@@ -86,19 +88,38 @@ add_memory(struct sl_metrics *m, const struct sl_served_figures *f)
         add(m, f, kinds[i], f->memory[i]);
 }
 
+/* Summed once for all families: an extractor is served by as many pools as there are nodes. */
+static const struct sl_served_figures *
+figures_of(struct sl_metrics *m)
+{
+    const struct sl_served *served = m->source->served;
+    uint32_t capacity = FIGURES_FIRST;
+    if (m->figures != NULL)
+        return m->figures;
+    m->figures = sl_alloc(capacity * sizeof(m->figures[0]));
+    for (uint32_t at = 0;
+         served != NULL && sl_served_figures(served, &at, &m->figures[m->figures_count]);) {
+        if (++m->figures_count == capacity) {
+            capacity *= 2;
+            m->figures = sl_realloc(m->figures, capacity * sizeof(m->figures[0]));
+        }
+    }
+    return m->figures;
+}
+
 void
 sl_metrics_counted(struct sl_metrics *m, enum sl_metric_field field)
 {
     const char *const names[] = {"extractor", field == FIELD_REPLICAS ? "state" : "kind"};
-    const struct sl_served *served = m->source->served;
-    struct sl_served_figures f;
-    for (uint32_t at = 0; served != NULL && sl_served_figures(served, &at, &f);) {
+    const struct sl_served_figures *figures = figures_of(m);
+    for (uint32_t i = 0; i < m->figures_count; i++) {
+        const struct sl_served_figures *f = &figures[i];
         if (field == FIELD_REPLICAS || field == FIELD_ONGOING)
-            add_replicas(m, &f, field == FIELD_ONGOING);
+            add_replicas(m, f, field == FIELD_ONGOING);
         else if (field == FIELD_MEMORY)
-            add_memory(m, &f);
-        else if (f.has_pool)
-            add(m, &f, "", field == FIELD_WANTED ? f.wanted : f.changes);
+            add_memory(m, f);
+        else if (f->has_pool)
+            add(m, f, "", field == FIELD_WANTED ? f->wanted : f->changes);
     }
     sl_metrics_write_sums(m, names, SL_COUNT_OF(names), 1);
 }
@@ -123,13 +144,12 @@ sl_metrics_phases(struct sl_metrics *m, enum sl_metric_field field)
 {
     static const char *const names[] = {"extractor", "kind", "phase"};
     static const char *const parts[] = {"sluice_item_seconds_sum", "sluice_item_seconds_count"};
-    const struct sl_served *served = m->source->served;
-    struct sl_served_figures f;
+    const struct sl_served_figures *figures = figures_of(m);
     (void)field;
     for (unsigned is_count = 0; is_count < 2; is_count++) {
         m->family = parts[is_count];
-        for (uint32_t at = 0; served != NULL && sl_served_figures(served, &at, &f);)
-            add_phases(m, &f, is_count != 0);
+        for (uint32_t i = 0; i < m->figures_count; i++)
+            add_phases(m, &figures[i], is_count != 0);
         sl_metrics_write_sums(m, names, SL_COUNT_OF(names), is_count ? 1 : MICRO);
     }
 }

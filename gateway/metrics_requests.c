@@ -52,10 +52,9 @@ add_tenant(struct sl_metrics *m, uint32_t index, const struct sl_request_tenant 
 {
     struct sl_metrics_calls *calls = m->calls;
     bool has_own = is_shown(m, t), has_tenants = m->source->view != SL_METRICS_UNLABELED;
-    for (uint32_t r = 0; r < calls->routes_count; r++) {
+    for (uint32_t i = 0; i < t->used_count; i++) {
+        const uint32_t r = t->used[i];
         const struct sl_request_count *c = t->routes[r];
-        if (c == NULL)
-            continue;
         sl_request_count_merge(&calls->routes[r], c);
         if (has_own)
             sl_request_count_merge(&calls->shown[index], c);
@@ -137,9 +136,9 @@ sl_metrics_requests(struct sl_metrics *m, enum sl_metric_field field)
     (void)field;
     for (uint32_t i = 0; i < count; i++) {
         struct sl_slice tenant = sl_metrics_tenant(m, tenants[i].scope);
-        for (uint32_t r = 0; r < routes_count && calls->shown[i].count > 0; r++) {
-            if (tenants[i].routes[r] != NULL)
-                write_statuses(m, tenant, &routes[r], tenants[i].routes[r]);
+        for (uint32_t j = 0; j < tenants[i].used_count && calls->shown[i].count > 0; j++) {
+            const uint32_t r = tenants[i].used[j];
+            write_statuses(m, tenant, &routes[r], tenants[i].routes[r]);
         }
     }
     for (uint32_t r = 0; r < routes_count; r++)

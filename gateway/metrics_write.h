@@ -51,6 +51,7 @@ struct sl_metrics_shown { /* A tenant with samples of its own. */
 struct sl_metrics_use; /* metrics_uses.c */
 struct sl_queue_depth;
 struct sl_metrics_calls; /* metrics_requests.c */
+struct sl_served_figures;
 
 struct sl_metrics {
     const struct sl_metrics_source *source;
@@ -60,9 +61,10 @@ struct sl_metrics {
     struct sl_queue_depth *queues; /* Read once: several families are of them. */
     uint32_t queues_count;
     bool has_queues;
-    struct sl_metrics_calls *calls; /* Likewise. */
-    struct sl_metrics_use *uses;    /* Likewise, those of the view; NULL: not read yet. */
-    uint32_t uses_count;
+    struct sl_metrics_calls *calls;    /* Likewise. */
+    struct sl_metrics_use *uses;       /* Likewise, those of the view; NULL: not read yet. */
+    struct sl_served_figures *figures; /* Likewise; NULL: not read yet. */
+    uint32_t uses_count, figures_count;
     const char *family;         /* That is being written. */
     struct sl_ledger_sums sums; /* Of that family, by its labels. */
     struct sl_buf key;

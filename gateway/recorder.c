@@ -37,12 +37,10 @@ rate(uint64_t now, uint64_t before, uint64_t took_ns)
 /* ---- looking ------------------------------------------------------------------------------- */
 
 static void
-add_tenant(const struct sl_request_counts *c, const struct sl_request_tenant *t, struct seen *s)
+add_tenant(const struct sl_request_tenant *t, struct seen *s)
 {
-    for (uint32_t i = 0; i < c->routes_count; i++) {
-        const struct sl_request_count *of = t->routes[i];
-        if (of == NULL)
-            continue;
+    for (uint32_t i = 0; i < t->used_count; i++) {
+        const struct sl_request_count *of = t->routes[t->used[i]];
         s->requests.count += of->count;
         for (uint32_t j = 0; j < SL_REQUEST_STEPS; j++)
             s->requests.steps[j] += of->steps[j];
@@ -57,7 +55,7 @@ look(const struct sl_gateway *g, uint64_t now_ns, struct seen *ret_seen)
     *ret_seen = (struct seen){.at_ns = now_ns, .cpu_ns = sl_time_processor_ns()};
     const struct sl_request_counts *c = g->requests;
     for (uint32_t i = 0; c != NULL && i < c->count; i++)
-        add_tenant(c, &c->tenants[i], ret_seen);
+        add_tenant(&c->tenants[i], ret_seen);
     if (g->live != NULL)
         sl_dispatcher_counts(sl_live_state(g->live, SL_ACTOR_DISPATCHER), &ret_seen->tasks);
 }

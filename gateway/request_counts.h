@@ -41,6 +41,8 @@ struct sl_request_tenant {
     uint64_t count;
     struct sl_request_hour *hours;    /* A ring, by their numbers. */
     struct sl_request_count **routes; /* By their place in sl_routes; NULL: never called. */
+    uint16_t *used;                   /* The places that are not NULL, rising. */
+    uint32_t used_count;
 };
 
 struct sl_request_counts {

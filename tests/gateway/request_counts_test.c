@@ -46,6 +46,23 @@ Test(request_counts, calls_are_counted_by_tenant_route_and_status)
     sl_request_counts_destroy(&c);
 }
 
+Test(request_counts, routes_that_were_called_are_listed_once_and_rise)
+{
+    struct sl_request_counts *c = sl_request_counts_create();
+    for (uint32_t i = 0; i < 60; i++) { /* Each of 30 twice, in no order. */
+        struct sl_request_end e = {
+            .scope = {7}, .tenant_id = "t", .route = route(7 * i % 30), .status = 200};
+        sl_request_counts_add(c, &e);
+    }
+    const struct sl_request_tenant *t = sl_request_counts_of(c, (struct sl_scope){7});
+    cr_assert_eq(t->used_count, 30);
+    for (uint32_t i = 0; i < 30; i++) {
+        cr_expect_eq(t->used[i], i);
+        cr_expect_eq(t->routes[i]->count, 2);
+    }
+    sl_request_counts_destroy(&c);
+}
+
 Test(request_counts, a_step_holds_what_ends_with_it)
 {
     struct sl_request_counts *c = sl_request_counts_create();
