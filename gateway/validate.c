@@ -11,9 +11,16 @@
 #define FAILURES_MAX 32
 #define DEPTH_MAX    8 /* Of schemas; they are ours, and the table's test knows them all. */
 
+/* Where in the body it looks: written only where something is wrong there. */
+struct place {
+    const struct place *in; /* NULL: the body itself. */
+    const char *name;       /* NULL: an item, */
+    uint32_t index;         /* of this number. */
+};
+
 struct check {
     struct sl_call *call;
-    struct sl_buf loc;
+    const struct place *at;
     uint32_t failures;
     uint32_t depth;
 };
@@ -21,10 +28,26 @@ struct check {
 static void check_fields(struct check *c, struct sl_json object, const struct sl_field *fields);
 
 static void
+write_place(const struct place *p, struct sl_buf *out)
+{
+    if (p->in != NULL) {
+        write_place(p->in, out);
+        sl_buf_append_str(out, ".");
+    }
+    if (p->name != NULL)
+        sl_buf_append_str(out, p->name);
+    else
+        sl_buf_printf(out, "%u", p->index);
+}
+
+static void
 fail(struct check *c, const char *type, const char *message)
 {
+    struct sl_buf place = {0};
     c->failures++;
-    sl_call_invalid(c->call, sl_buf_text(&c->loc), type, "%s", message);
+    write_place(c->at, &place);
+    sl_call_invalid(c->call, sl_buf_text(&place), type, "%s", message);
+    sl_buf_deinit(&place);
 }
 
 static bool
@@ -136,19 +159,18 @@ check_number(struct check *c, const struct sl_field *f, struct sl_json v)
 static void
 check_items(struct check *c, const struct sl_field *f, struct sl_json v)
 {
-    size_t loc_size = c->loc.size;
-    uint32_t index = 0;
+    struct place item = {.in = c->at};
+    c->at = &item;
     for (struct sl_json_iter i = sl_json_iter(v); sl_json_next(&i) && c->failures < FAILURES_MAX;
-         index++) {
-        sl_buf_printf(&c->loc, ".%u", index);
+         item.index++) {
         if (f->kind == SL_FIELD_STRINGS && sl_json_kind(i.value) != SL_JSON_STRING)
             fail(c, "string_type", "should be a string");
         else if (f->kind == SL_FIELD_ARRAY && sl_json_kind(i.value) != SL_JSON_OBJECT)
             fail(c, "dict_type", "should be an object");
         else if (f->kind == SL_FIELD_ARRAY)
             check_fields(c, i.value, f->fields);
-        c->loc.size = loc_size;
     }
+    c->at = item.in;
 }
 
 static void
@@ -202,21 +224,21 @@ check_fields(struct check *c, struct sl_json object, const struct sl_field *fiel
     if (SL_BUG(c->depth == DEPTH_MAX))
         return;
     c->depth++;
-    size_t loc_size = c->loc.size;
+    struct place field = {.in = c->at};
+    c->at = &field;
     for (const struct sl_field *f = fields; f->name != NULL && c->failures < FAILURES_MAX; f++) {
-        const char *name = f->name;
-        struct sl_json v = sl_json_member(object, name);
+        struct sl_json v = sl_json_member(object, f->name);
+        field.name = f->name;
         if (!sl_json_has(v) && f->alias != NULL && sl_json_has(sl_json_member(object, f->alias))) {
-            name = f->alias;
-            v = sl_json_member(object, name);
+            field.name = f->alias;
+            v = sl_json_member(object, f->alias);
         }
-        sl_buf_printf(&c->loc, ".%s", name);
         if (sl_json_has(v))
             check_value(c, f, v);
         else if (f->is_required)
             fail(c, "missing", "Field required");
-        c->loc.size = loc_size;
     }
+    c->at = field.in;
     c->depth--;
 }
 
@@ -226,14 +248,13 @@ sl_route_validate(struct sl_call *call)
     sl_assert(call->route != NULL);
     if (call->route->schema == NULL)
         return;
-    struct check c = {.call = call};
-    sl_buf_append_str(&c.loc, "body");
+    const struct place body = {.name = "body"};
+    struct check c = {.call = call, .at = &body};
     enum sl_json_kind kind = sl_json_kind(call->body);
     if (kind != SL_JSON_OBJECT && kind != SL_JSON_NONE)
         fail(&c, "dict_type", "should be an object");
     else
         check_fields(&c, call->body, call->route->schema); /* No body at all reads as {}. */
-    sl_buf_deinit(&c.loc);
 }
 
 /* ---- multipart ----------------------------------------------------------------------------- */
