@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "runtime/alloc.h"
@@ -712,10 +714,23 @@ Test(live, under_load_nothing_leaves_before_it_is_durable)
     sl_store_close(&load.store);
 }
 
-/* A real disk whose syncs fail from some time on, on whatever thread they are made. */
+/* A real disk with a sync of a test's own, on whatever thread it is made. */
 static struct sl_disk flaky;
 static enum sl_err (*flaky_sync)(struct sl_file *f);
-static _Atomic uint32_t flaky_left;
+static _Atomic uint32_t flaky_left = UINT32_MAX;
+
+static struct sl_store *open_flaky(enum sl_err (*sync)(struct sl_file *f))
+{
+    struct sl_store *store;
+    char *path = sl_format("%s/disk", directory);
+    cr_assert_eq(sl_disk_open(path, &flaky), SL_OK);
+    flaky_sync = flaky.sync;
+    flaky.sync = sync;
+    struct sl_store_options options = {.directory = directory, .disk = &flaky};
+    cr_assert_eq(sl_store_open(&options, &store), SL_OK);
+    sl_free(path);
+    return store;
+}
 
 static enum sl_err
 sync_or_fail(struct sl_file *f)
@@ -727,13 +742,7 @@ Test(live, under_load_nothing_leaves_once_a_sync_failed)
 {
     struct load load = {0};
     struct probe b = {.handle = commit_and_reply, .more = &load};
-    char *path = sl_format("%s/disk", directory);
-    cr_assert_eq(sl_disk_open(path, &flaky), SL_OK);
-    flaky_sync = flaky.sync;
-    flaky.sync = sync_or_fail;
-    atomic_store(&flaky_left, UINT32_MAX);
-    struct sl_store_options options = {.directory = directory, .disk = &flaky};
-    cr_assert_eq(sl_store_open(&options, &load.store), SL_OK);
+    load.store = open_flaky(sync_or_fail);
     atomic_store(&flaky_left, 50);
     sl_report_level_set(SL_REPORT_ERROR + 1);
     b.live = sl_live_create(&(struct sl_live_options){.node = NODE_B, .store = load.store});
@@ -746,5 +755,46 @@ Test(live, under_load_nothing_leaves_once_a_sync_failed)
     sl_live_destroy(&b.live);
     sl_store_close(&load.store);
     sl_disk_close(&flaky);
-    sl_free(path);
+}
+
+/* A sync that ends once an actor has run meanwhile, and fails where none does in 20 s. */
+static struct sl_live *beside;
+static int has_run_fd;
+
+static enum sl_err
+sync_behind_a_batch(struct sl_file *f)
+{
+    struct pollfd has_run = {.fd = has_run_fd, .events = POLLIN};
+    if (beside != NULL)
+        post_count(beside, 1, 2);
+    return beside == NULL || poll(&has_run, 1, 20000) == 1 ? flaky_sync(f) : SL_EIO;
+}
+
+static void
+commit_and_stop(struct probe *p, struct sl_ctx *ctx, const struct sl_msg *msg)
+{
+    if (SL_BODY(msg, count)->number == 1) {
+        commit(ctx->store);
+        send_count(ctx, at(SL_NODE_PORT, 1), 0); /* Or the commit could wait for others. */
+    } else {
+        cr_assert_eq(eventfd_write(has_run_fd, 1), 0);
+        sl_live_stop(p->live);
+    }
+}
+
+Test(live, the_sync_of_a_lone_commit_holds_up_nobody_else)
+{
+    struct probe b = {.handle = commit_and_stop, .more = &(struct held){0}};
+    struct sl_store *store = open_flaky(sync_behind_a_batch);
+    b.live = sl_live_create(&(struct sl_live_options){.node = NODE_B, .store = store});
+    sl_live_spawn(b.live, 1, &probe_class, &b);
+    sl_live_port(b.live, 1, note_at_port, &b);
+    has_run_fd = eventfd(0, EFD_CLOEXEC);
+    beside = b.live;
+    post_count(b.live, 1, 1);
+    cr_assert_eq(sl_live_run(b.live), SL_OK);
+    beside = NULL;
+    sl_live_destroy(&b.live);
+    sl_store_close(&store);
+    sl_disk_close(&flaky);
 }
