@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/bench_http.h"
+#include "gateway/bench/http.h"
 #include "runtime/time.h"
 
 #define REQUEST_MAX     (64 * SL_KIB)

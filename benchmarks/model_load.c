@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/bench_model.h"
+#include "gateway/bench/model.h"
 #include "object-store/model.h"
 #include "runtime/time.h"
 

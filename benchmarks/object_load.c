@@ -3,7 +3,7 @@
  * object-load: objects of another process, once, as JSON: the part of `sluice bench object-store`
  * that benchmarks/object_peers sets beside Ray.
  */
-#include "gateway/bench_arena.h"
+#include "gateway/bench/arena.h"
 
 int
 main(void)

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/bench_queue_load.h"
+#include "gateway/bench/queue_load.h"
 
 static const struct {
     struct sl_bench_queue_phase phase;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "actors/rows.h"
-#include "gateway/isolation_level.h"
+#include "gateway/isolation/level.h"
 #include "runtime/random.h"
 
 static const char *const permission_names[] = {"none",   "read",  "write",

@@ -11,7 +11,7 @@
 #include "gateway/limits.h"
 #include "gateway/logs.h"
 #include "gateway/meter.h"
-#include "gateway/model_open.h"
+#include "gateway/model/open.h"
 #include "gateway/purge.h"
 #include "gateway/request_counts.h"
 #include "gateway/runner.h"

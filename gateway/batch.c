@@ -4,7 +4,7 @@
 
 #include "gateway/arena.h"
 #include "gateway/ask.h"
-#include "gateway/batch_row.h"
+#include "gateway/batch/row.h"
 #include "gateway/list.h"
 #include "gateway/object.h"
 #include "runtime/alloc.h"

@@ -7,7 +7,7 @@
 
 #include "gateway/bench.h"
 #include "gateway/cert_verb.h"
-#include "gateway/cli_words.h"
+#include "gateway/cli/words.h"
 #include "gateway/doctor.h"
 #include "gateway/gateway_verb.h"
 #include "gateway/plugin_verb.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli.h - the command line: a table of verbs (cli_verbs.def), the options they share, and what they
+ * cli.h - the command line: a table of verbs (cli/verbs.def), the options they share, and what they
  * use to talk to a server and to print.
  *
  * Exit codes: 0 done, 1 failed, 2 usage, 3 no connection, 4 the server refused.

@@ -4,7 +4,7 @@
 #include "actors/chain.h"
 #include "gateway/bucket_schema.h"
 #include "gateway/collection.h"
-#include "gateway/isolation_level.h"
+#include "gateway/isolation/level.h"
 #include "runtime/alloc.h"
 #include "runtime/filter.h"
 

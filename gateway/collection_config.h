@@ -6,7 +6,7 @@
 #ifndef SL_GATEWAY_COLLECTION_CONFIG_H
 #define SL_GATEWAY_COLLECTION_CONFIG_H
 
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 #include "gateway/resource.h"
 
 #define SL_COLLECTION_BUCKETS_MAX 100

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trigger a collection: one batch of all that feeds it, submitted at once. */
 #include "actors/record.h"
-#include "gateway/batch_row.h"
+#include "gateway/batch/row.h"
 #include "gateway/collection.h"
 #include "gateway/collection_config.h"
 #include "gateway/object.h"

@@ -4,7 +4,7 @@
 
 #include "actors/node_facts.h"
 #include "actors/node_groups.h"
-#include "gateway/overrides_merge.h"
+#include "gateway/overrides/merge.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 

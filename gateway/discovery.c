@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/discovery: what there is to build collections and retrievers from, without a key. */
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 #include "gateway/resource.h"
 #include "gateway/retrieval.h"
 

@@ -2,9 +2,9 @@
 /* Documents. A document is a record below; its vectors are rows beside it. */
 #include "gateway/ask.h"
 #include "gateway/bucket.h"
-#include "gateway/document_group.h"
-#include "gateway/document_row.h"
-#include "gateway/document_id.h"
+#include "gateway/document/group.h"
+#include "gateway/document/row.h"
+#include "gateway/document/id.h"
 #include "gateway/list.h"
 
 static bool

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Discovery of feature extractors. */
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 #include "gateway/resource.h"
 
 void

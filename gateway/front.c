@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/front_page.h"
-#include "gateway/front_state.h"
+#include "gateway/front/page.h"
+#include "gateway/front/state.h"
 #include "gateway/transport.h"
 #include "runtime/alloc.h"
 #include "runtime/time.h"
@@ -24,7 +24,7 @@
 #define FRONT_MAGIC     0x66726f6eu
 #define CONNECTIONS_MAX 4096
 /*
- * The largest head that front_head.c takes, what libmicrohttpd notes of each header, and the head
+ * The largest head that front/head.c takes, what libmicrohttpd notes of each header, and the head
  * of the reply; then the piece of body read. Zeroed for every request, so not generous.
  */
 #define CONNECTION_MEMORY ((size_t)24 * 1024)
@@ -583,7 +583,7 @@ daemon_start(struct sl_front *front, int listen_fd)
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, front->idle_s, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* front_head.c is, and says so in JSON. */
+        {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* front/head.c is, and says so in JSON. */
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, front},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)sl_guard_notify, front},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_encoded, front},

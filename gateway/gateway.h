@@ -7,7 +7,7 @@
 
 #include "gateway/call.h"
 #include "gateway/keyring.h"
-#include "gateway/object_id.h"
+#include "gateway/object/id.h"
 #include "gateway/source_fetch.h"
 
 struct sl_blobs;

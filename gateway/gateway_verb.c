@@ -20,7 +20,7 @@
 #include "gateway/gateway_page.h"
 #include "gateway/plane.h"
 #include "gateway/transport.h"
-#include "gateway/up_process.h"
+#include "gateway/up/process.h"
 #include "runtime/alloc.h"
 #include "runtime/report.h"
 #include "runtime/time.h"

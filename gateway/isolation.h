@@ -3,9 +3,9 @@
  * isolation.h - the proof that a tenant is apart from others: a neighbour is played, which attacks
  * it (isolation.def), and what it got is judged.
  *
- *   store's thread:  rows, ids, caches, as a key of the neighbour's would ask (isolation_rows.h)
+ *   store's thread:  rows, ids, caches, as a key of the neighbour's would ask (isolation/rows.h)
  *   I/O thread:      a process of the tenant's, and two of the neighbour's, which the spawner forks
- *                    and which go in as replicas do (isolation_siege.h, isolation_probe.h)
+ *                    and which go in as replicas do (isolation/siege.h, isolation/probe.h)
  *
  *   ENFORCED       every attack was refused
  *   NOT_ENFORCED   one went through, and a part that is to hold it this kernel refused us just now

@@ -8,7 +8,7 @@
 #include "actors/index.h"
 #include "actors/rows.h"
 #include "gateway/gateway.h"
-#include "gateway/metrics_write.h"
+#include "gateway/metrics/write.h"
 #include "gateway/request_counts.h"
 #include "gateway/resource.h"
 #include "gateway/tracer.h"

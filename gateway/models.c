@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models as stored things. Uploads are in model_upload.c, deploys in model_deploy.c. */
+/* Models as stored things. Uploads are in model/upload.c, deploys in model/deploy.c. */
 #include "gateway/models.h"
 
-#include "gateway/model_builtin.h"
-#include "gateway/model_status.h"
+#include "gateway/model/builtin.h"
+#include "gateway/model/status.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"
 #include "runtime/alloc.h"

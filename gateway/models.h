@@ -11,7 +11,7 @@
 #define SL_GATEWAY_MODELS_H
 
 #include "gateway/call.h"
-#include "gateway/model_resources.h"
+#include "gateway/model/resources.h"
 #include "gateway/plan.h"
 #include "gateway/resource.h"
 #include "gateway/unpack.h"

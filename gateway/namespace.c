@@ -2,7 +2,7 @@
 /* Namespaces. */
 #include "gateway/batch.h"
 #include "gateway/bucket.h"
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 #include "gateway/list.h"
 #include "gateway/models.h"
 #include "gateway/namespace.h"

@@ -7,7 +7,7 @@
 #include "gateway/account.h"
 #include "gateway/audit.h"
 #include "gateway/export.h"
-#include "gateway/own_queue.h"
+#include "gateway/own/queue.h"
 #include "gateway/resource.h"
 #include "gateway/tenant.h"
 #include "runtime/report.h"

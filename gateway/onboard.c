@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 
 #include "actors/rows.h"
-#include "gateway/isolation_alarm.h"
-#include "gateway/isolation_level.h"
-#include "gateway/isolation_rows.h"
+#include "gateway/isolation/alarm.h"
+#include "gateway/isolation/level.h"
+#include "gateway/isolation/rows.h"
 #include "gateway/resource.h"
 #include "gateway/tenant.h"
 #include "runtime/hash.h"

@@ -4,7 +4,7 @@
  * extractors are disabled, how others scale, how large groups of workers are. Its keys are a table
  * (overrides.def); what it says is checked to the last value, and each fault is told with its line.
  *
- *     text --read--> overrides --merge (overrides_merge.h)--> the effective configuration
+ *     text --read--> overrides --merge (overrides/merge.h)--> the effective configuration
  *
  * Threading: plain data, of one owner. Pure.
  */

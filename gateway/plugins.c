@@ -3,7 +3,7 @@
  * Plugins as a namespace sees them: what is read. Operators install them for all by the
  * option `plugins`; they are there from a namespace's first moment, and that is the time told.
  */
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 #include "gateway/resource.h"
 
 static bool

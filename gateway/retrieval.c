@@ -3,7 +3,7 @@
 
 #include "actors/record.h"
 #include "actors/rows.h"
-#include "gateway/document_id.h"
+#include "gateway/document/id.h"
 #include "gateway/feature_uri.h"
 #include "gateway/resource.h"
 #include "gateway/template.h"
@@ -215,7 +215,7 @@ on_embedding(struct sl_call *call)
     run(r);
 }
 
-/* Ask for what the stage wants embedded: see wait_for in stage_search.c. */
+/* Ask for what the stage wants embedded: see wait_for in stage/search.c. */
 static void
 ask_embedding(struct sl_retrieval *r)
 {

@@ -24,7 +24,7 @@ enum sl_body_kind {
     SL_BODY_JSON,      /* <= 10 MiB; empty reads as {}. */
     SL_BODY_JSON_BIG,  /* <= 50 MiB: inline blobs. */
     SL_BODY_MULTIPART, /* The part "file" is streamed to blob storage. */
-    SL_BODY_UPLOAD     /* Bytes for an incoming file, at a presigned address: front_put.c. */
+    SL_BODY_UPLOAD     /* Bytes for an incoming file, at a presigned address: front/put.c. */
 };
 
 enum sl_route_flag {

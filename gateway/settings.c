@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/extractor_info.h"
-#include "gateway/overrides_store.h"
+#include "gateway/extractor/info.h"
+#include "gateway/overrides/store.h"
 #include "runtime/alloc.h"
 #include "runtime/json.h"
 #include "runtime/report.h"

@@ -8,8 +8,8 @@
 #ifndef SL_GATEWAY_SETTINGS_H
 #define SL_GATEWAY_SETTINGS_H
 
-#include "gateway/overrides_merge.h"
-#include "gateway/up_options.h"
+#include "gateway/overrides/merge.h"
+#include "gateway/up/options.h"
 
 /* The configuration while the server runs. Threading: the store's thread. */
 struct sl_settings {

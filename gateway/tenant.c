@@ -6,7 +6,7 @@
 #include "gateway/account.h"
 #include "gateway/audit.h"
 #include "gateway/gateway.h"
-#include "gateway/isolation_level.h"
+#include "gateway/isolation/level.h"
 #include "gateway/list.h"
 #include "gateway/onboard.h"
 #include "gateway/resource.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * upload.h - a presigned upload, whatever it is for: uploads.c has those of buckets' objects,
- * model_presign.c those of an organization's models, under a bucket's id that is none's.
+ * model/presign.c those of an organization's models, under a bucket's id that is none's.
  *
  *   begin --> I/O thread makes the file --> begun: a row PENDING, with an address to PUT to
  *   confirm: check --> what came becomes what it is for --> COMPLETED

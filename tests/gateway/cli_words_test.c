@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/cli_words.h"
+#include "gateway/cli/words.h"
 #include "runtime/alloc.h"
 
 static void

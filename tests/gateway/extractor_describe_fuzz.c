@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a plugin prints about itself: any bytes. What is taken must be JSON that a client can be
  * shown. */
-#include "gateway/extractor_describe.h"
+#include "gateway/extractor/describe.h"
 
 static void
 expect_json(const char *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/extractor_describe.h"
+#include "gateway/extractor/describe.h"
 
 #include <criterion/criterion.h>
 

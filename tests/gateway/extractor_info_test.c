@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 
 static void
 check_json(const char *text, enum sl_json_kind kind, const char *who)

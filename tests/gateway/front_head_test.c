@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "gateway/front_state.h"
+#include "gateway/front/state.h"
 
 static const char *const (*sent)[2]; /* Names and values; a name NULL ends them. */
 static struct sl_request request;

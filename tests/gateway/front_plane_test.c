@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gateway/front_plane.h"
-#include "gateway/front_state.h"
+#include "gateway/front/plane.h"
+#include "gateway/front/state.h"
 #include "gateway/presign.h"
 #include "object-store/incoming.h"
 #include "runtime/hash.h"

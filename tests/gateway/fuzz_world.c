@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/front_state.h"
+#include "gateway/front/state.h"
 #include "gateway/purge.h"
 #include "gateway/runner.h"
 #include "object-store/incoming.h"

@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "actors/rows.h"
-#include "gateway/isolation_attack.h"
-#include "gateway/isolation_glutton.h"
-#include "gateway/isolation_rows.h"
+#include "gateway/isolation/attack.h"
+#include "gateway/isolation/glutton.h"
+#include "gateway/isolation/rows.h"
 #include "object-store/object_client.h"
 #include "object-store/object_node.h"
 #include "runtime/alloc.h"

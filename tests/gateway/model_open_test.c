@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the head does for a plugin that opens a model. */
-#include "gateway/model_open.h"
+#include "gateway/model/open.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "actors/rows.h"
-#include "gateway/model_status.h"
+#include "gateway/model/status.h"
 #include "gateway/models.h"
 #include "runtime/alloc.h"
 #include "tests/gateway/scene.h"

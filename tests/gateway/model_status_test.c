@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "actors/rows.h"
-#include "gateway/model_status.h"
+#include "gateway/model/status.h"
 #include "gateway/models.h"
 #include "tests/gateway/scene.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/object_id.h"
+#include "gateway/object/id.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "actors/rows.h"
-#include "gateway/isolation_rows.h"
+#include "gateway/isolation/rows.h"
 #include "gateway/purge.h"
 #include "gateway/route.h"
 #include "gateway/runner.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/overrides_merge.h"
+#include "gateway/overrides/merge.h"
 
 /* What is good makes a configuration, and changes nothing when it is merged once more. */
 static void

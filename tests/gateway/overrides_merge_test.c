@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
-#include "gateway/overrides_merge.h"
+#include "gateway/overrides/merge.h"
 #include "runtime/alloc.h"
 
 struct world {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
-#include "gateway/overrides_store.h"
+#include "gateway/overrides/store.h"
 #include "runtime/sim_disk.h"
 
 /* Of several sectors, and told apart by every byte. */

@@ -4,7 +4,7 @@
 
 #include "actors/record.h"
 #include "actors/rows.h"
-#include "gateway/extractor_info.h"
+#include "gateway/extractor/info.h"
 #include "runtime/alloc.h"
 #include "tests/gateway/harness.h"
 
